@@ -1,0 +1,43 @@
+import type { z } from 'zod';
+
+import type { SourceTree } from '../git/tree.ts';
+import type { Digest } from '../lib/digest.ts';
+import type { LogLine } from '../lib/log.ts';
+
+/** Makes an artifact out of git objects. Equal requests make equal digests, on any machine, at any time. */
+export interface Builder<Definition = unknown> {
+  readonly name: string;
+  /** Goes into the artifact key: raise it when equal inputs would give other bytes than before. */
+  readonly version: string;
+  /** The part of `towpath.yaml` under `build: { <name>: ... }`; its defaults make the normalised definition of the key. */
+  readonly definition: z.ZodType<Definition>;
+  /** References to outside images that the definition (or a file of the source) names, to be pinned before the key is made. */
+  baseReferences(definition: Definition, source: SourceTree): Promise<readonly string[]>;
+  /** Which entries go into the build, and so into the key: one filter serves both. */
+  inputs(definition: Definition, source: SourceTree): Promise<SourceTree>;
+  build(request: BuildRequest<Definition>): Promise<BuiltArtifact>;
+}
+
+export interface BuildRequest<Definition> {
+  readonly definition: Definition;
+  readonly source: SourceTree;
+  /** `linux/amd64` or `linux/arm64`. */
+  readonly platform: string;
+  /** Where the image goes, within the registry that the builder was made with: `<project>/<service>`. */
+  readonly repository: string;
+  /** The reference of each outside base and the digest that it was pinned to. */
+  readonly pins: Readonly<Record<string, Digest>>;
+  readonly log: LogLine;
+  readonly signal: AbortSignal;
+}
+
+export interface BuiltArtifact {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** Compressed size of config and layers. */
+  readonly sizeBytes: number;
+  /** What went in besides the source: packages and base images, for the provenance. */
+  readonly materials: readonly { readonly uri: string; readonly digest: string }[];
+  /** Where untrusted code ran during the build: `none` when nothing ran. */
+  readonly isolation: 'none' | 'bwrap' | 'runc' | 'docker' | 'buildah' | 'host';
+}

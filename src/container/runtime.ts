@@ -1,0 +1,51 @@
+import type { LogLine } from '../lib/log.ts';
+
+/** What a program needs to run inside an image. The image is there already: pulled, or unpacked to a root folder. */
+export interface RunSpec {
+  /** A name for people and for finding it again: unique among what runs on this machine. */
+  readonly name: string;
+  readonly image: ImageOnMachine;
+  /** Replaces the image's entrypoint and command. */
+  readonly argv?: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly workdir?: string;
+  /** `uid` or `uid:gid`; the image's own user where it is not given. */
+  readonly user?: string;
+  /** Folders of the host that appear inside, on top of the image. The image itself stays clean. */
+  readonly mounts?: readonly { readonly from: string; readonly to: string; readonly writable: boolean }[];
+  readonly limits?: { readonly memoryMb?: number; readonly cpus?: number; readonly pids?: number };
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** An image that this machine can start: for Docker a pulled reference, for processes an unpacked root folder. */
+export interface ImageOnMachine {
+  /** `host/repository@sha256:...` */
+  readonly reference: string;
+  readonly rootfs?: string;
+  readonly config: ImageConfig;
+}
+
+/** The part of an OCI image configuration that matters at run time. */
+export interface ImageConfig {
+  readonly entrypoint: readonly string[];
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly workdir: string;
+  readonly user: string;
+}
+
+/** Runs one program to its end (a check, `npm ci`); services that stay are the drivers' affair. */
+export interface TaskRunner {
+  readonly name: 'docker' | 'runc' | 'bwrap' | 'chroot' | 'host';
+  /** False where the program can reach the machine's files; recorded with what the program proved. */
+  readonly isolates: boolean;
+  run(
+    spec: RunSpec,
+    options: { readonly log: LogLine; readonly signal: AbortSignal; readonly timeoutMs: number },
+  ): Promise<RunResult>;
+}
+
+export type RunResult =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'timed-out' }
+  | { readonly kind: 'killed'; readonly signal: string };

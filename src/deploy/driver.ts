@@ -1,0 +1,88 @@
+import type { z } from 'zod';
+
+import type { Digest } from '../lib/digest.ts';
+import type { LogLine } from '../lib/log.ts';
+
+/** The place a driver works on: one environment of one project. Slugs are safe as names; names are for people. */
+export interface Target {
+  readonly project: string;
+  readonly environment: string;
+  readonly slug: string;
+}
+
+/** One service as it should run. */
+export interface DesiredService {
+  readonly service: string;
+  /** `host/repository` without tag: the digest is what runs. */
+  readonly image: string;
+  readonly digest: Digest;
+  readonly command?: readonly string[];
+  /** Where the program listens, told to it as `PORT`; a worker has none. */
+  readonly port?: number;
+  /** The port of its stable URL on this machine, for drivers behind the local proxy. */
+  readonly publicPort?: number;
+  readonly health?: HealthProbe;
+  readonly env: Readonly<Record<string, string>>;
+  /** Name -> reference (`env:NAME`, `file:/path`); the driver resolves it at the moment of use and gives it as a file. */
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly replicas: number;
+  readonly limits: { readonly memoryMb?: number; readonly cpus?: number };
+}
+
+export interface HealthProbe {
+  readonly path: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** How long a new one may take until it is healthy. */
+  readonly startMs: number;
+}
+
+export interface Desired<Config = unknown> {
+  readonly target: Target;
+  readonly config: Config;
+  readonly services: readonly DesiredService[];
+  /** What makes repeating safe: the same operation applied twice is the same as applied once. */
+  readonly operation: string;
+}
+
+export interface Replica {
+  readonly id: string;
+  /** As seen on what runs, never as asked for. */
+  readonly digest: Digest;
+  readonly health: 'starting' | 'healthy' | 'unhealthy' | 'stopped';
+  readonly operation: string;
+  /** True when requests of users reach it (or, for a worker, when it is meant to stay). */
+  readonly serving: boolean;
+}
+
+export interface Observed {
+  readonly services: Readonly<Record<string, { readonly replicas: readonly Replica[]; readonly url?: string }>>;
+}
+
+/** A thing to do, as plain data: tests compare it, a dry run prints `summary`, `apply` does it. */
+export interface Action {
+  readonly kind: string;
+  readonly summary: string;
+  readonly service?: string;
+}
+
+export interface ApplyContext {
+  readonly log: LogLine;
+  /** Aborted by a cancel, a pre-empting rollback or a lost lane. Resolve only when nothing of ours is still working. */
+  readonly signal: AbortSignal;
+  /** The lane's fencing token, ever rising per environment: a target that remembers a higher one refuses. */
+  readonly token: bigint;
+}
+
+/**
+ * Makes a release run somewhere. A fresh value per installation, given its tools by `main.ts`.
+ * `plan` is pure; `apply` is idempotent by `operation`; `observe` reports what is, not what was asked; `destroy` may be called twice.
+ */
+export interface DeployDriver<Config = unknown, A extends Action = Action> {
+  readonly name: string;
+  readonly config: z.ZodType<Config>;
+  plan(desired: Desired<Config>, observed: Observed): readonly A[];
+  apply(desired: Desired<Config>, actions: readonly A[], context: ApplyContext): Promise<void>;
+  observe(target: Target): Promise<Observed>;
+  destroy(target: Target, context: ApplyContext): Promise<void>;
+}

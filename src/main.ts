@@ -1,0 +1,1 @@
+process.stderr.write('towpath: the commands arrive with the first slice\n');
