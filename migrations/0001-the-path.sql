@@ -113,6 +113,8 @@ create table release (
   number bigint generated always as identity,
   commit_sha text not null,
   mixed boolean not null default false,
+  -- SHA-256 over service -> artifact key: two releases with one fingerprint are the same thing to run
+  fingerprint text not null,
   state text not null check (state in ('building', 'ready', 'failed')),
   problem jsonb,
   created_by text not null,
@@ -125,6 +127,7 @@ create table release (
 );
 create unique index release_of_commit on release (repository_id, commit_sha) where not mixed;
 create index release_by_project on release (project_id, number desc);
+create index release_by_fingerprint on release (project_id, fingerprint);
 
 create table release_service (
   release_id text not null references release (id),
@@ -234,6 +237,17 @@ create table deployment (
   since timestamptz not null default clock_timestamp(),
   primary key (environment_id, service)
 );
+
+-- From when until when a release was what an environment ran: soak, history and the rollback window are read from here.
+create table tenure (
+  promotion_id text primary key references promotion (id),
+  environment_id text not null references environment (id),
+  release_id text not null references release (id),
+  began_at timestamptz not null default clock_timestamp(),
+  ended_at timestamptz
+);
+create index tenure_by_environment on tenure (environment_id, began_at desc);
+create index tenure_by_release on tenure (release_id);
 
 -- The verdict on a question about digests. Keyed by the question and what it was asked of; the latest row counts.
 create table evidence (
