@@ -1,0 +1,49 @@
+// Keeps the private services of one test run: a Docker Engine and a Postgres, each started when a test first asks for it
+// and both ended, with all they made, when the run ends, however it ends: the run's end closes our standard input.
+// A process of its own, so that neither Ctrl-C nor a killed test run leaves anything behind. Plain JavaScript: it is not built.
+import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+
+import { startDockerEngine } from './docker-engine.js';
+import { startPostgres } from './postgres.js';
+
+const directory = process.argv[2];
+if (directory === undefined) throw new Error('usage: keeper.js DIRECTORY');
+
+const starters = { docker: startDockerEngine, postgres: startPostgres };
+/** Name -> promise of `{ address, stop }`: asked for twice is started once. */
+const services = new Map();
+
+const server = createServer((socket) => {
+  let asked = '';
+  socket.on('error', () => undefined);
+  socket.on('data', (bytes) => {
+    asked += bytes;
+    if (!asked.endsWith('\n')) return;
+    addressOf(asked.trim()).then(
+      (address) => socket.end(JSON.stringify({ address })),
+      (error) => socket.end(JSON.stringify({ error: error.message })),
+    );
+  });
+});
+server.listen(join(directory, 'ask.sock'), () => process.stdout.write('ready\n'));
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => undefined);
+process.stdin.resume();
+process.stdin.on('close', () => void end());
+
+async function addressOf(name) {
+  const start = starters[name];
+  if (start === undefined) throw new Error(`There is no service "${name}".`);
+  if (!services.has(name)) services.set(name, start(join(directory, name)));
+  return (await services.get(name)).address;
+}
+
+async function end() {
+  server.close();
+  const started = await Promise.allSettled(services.values());
+  await Promise.allSettled(started.filter(({ status }) => status === 'fulfilled').map(({ value }) => value.stop()));
+  await rm(directory, { recursive: true, force: true });
+  process.exit(0);
+}

@@ -1,0 +1,29 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+
+import { inject } from 'vitest';
+
+/**
+ * The address of a real Docker Engine (`unix:///...`) that belongs to this test run alone; the first to ask starts it.
+ * `TOWPATH_TEST_DOCKER_HOST` names one of your own instead, for machines where we may not start one.
+ */
+export function dockerHost(): Promise<string> {
+  return addressOf('docker', process.env['TOWPATH_TEST_DOCKER_HOST']);
+}
+
+/**
+ * The URL of an administrator of a real Postgres server that belongs to this test run alone; the first to ask starts it.
+ * It is shared by all test files, so make a database of your own. `TOWPATH_TEST_POSTGRES_URL` names a server of your own instead.
+ */
+export function externalPostgresUrl(): Promise<string> {
+  return addressOf('postgres', process.env['TOWPATH_TEST_POSTGRES_URL']);
+}
+
+async function addressOf(service: string, given: string | undefined): Promise<string> {
+  if (given !== undefined && given !== '') return given;
+  const socket = connect(inject('keeperSocket'));
+  socket.write(`${service}\n`);
+  const answer = JSON.parse(await text(socket)) as { address?: string; error?: string };
+  if (answer.address === undefined) throw new Error(answer.error ?? `The test service "${service}" gave no address.`);
+  return answer.address;
+}
