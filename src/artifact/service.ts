@@ -1,0 +1,107 @@
+import { z } from 'zod';
+
+import { choiceOf, Command, Duration, listOf, Memory, Name, RelativePath } from '../lib/fields.ts';
+
+/** A part of a project that is built on its own. */
+export interface ServiceDefinition<Check = unknown> {
+  /** `base` is an image that others build upon and that runs nowhere; `zip` is for functions. */
+  readonly kind: 'image' | 'base' | 'zip';
+  /** Its folder in the repository; `.` is the whole. */
+  readonly path: string;
+  /** Further paths of the repository whose change touches it (globs); they are not part of what is built. */
+  readonly paths: readonly string[];
+  /** `definition` has passed the builder's own schema, defaults filled in. */
+  readonly build: { readonly builder: string; readonly definition: unknown };
+  readonly command?: readonly string[];
+  /** Where it listens; a worker has none. */
+  readonly port?: number;
+  readonly health?: ServiceHealth;
+  readonly replicas: number;
+  readonly limits: { readonly memoryMb?: number; readonly cpus?: number };
+  readonly checks: Readonly<Record<string, Check>>;
+}
+
+export interface ServiceHealth {
+  readonly path: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly startMs: number;
+}
+
+/** What the configuration must know of a builder. */
+export interface BuilderFamily {
+  readonly name: string;
+  readonly definition: z.ZodType;
+  /** What it makes; an image where it does not say. */
+  readonly makes?: 'image' | 'zip';
+}
+
+const HttpPath = z.string().regex(/^\/[^\s\p{Cc}]*$/u, 'a path that begins with a slash');
+
+const HealthFields = z.strictObject({
+  path: HttpPath.describe('What is asked for; 2xx and 3xx are healthy'),
+  interval: Duration.default(500).describe('Between two questions (500ms)'),
+  timeout: Duration.default(2000).describe('How long one answer may take (2s)'),
+  start: Duration.default(30_000).describe('How long a new one may take until it is healthy (30s)'),
+});
+
+const Health = z
+  .union([HttpPath.transform((path) => ({ path })).pipe(HealthFields), HealthFields])
+  .transform(({ path, interval, timeout, start }): ServiceHealth => ({
+    path,
+    intervalMs: interval,
+    timeoutMs: timeout,
+    startMs: start,
+  }));
+
+/** The piece of towpath.yaml under `services: { <name>: ... }`. */
+export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: z.ZodType<Check>) {
+  const build = choiceOf('builder', Object.fromEntries(builders.map(({ name, definition }) => [name, definition])));
+  return z
+    .strictObject({
+      path: RelativePath.describe('Its folder in the repository; `.` is the whole'),
+      paths: listOf(RelativePath).optional().describe('Further paths whose change touches it (globs)'),
+      build: build.optional().describe('How it is built: one builder with its settings'),
+      base: build.optional().describe('In place of `build`: makes an image that other services build upon'),
+      command: Command.optional().describe("Replaces the image's own command"),
+      port: z.int().min(1).max(65_535).optional().describe('Where it listens; a worker has none'),
+      health: Health.optional().describe('A path to ask, or a path with its times'),
+      replicas: z.int().min(1).max(100).default(1).describe('How many run (1)'),
+      limits: z
+        .strictObject({
+          memory: Memory.optional().describe('Such as 256M'),
+          cpus: z.number().min(0.01).max(256).optional().describe('Such as 0.5'),
+        })
+        .default({})
+        .describe('What it may use'),
+      checks: z.record(Name, check).default({}).describe('Questions asked of what was built'),
+    })
+    .superRefine((service, context) => {
+      const expect = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+      if (service.build === undefined && service.base === undefined) expect([], '`build` with a builder');
+      if (service.build !== undefined && service.base !== undefined) expect(['base'], '`build` or `base`, not both');
+      if (service.health !== undefined && service.port === undefined) expect(['health'], '`port` beside `health`');
+      for (const key of ['port', 'health', 'command'] as const)
+        if (service.base !== undefined && service[key] !== undefined)
+          expect([key], `no \`${key}\`: a base runs nowhere`);
+    })
+    .transform(({ path, paths, build, base, limits, command, port, health, replicas, checks }) => {
+      const chosen = build ?? base ?? { name: '', settings: {} };
+      const makes = builders.find(({ name }) => name === chosen.name)?.makes ?? 'image';
+      return {
+        kind: base === undefined ? makes : 'base',
+        path,
+        paths: paths ?? [],
+        build: { builder: chosen.name, definition: chosen.settings },
+        ...(command === undefined ? {} : { command }),
+        ...(port === undefined ? {} : { port }),
+        ...(health === undefined ? {} : { health }),
+        replicas,
+        limits: {
+          ...(limits.memory === undefined ? {} : { memoryMb: limits.memory }),
+          ...(limits.cpus === undefined ? {} : { cpus: limits.cpus }),
+        },
+        checks,
+      } satisfies ServiceDefinition<Check>;
+    });
+}

@@ -1,0 +1,250 @@
+import { expect, test } from 'vitest';
+
+import { parseConfig } from './config.ts';
+import { ConfigError, type ConfigProblem } from './problem.ts';
+import { families } from './testing/families.ts';
+
+const SHOP = `project: shop
+services:
+  node-base: { path: images/node, base: { dockerfile: {} } }
+  web:
+    path: services/web/
+    paths: [contracts/**]
+    build: { node: { from: node-base, start: server.js } }
+    port: 3000
+    health: /healthz
+    limits: { memory: 256M, cpus: 0.5 }
+    checks:
+      unit: { run: node --test, during: build, junit: reports/junit.xml }
+      smoke: { http: { path: /healthz } }
+  worker: { path: ./services/worker, build: { node: { start: worker.js } } }
+  thumbnails: { path: functions/thumbnails, build: serverless }
+roles: { release-managers: [ann, bob] }
+base: { refresh: 7d }
+environments:
+  preview: { on: { branch: "*" }, ephemeral: {}, deploy: docker, config: { PREFIX: "\${branch.slug}_", SIZE: 3 } }
+  dev: { on: manual, accepts: any, deploy: { docker: { network: dev } } }
+  qa: { on: { merge: main }, gates: [unchanged, unit], deploy: process, onFailure: { rollback: true, yank: true } }
+  prod:
+    on: { tag: "v*" }
+    from: qa
+    gates: [{ approvals: { of: release-managers, count: 2, expires: 1d } }, { soak: 1h }]
+    deploy: docker
+    secrets: { DB: "env:DB_URL" }
+    verify: [smoke]
+    onFailure: hold
+    settle: 10s
+`;
+
+test('the whole of a file is read and normalised', () => {
+  const config = parseConfig(SHOP, families);
+  expect(config.project).toBe('shop');
+  expect(Object.keys(config.environments)).toEqual(['preview', 'dev', 'qa', 'prod']);
+  expect(config.services).toMatchObject({
+    'node-base': {
+      kind: 'base',
+      path: 'images/node',
+      build: { builder: 'dockerfile', definition: { file: 'Dockerfile' } },
+    },
+    thumbnails: { kind: 'zip', build: { builder: 'serverless', definition: {} } },
+    worker: { kind: 'image', path: 'services/worker', replicas: 1, limits: {}, checks: {} },
+  });
+  expect(config.services['web']).toEqual({
+    kind: 'image',
+    path: 'services/web',
+    paths: ['contracts/**'],
+    build: { builder: 'node', definition: { from: 'node-base', start: 'server.js', exclude: [] } },
+    port: 3000,
+    health: { path: '/healthz', intervalMs: 500, timeoutMs: 2000, startMs: 30_000 },
+    replicas: 1,
+    limits: { memoryMb: 256, cpus: 0.5 },
+    checks: {
+      unit: {
+        kind: 'command',
+        during: 'build',
+        always: false,
+        timeoutMs: 600_000,
+        definition: { run: 'node --test', junit: 'reports/junit.xml' },
+      },
+      smoke: {
+        kind: 'http-probe',
+        during: 'deployment',
+        always: false,
+        timeoutMs: 600_000,
+        definition: { http: { path: '/healthz', status: 200 } },
+      },
+    },
+  });
+  expect(config.base).toEqual({ refreshEveryMs: 604_800_000 });
+});
+
+test('environments say what moves in, and what happens when it fails', () => {
+  const { environments } = parseConfig(SHOP, families);
+  expect(environments['preview']).toEqual({
+    on: { kind: 'branch', pattern: '*' },
+    from: [],
+    gates: [],
+    accepts: 'path',
+    ephemeral: { ttlMs: 14 * 86_400_000 },
+    deploy: { driver: 'docker', config: {} },
+    config: { PREFIX: '${branch.slug}_', SIZE: '3' },
+    secrets: {},
+    verify: [],
+    onFailure: { action: 'rollback', yank: false },
+    settleMs: 3000,
+    keep: 5,
+    timeoutMs: 600_000,
+  });
+  expect(environments['qa']).toMatchObject({
+    on: { kind: 'merge', pattern: 'main' },
+    gates: [{ kind: 'unchanged' }, { kind: 'check', name: 'unit' }],
+    onFailure: { action: 'rollback', yank: true },
+  });
+  expect(environments['prod']).toMatchObject({
+    from: ['qa'],
+    gates: [
+      { kind: 'approvals', of: 'release-managers', count: 2, expiresMs: 86_400_000 },
+      { kind: 'soak', ms: 3_600_000 },
+    ],
+    onFailure: { action: 'hold', yank: false },
+    settleMs: 10_000,
+  });
+});
+
+test('what is read is plain JSON: it survives a jsonb column', () => {
+  const config = parseConfig(SHOP, families);
+  expect(JSON.parse(JSON.stringify(config))).toEqual(config);
+});
+
+test('an unknown key is refused with its place, the known ones and the nearest of them', () => {
+  expect(problemsOf(SHOP.replace('    port: 3000', '    prot: 3000'))).toContainEqual({
+    line: 8,
+    column: 5,
+    path: 'services.web.prot',
+    what: 'unknown key "prot"',
+    expected: expect.stringContaining('path, paths, build'),
+    nearest: 'port',
+  });
+});
+
+test.each<[string, string, string, Partial<ConfigProblem>]>([
+  ['an unknown key of a builder', 'start: server.js', 'strat: server.js', { nearest: 'start' }],
+  ['an unknown builder', '{ node: { start: worker.js } }', '{ nod: { start: worker.js } }', { nearest: 'node' }],
+  ['an unknown builder by its bare name', 'build: serverless', 'build: serverles', { nearest: 'serverless' }],
+  ['an unknown driver', 'deploy: process', 'deploy: proces', { nearest: 'process', line: 21, column: 64 }],
+  ['a driver with a wrong setting', '{ network: dev }', '{ netwrok: dev }', { nearest: 'network' }],
+  ['a gate that is none', 'gates: [unchanged, unit]', 'gates: [unchanged, unti]', { nearest: 'unit', column: 49 }],
+  ['a gate of its own, misspelt', '[unchanged, unit]', '[unchaged, unit]', { nearest: 'unchanged' }],
+  ['an unknown kind of gate', '{ soak: 1h }', '{ soka: 1h }', { nearest: 'soak' }],
+  ['a role that is none', 'of: release-managers', 'of: release-manager', { nearest: 'release-managers', line: 25 }],
+  ['an environment that is none', 'from: qa', 'from: qaa', { nearest: 'qa', line: 24, column: 11 }],
+  ['an environment that stands later', '{ on: manual, accepts', '{ on: manual, from: qa, accepts', { line: 20 }],
+  ['a check that is none', 'verify: [smoke]', 'verify: [smok]', { nearest: 'smoke', line: 28, column: 14 }],
+  [
+    'a check that is not asked of a deployment',
+    'verify: [smoke]',
+    'verify: [unit]',
+    { expected: expect.stringContaining('during: deployment') },
+  ],
+  ['a gate that is asked too late', '[unchanged, unit]', '[unchanged, smoke]', { expected: 'it under `verify`' }],
+  ['an unknown trigger', '{ merge: main }', '{ mrege: main }', { nearest: 'merge' }],
+  ['an unknown bare trigger', 'on: manual', 'on: manuel', { nearest: 'manual' }],
+  [
+    'two triggers',
+    '{ merge: main }',
+    '{ merge: main, tag: x }',
+    { expected: expect.stringContaining('exactly one of') },
+  ],
+  [
+    'an unknown placeholder',
+    '${branch.slug}',
+    '${branch.slg}',
+    { expected: expect.stringContaining('nearest is ${branch.slug}') },
+  ],
+  [
+    'a branch where there is none',
+    'secrets: { DB: "env:DB_URL" }',
+    'config: { X: "${branch.name}" }',
+    { what: '${branch.name} has no value here' },
+  ],
+  ['a secret in plain', 'env:DB_URL', 'hunter2', { expected: expect.stringContaining('a reference to a secret') }],
+  ['a bad duration', 'settle: 10s', 'settle: 10 seconds', { expected: expect.stringContaining('a duration such as') }],
+  ['a wrong type', 'port: 3000', 'port: "3000"', { what: 'found "3000"', expected: 'a number' }],
+  ['a port out of range', 'port: 3000', 'port: 70000', { expected: 'at most 65535' }],
+  ['a fraction for a whole', 'port: 3000', 'port: 30.5', { expected: 'a whole number' }],
+  [
+    'a missing builder setting',
+    '{ start: worker.js }',
+    '{}',
+    { what: '"start" is missing', path: 'services.worker.build.node.start' },
+  ],
+  ['a missing path', '{ path: functions/thumbnails, build', '{ build', { what: '"path" is missing', column: 3 }],
+  ['a path that leaves the repository', 'images/node', '../node', { expected: 'a relative path that stays inside' }],
+  ['a bad name', '  worker:', '  Worker_1:', { column: 3, what: 'the key "Worker_1" is not allowed' }],
+  [
+    'a check of two kinds',
+    'http: { path: /healthz }',
+    'http: { path: /healthz }, run: x',
+    { what: expect.stringContaining('unknown key') },
+  ],
+  ['a bad word', 'during: build', 'during: buidl', { nearest: 'build', expected: 'one of release, build, deployment' }],
+  ['health without a port', '    port: 3000\n', '', { expected: '`port` beside `health`' }],
+  [
+    'ephemeral without a branch',
+    'on: { branch: "*" }',
+    'on: manual',
+    { expected: expect.stringContaining('on: { branch') },
+  ],
+  [
+    'a scalar in place of a mapping',
+    'roles: { release-managers: [ann, bob] }',
+    'roles: ann',
+    { what: 'found "ann"', expected: 'a mapping' },
+  ],
+  ['a doubled key', 'roles:', 'project:', { line: 16, what: expect.stringContaining('unique') }],
+  ['a tag of YAML', 'deploy: process', 'deploy: !Ref process', { line: 21 }],
+])('refused with place and reason: %s', (_, old, wrong, problem) => {
+  expect(SHOP).toContain(old);
+  expect(problemsOf(SHOP.replace(old, () => wrong))).toContainEqual(expect.objectContaining(problem));
+});
+
+test('every problem of one kind is told at once, in the order of the file', () => {
+  const problems = problemsOf(SHOP.replace('port: 3000', 'port: x').replace('on: manual', 'on: manuel'));
+  expect(problems.map(({ line }) => line)).toEqual([8, 20]);
+});
+
+test('the message can be followed by an editor', () => {
+  const error = errorOf(SHOP.replace('deploy: process', 'deploy: proces'));
+  expect(error.code).toBe('config.invalid');
+  expect(error.what).toBe(
+    'towpath.yaml:21:64: environments.qa.deploy: found "proces"; expected one of process, docker (did you mean "process"?)',
+  );
+});
+
+test('a check may not take the name of a gate', () => {
+  expect(problemsOf(SHOP.replace('unit: { run', 'unchanged: { run'))).toContainEqual(
+    expect.objectContaining({ what: '"unchanged" is a gate of its own', line: 12, column: 7 }),
+  );
+});
+
+test('words that objects inherit are no names of ours', () => {
+  for (const word of ['constructor', 'toString', '__proto__']) {
+    expect(() => parseConfig(SHOP.replace('verify: [smoke]', `verify: [${word}]`), families)).toThrow(ConfigError);
+    expect(() => parseConfig(SHOP.replace('deploy: process', `deploy: ${word}`), families)).toThrow(ConfigError);
+  }
+  expect(problemsOf(`${SHOP}__proto__: {}\n`)).toContainEqual(expect.objectContaining({ path: '__proto__' }));
+});
+
+function problemsOf(text: string): readonly ConfigProblem[] {
+  return errorOf(text).problems;
+}
+
+function errorOf(text: string): ConfigError {
+  try {
+    parseConfig(text, families);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error('It was accepted.');
+}

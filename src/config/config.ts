@@ -1,0 +1,82 @@
+import { z } from 'zod';
+
+import { type BuilderFamily, type ServiceDefinition, serviceSchema } from '../artifact/service.ts';
+import { type CheckDefinition, type CheckFamily, checkSchema } from '../check/check.ts';
+import { choiceOf, Duration, Name } from '../lib/fields.ts';
+import { type PathEnvironment, pathEnvironmentSchema } from '../path/path.ts';
+import { parseConfigDocument } from './document.ts';
+import { findingsOf, reportInput } from './issues.ts';
+import { findDanglingNames } from './names.ts';
+import { ConfigError, formatPath } from './problem.ts';
+
+/** The file's own name, at the root of the repository. */
+export const CONFIG_FILE = 'towpath.yaml';
+
+/** What one towpath.yaml describes, read and normalised: times in milliseconds, defaults filled in, plain JSON. */
+export interface ProjectConfig {
+  readonly project: string;
+  readonly services: Readonly<Record<string, ServiceDefinition<CheckDefinition>>>;
+  /** Role -> user names. */
+  readonly roles: Readonly<Record<string, readonly string[]>>;
+  /** How often the pins of outside base images are resolved anew; null: only by a person. */
+  readonly base: { readonly refreshEveryMs: number | null };
+  /** In the order of the path. */
+  readonly environments: Readonly<Record<string, PathEnvironment>>;
+}
+
+/** The plug-ins of an installation, as far as the configuration must know them. */
+export interface Families {
+  readonly builders: readonly BuilderFamily[];
+  readonly drivers: readonly { readonly name: string; readonly config: z.ZodType }[];
+  readonly checks: readonly CheckFamily[];
+}
+
+/**
+ * Reads towpath.yaml.
+ * @param source bytes of a git blob, or text
+ * @throws ConfigError with every problem found, each with its line and column; nothing else, whatever the bytes
+ */
+export function parseConfig(source: string | Uint8Array, families: Families, file = CONFIG_FILE): ProjectConfig {
+  const document = parseConfigDocument(source, file);
+  const parsed = schemaFor(families).safeParse(document.value, reportInput);
+  const findings = parsed.success ? findDanglingNames(parsed.data) : findingsOf(parsed.error.issues, document.value);
+  const problems = findings
+    .map(({ path, at, ...finding }) => ({ ...document.positionOf(path, at), path: formatPath(path), ...finding }))
+    .toSorted((one, other) => one.line - other.line || one.column - other.column);
+  if (!parsed.success || problems.length > 0) throw new ConfigError(file, problems);
+  return parsed.data;
+}
+
+const schemas = new WeakMap<Families, ReturnType<typeof configSchema>>();
+
+function schemaFor(families: Families): ReturnType<typeof configSchema> {
+  const known = schemas.get(families) ?? configSchema(families);
+  schemas.set(families, known);
+  return known;
+}
+
+/** Each noun's piece, put together; families bring the pieces of their members. */
+export function configSchema({ builders, drivers, checks }: Families) {
+  const deploy = choiceOf('driver', Object.fromEntries(drivers.map(({ name, config }) => [name, config])));
+  return z
+    .strictObject({
+      project: Name.describe('The name of the project; images are called <project>/<service>'),
+      services: z
+        .record(Name, serviceSchema(builders, checkSchema(checks)))
+        .refine((services) => Object.keys(services).length > 0, 'at least one service')
+        .describe('What is built, each on its own'),
+      roles: z
+        .record(Name, z.array(z.string().min(1, 'the name of a user')))
+        .default({})
+        .describe('Who may approve: role and its users'),
+      base: z
+        .strictObject({ refresh: Duration.optional().describe('How often pins of base images are resolved anew') })
+        .default({})
+        .describe('Outside base images'),
+      environments: z
+        .record(Name, pathEnvironmentSchema(deploy))
+        .default({})
+        .describe('Where releases run, in the order of the path'),
+    })
+    .transform(({ base, ...rest }): ProjectConfig => ({ ...rest, base: { refreshEveryMs: base.refresh ?? null } }));
+}

@@ -1,0 +1,95 @@
+import { GATE_WORDS } from '../path/gate.ts';
+import { placeholdersOf } from '../environment/variables.ts';
+import { nearestWord } from '../lib/nearest.ts';
+import type { ProjectConfig } from './config.ts';
+import type { Finding } from './issues.ts';
+
+/** Names that point to nothing: a check, a role or an environment that the file does not have. */
+export function findDanglingNames(config: ProjectConfig): Finding[] {
+  const checks = checksOf(config);
+  const environments = Object.keys(config.environments);
+  const roles = Object.keys(config.roles);
+  return [
+    ...findReservedChecks(config),
+    ...Object.entries(config.environments).flatMap(([name, environment], index) => {
+      const path = ['environments', name];
+      const before = environments.slice(0, index);
+      return [
+        ...environment.from.flatMap((from, at) => {
+          const where = [...path, 'from', at];
+          if (before.includes(from)) return [];
+          const order = environments.includes(from) ? 'stands not before it' : 'there is none of this name';
+          return [dangling(where, `environment "${from}": ${order}`, 'environment that stands before', before, from)];
+        }),
+        ...environment.gates.flatMap((gate, at) => {
+          const where = [...path, 'gates', at];
+          if (gate.kind === 'approvals' && !roles.includes(gate.of))
+            return [dangling([...where, 'approvals', 'of'], `there is no role "${gate.of}"`, 'role', roles, gate.of)];
+          if (gate.kind === 'soak' && environment.from.length === 0)
+            return [plain(where, 'a soak without an environment before', '`from` beside it')];
+          if (gate.kind !== 'check') return [];
+          const asked = checks.get(gate.name);
+          const known = [
+            ...GATE_WORDS,
+            ...[...checks].filter(([, during]) => !during.every(isLate)).map(([name]) => name),
+          ];
+          if (asked === undefined)
+            return [dangling(where, `there is no gate or check "${gate.name}"`, 'gate or check', known, gate.name)];
+          if (!asked.every(isLate)) return [];
+          return [plain(where, `check "${gate.name}" is asked only after a deployment`, 'it under `verify`')];
+        }),
+        ...environment.verify.flatMap((check, at) => {
+          const where = [...path, 'verify', at];
+          const asked = checks.get(check);
+          const known = [...checks].filter(([, during]) => during.some(isLate)).map(([name]) => name);
+          if (asked === undefined) return [dangling(where, `there is no check "${check}"`, 'check', known, check)];
+          if (asked.some(isLate)) return [];
+          return [plain(where, `check "${check}" is not asked of a deployment`, '`during: deployment` in that check')];
+        }),
+        ...Object.entries(environment.config).flatMap(([key, value]) =>
+          placeholdersOf(value).flatMap((placeholder) =>
+            placeholder.name.startsWith('branch.') && environment.on.kind !== 'branch'
+              ? [
+                  plain(
+                    [...path, 'config', key],
+                    `\${${placeholder.name}} has no value here`,
+                    '`on: { branch: ... }` beside it',
+                  ),
+                ]
+              : [],
+          ),
+        ),
+      ];
+    }),
+  ];
+}
+
+function findReservedChecks(config: ProjectConfig): Finding[] {
+  return Object.entries(config.services).flatMap(([service, { checks }]) =>
+    GATE_WORDS.filter((word) => Object.hasOwn(checks, word)).map((word) => ({
+      ...plain(['services', service, 'checks', word], `"${word}" is a gate of its own`, 'another name'),
+      at: 'key',
+    })),
+  );
+}
+
+function checksOf(config: ProjectConfig): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const { checks } of Object.values(config.services))
+    for (const [name, { during }] of Object.entries(checks)) found.set(name, [...(found.get(name) ?? []), during]);
+  return found;
+}
+
+function isLate(during: string): boolean {
+  return during === 'deployment';
+}
+
+function dangling(path: PropertyKey[], what: string, noun: string, known: readonly string[], word: string): Finding {
+  const nearest = nearestWord(word, known);
+  const expected = known.length === 0 ? `a ${noun}, and there is none` : `a ${noun}: ${known.join(', ')}`;
+  return { path, at: 'value', what, expected, ...(nearest === undefined ? {} : { nearest }) };
+}
+
+function plain(path: PropertyKey[], what: string, expected: string): Finding {
+  return { path, at: 'value', what, expected };
+}

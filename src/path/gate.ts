@@ -1,0 +1,44 @@
+import { z } from 'zod';
+
+import { Duration } from '../lib/fields.ts';
+import { FreezeWindow } from './freeze-window.ts';
+
+/** A condition that must hold before a release moves in. */
+export type Gate =
+  /** The image is the very one that was tested on the branch. */
+  | { readonly kind: 'unchanged' }
+  /** The latest answer of the check of this name, for every service that has one, is a pass. */
+  | { readonly kind: 'check'; readonly name: string }
+  | { readonly kind: 'approvals'; readonly of: string; readonly count: number; readonly expiresMs: number }
+  /** The release has run in the environment before for so long. */
+  | { readonly kind: 'soak'; readonly ms: number }
+  | { readonly kind: 'freeze'; readonly windows: readonly FreezeWindow[] };
+
+/** Gates that have a name of their own: a check may not be called so. */
+export const GATE_WORDS = ['unchanged'] as const;
+
+const Approvals = z.strictObject({
+  of: z.string().describe('A role of this file'),
+  count: z.int().min(1).max(100).default(1).describe('How many different people (1)'),
+  expires: Duration.default(604_800_000).describe('How long an approval counts (7d)'),
+});
+
+/** The piece of towpath.yaml under `gates: [ ... ]`. */
+export const GateSchema = z.union([
+  z
+    .string('a gate')
+    .transform((word): Gate => (word === 'unchanged' ? { kind: 'unchanged' } : { kind: 'check', name: word })),
+  z
+    .strictObject({
+      approvals: Approvals.optional().describe('People of a role must agree'),
+      soak: Duration.optional().describe('It must have run in the environment before for so long'),
+      freeze: z.array(FreezeWindow).min(1).optional().describe('Times in which nothing moves in'),
+    })
+    .refine((gate) => Object.keys(gate).length === 1, 'exactly one of approvals, soak, freeze')
+    .meta({ minProperties: 1, maxProperties: 1 })
+    .transform(({ approvals, soak, freeze }): Gate => {
+      if (approvals !== undefined)
+        return { kind: 'approvals', of: approvals.of, count: approvals.count, expiresMs: approvals.expires };
+      return soak === undefined ? { kind: 'freeze', windows: freeze ?? [] } : { kind: 'soak', ms: soak };
+    }),
+]);

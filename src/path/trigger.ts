@@ -1,0 +1,33 @@
+import { z } from 'zod';
+
+/** What brings a release in by itself. Patterns are globs over the short name of the ref (`feature/*`, `v*`). */
+export type Trigger =
+  | { readonly kind: 'branch' | 'merge' | 'tag' | 'release-branch'; readonly pattern: string }
+  | { readonly kind: 'manual' };
+
+const KINDS = ['branch', 'merge', 'tag', 'release-branch'] as const;
+
+const Pattern = z
+  .string('a pattern of names such as "feature/*"')
+  .min(1, 'a pattern of names such as "feature/*"')
+  .max(250, 'a pattern of at most 250 characters')
+  .regex(/^[^\s\p{Cc}~^:\\]+$/u, 'a pattern that a git ref could match: no spaces, no ~ ^ : \\')
+  .refine((pattern) => !pattern.startsWith('refs/'), 'the short name, without refs/heads/ or refs/tags/');
+
+/** The piece of towpath.yaml under `on:`. */
+export const TriggerSchema = z.union([
+  z.literal('manual').transform((): Trigger => ({ kind: 'manual' })),
+  z
+    .strictObject({
+      branch: Pattern.optional().describe('A push to a branch of such a name'),
+      merge: Pattern.optional().describe('A commit that arrives on this branch'),
+      tag: Pattern.optional().describe('A tag of such a name'),
+      'release-branch': Pattern.optional().describe('A push to a release branch (tags are the better way)'),
+    })
+    .refine((on) => Object.keys(on).length === 1, `exactly one of ${KINDS.join(', ')}, or manual`)
+    .meta({ minProperties: 1, maxProperties: 1 })
+    .transform((on): Trigger => {
+      const kind = KINDS.find((kind) => on[kind] !== undefined);
+      return kind === undefined ? { kind: 'manual' } : { kind, pattern: on[kind] ?? '' };
+    }),
+]);
