@@ -1,0 +1,21 @@
+import { TowpathError } from '../lib/error.ts';
+import { rolesWith, type Permission } from './permission.ts';
+
+/** `access.*`: who somebody is, or what they may do. */
+export class AccessError extends TowpathError {}
+
+export function unknownCaller(): AccessError {
+  return new AccessError({
+    code: 'access.unauthenticated',
+    what: 'This needs a token, and none that is valid was sent.',
+    fix: 'Set TOWPATH_TOKEN (or --token), or run the command where the data directory is; `towpath open` opens the page.',
+  });
+}
+
+export function notAllowed(user: string, permission: Permission): AccessError {
+  return new AccessError({
+    code: 'access.forbidden',
+    what: `${user} lacks the permission ${permission}.`,
+    fix: `Ask for a token with one of the roles ${rolesWith(permission).join(', ')}.`,
+  });
+}
