@@ -1,0 +1,28 @@
+import type { FastifyBaseLogger } from 'fastify';
+
+import type { Guard } from '../access/guard.ts';
+import type { UseCases } from '../flow/use-cases.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { AnswerKeeper } from './idempotency.ts';
+import type { RegistryHandler } from './registry-door.ts';
+
+/** All that the HTTP face stands on. */
+export interface Faces {
+  readonly useCases: UseCases;
+  readonly guard: Guard;
+  readonly answers: AnswerKeeper;
+  readonly clock: Clock;
+  /** Towpath's own version. */
+  readonly version: string;
+  /** The folder with the files of the page. */
+  readonly web: string;
+  /** Absent where another registry is used: `/v2/` is then not found. */
+  readonly registry?: RegistryHandler | undefined;
+  /** Engines on this machine may pull without a token. Default: no. */
+  readonly registryOpenToLoopback?: boolean | undefined;
+  /** People reach the server by https (through a proxy that ends TLS): cookies are then marked Secure. */
+  readonly secure?: boolean | undefined;
+  readonly log?: FastifyBaseLogger | undefined;
+  /** Default 15 s. */
+  readonly heartbeatMs?: number | undefined;
+}

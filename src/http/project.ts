@@ -1,0 +1,9 @@
+import type { Faces } from './faces.ts';
+import type { Route } from './router.ts';
+
+export function projectRoutes(route: Route, { useCases: { projects } }: Faces): void {
+  route('project.list', () => projects.list());
+  route('project.add', ({ body, by }) => projects.add(body, by));
+  route('project.show', ({ params }) => projects.show(params.project));
+  route('project.refresh', ({ params, by }) => projects.refresh(params.project, by));
+}

@@ -1,0 +1,175 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { OPERATION_NAMES, operationOf, type OperationName } from '../access/operation.ts';
+import { isRole, mayDo, ROLES } from '../access/permission.ts';
+import { refuseUnlisted } from './router.ts';
+import { testServer, type TestServer } from './testing/server.ts';
+
+let house: TestServer;
+beforeAll(async () => {
+  house = await testServer();
+});
+afterAll(() => house.server.close());
+
+/** A request to an operation, its parameters filled with names that are not there. */
+function request(name: OperationName, headers: Record<string, string> = {}) {
+  const [method = 'GET', path = '/'] = operationOf(name).route.split(' ');
+  const url = path.replaceAll(/:\w+/g, 'nothing');
+  return { method: method as 'GET', url, headers: { 'content-type': 'application/json', ...headers }, payload: '{}' };
+}
+
+test('a route that is in no table of permissions does not start', () => {
+  expect(() => refuseUnlisted({ method: 'GET', url: '/api/v1/everything', config: {} })).toThrow(
+    expect.objectContaining({ code: 'http.route-unlisted' }),
+  );
+  expect(() => refuseUnlisted({ method: 'GET', url: '/api/v1/matrix', config: { operation: 'project.list' } })).toThrow(
+    expect.objectContaining({ code: 'http.route-unlisted' }),
+  );
+});
+
+test('every operation of the table has its route', () => {
+  for (const name of OPERATION_NAMES) {
+    const [method = 'GET', url = ''] = operationOf(name).route.split(' ');
+    expect(house.server.hasRoute({ method, url }), name).toBe(true);
+  }
+});
+
+test.each(OPERATION_NAMES.filter((name) => operationOf(name).needs !== 'public'))(
+  '%s is closed to strangers, to wrong tokens and to roles that lack its permission',
+  async (name) => {
+    const stranger = await house.server.inject(request(name));
+    expect(stranger.statusCode).toBe(401);
+    expect(stranger.headers['content-type']).toMatch('application/problem+json');
+    const wrong = await house.server.inject(request(name, { authorization: `Bearer twp_${'a'.repeat(43)}` }));
+    expect(wrong.statusCode).toBe(401);
+    const { needs } = operationOf(name);
+    for (const role of Object.keys(ROLES).filter(isRole)) {
+      if (needs === 'public' || mayDo([role], needs)) continue;
+      const headers = { authorization: `Bearer ${await house.token(role)}` };
+      expect((await house.server.inject(request(name, headers))).statusCode, role).toBe(403);
+    }
+  },
+);
+
+test('a field that no schema names never leaves the server', async () => {
+  const headers = { authorization: `Bearer ${await house.token('viewer')}` };
+  const answer = await house.server.inject({ url: '/api/v1/projects', headers });
+  expect(answer.statusCode).toBe(200);
+  expect(answer.body).not.toContain('never-show-this');
+});
+
+test('a misspelt field is refused, it is not dropped: a dry run must not become a promotion', async () => {
+  const headers = { authorization: `Bearer ${await house.token('developer')}` };
+  const answer = await house.server.inject({
+    method: 'POST',
+    url: '/api/v1/projects/shop/environments/qa/promotions',
+    headers,
+    payload: { release: 'v1.0.0', dryrun: true },
+  });
+  expect(answer.statusCode).toBe(400);
+  expect(answer.json()).toMatchObject({ code: 'http.question-invalid', status: 400 });
+  expect(answer.json().what).toContain('dryrun');
+});
+
+test('a branch with slashes is one parameter', async () => {
+  const headers = { authorization: `Bearer ${await house.token('viewer')}` };
+  const url = `/api/v1/projects/shop/releases/${encodeURIComponent('feature/dark-header')}`;
+  expect((await house.server.inject({ url, headers })).json()).toMatchObject({ number: 5 });
+});
+
+test('a refusal is a problem with a code, what happened and what to do', async () => {
+  const headers = { authorization: `Bearer ${await house.token('viewer')}` };
+  const answer = await house.server.inject({ url: '/api/v1/projects/shop/releases/v9', headers });
+  expect(answer.statusCode).toBe(404);
+  expect(answer.headers['content-type']).toBe('application/problem+json');
+  expect(answer.json()).toMatchObject({
+    type: 'https://towpath.dev/problems/release.missing',
+    status: 404,
+    code: 'release.missing',
+    what: 'There is no release "v9".',
+    fix: expect.stringContaining('towpath release list'),
+  });
+});
+
+test('an unknown failure shows its request, never its message', async () => {
+  const broken = await testServer();
+  broken.useCases.projects.list = async () => {
+    throw new Error('connect postgres://towpath:hunter2@db');
+  };
+  const headers = { authorization: `Bearer ${await broken.token('viewer')}` };
+  const answer = await broken.server.inject({ url: '/api/v1/projects', headers });
+  expect(answer.statusCode).toBe(500);
+  expect(answer.body).not.toContain('hunter2');
+  expect(answer.json().requestId).toMatch(/^[0-9a-f-]{36}$/);
+  await broken.server.close();
+});
+
+test('pages follow one another until there is no next', async () => {
+  const headers = { authorization: `Bearer ${await house.token('viewer')}` };
+  const numbers: number[] = [];
+  let url = '/api/v1/projects/shop/releases?limit=2';
+  for (;;) {
+    const page = (await house.server.inject({ url, headers })).json();
+    numbers.push(...page.items.map(({ number }: { number: number }) => number));
+    if (page.next === undefined) break;
+    url = `/api/v1/projects/shop/releases?limit=2&cursor=${encodeURIComponent(page.next)}`;
+  }
+  expect(numbers).toEqual([5, 4, 3, 2, 1]);
+});
+
+test('the same key sends the same answer and does nothing twice', async () => {
+  const own = await testServer();
+  const headers = { authorization: `Bearer ${await own.token('developer')}`, 'idempotency-key': 'k1' };
+  const url = '/api/v1/projects/shop/environments/qa/promotions';
+  const ask = (payload: object, more = {}) =>
+    own.server.inject({ method: 'POST', url, headers: { ...headers, ...more }, payload });
+  const first = await ask({ release: 'v1.0.0' });
+  const again = await ask({ release: 'v1.0.0' });
+  expect(again.json()).toEqual(first.json());
+  expect(again.headers['idempotency-replayed']).toBe('true');
+  expect(own.useCases.world.promotions).toHaveLength(1);
+  expect((await ask({ release: 'v1.1.0' })).json()).toMatchObject({ code: 'http.key-reused', status: 422 });
+
+  const bob = { authorization: `Bearer ${await own.token('developer', 'bob')}` };
+  expect((await ask({ release: 'v1.0.0' }, bob)).headers['idempotency-replayed']).toBeUndefined();
+
+  const missing = { 'idempotency-key': 'k2' };
+  expect((await ask({ release: 'v9' }, missing)).statusCode).toBe(404);
+  expect((await ask({ release: 'v1.1.0' }, missing)).statusCode).toBe(200);
+  await own.server.close();
+});
+
+test('who acts is who is authenticated, never who the body names', async () => {
+  const headers = { authorization: `Bearer ${await house.token('operator', 'olga')}` };
+  const url = '/api/v1/projects/shop/releases/v1.1.0/yank';
+  const answer = await house.server.inject({ method: 'POST', url, headers, payload: { reason: 'wrong tax' } });
+  expect(answer.json()).toMatchObject({ yanked: true, yank: { by: 'olga', reason: 'wrong tax' } });
+  expect(house.useCases.world.deeds).toContainEqual({ by: 'olga', deed: 'yank v1.1.0' });
+});
+
+test('a webhook is checked by its signature over the very bytes, and needs no token', async () => {
+  const send = (signature: string) =>
+    house.server.inject({
+      method: 'POST',
+      url: '/hooks/rep_1',
+      headers: { 'content-type': 'application/json', 'webhook-signature': signature },
+      payload: '{ "spaces" :  "stay" }',
+    });
+  expect((await send('v1,good')).statusCode).toBe(202);
+  expect(house.useCases.world.deeds).toContainEqual({ by: 'webhook', deed: '{ "spaces" :  "stay" }' });
+  expect((await send('v1,bad')).statusCode).toBe(401);
+});
+
+test('what is nowhere is a problem too, and tells nothing of what is elsewhere', async () => {
+  const answer = await house.server.inject({ url: '/api/v1/secrets?token=abc' });
+  expect(answer.statusCode).toBe(404);
+  expect(answer.json()).toMatchObject({ code: 'http.route-missing' });
+  expect(answer.body).not.toContain('abc');
+});
+
+test('the description of the API is the one that is committed', async () => {
+  const answer = await house.server.inject({ url: '/api/v1/openapi.json' });
+  const text = `${JSON.stringify(answer.json(), null, 2)}\n`;
+  await expect(text).toMatchFileSnapshot('../../openapi.json');
+  expect(answer.json().openapi).toBe('3.1.0');
+});

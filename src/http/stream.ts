@@ -1,0 +1,67 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+
+import type { EventView, LogBatch, UseCases } from '../flow/use-cases.ts';
+import { streamEvents, type StreamItem } from './event-stream.ts';
+import type { Faces } from './faces.ts';
+import type { Route } from './router.ts';
+
+const HEARTBEAT_MS = 15_000;
+
+export function streamRoutes(
+  route: Route,
+  { useCases, heartbeatMs = HEARTBEAT_MS }: Faces,
+  server: FastifyInstance,
+): void {
+  const stop = new AbortController();
+  server.addHook('preClose', async () => stop.abort());
+  const options = { stopping: stop.signal, heartbeatMs };
+
+  route('event.follow', ({ query, request, reply }) =>
+    streamEvents(reply, options, (signal) => changes(useCases, lastSeen(request, query.after), query.project, signal)),
+  );
+  route('log.read', ({ params, query }) => useCases.logs.read(params.log, query.after));
+  route('log.follow', async ({ params, query, request, reply }) => {
+    const after = lastSeen(request, query.after);
+    await useCases.logs.read(params.log, after); // a log that is not there is a 404, not a stream that breaks
+    return streamEvents(reply, options, (signal) => batches(useCases, params.log, after, signal));
+  });
+}
+
+/** A browser that reconnects says by itself where it was. */
+function lastSeen(request: FastifyRequest, after: string | undefined): string | undefined {
+  const header = request.headers['last-event-id'];
+  return typeof header === 'string' && header !== '' ? header : after;
+}
+
+async function* changes(
+  useCases: UseCases,
+  after: string | undefined,
+  project: string | undefined,
+  signal: AbortSignal,
+): AsyncIterable<StreamItem> {
+  for await (const event of useCases.events.follow(after, signal)) if (concerns(event, project)) yield changeOf(event);
+}
+
+async function* batches(
+  useCases: UseCases,
+  log: string,
+  after: string | undefined,
+  signal: AbortSignal,
+): AsyncIterable<StreamItem> {
+  for await (const batch of useCases.logs.follow(log, after, signal)) {
+    yield lineItem(batch);
+    if (batch.ended) return;
+  }
+}
+
+function concerns(event: EventView, project: string | undefined): boolean {
+  return project === undefined || event.project === null || event.project === project;
+}
+
+function changeOf({ id, at, project, kind, subject, data }: EventView): StreamItem {
+  return { id, event: 'change', data: { id, at, project, kind, subject, data } };
+}
+
+function lineItem({ lines, seq, ended }: LogBatch): StreamItem {
+  return { id: seq, event: 'lines', data: { lines, seq, ended } };
+}

@@ -1,0 +1,314 @@
+import type {
+  DiffView,
+  LogBatch,
+  MatrixEnvironment,
+  Page,
+  PageRequest,
+  PromotionView,
+  ReleaseView,
+  UseCases,
+} from '../../flow/use-cases.ts';
+import { TowpathError } from '../../lib/error.ts';
+import { PROJECT, START, briefOf, createWorld, deployedOf, promotionOf, viewOf, type World } from './world.ts';
+
+const SECRET = 'never-show-this';
+
+/** Keeps the contract of the use cases over a small world in memory; `prod` waits for an approval. */
+export function fakeUseCases(world: World = createWorld()): UseCases & { readonly world: World } {
+  const project = {
+    id: 'prj_1',
+    name: PROJECT,
+    repositories: [
+      {
+        id: 'rep_1',
+        url: 'https://git.example/shop',
+        defaultBranch: 'main',
+        polledAt: START,
+        problem: null,
+        configProblem: null,
+        webhookSecret: SECRET, // a field that no schema names: it must never leave the server
+      },
+    ],
+  };
+  const did = (by: string, deed: string) => world.deeds.push({ by, deed });
+
+  function replace<Row extends { readonly id: string }>(rows: Row[], row: Row): Row {
+    rows[rows.findIndex(({ id }) => id === row.id)] = row;
+    return row;
+  }
+
+  function land(promotion: PromotionView): PromotionView {
+    const environment = environmentNamed(world, promotion.environment);
+    const landed = deployedOf(releaseNamed(world, promotion.release.id), environment);
+    const before = environment.current;
+    const canRollBack = before === null ? environment.canRollBack : { to: before };
+    replace(world.environments, { ...landed, open: [], canRollBack });
+    world.tell('environment.changed', environment.name);
+    return { ...promotion, state: 'live', headline: `live since ${START}`, endedAt: START };
+  }
+
+  function decide(id: string, verdict: 'approved' | 'rejected', by: string): PromotionView {
+    did(by, `${verdict} ${id}`);
+    const promotion = promotionNamed(world, id);
+    if (promotion.endedAt !== null) throw failure('promotion.ended', `${id} has ended.`, 'Ask for a new one.');
+    const decided: PromotionView =
+      verdict === 'approved'
+        ? land(promotion)
+        : { ...promotion, state: 'refused', headline: `rejected by ${by}`, endedAt: START };
+    return replace(world.promotions, decided);
+  }
+
+  return {
+    world,
+    projects: {
+      add: async (request, by) => {
+        did(by, `add ${request.url}`);
+        return { ...project, name: request.name ?? project.name };
+      },
+      list: async () => [project],
+      show: async (name) => {
+        if (name !== PROJECT) throw missing('project', name);
+        return project;
+      },
+      refresh: async (name, by) => {
+        did(by, `refresh ${name}`);
+      },
+    },
+    matrix: async () => ({
+      at: START,
+      projects: [{ name: PROJECT, services: ['web', 'worker', 'receipt'], environments: world.environments }],
+    }),
+    releases: {
+      list: async (_project, page) => pageOf([...world.releases].reverse(), page),
+      show: async (_project, name) => ({ ...releaseNamed(world, name), evidence: [], promotions: [] }),
+      mix: async ({ base, services }, by) => {
+        did(by, `mix ${base} ${JSON.stringify(services)}`);
+        const number = world.releases.length + 1;
+        const mixed: ReleaseView = {
+          ...releaseNamed(world, base),
+          id: `rel_${number}`,
+          number,
+          names: [],
+          mixed: true,
+        };
+        world.releases.push(mixed);
+        return mixed;
+      },
+      yank: async (_project, name, reason, by) => {
+        did(by, `yank ${name}`);
+        return replace(world.releases, {
+          ...releaseNamed(world, name),
+          yanked: true,
+          yank: { reason, by, at: START },
+        });
+      },
+      unyank: async (_project, name, by) => {
+        did(by, `unyank ${name}`);
+        return replace(world.releases, { ...releaseNamed(world, name), yanked: false, yank: null });
+      },
+      retry: async (_project, name, by) => {
+        did(by, `retry ${name}`);
+        return releaseNamed(world, name);
+      },
+    },
+    promotions: {
+      request: async (request, by) => {
+        const release = releaseNamed(world, request.release);
+        const environment = environmentNamed(world, request.environment);
+        const needsApproval = environment.name === 'prod';
+        const wants = { gate: 'approvals', what: '1 of release-managers', fix: 'towpath approve prod', until: null };
+        if (request.dryRun === true) {
+          if (release.yanked) return would('refuse', [{ ...wants, gate: 'yank', what: 'it is yanked' }]);
+          return would(needsApproval ? 'wait' : 'go', needsApproval ? [wants] : []);
+        }
+        did(by, `promote ${request.release} to ${request.environment}`);
+        const add = (promotion: PromotionView) => {
+          world.promotions.push(promotion);
+          return { kind: 'started', promotion } as const;
+        };
+        if (release.yanked)
+          return add(promotionOf(world, environment.name, release, 'refused', 'refused: it is yanked', by));
+        const state = needsApproval ? 'waiting' : 'deploying';
+        const headline = needsApproval ? 'waits for 1 approval of release-managers' : 'deploying web';
+        const promotion = promotionOf(world, environment.name, release, state, headline, by);
+        if (!needsApproval) return add(land(promotion));
+        replace(world.environments, { ...environment, open: [promotion] });
+        world.tell('promotion.changed', promotion.id);
+        return add(promotion);
+      },
+      show: async (id) => ({ ...promotionNamed(world, id), reasons: [], approvals: [], events: [] }),
+      list: async (_project, page) => pageOf([...world.promotions].reverse(), page),
+      approve: async (id, _comment, by) => decide(id, 'approved', by),
+      reject: async (id, _comment, by) => decide(id, 'rejected', by),
+      cancel: async (id, by) => {
+        did(by, `cancel ${id}`);
+        const promotion = promotionNamed(world, id);
+        return replace(world.promotions, {
+          ...promotion,
+          state: 'cancelled',
+          headline: `cancelled by ${by}`,
+          endedAt: START,
+        });
+      },
+    },
+    environments: {
+      list: async () => world.environments.map(viewOf),
+      show: async (_project, name) => {
+        const environment = environmentNamed(world, name);
+        const services = environment.cells.map(({ service, digest, url, since }) => ({ service, digest, url, since }));
+        const rules = {
+          trigger: 'tag v*',
+          from: ['demo'],
+          gates: ['1 approval of release-managers'],
+          driver: 'process',
+        };
+        return { ...viewOf(environment), ...rules, services, history: world.promotions };
+      },
+      rollback: async ({ environment: name, dryRun }, by) => {
+        const environment = environmentNamed(world, name);
+        const { canRollBack } = environment;
+        if (canRollBack.to === null)
+          throw failure('environment.step-back-missing', `${name} cannot go back: ${canRollBack.reason}.`, 'Promote.');
+        if (dryRun === true) return would('go', []);
+        did(by, `rollback ${name}`);
+        const release = releaseNamed(world, canRollBack.to.id);
+        const promotion: PromotionView = { ...promotionOf(world, name, release, 'live', 'live', by), kind: 'rollback' };
+        world.promotions.push(promotion);
+        const hold = { reason: `rolled back by ${by}`, by, since: START };
+        replace(world.environments, { ...deployedOf(release, environment), hold });
+        return { kind: 'started', promotion };
+      },
+      hold: async (_project, name, reason, by) => {
+        did(by, `hold ${name}`);
+        const held = { ...environmentNamed(world, name), hold: { reason, by, since: START } };
+        return viewOf(replace(world.environments, held));
+      },
+      resume: async (_project, name, by) => {
+        did(by, `resume ${name}`);
+        return viewOf(replace(world.environments, { ...environmentNamed(world, name), hold: null }));
+      },
+      remove: async (_project, name, by) => {
+        did(by, `remove ${name}`);
+        return viewOf(environmentNamed(world, name));
+      },
+    },
+    why: async (_project, subject) => ({
+      subject,
+      headline: `${subject} waits for 1 approval of release-managers`,
+      reasons: [{ gate: 'approvals', what: '0 of 1 given', fix: 'towpath approve prod', until: null }],
+      story: [{ at: START, what: 'requested by Ada' }],
+    }),
+    diff: async (_project, from, to) => diffOf(from, to),
+    lineage: async (_project, subject) => ({
+      subject,
+      commits: [],
+      releases: world.releases.slice(0, 1).map(briefOf),
+      artifacts: [],
+      evidence: [],
+      environments: [],
+    }),
+    logs: {
+      read: async (log, after) => {
+        if (!log.startsWith('log_')) throw missing('log', log);
+        return LOG[Number(after ?? 0)] ?? { lines: [], seq: after ?? '0', ended: true };
+      },
+      async *follow(_log, after, signal) {
+        for (const batch of LOG.slice(Number(after ?? 0))) if (!signal.aborted) yield batch;
+      },
+    },
+    events: {
+      async *follow(after, signal) {
+        let next = Number(after ?? world.events.length);
+        while (!signal.aborted) {
+          const event = world.events[next];
+          if (event === undefined) await Promise.race([world.changed(), aborted(signal)]);
+          else {
+            next += 1;
+            yield event;
+          }
+        }
+      },
+    },
+    audit: {
+      list: async (page) => {
+        const entries = world.deeds.map(({ by, deed }, index) => entryOf(index, by, deed));
+        return pageOf(entries, page);
+      },
+    },
+    webhook: async (_repository, headers, body) => {
+      if (headers['webhook-signature'] !== 'v1,good')
+        throw failure('webhook.unsigned', 'The signature is wrong.', 'Sign it.');
+      did('webhook', body.toString('utf8'));
+      return 'woken';
+    },
+  };
+}
+
+const LOG: readonly LogBatch[] = [
+  { lines: ['npm ci', 'added 12 packages'], seq: '1', ended: false },
+  { lines: ['done'], seq: '2', ended: true },
+];
+
+function would(
+  verdict: 'go' | 'wait' | 'refuse',
+  reasons: readonly { gate: string; what: string; fix: string; until: null }[],
+) {
+  return { kind: 'would', verdict, reasons, diff: diffOf('now', 'then') } as const;
+}
+
+function diffOf(from: string, to: string): DiffView {
+  const digest = (text: string) => `sha256:${text.padEnd(64, '0')}` as const;
+  const services = [
+    { service: 'web', from: digest('aa'), to: digest('bb'), same: false },
+    { service: 'worker', from: digest('cc'), to: digest('cc'), same: true },
+  ];
+  const commits = [{ sha: 'b'.repeat(40), author: 'Ada', at: START, subject: 'Checkout in one step' }];
+  return { from, to, services, commits: from === to ? [] : commits, lost: [] };
+}
+
+function entryOf(index: number, by: string, deed: string) {
+  return { id: `aud_${index}`, at: START, actor: by, action: 'did', subject: deed, detail: {} };
+}
+
+function releaseNamed(world: World, name: string): ReleaseView {
+  const found = world.releases.find(
+    ({ id, number, commit, names }) =>
+      id === name || `#${number}` === name || names.includes(name) || (name.length >= 7 && commit.startsWith(name)),
+  );
+  if (found === undefined) throw missing('release', name);
+  return found;
+}
+
+function environmentNamed(world: World, name: string): MatrixEnvironment {
+  const found = world.environments.find((environment) => environment.name === name);
+  if (found === undefined) throw missing('environment', name);
+  return found;
+}
+
+function promotionNamed(world: World, id: string): PromotionView {
+  const found = world.promotions.find((promotion) => promotion.id === id);
+  if (found === undefined) throw missing('promotion', id);
+  return found;
+}
+
+function pageOf<Item>(items: readonly Item[], { limit, cursor }: PageRequest): Page<Item> {
+  const start = Number(cursor ?? 0);
+  const rest = items.slice(start, start + limit);
+  return start + limit < items.length ? { items: rest, next: String(start + limit) } : { items: rest };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+function missing(noun: string, name: string): TowpathError {
+  return failure(
+    `${noun}.missing`,
+    `There is no ${noun} "${name}".`,
+    `List what is there with \`towpath ${noun} list\`.`,
+  );
+}
+
+function failure(code: string, what: string, fix: string): TowpathError {
+  return new TowpathError({ code, what, fix });
+}

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+
+import { PERMISSIONS, ROLES } from '../../access/permission.ts';
+import { Instant, listOf, Name } from './view.ts';
+
+const RoleName = z.enum(keysOf(ROLES)).meta({ id: 'Role' });
+
+export const Token = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    user: z.string(),
+    roles: listOf(z.string()),
+    createdAt: Instant,
+    expiresAt: Instant.nullable(),
+    revokedAt: Instant.nullable(),
+  })
+  .meta({ id: 'Token' });
+
+export const TokenRequest = z
+  .object({
+    name: Name,
+    user: Name,
+    roles: z.array(RoleName).min(1).max(10),
+    ttlSeconds: z
+      .number()
+      .int()
+      .min(60)
+      .max(10 * 365 * 86_400)
+      .optional()
+      .describe('Without it the token does not end'),
+  })
+  .meta({ id: 'TokenRequest' });
+
+export const NewToken = z
+  .object({ token: Token, secret: z.string().describe('Shown this once; only its hash is kept') })
+  .meta({ id: 'NewToken' });
+
+export const Me = z
+  .object({ user: z.string(), roles: listOf(z.string()), permissions: listOf(z.enum(keysOf(PERMISSIONS))) })
+  .meta({ id: 'Me' });
+
+export const SessionCode = z.object({ code: z.string(), expiresAt: Instant }).meta({ id: 'SessionCode' });
+
+function keysOf<Key extends string>(table: Readonly<Record<Key, unknown>>): Key[] {
+  return Object.keys(table) as Key[];
+}

@@ -1,0 +1,74 @@
+import { z } from 'zod';
+
+import type {
+  EnvironmentDetail,
+  EnvironmentView,
+  HoldView,
+  MatrixCell,
+  MatrixEnvironment,
+  MatrixView,
+} from '../../flow/use-cases.ts';
+import { Brief, Promotion, releaseBriefShape } from './promotion.ts';
+import { DigestText, Instant, listOf, view } from './view.ts';
+
+const Hold = view<HoldView>()('Hold', { reason: z.string(), by: z.string(), since: Instant });
+
+const Current = view<NonNullable<EnvironmentView['current']>>()('CurrentRelease', {
+  ...releaseBriefShape,
+  since: Instant,
+});
+
+const StepBack = z
+  .union([z.object({ to: Brief }), z.object({ to: z.null(), reason: z.string() })])
+  .meta({ id: 'StepBack' });
+
+const environmentShape = {
+  id: z.string(),
+  name: z.string(),
+  kind: z.enum(['static', 'preview']),
+  branch: z.string().nullable(),
+  expiresAt: Instant.nullable(),
+  hold: Hold.nullable(),
+  current: Current.nullable(),
+  open: listOf(Promotion),
+  lastTrouble: Promotion.nullable(),
+  canRollBack: StepBack,
+} satisfies Record<keyof EnvironmentView, z.ZodType>;
+
+export const Environment = view<EnvironmentView>()('Environment', environmentShape);
+
+const Deployed = view<EnvironmentDetail['services'][number]>()('DeployedService', {
+  service: z.string(),
+  digest: DigestText,
+  url: z.string().nullable(),
+  since: Instant,
+});
+
+export const EnvironmentWithStory = view<EnvironmentDetail>()('EnvironmentDetail', {
+  ...environmentShape,
+  trigger: z.string(),
+  from: listOf(z.string()),
+  gates: listOf(z.string()),
+  driver: z.string(),
+  services: listOf(Deployed),
+  history: listOf(Promotion),
+});
+
+const Cell = view<MatrixCell>()('MatrixCell', {
+  service: z.string(),
+  digest: DigestText,
+  releaseId: z.string(),
+  url: z.string().nullable(),
+  since: Instant,
+  ahead: z.boolean(),
+});
+
+const Column = view<MatrixEnvironment>()('MatrixEnvironment', { ...environmentShape, cells: listOf(Cell) });
+
+const MatrixProject = view<MatrixView['projects'][number]>()('MatrixProject', {
+  name: z.string(),
+  services: listOf(z.string()),
+  environments: listOf(Column),
+});
+
+export const Matrix = view<MatrixView>()('Matrix', { at: Instant, projects: listOf(MatrixProject) });

@@ -1,0 +1,69 @@
+import { z } from 'zod';
+
+import type { AuditView, EventView, LineageView, LogBatch, WhyView } from '../../flow/use-cases.ts';
+import { Brief, Reason, State } from './promotion.ts';
+import { Evidence } from './release.ts';
+import { DigestText, Instant, listOf, view } from './view.ts';
+
+export const Why = view<WhyView>()('Why', {
+  subject: z.string(),
+  headline: z.string(),
+  reasons: listOf(Reason),
+  story: listOf(z.object({ at: Instant, what: z.string() })),
+});
+
+const LineageCommit = view<LineageView['commits'][number]>()('LineageCommit', {
+  sha: z.string(),
+  author: z.string(),
+  subject: z.string(),
+  refs: listOf(z.string()),
+});
+
+const LineageArtifact = view<LineageView['artifacts'][number]>()('LineageArtifact', {
+  service: z.string(),
+  key: z.string(),
+  digest: DigestText.nullable(),
+  builtFor: z.string(),
+});
+
+const LineageStop = view<LineageView['environments'][number]>()('LineageStop', {
+  environment: z.string(),
+  promotion: z.string(),
+  release: z.string(),
+  state: State,
+  at: Instant,
+  now: z.boolean(),
+});
+
+export const Lineage = view<LineageView>()('Lineage', {
+  subject: z.string(),
+  commits: listOf(LineageCommit),
+  releases: listOf(Brief),
+  artifacts: listOf(LineageArtifact),
+  evidence: listOf(Evidence),
+  environments: listOf(LineageStop),
+});
+
+export const Log = view<LogBatch>()('LogBatch', {
+  lines: listOf(z.string()),
+  seq: z.string().describe('Give it back as `after` to go on'),
+  ended: z.boolean(),
+});
+
+export const Event = view<EventView>()('Event', {
+  id: z.string(),
+  at: Instant,
+  project: z.string().nullable(),
+  kind: z.string(),
+  subject: z.string(),
+  data: z.record(z.string(), z.unknown()),
+});
+
+export const Audit = view<AuditView>()('AuditEntry', {
+  id: z.string(),
+  at: Instant,
+  actor: z.string(),
+  action: z.string(),
+  subject: z.string(),
+  detail: z.record(z.string(), z.unknown()),
+});

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+
+import type { EvidenceView, ReleaseBrief, ReleaseDetail, ReleaseView } from '../../flow/use-cases.ts';
+import { Problem } from './problem.ts';
+import { DigestText, Instant, listOf, view } from './view.ts';
+import { Promotion, releaseBriefShape } from './promotion.ts';
+
+const ReleaseService = view<ReleaseView['services'][number]>()('ReleaseService', {
+  service: z.string(),
+  commit: z.string(),
+  key: z.string(),
+  state: z.enum(['building', 'built', 'failed']),
+  digest: DigestText.nullable(),
+  reused: z.boolean(),
+  logId: z.string(),
+});
+
+const Yank = view<NonNullable<ReleaseView['yank']>>()('Yank', { reason: z.string(), by: z.string(), at: Instant });
+
+export const Evidence = view<EvidenceView>()('Evidence', {
+  id: z.string(),
+  check: z.string(),
+  service: z.string().nullable(),
+  verdict: z.enum(['passed', 'failed', 'error']),
+  summary: z.string(),
+  at: Instant,
+  logId: z.string().nullable(),
+});
+
+const own = {
+  state: z.enum(['building', 'ready', 'failed']),
+  mixed: z.boolean(),
+  author: z.string(),
+  createdAt: Instant,
+  problem: Problem.nullable(),
+  yank: Yank.nullable(),
+  services: listOf(ReleaseService),
+} satisfies Record<Exclude<keyof ReleaseView, keyof ReleaseBrief>, z.ZodType>;
+
+export const Release = view<ReleaseView>()('Release', { ...releaseBriefShape, ...own });
+
+export const ReleaseWithStory = view<ReleaseDetail>()('ReleaseDetail', {
+  ...releaseBriefShape,
+  ...own,
+  evidence: listOf(Evidence),
+  promotions: listOf(Promotion),
+});
