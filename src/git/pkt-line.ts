@@ -1,0 +1,42 @@
+import { GitError } from './git-error.ts';
+
+/** The frame of the git wire protocol. `0000` ends a message, `0001` parts it. @see gitprotocol-common(5) */
+export type Packet =
+  | { readonly kind: 'data'; readonly bytes: Buffer }
+  | { readonly kind: 'flush' | 'delimiter' | 'end' };
+
+const DELIMITER = '0001';
+const FLUSH = '0000';
+
+/** A protocol-v2 request: a command, its capabilities, its arguments. */
+export function encodeRequest(capabilities: readonly string[], args: readonly string[]): string {
+  return [...capabilities.map(encode), DELIMITER, ...args.map(encode), FLUSH].join('');
+}
+
+/** @throws GitError `git.protocol` for anything that is not whole packets, each in its frame */
+export function decodePackets(bytes: Buffer): Packet[] {
+  const packets: Packet[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const digits = bytes.toString('latin1', at, at + 4);
+    if (!/^[0-9a-f]{4}$/i.test(digits)) throw malformed();
+    const length = Number.parseInt(digits, 16);
+    if (length < 3) packets.push({ kind: length === 0 ? 'flush' : length === 1 ? 'delimiter' : 'end' });
+    else if (length === 3 || at + length > bytes.length) throw malformed();
+    else packets.push({ kind: 'data', bytes: bytes.subarray(at + 4, at + length) });
+    at += Math.max(length, 4);
+  }
+  return packets;
+}
+
+function encode(line: string): string {
+  const text = `${line}\n`;
+  return (Buffer.byteLength(text) + 4).toString(16).padStart(4, '0') + text;
+}
+
+function malformed(): GitError {
+  return new GitError({
+    code: 'git.protocol',
+    what: 'The server answered something that is not the git protocol.',
+    fix: 'Check that the URL leads to a git repository and not to a web page or a proxy.',
+  });
+}

@@ -1,0 +1,85 @@
+import { git } from './git.ts';
+import { GitError } from './git-error.ts';
+import type { ObjectReader } from './object-reader.ts';
+import { parseTree, parseTreeListing, type RawTreeEntry } from './parse-tree.ts';
+import type { TreeEntry } from './tree.ts';
+
+export interface TreeReader {
+  /** Mode and object of one path below a tree; `''` is the tree itself, `null` when there is nothing. */
+  entry(tree: string, path: string): Promise<TreeEntry | null>;
+  /** All files below a tree, in byte order of their paths. */
+  list(tree: string): Promise<readonly TreeEntry[]>;
+}
+
+/**
+ * Trees never change, so what was parsed once is kept: the most recently used ones, `keepTrees` single trees and
+ * `keepListings` whole listings.
+ */
+export function createTreeReader({
+  reader,
+  gitDir,
+  keepTrees = 4000,
+  keepListings = 64,
+}: {
+  readonly reader: ObjectReader;
+  readonly gitDir: string;
+  readonly keepTrees?: number;
+  readonly keepListings?: number;
+}): TreeReader {
+  const trees = recentlyUsed<readonly RawTreeEntry[]>(keepTrees);
+  const listings = recentlyUsed<readonly TreeEntry[]>(keepListings);
+
+  const readTree = async (oid: string): Promise<readonly RawTreeEntry[]> => {
+    const object = await reader.read(oid);
+    if (object?.type !== 'tree') throw missingTree(oid);
+    return parseTree(object.bytes, oid.length / 2);
+  };
+
+  const listTree = async (oid: string): Promise<readonly TreeEntry[]> => {
+    if (!(await reader.has(oid))) throw missingTree(oid);
+    const { stdout } = await git(['ls-tree', '-r', '-z', '--full-tree', '--end-of-options', oid], {
+      gitDir,
+      directories: [gitDir],
+    });
+    return parseTreeListing(stdout);
+  };
+
+  return {
+    entry: async (tree, path) => {
+      let at: TreeEntry = { mode: '040000', oid: tree, path };
+      if (path === '') return at;
+      for (const name of path.split('/')) {
+        if (at.mode !== '040000') return null;
+        const wanted = Buffer.from(name);
+        const found = (await trees(at.oid, readTree)).find((entry) => entry.name.equals(wanted));
+        if (found === undefined) return null;
+        at = { mode: found.mode, oid: found.oid, path };
+      }
+      return at;
+    },
+    list: (tree) => listings(tree, listTree),
+  };
+}
+
+/** A failed reading is not kept. */
+function recentlyUsed<T>(keep: number): (key: string, make: (key: string) => Promise<T>) => Promise<T> {
+  const kept = new Map<string, Promise<T>>();
+  return (key, make) => {
+    const found = kept.get(key);
+    const value = found ?? make(key);
+    if (found === undefined) value.catch(() => kept.delete(key));
+    kept.delete(key);
+    kept.set(key, value);
+    const [oldest] = kept.keys();
+    if (kept.size > keep && oldest !== undefined) kept.delete(oldest);
+    return value;
+  };
+}
+
+function missingTree(oid: string): GitError {
+  return new GitError({
+    code: 'git.object-missing',
+    what: `The folder object ${oid.slice(0, 12)} is not in the mirror.`,
+    fix: 'Fetch the commit first; if it was force-pushed away, push it again.',
+  });
+}
