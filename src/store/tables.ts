@@ -1,0 +1,330 @@
+// Written from a migrated database by `npx vitest run src/store/tables.test.ts -u`; do not edit by hand.
+import type { ColumnType, GeneratedAlways } from 'kysely';
+
+/** A column that Postgres fills when an insert does not say it. */
+type Generated<T> =
+  T extends ColumnType<infer S, infer I, infer U> ? ColumnType<S, I | undefined, U> : ColumnType<T, T | undefined, T>;
+
+/** Read as a `Date`. */
+type Timestamp = ColumnType<Date, Date | string, Date | string>;
+
+/** Read as a safe number; a `bigint` may be written. */
+type BigInteger = ColumnType<number, number | bigint, number | bigint>;
+
+/** Read as a parsed value of unknown shape (parse it at the border); written as text, by `json(...)`. */
+type Json = ColumnType<unknown, string, string>;
+
+export interface Tables {
+  access_token: AccessTokenTable;
+  approval: ApprovalTable;
+  artifact: ArtifactTable;
+  audit: AuditTable;
+  base_pin: BasePinTable;
+  commit: CommitTable;
+  deployment: DeploymentTable;
+  endpoint: EndpointTable;
+  environment: EnvironmentTable;
+  event: EventTable;
+  evidence: EvidenceTable;
+  executor_lease: ExecutorLeaseTable;
+  lane: LaneTable;
+  log_chunk: LogChunkTable;
+  migration: MigrationTable;
+  project: ProjectTable;
+  promotion: PromotionTable;
+  promotion_event: PromotionEventTable;
+  ref: RefTable;
+  ref_event: RefEventTable;
+  release: ReleaseTable;
+  release_name: ReleaseNameTable;
+  release_service: ReleaseServiceTable;
+  repository: RepositoryTable;
+  tenure: TenureTable;
+  webhook_delivery: WebhookDeliveryTable;
+}
+
+export interface AccessTokenTable {
+  id: string;
+  hash: string;
+  name: string;
+  user_name: string;
+  roles: string[];
+  created_at: Generated<Timestamp>;
+  expires_at: Timestamp | null;
+  revoked_at: Timestamp | null;
+}
+
+export interface ApprovalTable {
+  id: string;
+  promotion_id: string;
+  by_user: string;
+  verdict: 'approved' | 'rejected';
+  comment: string | null;
+  at: Generated<Timestamp>;
+  expires_at: Timestamp | null;
+}
+
+export interface ArtifactTable {
+  key: string;
+  project_id: string;
+  service: string;
+  builder: string;
+  inputs: Json;
+  state: 'building' | 'built' | 'failed';
+  repository: string;
+  digest: string | null;
+  media_type: string | null;
+  size_bytes: BigInteger | null;
+  provenance: Json | null;
+  problem: Json | null;
+  attempt: Generated<number>;
+  log_id: string;
+  built_for_commit: string;
+  requested_at: Generated<Timestamp>;
+  finished_at: Timestamp | null;
+  yanked_at: Timestamp | null;
+}
+
+export interface AuditTable {
+  id: string;
+  at: Generated<Timestamp>;
+  actor: string;
+  action: string;
+  subject: string;
+  detail: Generated<Json>;
+}
+
+export interface BasePinTable {
+  project_id: string;
+  reference: string;
+  digest: string;
+  pinned_by: string;
+  pinned_at: Generated<Timestamp>;
+}
+
+export interface CommitTable {
+  repository_id: string;
+  sha: string;
+  first_parent: string | null;
+  author_name: string;
+  author_email: string;
+  committed_at: Timestamp;
+  subject: string;
+  position: number | null;
+}
+
+export interface DeploymentTable {
+  environment_id: string;
+  service: string;
+  release_id: string;
+  promotion_id: string;
+  digest: string;
+  url: string | null;
+  since: Generated<Timestamp>;
+}
+
+export interface EndpointTable {
+  environment_id: string;
+  service: string;
+  port: number;
+}
+
+export interface EnvironmentTable {
+  id: string;
+  project_id: string;
+  name: string;
+  slug: string;
+  position: number;
+  preview_branch: string | null;
+  definition: Json;
+  created_at: Generated<Timestamp>;
+  expires_at: Timestamp | null;
+  removed_at: Timestamp | null;
+  current_release_id: string | null;
+  current_promotion_id: string | null;
+  current_since: Timestamp | null;
+  hold: Json | null;
+}
+
+export interface EventTable {
+  id: GeneratedAlways<number>;
+  at: Generated<Timestamp>;
+  project_id: string | null;
+  kind: string;
+  subject: string;
+  data: Generated<Json>;
+}
+
+export interface EvidenceTable {
+  id: string;
+  project_id: string;
+  question: string;
+  check_name: string;
+  service: string | null;
+  release_id: string | null;
+  environment_id: string | null;
+  digests: Json;
+  verdict: 'passed' | 'failed' | 'error';
+  result: Json;
+  log_id: string | null;
+  at: Generated<Timestamp>;
+}
+
+export interface ExecutorLeaseTable {
+  id: string;
+  until: Timestamp;
+}
+
+export interface LaneTable {
+  environment_id: string;
+  holder: string | null;
+  until: Timestamp | null;
+  token: Generated<BigInteger>;
+  wanted_by: string | null;
+}
+
+export interface LogChunkTable {
+  log_id: string;
+  seq: GeneratedAlways<number>;
+  at: Generated<Timestamp>;
+  lines: string[];
+}
+
+export interface MigrationTable {
+  name: string;
+  checksum: string;
+  applied_at: Generated<Timestamp>;
+}
+
+export interface ProjectTable {
+  id: string;
+  name: string;
+  created_at: Generated<Timestamp>;
+}
+
+export interface PromotionTable {
+  id: string;
+  project_id: string;
+  environment_id: string;
+  release_id: string;
+  number: GeneratedAlways<number>;
+  kind: 'promotion' | 'rollback' | 'removal';
+  automatic: boolean;
+  requested_by: string;
+  cause: string;
+  state:
+    | 'requested'
+    | 'evaluating'
+    | 'waiting'
+    | 'tagging'
+    | 'deploying'
+    | 'verifying'
+    | 'live'
+    | 'refused'
+    | 'failed'
+    | 'superseded'
+    | 'cancelled'
+    | 'rolled-back';
+  detail: Generated<Json>;
+  token: Generated<BigInteger>;
+  runs: Generated<number>;
+  wake_at: Timestamp | null;
+  previous_release_id: string | null;
+  log_id: string;
+  created_at: Generated<Timestamp>;
+  changed_at: Generated<Timestamp>;
+  ended_at: Timestamp | null;
+}
+
+export interface PromotionEventTable {
+  id: string;
+  promotion_id: string;
+  from_state: string | null;
+  to_state: string;
+  token: BigInteger;
+  detail: Json;
+  at: Generated<Timestamp>;
+}
+
+export interface RefTable {
+  repository_id: string;
+  name: string;
+  oid: string;
+  commit_sha: string;
+  seen_at: Generated<Timestamp>;
+  deleted_at: Timestamp | null;
+}
+
+export interface RefEventTable {
+  id: string;
+  repository_id: string;
+  ref: string;
+  kind: 'created' | 'moved' | 'forced' | 'deleted';
+  before_sha: string | null;
+  after_sha: string | null;
+  seen_at: Generated<Timestamp>;
+  handled_at: Timestamp | null;
+}
+
+export interface ReleaseTable {
+  id: string;
+  project_id: string;
+  repository_id: string;
+  number: GeneratedAlways<number>;
+  commit_sha: string;
+  mixed: Generated<boolean>;
+  fingerprint: string;
+  state: 'building' | 'ready' | 'failed';
+  problem: Json | null;
+  created_by: string;
+  created_at: Generated<Timestamp>;
+  ready_at: Timestamp | null;
+  yanked_at: Timestamp | null;
+  yanked_by: string | null;
+  yank_reason: string | null;
+}
+
+export interface ReleaseNameTable {
+  release_id: string;
+  ref: string;
+  named_at: Generated<Timestamp>;
+}
+
+export interface ReleaseServiceTable {
+  release_id: string;
+  service: string;
+  artifact_key: string;
+  commit_sha: string;
+}
+
+export interface RepositoryTable {
+  id: string;
+  project_id: string;
+  url: string;
+  default_branch: string;
+  webhook_secret: string | null;
+  config: Json | null;
+  config_commit: string | null;
+  config_error: Json | null;
+  refs_hash: string | null;
+  next_poll_at: Generated<Timestamp>;
+  polled_at: Timestamp | null;
+  poll_failures: Generated<number>;
+  poll_error: Json | null;
+  lease_until: Timestamp | null;
+}
+
+export interface TenureTable {
+  promotion_id: string;
+  environment_id: string;
+  release_id: string;
+  began_at: Generated<Timestamp>;
+  ended_at: Timestamp | null;
+}
+
+export interface WebhookDeliveryTable {
+  host: string;
+  delivery: string;
+  repository_id: string | null;
+  received_at: Generated<Timestamp>;
+}
