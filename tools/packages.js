@@ -15,6 +15,8 @@ const WANTED = {
   'docker-registry': 'docker-registry',
   'docker.io': 'dockerd',
   git: 'git',
+  iproute2: 'ip',
+  iptables: 'iptables',
   postgresql: 'initdb',
   runc: 'runc',
   skopeo: 'skopeo',

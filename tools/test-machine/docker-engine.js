@@ -1,20 +1,25 @@
 // A Docker Engine of our own: its images, containers, networks and socket lie in one folder and end with the test run.
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { programPath } from '../packages.js';
 import { startDaemon } from './daemon.js';
 
+const run = promisify(execFile);
+
 /**
- * Several engines may run on one machine at once, so this one touches nothing that is shared: no iptables rules (an
- * engine that starts clears those of another) and no `docker0` bridge. Ports are published by its user-land proxy.
+ * Several engines may run on one machine at once, so this one touches nothing that is shared: a bridge of its own, not
+ * `docker0`, and no iptables rules by the engine (one that starts clears those of another), but one rule of ours that
+ * lets containers out. Ports are published by its user-land proxy.
  */
 export async function startDockerEngine(directory) {
   const socket = join(directory, 'docker.sock');
   await mkdir(directory, { recursive: true });
   spawnSync(programPath('cgroupfs-mount') ?? 'cgroupfs-mount', { stdio: 'ignore' }); // does nothing where they are mounted
+  const network = await makeNetwork();
   const daemon = await startDaemon({
     program: programPath('dockerd') ?? 'dockerd',
     argv: [
@@ -22,9 +27,9 @@ export async function startDockerEngine(directory) {
       `--exec-root=${join(directory, 'exec')}`,
       `--pidfile=${join(directory, 'docker.pid')}`,
       `--host=unix://${socket}`,
-      '--bridge=none',
+      `--bridge=${network.bridge}`,
       '--iptables=false',
-      `--default-address-pool=base=10.${100 + (process.pid % 100)}.0.0/16,size=24`,
+      `--default-address-pool=base=${network.addresses},size=24`,
       '--shutdown-timeout=1',
       '--log-level=warn',
     ],
@@ -36,7 +41,26 @@ export async function startDockerEngine(directory) {
     stop: async () => {
       await removeAll(socket).catch(() => undefined);
       await daemon.stop();
+      await network.remove();
     },
+  };
+}
+
+async function makeNetwork() {
+  const bridge = `towpath${process.pid}`;
+  const prefix = `10.${100 + (process.pid % 100)}`;
+  const addresses = `${prefix}.0.0/16`;
+  const letOut = ['POSTROUTING', '--source', addresses, '!', '--destination', addresses, '--jump', 'MASQUERADE'];
+  const ip = (...argv) => run(programPath('ip') ?? 'ip', argv);
+  const nat = (...argv) => run(programPath('iptables') ?? 'iptables', ['--wait', '--table', 'nat', ...argv]);
+  await ip('link', 'add', 'name', bridge, 'type', 'bridge');
+  await ip('address', 'add', `${prefix}.255.1/24`, 'dev', bridge);
+  await ip('link', 'set', bridge, 'up');
+  await nat('--append', ...letOut);
+  return {
+    bridge,
+    addresses,
+    remove: () => Promise.allSettled([nat('--delete', ...letOut), ip('link', 'delete', bridge)]),
   };
 }
 
@@ -45,7 +69,7 @@ async function removeAll(socket) {
   const containers = JSON.parse((await call(socket, 'GET', '/containers/json?all=1')).body);
   await Promise.all(containers.map(({ Id }) => call(socket, 'DELETE', `/containers/${Id}?force=1&v=1`)));
   const networks = JSON.parse((await call(socket, 'GET', '/networks')).body);
-  const made = networks.filter(({ Driver }) => Driver === 'bridge');
+  const made = networks.filter(({ Driver, Name }) => Driver === 'bridge' && Name !== 'bridge');
   await Promise.all(made.map(({ Id }) => call(socket, 'DELETE', `/networks/${Id}`)));
 }
 

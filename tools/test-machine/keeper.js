@@ -1,5 +1,5 @@
-// Keeps the private services of one test run: a Docker Engine and a Postgres, each started when a test first asks for it
-// and both ended, with all they made, when the run ends, however it ends: the run's end closes our standard input.
+// Keeps the private services of one test run: a Docker Engine, a Postgres, a registry, each started when a test first asks for it
+// and ended, with all they made, when the run ends, however it ends: the run's end closes our standard input.
 // A process of its own, so that neither Ctrl-C nor a killed test run leaves anything behind. Plain JavaScript: it is not built.
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -7,11 +7,12 @@ import { join } from 'node:path';
 
 import { startDockerEngine } from './docker-engine.js';
 import { startPostgres } from './postgres.js';
+import { startRegistry } from './registry.js';
 
 const directory = process.argv[2];
 if (directory === undefined) throw new Error('usage: keeper.js DIRECTORY');
 
-const starters = { docker: startDockerEngine, postgres: startPostgres };
+const starters = { docker: startDockerEngine, postgres: startPostgres, registry: startRegistry };
 /** Name -> promise of `{ address, stop }`: asked for twice is started once. */
 const services = new Map();
 

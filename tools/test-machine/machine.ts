@@ -19,6 +19,11 @@ export function externalPostgresUrl(): Promise<string> {
   return addressOf('postgres', process.env['TOWPATH_TEST_POSTGRES_URL']);
 }
 
+/** The host (`127.0.0.1:port`) of Debian's registry, plain HTTP and open to all, that belongs to this test run alone. */
+export function debianRegistryHost(): Promise<string> {
+  return addressOf('registry', undefined);
+}
+
 async function addressOf(service: string, given: string | undefined): Promise<string> {
   if (given !== undefined && given !== '') return given;
   const socket = connect(inject('keeperSocket'));
