@@ -1,0 +1,202 @@
+import { buffer } from 'node:stream/consumers';
+
+import type Docker from 'dockerode';
+import { pack } from 'tar-stream';
+
+import type { LogLine } from '../../lib/log.ts';
+import type { RunSpec } from '../runtime.ts';
+import type { DockerEngine } from './engine.ts';
+import { asked, askedFor, askedToRemove, statusOf } from './error.ts';
+import { demultiplex } from './log-lines.ts';
+
+/** What only a container that stays needs besides what to run. */
+export interface Service {
+  /** The program's port inside, and the port of this machine's loopback where it is reached; it stays over restarts. */
+  readonly port?: { readonly inside: number; readonly onMachine: number };
+  readonly network?: string;
+  /** Begun anew by the engine when it ends by itself, and when the engine comes back. */
+  readonly restarts: boolean;
+}
+
+export interface ContainerState {
+  readonly id: string;
+  readonly name: string;
+  /** The engine's id of the image that it really runs. */
+  readonly imageId: string;
+  readonly running: boolean;
+  readonly restarts: number;
+  readonly startedAtMs: number;
+  readonly exitCode: number;
+  readonly outOfMemory: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Port inside -> port of this machine. */
+  readonly ports: ReadonlyMap<number, number>;
+}
+
+/** Rights that no service of ours needs and that help an intruder: raw packets, devices, file capabilities, audit. */
+const DROPPED = ['AUDIT_WRITE', 'MKNOD', 'NET_RAW', 'SETFCAP'];
+const DEFAULT_PIDS = 4096;
+
+/** Makes a container and does not start it, so that files can be put into it first. @returns its id */
+export async function createContainer(engine: DockerEngine, spec: RunSpec, service?: Service): Promise<string> {
+  const created = await asked(`create ${spec.name}`, engine.docker.createContainer(optionsOf(engine, spec, service)));
+  return created.id;
+}
+
+/** Starting one that runs does nothing. */
+export async function startContainer(engine: DockerEngine, name: string): Promise<void> {
+  const start = engine.docker.getContainer(name).start();
+  await asked(
+    `start ${name}`,
+    start.catch((error: unknown) => {
+      if (statusOf(error) !== 304) throw error;
+    }),
+  );
+}
+
+/** Asks it to end, waits, then kills. One that is gone or has ended is left alone. */
+export async function stopContainer(engine: DockerEngine, name: string, graceMs: number): Promise<void> {
+  const seconds = Math.ceil(graceMs / 1000);
+  await askedToRemove(`stop ${name}`, engine.docker.getContainer(name).stop({ t: seconds }));
+}
+
+/** Ends it at once. One that is gone or has ended is left alone. */
+export async function killContainer(engine: DockerEngine, name: string): Promise<void> {
+  const kill = engine.docker.getContainer(name).kill();
+  await askedToRemove(
+    `kill ${name}`,
+    kill.catch((error: unknown) => {
+      if (statusOf(error) !== 409) throw error; // it is not running
+    }),
+  );
+}
+
+/** Removes it, running or not, with the volumes that only it had. Resolves when it is gone, whoever began to remove it. */
+export async function removeContainer(engine: DockerEngine, name: string): Promise<void> {
+  const container = engine.docker.getContainer(name);
+  const remove = container.remove({ force: true, v: true }).catch((error: unknown) => {
+    if (statusOf(error) !== 409) throw error; // someone is at it
+    return container.wait({ condition: 'removed' });
+  });
+  await askedToRemove(`remove ${name}`, remove);
+}
+
+/** @returns null when there is none */
+export async function inspectContainer(engine: DockerEngine, name: string): Promise<ContainerState | null> {
+  const found = await askedFor(`look at ${name}`, engine.docker.getContainer(name).inspect());
+  return found === null ? null : stateOf(found);
+}
+
+/** All containers, running or not, that carry these labels. One that goes away meanwhile is left out. */
+export async function listContainers(
+  engine: DockerEngine,
+  labels: Readonly<Record<string, string>>,
+): Promise<ContainerState[]> {
+  const filters = { label: Object.entries(labels).map(([name, value]) => `${name}=${value}`) };
+  const found = await asked('list containers', engine.docker.listContainers({ all: true, filters }));
+  const states = await Promise.all(found.map(({ Id }) => inspectContainer(engine, Id)));
+  return states.filter((state) => state !== null);
+}
+
+/** Writes small files into a container that does not run yet. They belong to root, and everyone inside may read them. */
+export async function putFiles(
+  engine: DockerEngine,
+  name: string,
+  folder: string,
+  files: ReadonlyMap<string, string | Buffer>,
+): Promise<void> {
+  const archive = pack();
+  const parts = folder.split('/').filter((part) => part !== '');
+  parts.forEach((_, index) => {
+    archive.entry({ name: `${parts.slice(0, index + 1).join('/')}/`, type: 'directory', mode: 0o755 });
+  });
+  for (const [file, content] of files) archive.entry({ name: [...parts, file].join('/'), mode: 0o444 }, content);
+  archive.finalize();
+  const bytes = await buffer(archive);
+  await asked(`put files into ${name}`, engine.docker.getContainer(name).putArchive(bytes, { path: '/' }));
+}
+
+/** Streams what the container prints from now on, in whole lines; call it before the start to miss nothing. Ends when it ends. */
+export async function attachLog(engine: DockerEngine, name: string, log: LogLine): Promise<{ ended: Promise<void> }> {
+  const options = { stream: true, stdout: true, stderr: true };
+  const stream = await asked(`read the output of ${name}`, engine.docker.getContainer(name).attach(options));
+  const ended = drain(stream, log);
+  ended.catch(() => undefined); // whoever awaits it sees it; one that never started is not awaited
+  return { ended };
+}
+
+/** The last lines that the container printed: what people need to see when it does not become healthy. */
+export async function lastLines(engine: DockerEngine, name: string, count: number): Promise<string[]> {
+  const options = { follow: false, stdout: true, stderr: true, tail: count } as const;
+  const bytes = await askedFor(`read the output of ${name}`, engine.docker.getContainer(name).logs(options));
+  const lines: string[] = [];
+  const reader = demultiplex((line) => lines.push(line));
+  if (bytes !== null) reader.write(bytes);
+  reader.end();
+  return lines.slice(-count);
+}
+
+async function drain(stream: AsyncIterable<unknown>, log: LogLine): Promise<void> {
+  const reader = demultiplex(log);
+  try {
+    for await (const bytes of stream) reader.write(bytes as Buffer);
+  } finally {
+    reader.end();
+  }
+}
+
+function optionsOf(engine: DockerEngine, spec: RunSpec, service: Service | undefined): Docker.ContainerCreateOptions {
+  const memory = spec.limits?.memoryMb === undefined ? undefined : spec.limits.memoryMb * 1024 * 1024;
+  const port = service?.port;
+  return {
+    name: spec.name,
+    Image: spec.image.reference,
+    ...(spec.argv === undefined ? {} : { Entrypoint: [], Cmd: [...spec.argv] }),
+    ...(spec.workdir === undefined ? {} : { WorkingDir: spec.workdir }),
+    ...(spec.user === undefined ? {} : { User: spec.user }),
+    Env: Object.entries(spec.env).map(([name, value]) => `${name}=${value}`),
+    Labels: { ...spec.labels },
+    ...(port === undefined ? {} : { ExposedPorts: { [`${port.inside}/tcp`]: {} } }),
+    HostConfig: {
+      ...(memory === undefined ? {} : { Memory: memory, MemorySwap: memory }),
+      ...(spec.limits?.cpus === undefined ? {} : { NanoCpus: Math.round(spec.limits.cpus * 1e9) }),
+      PidsLimit: spec.limits?.pids ?? DEFAULT_PIDS,
+      Mounts: (spec.mounts ?? []).map(({ from, to, writable }) => ({
+        Type: 'bind',
+        Source: from,
+        Target: to,
+        ReadOnly: !writable,
+      })),
+      Init: engine.hasInit,
+      SecurityOpt: ['no-new-privileges'],
+      CapDrop: DROPPED,
+      LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } },
+      ...(service?.network === undefined ? {} : { NetworkMode: service.network }),
+      ...(port === undefined
+        ? {}
+        : { PortBindings: { [`${port.inside}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(port.onMachine) }] } }),
+      RestartPolicy: { Name: service?.restarts === true ? 'unless-stopped' : 'no' },
+    },
+  };
+}
+
+function stateOf(found: Docker.ContainerInspectInfo): ContainerState {
+  const ports = Object.entries((found.HostConfig.PortBindings as Docker.PortMap | null) ?? {}).flatMap(
+    ([inside, bindings]) => {
+      const port = Number((bindings as { HostPort?: string }[] | null)?.[0]?.HostPort);
+      return port > 0 ? [[Number.parseInt(inside, 10), port] as const] : [];
+    },
+  );
+  return {
+    id: found.Id,
+    name: found.Name.replace(/^\//, ''),
+    imageId: found.Image,
+    running: found.State.Running && !found.State.Restarting,
+    restarts: found.RestartCount,
+    startedAtMs: Date.parse(found.State.StartedAt),
+    exitCode: found.State.ExitCode,
+    outOfMemory: found.State.OOMKilled,
+    labels: found.Config.Labels,
+    ports: new Map(ports),
+  };
+}
