@@ -171,8 +171,7 @@ create table lane (
   environment_id text primary key references environment (id),
   holder text,
   until timestamptz,
-  token bigint not null default 0,
-  wanted_by text
+  token bigint not null default 0
 );
 
 create table promotion (

@@ -180,7 +180,6 @@ export interface LaneTable {
   holder: string | null;
   until: Timestamp | null;
   token: Generated<BigInteger>;
-  wanted_by: string | null;
 }
 
 export interface LogChunkTable {

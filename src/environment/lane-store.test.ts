@@ -1,0 +1,69 @@
+import { beforeEach, expect, test } from 'vitest';
+
+import type { Store } from '../store/database.ts';
+import { testStore } from '../store/testing.ts';
+import { enterLane, inLane, leaveLane } from './lane-store.ts';
+
+const ENVIRONMENT = 'env_1';
+let store: Store;
+
+beforeEach(async () => {
+  store = await testStore();
+  await store.db.insertInto('project').values({ id: 'prj_1', name: 'shop' }).execute();
+  await store.db
+    .insertInto('environment')
+    .values({ id: ENVIRONMENT, project_id: 'prj_1', name: 'qa', slug: 'qa-1', position: 0, definition: '{}' })
+    .execute();
+});
+
+test('of many that want a lane at once, one enters', async () => {
+  const answers = await Promise.all(Array.from({ length: 8 }, (_, i) => enterLane(store.db, ENVIRONMENT, `p${i}`)));
+  const entered = answers.filter(({ kind }) => kind === 'entered');
+  expect(entered).toHaveLength(1);
+});
+
+test('its holder enters again with a higher token; the one that was fenced is thrown out', async () => {
+  let begun = (): void => undefined;
+  const working = new Promise<void>((resolve) => (begun = resolve));
+  const first = inLane(
+    { store, environmentId: ENVIRONMENT, holder: 'p1', signal: AbortSignal.timeout(20_000), ttlMs: 300 },
+    (signal) =>
+      new Promise<void>((_, reject) => {
+        begun();
+        signal.addEventListener('abort', () => reject(signal.reason));
+      }),
+  );
+  await working;
+  const again = await enterLane(store.db, ENVIRONMENT, 'p1');
+  expect(again).toEqual({ kind: 'entered', token: 2n });
+  await expect(first).rejects.toMatchObject({ code: 'lane.lost' });
+});
+
+test('a lane is free when its holder left it, or was not heard of for its time', async () => {
+  await enterLane(store.db, ENVIRONMENT, 'p1');
+  expect(await enterLane(store.db, ENVIRONMENT, 'p2')).toEqual({ kind: 'taken', holder: 'p1' });
+  await leaveLane(store.db, ENVIRONMENT, 'p2');
+  expect(await enterLane(store.db, ENVIRONMENT, 'p2')).toEqual({ kind: 'taken', holder: 'p1' });
+  await leaveLane(store.db, ENVIRONMENT, 'p1');
+  expect(await enterLane(store.db, ENVIRONMENT, 'p2', 1)).toEqual({ kind: 'entered', token: 2n });
+  await expect.poll(() => enterLane(store.db, ENVIRONMENT, 'p3')).toEqual({ kind: 'entered', token: 3n });
+});
+
+test('a lane stays taken while its work runs, however long that is', async () => {
+  let done = (): void => undefined;
+  const finish = new Promise<void>((resolve) => (done = resolve));
+  const work = inLane(
+    { store, environmentId: ENVIRONMENT, holder: 'p1', signal: AbortSignal.timeout(20_000), ttlMs: 200 },
+    () => finish,
+  );
+  const until = performance.now() + 700;
+  await expect
+    .poll(async () => {
+      const answer = await enterLane(store.db, ENVIRONMENT, 'p2', 200);
+      expect(answer.kind).toBe('taken');
+      return performance.now() > until;
+    })
+    .toBe(true);
+  done();
+  await work;
+});
