@@ -11,7 +11,7 @@ const outdir = `${root}dist`;
 await rm(outdir, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
-  entryPoints: { main: 'src/main.ts', index: 'src/index.ts' },
+  entryPoints: { main: 'src/main.ts', index: 'src/index.ts', 'bench/main': 'bench/main.ts' },
   outdir,
   bundle: true,
   splitting: true,

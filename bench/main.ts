@@ -1,0 +1,35 @@
+import { parseArgs } from 'node:util';
+
+import { isReached, lineOf, tableOf } from './figure.ts';
+import type { Figure } from './figure.ts';
+
+/** Every bench by its name; each loads only when it runs. */
+const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Figure[]> }>>> = {
+  retag: async () => import('./retag.bench.ts'),
+};
+
+const { positionals } = parseArgs({ allowPositionals: true });
+const unknown = positionals.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  console.error(`There is no bench "${unknown.join('", "')}". There are: ${Object.keys(BENCHES).join(', ')}.`);
+  process.exit(64);
+}
+
+const figures: Figure[] = [];
+let failed = false;
+for (const [name, load] of Object.entries(BENCHES)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  console.error(`bench ${name}`);
+  try {
+    const measured = await (await load()).run();
+    for (const figure of measured) console.log(lineOf(figure));
+    figures.push(...measured);
+  } catch (error) {
+    failed = true;
+    console.error(`bench ${name} failed:`, error);
+  }
+}
+console.log(`\n${tableOf(figures)}`);
+// A missed goal is told, not failed: whether it is a fault of the code or of a busy machine is for people to judge.
+for (const figure of figures.filter((one) => !isReached(one))) console.error(`missed: ${lineOf(figure)}`);
+process.exitCode = failed ? 1 : 0;

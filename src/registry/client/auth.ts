@@ -1,0 +1,190 @@
+import { z } from 'zod';
+
+import { RegistryError } from '../error.ts';
+
+/** Who we are to a registry. */
+export type Credentials =
+  | { readonly kind: 'basic'; readonly username: string; readonly password: string }
+  /** A refresh token (docker's `identitytoken`), exchanged for access tokens. */
+  | { readonly kind: 'identity'; readonly token: string }
+  /** An access token that is used as it is (docker's `registrytoken`). */
+  | { readonly kind: 'bearer'; readonly token: string };
+
+export interface Authenticator {
+  /** The header for a request of these scopes, from what is known already; null when nothing is. */
+  header(scopes: readonly string[]): string | null;
+  /** Learns from a 401. @returns false when asking again would be in vain. @throws RegistryError */
+  answer(challenge: string | undefined, scopes: readonly string[]): Promise<boolean>;
+}
+
+export interface AuthenticatorOptions {
+  /** Where the registry is: only its own challenges may come here. */
+  readonly origin: URL;
+  readonly credentials: () => Promise<Credentials | null>;
+  /** Hosts of token services on other domains that may get the credentials too. */
+  readonly trustedRealms: readonly string[];
+  readonly now: () => number;
+  readonly ask: (request: TokenRequest) => Promise<{ status: number; body: string }>;
+}
+
+export interface TokenRequest {
+  readonly url: URL;
+  readonly authorization: string | null;
+  /** A form to be posted; null for a GET. */
+  readonly form: URLSearchParams | null;
+}
+
+const TokenReply = z.looseObject({
+  token: z.string().optional(),
+  access_token: z.string().optional(),
+  expires_in: z.number().optional(),
+});
+
+/** Basic authentication (RFC 7617) and the token flow of the distribution project (`Bearer realm=...`). */
+export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
+  const { origin, now } = options;
+  const tokens = new Map<string, { header: string; untilMs: number }>();
+  const asking = new Map<string, Promise<boolean>>();
+  let basic: string | null = null;
+
+  async function fetchToken(challenge: Challenge, scopes: readonly string[]): Promise<boolean> {
+    const credentials = await options.credentials();
+    if (credentials?.kind === 'bearer') return false; // it was sent, and refused
+    const realm = realmOf(challenge, options, credentials !== null);
+    const wanted = [...new Set([...scopes, ...(challenge.scope?.split(' ') ?? [])])];
+    const reply = await options.ask(tokenRequest(realm, challenge.service, wanted, credentials));
+    if (reply.status === 401 || reply.status === 403) return false;
+    const read = TokenReply.safeParse(jsonOrNull(reply.body));
+    const token = read.success ? (read.data.token ?? read.data.access_token) : undefined;
+    if (reply.status !== 200 || token === undefined) {
+      throw new RegistryError({
+        code: 'registry.failed',
+        what: `The token service ${realm.host} answered ${reply.status} and no token.`,
+        fix: 'Try again; if it stays so, ask whoever runs the registry.',
+      });
+    }
+    // 60 s is the specification's default; a token is not used in its last tenth.
+    const lifetimeMs = (read.data?.expires_in ?? 60) * 1000;
+    tokens.set(keyOf(scopes), { header: `Bearer ${token}`, untilMs: now() + lifetimeMs * 0.9 });
+    return true;
+  }
+
+  return {
+    header: (scopes) => {
+      if (basic !== null) return basic;
+      const known = tokens.get(keyOf(scopes));
+      return known !== undefined && known.untilMs > now() ? known.header : null;
+    },
+    answer: async (text, scopes) => {
+      const challenge = parseChallenge(text ?? '');
+      const key = keyOf(scopes);
+      if (challenge?.scheme === 'basic') {
+        const credentials = await options.credentials();
+        if (credentials?.kind !== 'basic') return false;
+        const header = basicHeader(credentials);
+        const refused = basic === header;
+        basic = refused ? null : header;
+        return !refused;
+      }
+      if (challenge?.scheme !== 'bearer') return false;
+      tokens.delete(key);
+      const credentials = await options.credentials();
+      if (credentials?.kind === 'bearer') {
+        if (basic !== null) return false;
+        basic = `Bearer ${credentials.token}`;
+        return true;
+      }
+      const running = asking.get(key) ?? fetchToken(challenge, scopes).finally(() => asking.delete(key));
+      asking.set(key, running);
+      return running;
+    },
+  };
+
+  function realmOf(challenge: Challenge, { trustedRealms }: AuthenticatorOptions, secret: boolean): URL {
+    const realm = URL.canParse(challenge.realm ?? '') ? new URL(challenge.realm ?? '') : null;
+    const encrypted = realm?.protocol === 'https:' || (realm?.protocol === 'http:' && origin.protocol === 'http:');
+    const ours = realm !== null && (isSameSite(realm, origin) || trustedRealms.includes(realm.host));
+    if (realm !== null && encrypted && (ours || !secret)) return realm;
+    throw new RegistryError({
+      code: 'registry.untrusted-redirect',
+      what: `${origin.host} names ${realm?.host ?? 'nothing'} as its token service; the credentials were not sent there.`,
+      fix: 'If that service is right, reach it by https and list its host under the trusted token services of the registry.',
+    });
+  }
+}
+
+/**
+ * The same host, or two hosts of one domain (`registry.example.org`, `auth.example.org`). Plain http never leaves the
+ * host, for then anyone on the way could have written the challenge.
+ */
+function isSameSite(realm: URL, origin: URL): boolean {
+  if (realm.hostname === origin.hostname) return true;
+  const site = (url: URL) => (/^[\d.]+$|^\[/.test(url.hostname) ? null : url.hostname.split('.').slice(-2).join('.'));
+  return (
+    realm.protocol === 'https:' && origin.protocol === 'https:' && site(realm) !== null && site(realm) === site(origin)
+  );
+}
+
+function tokenRequest(
+  realm: URL,
+  service: string | null,
+  scopes: readonly string[],
+  credentials: Credentials | null,
+): TokenRequest {
+  if (credentials?.kind === 'identity') {
+    const form = new URLSearchParams({
+      grant_type: 'refresh_token',
+      refresh_token: credentials.token,
+      client_id: 'towpath',
+    });
+    if (service !== null) form.set('service', service);
+    form.set('scope', scopes.join(' '));
+    return { url: realm, authorization: null, form };
+  }
+  const url = new URL(realm);
+  if (service !== null) url.searchParams.set('service', service);
+  for (const scope of scopes) url.searchParams.append('scope', scope);
+  return { url, authorization: credentials?.kind === 'basic' ? basicHeader(credentials) : null, form: null };
+}
+
+interface Challenge {
+  readonly scheme: 'basic' | 'bearer';
+  readonly realm: string | null;
+  readonly service: string | null;
+  readonly scope: string | null;
+}
+
+/** Reads `WWW-Authenticate`: the first challenge of a kind that we know, for a registry may offer several. */
+export function parseChallenge(text: string): Challenge | null {
+  const start = /(?:^|,\s*)(basic|bearer)(?=\s|,|$)/i.exec(text);
+  if (start === null) return null;
+  const fields = new Map<string, string>();
+  const field = /[\s,]*([a-zA-Z][a-zA-Z0-9_-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/y;
+  field.lastIndex = start.index + start[0].length;
+  for (let found = field.exec(text); found !== null; found = field.exec(text)) {
+    const [, name = '', quoted, bare = ''] = found;
+    fields.set(name.toLowerCase(), quoted === undefined ? bare : quoted.replace(/\\(.)/g, '$1'));
+  }
+  return {
+    scheme: start[1]?.toLowerCase() === 'basic' ? 'basic' : 'bearer',
+    realm: fields.get('realm') ?? null,
+    service: fields.get('service') ?? null,
+    scope: fields.get('scope') ?? null,
+  };
+}
+
+function basicHeader({ username, password }: { username: string; password: string }): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
+function keyOf(scopes: readonly string[]): string {
+  return scopes.join(' ');
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,32 @@
+/** How long to go on when a registry is busy or gone. Time and chance come from outside, so that a test waits for nothing. */
+export interface RetryPolicy {
+  /** Tries in all. */
+  readonly attempts: number;
+  /** The first pause; each further one is twice as long, up to `maxDelayMs`. */
+  readonly delayMs: number;
+  readonly maxDelayMs: number;
+  readonly wait: (ms: number) => Promise<void>;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+  readonly now: () => number;
+}
+
+const RETRIED = new Set([408, 429, 500, 502, 503, 504]);
+
+export function isRetriedStatus(status: number): boolean {
+  return RETRIED.has(status);
+}
+
+/**
+ * @param attempt 1 after the first try
+ * @param retryAfter the header of the answer: seconds or a date (RFC 9110); obeyed up to `maxDelayMs`
+ */
+export function delayBefore(attempt: number, retryAfter: string | undefined, policy: RetryPolicy): number {
+  const asked = retryAfter === undefined ? Number.NaN : retryAfterMs(retryAfter, policy.now());
+  const own = policy.delayMs * 2 ** (attempt - 1) * (0.5 + policy.random() / 2);
+  return Math.min(policy.maxDelayMs, Number.isNaN(asked) ? own : Math.max(asked, own));
+}
+
+function retryAfterMs(header: string, now: number): number {
+  return /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Math.max(0, Date.parse(header) - now);
+}

@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, readFile, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+
+import { digestMismatch } from '../verified.ts';
+import { algorithmOf, pathOf } from './content-digest.ts';
+import type { ContentDigest } from './content-digest.ts';
+import { isAbsent } from './durable-file.ts';
+import type { DurableFiles } from './durable-file.ts';
+
+/** Content under its digest, shared by all repositories: which of them may see it is decided above. */
+export interface BlobStore {
+  /** @returns the size in bytes, or null when there is none */
+  size(digest: ContentDigest): Promise<number | null>;
+  /** The whole of a small content, checked against its digest. @returns null when there is none */
+  read(digest: ContentDigest): Promise<Buffer | null>;
+  /** Bytes from `start` to `end`, both counted, unchecked; the reader knows the digest. */
+  stream(digest: ContentDigest, range?: { start: number; end: number }): Readable;
+  /** Takes bytes and keeps them only when they have the digest. @throws RegistryError `registry.digest-mismatch` */
+  write(digest: ContentDigest, content: AsyncIterable<Uint8Array> | Uint8Array): Promise<void>;
+  /** Takes a finished file; `computed` is the digest of its bytes. What lay there before is replaced: so a bad disk heals. */
+  adopt(path: string, digest: ContentDigest, computed: string): Promise<void>;
+}
+
+export function openBlobStore(directory: string, files: DurableFiles): BlobStore {
+  // Two hex digits as a folder keep the folders small.
+  const pathFor = (digest: ContentDigest) => {
+    const path = pathOf(digest);
+    return join(directory, path.slice(0, 7), path.slice(7, 9), path.slice(7));
+  };
+
+  async function size(digest: ContentDigest): Promise<number | null> {
+    try {
+      return (await stat(pathFor(digest))).size;
+    } catch (error) {
+      if (isAbsent(error)) return null;
+      throw error;
+    }
+  }
+
+  async function adopt(path: string, digest: ContentDigest, computed: string): Promise<void> {
+    if (computed !== digest) {
+      await unlink(path);
+      throw digestMismatch(digest, computed);
+    }
+    const file = await open(path, 'r+');
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await files.place(path, pathFor(digest));
+  }
+
+  return {
+    size,
+    adopt,
+    read: async (digest) => {
+      let bytes;
+      try {
+        bytes = await readFile(pathFor(digest));
+      } catch (error) {
+        if (isAbsent(error)) return null;
+        throw error;
+      }
+      const computed = digestOf(bytes, digest);
+      if (computed !== digest) throw digestMismatch(digest, computed);
+      return bytes;
+    },
+    stream: (digest, range) => createReadStream(pathFor(digest), { highWaterMark: 256 * 1024, ...range }),
+    write: async (digest, content) => {
+      const path = files.temporary();
+      const hash = createHash(algorithmOf(digest));
+      const file = await open(path, 'wx', 0o640);
+      try {
+        const chunks = content instanceof Uint8Array ? [content] : content;
+        for await (const chunk of chunks) {
+          hash.update(chunk);
+          await file.writeFile(chunk);
+        }
+      } catch (error) {
+        await unlink(path);
+        throw error;
+      } finally {
+        await file.close();
+      }
+      await adopt(path, digest, `${algorithmOf(digest)}:${hash.digest('hex')}`);
+    },
+  };
+}
+
+/** The digest of bytes by the algorithm that another digest has. */
+export function digestOf(bytes: Uint8Array, like: ContentDigest): ContentDigest {
+  const algorithm = algorithmOf(like);
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+}

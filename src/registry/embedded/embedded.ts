@@ -1,0 +1,162 @@
+import { mkdir } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+
+import { RegistryError } from '../error.ts';
+import type { Registry } from '../registry.ts';
+import { openBlobStore } from './blob-store.ts';
+import { makeFolder, openDurableFiles } from './durable-file.ts';
+import {
+  beginUpload,
+  cancelUpload,
+  continueUpload,
+  deleteBlob,
+  deleteManifest,
+  finishUpload,
+  showUpload,
+  writeManifest,
+} from './endpoints-write.ts';
+import { listReferrers, listRepositories, listTags, readBlob, readManifest } from './endpoints-read.ts';
+import { isOurFault, notAllowed, notFound, repositoryOf, send, sendError } from './exchange.ts';
+import type { Exchange, Stores } from './exchange.ts';
+import { inProcessRegistry } from './in-process.ts';
+import { openManifestStore } from './manifest-store.ts';
+import type { Immutable } from './manifest-store.ts';
+import { openRepositoryStore } from './repository-store.ts';
+import { accessOf, parseRoute } from './routes.ts';
+import type { Access, Route } from './routes.ts';
+import { openUploads } from './uploads.ts';
+
+/** An OCI registry on a folder. Any number of processes of one machine may open the same folder. */
+export interface EmbeddedRegistry {
+  /** Answers a request under `/v2/`. Never throws: a failure is an answer, and goes to `onError`. */
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** The same content without HTTP and without `authorize`, for the server that owns it. */
+  registry(): Registry;
+  /** Drops uploads that nobody has added to since `beforeMs`. @returns how many */
+  sweepUploads(beforeMs: number): Promise<number>;
+}
+
+export interface EmbeddedRegistryOptions {
+  readonly directory: string;
+  /** Host and port under which the outside reaches `handle`, as in an image reference. */
+  readonly host: string;
+  /** Tags that may never name a second digest. Without it every tag may move. */
+  readonly immutable?: Immutable;
+  /** Who may do what over HTTP. Without it everyone may do everything. */
+  readonly authorize?: Authorize;
+  /** Gets what went wrong inside, for the log. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/**
+ * `unknown`: the credentials are missing or wrong, so the client is asked for some (basic auth); `denied`: they are good
+ * and do not suffice.
+ * @param repository null for `/v2/` itself and for the list of all repositories
+ */
+export type Authorize = (
+  request: IncomingMessage,
+  access: Access,
+  repository: string | null,
+) => Promise<'allowed' | 'unknown' | 'denied'>;
+
+/** Opens the folder, or makes it. */
+export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): Promise<EmbeddedRegistry> {
+  const { directory, host, immutable = () => false, authorize = async () => 'allowed', onError = () => {} } = options;
+  const uploadsFolder = join(directory, 'uploads');
+  await makeFolder(uploadsFolder);
+  await mkdir(join(directory, 'repositories'), { recursive: true });
+  const files = await openDurableFiles(join(directory, 'tmp'));
+  const blobs = openBlobStore(join(directory, 'blobs'), files);
+  const repositories = openRepositoryStore(join(directory, 'repositories'), files);
+  const manifests = openManifestStore(blobs, repositories, immutable);
+  const uploads = openUploads(uploadsFolder, blobs);
+  const stores: Stores = { blobs, repositories, manifests, uploads };
+
+  return {
+    registry: () => inProcessRegistry(host, blobs, repositories, manifests),
+    sweepUploads: async (beforeMs) => uploads.sweep(beforeMs),
+    handle: async (request, response) => {
+      const method = request.method ?? 'GET';
+      let route: Route | null = null;
+      response.setHeader('docker-distribution-api-version', 'registry/2.0');
+      try {
+        const [path = '', ...query] = (request.url ?? '').split('?');
+        route = parseRoute(path);
+        if (route === null) throw notFound('This is not an address of the distribution API.');
+        const may = async (access: Access, name: string) => (await authorize(request, access, name)) === 'allowed';
+        const exchange: Exchange = { request, response, query: new URLSearchParams(query.join('?')), stores, may };
+        await permit(exchange, authorize, accessOf(method, route), repositoryOf(route));
+        await dispatch(exchange, route, method);
+      } catch (error) {
+        const gone = request.destroyed && !request.complete; // the client went away: nobody's fault
+        const ours = isOurFault(error, method) && !gone && !response.destroyed;
+        if (ours) onError(error);
+        sendError(response, route, ours ? null : error);
+      }
+    },
+  };
+}
+
+async function permit(
+  exchange: Exchange,
+  authorize: Authorize,
+  access: Access,
+  repository: string | null,
+): Promise<void> {
+  const verdict = await authorize(exchange.request, access, repository);
+  if (verdict === 'allowed') return;
+  if (verdict === 'denied') {
+    throw new RegistryError({
+      code: 'registry.denied',
+      what: `You may not ${access} here.`,
+      fix: 'Ask for a role that has this permission.',
+    });
+  }
+  exchange.response.setHeader('www-authenticate', 'Basic realm="towpath", charset="UTF-8"');
+  throw new RegistryError({
+    code: 'registry.unauthorized',
+    what: 'This registry wants credentials.',
+    fix: 'Log in with any user name and a Towpath token as the password.',
+  });
+}
+
+async function dispatch(exchange: Exchange, route: Route, method: string): Promise<void> {
+  const reading = method === 'GET' || method === 'HEAD';
+  switch (route.kind) {
+    case 'base':
+      if (reading)
+        return send(exchange, 200, { 'content-type': 'application/json' }, method === 'HEAD' ? undefined : '{}');
+      break;
+    case 'catalog':
+      if (reading) return listRepositories(exchange);
+      break;
+    case 'tags':
+      if (reading) return listTags(exchange, route.repository);
+      break;
+    case 'referrers':
+      if (reading) return listReferrers(exchange, route.repository, route.digest);
+      break;
+    case 'manifest':
+      if (reading) return readManifest(exchange, route.repository, route.reference);
+      if (method === 'PUT') return writeManifest(exchange, route.repository, route.reference);
+      if (method === 'DELETE') return deleteManifest(exchange, route.repository, route.reference);
+      break;
+    case 'blob':
+      if (reading) return readBlob(exchange, route.repository, route.digest);
+      if (method === 'DELETE') return deleteBlob(exchange, route.repository, route.digest);
+      break;
+    case 'uploads':
+      if (method === 'POST') return beginUpload(exchange, route.repository);
+      break;
+    case 'upload':
+      if (method === 'GET') return showUpload(exchange, route.repository, route.id);
+      if (method === 'PATCH') return continueUpload(exchange, route.repository, route.id);
+      if (method === 'PUT') return finishUpload(exchange, route.repository, route.id);
+      if (method === 'DELETE') return cancelUpload(exchange, route.repository, route.id);
+      break;
+    default:
+      return route satisfies never;
+  }
+  throw notAllowed(method);
+}

@@ -1,0 +1,151 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import { hasCode, problemOf } from '../../lib/error.ts';
+import { RegistryError } from '../error.ts';
+import { checkRepository } from '../reference.ts';
+import type { BlobStore } from './blob-store.ts';
+import type { ManifestStore } from './manifest-store.ts';
+import type { RepositoryStore } from './repository-store.ts';
+import type { Access, Route } from './routes.ts';
+import type { Uploads } from './uploads.ts';
+
+/** The stores that the endpoints serve. */
+export interface Stores {
+  readonly blobs: BlobStore;
+  readonly repositories: RepositoryStore;
+  readonly manifests: ManifestStore;
+  readonly uploads: Uploads;
+}
+
+/** One request and its answer. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly query: URLSearchParams;
+  readonly stores: Stores;
+  /** May the asker do this too? For a mount, which reads another repository. */
+  readonly may: (access: Access, repository: string) => Promise<boolean>;
+}
+
+type Headers = Record<string, string | number>;
+
+export function send({ response }: Exchange, status: number, headers: Headers = {}, body?: string | Buffer): void {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  response.writeHead(status, { 'content-length': bytes?.length ?? 0, ...headers });
+  response.end(bytes);
+}
+
+export function sendJson(exchange: Exchange, status: number, headers: Headers, body: object): void {
+  const text = JSON.stringify(body);
+  send(
+    exchange,
+    status,
+    { 'content-type': 'application/json', ...headers, 'content-length': Buffer.byteLength(text) },
+    text,
+  );
+}
+
+/** The error as the specification writes it; `detail` says what to do. Nothing can be said once an answer has begun. */
+export function sendError(response: ServerResponse, route: Route | null, error: unknown): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  const { code, what, fix } = problemOf(error);
+  const [status, name] = statusOf(code, route);
+  // What failed inside is for the log of the server, not for whoever asks.
+  const [message, detail] = status === 500 ? ['The registry failed.', 'Try again; see the server log.'] : [what, fix];
+  const body = JSON.stringify({ errors: [{ code: name, message, detail }] });
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+/** @throws RegistryError `registry.name-invalid` */
+export function repositoryOf(route: Route): string | null {
+  if (!('repository' in route)) return null;
+  checkRepository(route.repository);
+  return route.repository;
+}
+
+export function notAllowed(method: string): RegistryError {
+  return new RegistryError({
+    code: 'registry.unsupported',
+    what: `This address does not answer to ${method.slice(0, 20)}.`,
+    fix: 'See the OCI distribution specification 1.1 for the methods that it has.',
+  });
+}
+
+export function notFound(what: string): RegistryError {
+  return new RegistryError({ code: 'registry.not-found', what, fix: 'Check the name; push it first if it is new.' });
+}
+
+/** A page of names after `last`, `n` of them, with the link to the next page. */
+export function pageOf(
+  names: readonly string[],
+  query: URLSearchParams,
+  path: string,
+): { page: string[]; headers: Headers } {
+  const last = query.get('last');
+  const asked = query.get('n');
+  const rest = last === null ? names : names.filter((name) => name > last);
+  if (asked === null) return { page: [...rest], headers: {} };
+  if (!/^\d{1,9}$/.test(asked)) {
+    throw new RegistryError({
+      code: 'registry.name-invalid',
+      what: `"${asked.slice(0, 20)}" is not a number of results.`,
+      fix: 'Write `n` as digits.',
+    });
+  }
+  const page = rest.slice(0, Number(asked));
+  const end = page.at(-1);
+  if (end === undefined || page.length === rest.length) return { page, headers: {} };
+  return { page, headers: { link: `<${path}?n=${asked}&last=${encodeURIComponent(end)}>; rel="next"` } };
+}
+
+function statusOf(code: string, route: Route | null): [number, string] {
+  switch (code) {
+    case 'registry.name-invalid':
+      return [
+        400,
+        route !== null && ('digest' in route || route.kind === 'upload') ? 'DIGEST_INVALID' : 'NAME_INVALID',
+      ];
+    case 'registry.not-found':
+      return [404, unknownOf(route)];
+    case 'registry.manifest-invalid':
+      return [400, 'MANIFEST_INVALID'];
+    case 'registry.content-missing':
+      return [404, 'MANIFEST_BLOB_UNKNOWN'];
+    case 'registry.digest-mismatch':
+      return [400, 'DIGEST_INVALID'];
+    case 'registry.tag-immutable':
+      return [409, 'TAG_INVALID'];
+    case 'registry.upload-range':
+      return [416, 'BLOB_UPLOAD_INVALID'];
+    case 'registry.unsupported':
+      return [405, 'UNSUPPORTED'];
+    case 'registry.unauthorized':
+      return [401, 'UNAUTHORIZED'];
+    case 'registry.denied':
+      return [403, 'DENIED'];
+    default:
+      return [500, 'UNKNOWN'];
+  }
+}
+
+function unknownOf(route: Route | null): string {
+  switch (route?.kind) {
+    case 'manifest':
+      return 'MANIFEST_UNKNOWN';
+    case 'blob':
+      return 'BLOB_UNKNOWN';
+    case 'upload':
+      return 'BLOB_UPLOAD_UNKNOWN';
+    default:
+      return 'NAME_UNKNOWN';
+  }
+}
+
+/** True when damage inside the store, not the request, is the reason. */
+export function isOurFault(error: unknown, method: string): boolean {
+  return !hasCode(error) || (hasCode(error, 'registry.digest-mismatch') && (method === 'GET' || method === 'HEAD'));
+}

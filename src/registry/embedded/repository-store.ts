@@ -1,0 +1,176 @@
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { z } from 'zod';
+
+import { sha256Hex } from '../../lib/digest.ts';
+import { RegistryError } from '../error.ts';
+import { pathOf } from './content-digest.ts';
+import type { ContentDigest } from './content-digest.ts';
+import { isAbsent } from './durable-file.ts';
+import type { DurableFiles } from './durable-file.ts';
+
+/**
+ * What the repositories hold, as small files, so that several processes of a machine may share the folder without a lock:
+ * `<repository>/_blobs/<digest>` (empty), `_manifests/<digest>` (its media type), `_tags/<tag>` (its digest) and
+ * `_referrers/<subject>/<digest>` (its descriptor). A part of a repository's name never begins with `_`.
+ */
+export interface RepositoryStore {
+  hasBlob(repository: string, digest: ContentDigest): Promise<boolean>;
+  addBlob(repository: string, digest: ContentDigest): Promise<void>;
+  removeBlob(repository: string, digest: ContentDigest): Promise<boolean>;
+  /** @returns the media type, or null when the repository does not hold the manifest */
+  manifestType(repository: string, digest: ContentDigest): Promise<string | null>;
+  addManifest(repository: string, digest: ContentDigest, mediaType: string): Promise<void>;
+  removeManifest(repository: string, digest: ContentDigest): Promise<boolean>;
+  tag(repository: string, tag: string): Promise<ContentDigest | null>;
+  /**
+   * Points a tag at a digest. With `fixed` the first writer wins, whatever the number of processes.
+   * @throws RegistryError `registry.tag-immutable`
+   */
+  setTag(repository: string, tag: string, digest: ContentDigest, fixed: boolean): Promise<'tagged' | 'unchanged'>;
+  removeTag(repository: string, tag: string): Promise<boolean>;
+  /** In the order of their bytes. @returns null when there is no such repository */
+  tags(repository: string): Promise<string[] | null>;
+  addReferrer(repository: string, subject: string, digest: ContentDigest, descriptor: object): Promise<void>;
+  removeReferrer(repository: string, subject: string, digest: ContentDigest): Promise<void>;
+  /** Descriptors as they were added, of manifests that the repository still holds. */
+  referrers(repository: string, subject: string): Promise<Referrer[]>;
+  /** All repositories, in the order of their bytes. */
+  repositories(): Promise<string[]>;
+}
+
+const Referrer = z.looseObject({ mediaType: z.string(), digest: z.string(), artifactType: z.string().optional() });
+export type Referrer = z.infer<typeof Referrer>;
+
+const TagFile = z.object({
+  tag: z.string(),
+  digest: z.templateLiteral([z.enum(['sha256', 'sha512']), ':', z.string()]),
+});
+
+export function openRepositoryStore(directory: string, files: DurableFiles): RepositoryStore {
+  const at = (repository: string, ...parts: string[]) => join(directory, repository, ...parts);
+  const tagAt = (repository: string, tag: string) => at(repository, '_tags', fileNameOf(tag));
+  const manifestAt = (repository: string, digest: ContentDigest) => at(repository, '_manifests', pathOf(digest));
+  const blobAt = (repository: string, digest: ContentDigest) => at(repository, '_blobs', pathOf(digest));
+  const referrerAt = (repository: string, subject: string, digest: string) =>
+    at(repository, '_referrers', subject.replace(':', '/'), digest.replace(':', '-'));
+
+  async function readTag(path: string): Promise<z.infer<typeof TagFile> | null> {
+    const text = await textOf(path);
+    return text === null ? null : TagFile.parse(JSON.parse(text));
+  }
+
+  const store: RepositoryStore = {
+    hasBlob: async (repository, digest) => exists(blobAt(repository, digest)),
+    addBlob: async (repository, digest) => {
+      if (!(await exists(blobAt(repository, digest)))) await files.create(blobAt(repository, digest), '');
+    },
+    removeBlob: async (repository, digest) => files.remove(blobAt(repository, digest)),
+    manifestType: async (repository, digest) => textOf(manifestAt(repository, digest)),
+    addManifest: async (repository, digest, mediaType) => {
+      const path = manifestAt(repository, digest);
+      if ((await textOf(path)) !== mediaType) await files.write(path, mediaType);
+    },
+    removeManifest: async (repository, digest) => files.remove(manifestAt(repository, digest)),
+    tag: async (repository, tag) => (await readTag(tagAt(repository, tag)))?.digest ?? null,
+    setTag: async (repository, tag, digest, fixed) => {
+      const path = tagAt(repository, tag);
+      const bytes = JSON.stringify({ tag, digest } satisfies z.infer<typeof TagFile>);
+      const before = (await readTag(path))?.digest ?? null;
+      if (before === digest) return 'unchanged';
+      if (!fixed) await files.write(path, bytes);
+      else if (before !== null || !(await files.create(path, bytes))) {
+        const holder = before ?? (await readTag(path))?.digest;
+        if (holder === digest) return 'unchanged';
+        throw immutable(repository, tag, holder ?? 'another digest');
+      }
+      return 'tagged';
+    },
+    removeTag: async (repository, tag) => files.remove(tagAt(repository, tag)),
+    tags: async (repository) => {
+      const names = await namesIn(at(repository, '_tags'));
+      const tags = await Promise.all(
+        names.map(async (name) =>
+          name.startsWith('++') ? (await readTag(at(repository, '_tags', name)))?.tag : tagOfFileName(name),
+        ),
+      );
+      if (names.length === 0 && !(await exists(at(repository, '_manifests')))) return null;
+      return tags.filter((tag) => tag !== undefined).sort();
+    },
+    addReferrer: async (repository, subject, digest, descriptor) =>
+      files.write(referrerAt(repository, subject, digest), JSON.stringify(descriptor)),
+    removeReferrer: async (repository, subject, digest) => {
+      await files.remove(referrerAt(repository, subject, digest));
+    },
+    referrers: async (repository, subject) => {
+      const folder = at(repository, '_referrers', subject.replace(':', '/'));
+      const held = await Promise.all(
+        (await namesIn(folder)).sort().map(async (name) => {
+          const text = await textOf(join(folder, name));
+          if (text === null || !(await exists(at(repository, '_manifests', name.replace('-', '/'))))) return [];
+          return [Referrer.parse(JSON.parse(text))];
+        }),
+      );
+      return held.flat();
+    },
+    repositories: async () => {
+      const walk = async (name: string): Promise<string[]> => {
+        const names = await namesIn(at(name));
+        const below = names
+          .filter((entry) => !entry.startsWith('_'))
+          .map((entry) => (name ? `${name}/${entry}` : entry));
+        const found = await Promise.all(below.map(walk));
+        return [...(names.includes('_manifests') ? [name] : []), ...found.flat()];
+      };
+      return (await walk('')).sort();
+    },
+  };
+  return store;
+}
+
+/** A tag as a file name that stays its own where the file system does not tell `V1` from `v1` (macOS). */
+function fileNameOf(tag: string): string {
+  const name = tag.replace(/[A-Z]/g, (letter) => `+${letter.toLowerCase()}`);
+  return name.length <= 200 ? name : `++${sha256Hex(tag)}`;
+}
+
+function tagOfFileName(name: string): string {
+  return name.replace(/\+([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isAbsent(error)) return false;
+    throw error;
+  }
+}
+
+async function textOf(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (isAbsent(error)) return [];
+    throw error;
+  }
+}
+
+function immutable(repository: string, tag: string, holder: string): RegistryError {
+  return new RegistryError({
+    code: 'registry.tag-immutable',
+    what: `The tag "${tag}" of ${repository} names ${holder} and may not move.`,
+    fix: 'Use another tag. A git tag that moved after its promotion is a mistake to be cleared up in git.',
+  });
+}

@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, readdir, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { newId } from '../../lib/ids.ts';
+import { RegistryError } from '../error.ts';
+import { keyedQueue } from '../keyed-queue.ts';
+import type { BlobStore } from './blob-store.ts';
+import { algorithmOf } from './content-digest.ts';
+import type { ContentDigest } from './content-digest.ts';
+import { isAbsent, makeFolder } from './durable-file.ts';
+
+/**
+ * Uploads that are under way: one file each, whose length is the only state. So an upload goes on after a kill where
+ * the file ends, in whichever process of the machine; what the hash lost then is read again from the file.
+ */
+export interface Uploads {
+  begin(repository: string): Promise<string>;
+  /** @returns how many bytes have come, or null when there is no such upload */
+  size(repository: string, id: string): Promise<number | null>;
+  /**
+   * Adds bytes; what came before a broken connection stays. Requests for one upload are served one after the other.
+   * @param start where the sender believes to be; null when it does not say
+   * @returns how many bytes there are now
+   * @throws RegistryError `registry.upload-range`, `registry.not-found`
+   */
+  append(repository: string, id: string, content: AsyncIterable<Uint8Array>, start: number | null): Promise<number>;
+  /** Makes a blob of the upload; with the wrong digest nothing is left of it. @throws RegistryError `registry.digest-mismatch` */
+  finish(repository: string, id: string, digest: ContentDigest): Promise<void>;
+  cancel(repository: string, id: string): Promise<boolean>;
+  /** Drops uploads that nobody has added to since `beforeMs`. @returns how many */
+  sweep(beforeMs: number): Promise<number>;
+}
+
+const ID = /^upl_[0-9a-z]{26}$/;
+
+export function openUploads(directory: string, blobs: BlobStore): Uploads {
+  /** The running hash of uploads that this process has seen from their first byte. */
+  const hashes = new Map<string, { readonly hash: Hash; size: number }>();
+  const inTurn = keyedQueue();
+
+  // One flat folder: the repository's name with its slashes made into `+`, which no name has.
+  const fileOf = (repository: string, id: string) => join(directory, repository.replaceAll('/', '+'), id);
+
+  async function size(repository: string, id: string): Promise<number | null> {
+    if (!ID.test(id)) return null;
+    try {
+      return (await stat(fileOf(repository, id))).size;
+    } catch (error) {
+      if (isAbsent(error)) return null;
+      throw error;
+    }
+  }
+
+  async function sizeOf(repository: string, id: string): Promise<number> {
+    const bytes = await size(repository, id);
+    if (bytes !== null) return bytes;
+    throw new RegistryError({
+      code: 'registry.not-found',
+      what: `There is no upload "${id.slice(0, 60)}" in ${repository}.`,
+      fix: 'Begin the upload anew: it was finished, cancelled or left for too long.',
+    });
+  }
+
+  async function append(repository: string, id: string, content: AsyncIterable<Uint8Array>, start: number | null) {
+    const before = await sizeOf(repository, id);
+    if (start !== null && start !== before) throw outOfOrder(start, before);
+    const running = hashes.get(id);
+    const state = running?.size === before ? running : before === 0 ? { hash: createHash('sha256'), size: 0 } : null;
+    if (state === null) hashes.delete(id);
+    else hashes.set(id, state);
+    let total = before;
+    const file = await open(fileOf(repository, id), 'a', 0o640);
+    try {
+      for await (const chunk of content) {
+        await file.writeFile(chunk);
+        state?.hash.update(chunk);
+        total += chunk.length;
+        if (state !== null) state.size = total;
+      }
+    } finally {
+      await file.close();
+    }
+    return total;
+  }
+
+  async function computedDigest(path: string, id: string, bytes: number, digest: ContentDigest): Promise<string> {
+    const algorithm = algorithmOf(digest);
+    const running = hashes.get(id);
+    if (algorithm === 'sha256' && running?.size === bytes) return `sha256:${running.hash.copy().digest('hex')}`;
+    const hash = createHash(algorithm);
+    for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk as Buffer);
+    return `${algorithm}:${hash.digest('hex')}`;
+  }
+
+  async function cancel(repository: string, id: string): Promise<boolean> {
+    hashes.delete(id);
+    if (!ID.test(id)) return false;
+    try {
+      await unlink(fileOf(repository, id));
+      return true;
+    } catch (error) {
+      if (isAbsent(error)) return false;
+      throw error;
+    }
+  }
+
+  return {
+    size,
+    begin: async (repository) => {
+      const id = newId('upl');
+      await makeFolder(dirname(fileOf(repository, id)));
+      await (await open(fileOf(repository, id), 'wx', 0o640)).close();
+      return id;
+    },
+    append: async (repository, id, content, start) => inTurn(id, () => append(repository, id, content, start)),
+    finish: async (repository, id, digest) =>
+      inTurn(id, async () => {
+        const bytes = await sizeOf(repository, id);
+        const path = fileOf(repository, id);
+        await blobs.adopt(path, digest, await computedDigest(path, id, bytes, digest));
+        hashes.delete(id);
+      }),
+    cancel: async (repository, id) => inTurn(id, () => cancel(repository, id)),
+    sweep: async (beforeMs) => {
+      let dropped = 0;
+      for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+        const path = join(entry.parentPath, entry.name);
+        if (!entry.isFile() || (await stat(path)).mtimeMs >= beforeMs) continue;
+        hashes.delete(entry.name);
+        await unlink(path);
+        dropped++;
+      }
+      return dropped;
+    },
+  };
+}
+
+function outOfOrder(start: number, size: number): RegistryError {
+  return new RegistryError({
+    code: 'registry.upload-range',
+    what: `The part begins at byte ${start}; the upload has ${size} bytes.`,
+    fix: `Go on from byte ${size}, as the Range header says.`,
+  });
+}

@@ -1,0 +1,36 @@
+import { TowpathError } from '../lib/error.ts';
+
+/** What can go wrong with images at rest. Codes: `registry.<what>`; the list is in `RegistryErrorCode`. */
+export class RegistryError extends TowpathError {
+  declare readonly code: RegistryErrorCode;
+}
+
+export type RegistryErrorCode =
+  /** The repository, tag, digest or reference is not written as the distribution specification wants it. */
+  | 'registry.name-invalid'
+  /** There is no such manifest, blob or upload. */
+  | 'registry.not-found'
+  /** The manifest is not one that may be stored: not JSON, of an unknown type, too large, or it contradicts itself. */
+  | 'registry.manifest-invalid'
+  /** The manifest names blobs or manifests that the repository does not hold. */
+  | 'registry.content-missing'
+  /** The bytes are not those that the digest (or the size) promised. */
+  | 'registry.digest-mismatch'
+  /** The tag may not move and names another digest. */
+  | 'registry.tag-immutable'
+  /** A part of an upload came out of order. */
+  | 'registry.upload-range'
+  /** The registry wants other credentials, or any. */
+  | 'registry.unauthorized'
+  /** The registry knows who asks and says no. */
+  | 'registry.denied'
+  /** The registry does not offer this, such as the deletion of a tag. */
+  | 'registry.unsupported'
+  /** No answer, after all retries. */
+  | 'registry.unreachable'
+  /** An answer that does not fit the specification, or an error of the registry itself, after all retries. */
+  | 'registry.failed'
+  /** The registry sent us elsewhere with credentials or without encryption, and we did not go. */
+  | 'registry.untrusted-redirect'
+  /** The docker configuration or a credential helper cannot be read. */
+  | 'registry.credentials';
