@@ -1,0 +1,35 @@
+import type { CheckDefinition } from './check.ts';
+import { CheckError } from './error.ts';
+import type { CheckAnswer, CheckKind, CheckRequest, CheckTools } from './kind.ts';
+import { command } from './kinds/command/command.ts';
+import { httpProbe } from './kinds/http-probe/http-probe.ts';
+
+/** Every kind of check. The first kind whose fields fit is taken. */
+export const checks: readonly CheckKind[] = [command, httpProbe];
+
+/** @throws CheckError `check.unknown-kind` for a definition that a newer Towpath has written */
+export function kindOf(check: CheckDefinition): CheckKind {
+  const kind = checks.find(({ name }) => name === check.kind);
+  if (kind !== undefined) return kind;
+  throw new CheckError({
+    code: 'check.unknown-kind',
+    what: `There is no kind of check called "${check.kind}".`,
+    fix: 'Upgrade this server to the version that read the configuration.',
+  });
+}
+
+/** Asks one check. A time limit or a cancel ends whatever was started; @throws what Towpath itself could not do */
+export async function askCheck(
+  check: CheckDefinition,
+  request: Omit<CheckRequest<unknown>, 'definition' | 'timeoutMs'>,
+  tools: CheckTools,
+): Promise<CheckAnswer> {
+  request.signal.throwIfAborted();
+  const answer = await kindOf(check).ask(
+    { ...request, definition: check.definition, timeoutMs: check.timeoutMs },
+    tools,
+  );
+  request.signal.throwIfAborted();
+  request.log(`check ${request.check} of ${request.service}: ${answer.verdict}: ${answer.summary}`);
+  return answer;
+}

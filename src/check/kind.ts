@@ -1,0 +1,79 @@
+import type { z } from 'zod';
+
+import type { ImageOnMachine, TaskRunner } from '../container/runtime.ts';
+import type { SourceTree, TreeEntry } from '../git/tree.ts';
+import type { Digest } from '../lib/digest.ts';
+import type { LogLine } from '../lib/log.ts';
+import type { CheckFamily } from './check.ts';
+
+/** `error`: the question could not be answered (no report, out of time). Only `passed` is green. */
+export type CheckVerdict = 'passed' | 'failed' | 'error';
+
+/** What was found out; plain JSON, kept as evidence. */
+export interface CheckAnswer {
+  readonly verdict: CheckVerdict;
+  /** One line for people. No secret and no argument list. */
+  readonly summary: string;
+  readonly tests?: TestCounts;
+  /** Where it ran; `isolates: false` says that the answer rests on the machine as well as on the image. */
+  readonly ran?: { readonly runner: TaskRunner['name']; readonly isolates: boolean };
+}
+
+export interface TestCounts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  /** The first of them. */
+  readonly failures: readonly { readonly name: string; readonly message: string }[];
+}
+
+/** One question about one service, with all that may be looked at to answer it. */
+export interface CheckRequest<Definition> {
+  readonly definition: Definition;
+  /** The check's name in towpath.yaml. */
+  readonly check: string;
+  readonly service: string;
+  readonly digest: Digest;
+  /** The service's files at the commit under test, also those that the build left out. */
+  readonly source: SourceTree;
+  /** Where each service answers, for a question that is asked of a deployment. */
+  readonly urls: Readonly<Record<string, string>>;
+  /** Safe as the name of a container, unique among what runs on this machine. */
+  readonly name: string;
+  readonly timeoutMs: number;
+  readonly log: LogLine;
+  readonly signal: AbortSignal;
+}
+
+/** What an installation gives its checks. */
+export interface CheckTools {
+  readonly runner: TaskRunner;
+  /** Makes the image startable on this machine. */
+  readonly image: (service: string, digest: Digest, signal: AbortSignal) => Promise<ImageOnMachine>;
+  /** Where temporary folders may lie. */
+  readonly directory: string;
+}
+
+/**
+ * A kind of check. `ask` returns whatever the answer is; it throws where Towpath itself failed, and asking again is
+ * then right. It is safe to ask twice, leaves nothing behind on this machine, and never changes the image.
+ */
+export interface CheckKind<Definition = unknown> extends CheckFamily {
+  /** Goes into the question: raise it when the same program would be asked otherwise than before. */
+  readonly version: string;
+  /** The files of the source that belong to the question: the tests. */
+  inputs(definition: Definition, source: SourceTree): readonly TreeEntry[];
+  ask(request: CheckRequest<Definition>, tools: CheckTools): Promise<CheckAnswer>;
+}
+
+/** Ties a kind to the type of its own fields, which the configuration has parsed; outside of it that type is not known. */
+export function checkKind<Fields extends z.ZodRawShape>(
+  kind: Omit<CheckKind<z.output<z.ZodObject<Fields>>>, 'fields'> & { readonly fields: Fields },
+): CheckKind {
+  type Definition = z.output<z.ZodObject<Fields>>;
+  return {
+    ...kind,
+    inputs: (definition, source) => kind.inputs(definition as Definition, source),
+    ask: (request, tools) => kind.ask(request as CheckRequest<Definition>, tools),
+  };
+}

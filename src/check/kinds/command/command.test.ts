@@ -1,0 +1,201 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { z } from 'zod';
+
+import type { SourceTree } from '../../../git/tree.ts';
+import { sha256, sha256Hex } from '../../../lib/digest.ts';
+import type { CheckAnswer, CheckTools } from '../../kind.ts';
+import { copyingRunner } from '../../testing/copying-runner.ts';
+import { memorySource } from '../../testing/source.ts';
+import { answerOf, command } from './command.ts';
+
+const TEST = `
+import { test } from 'node:test';
+import assert from 'node:assert';
+import { total } from '../basket.js';
+test('adds', () => assert.equal(total([1, 2]), 3));
+`;
+const JUNIT = 'node --test --test-reporter=junit --test-reporter-destination=reports/junit.xml test/';
+
+let home = '';
+let lines: string[] = [];
+
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'command-'));
+  lines = [];
+  await mkdir(join(home, 'rootfs/app'), { recursive: true });
+  await writeFile(join(home, 'rootfs/app/package.json'), '{"type":"module"}');
+  await writeFile(
+    join(home, 'rootfs/app/basket.js'),
+    'export const total = (all) => all.reduce((a, b) => a + b, 0);\n',
+  );
+});
+
+afterEach(() => rm(home, { recursive: true, force: true }));
+
+test('tests are mounted over the image, run in it, and their report is read', async () => {
+  const answer = await ask({ run: JUNIT, junit: 'reports/junit.xml' }, { 'test/basket.test.js': TEST });
+  expect(answer).toEqual({
+    verdict: 'passed',
+    summary: '1 passed, 0 failed, 0 skipped',
+    tests: { passed: 1, failed: 0, skipped: 0, failures: [] },
+    ran: { runner: 'host', isolates: false },
+  });
+});
+
+test('the image is the same before and after, and nothing is left behind', async () => {
+  const before = await hashOfFolder(join(home, 'rootfs'));
+  await ask({ run: JUNIT, junit: 'reports/junit.xml' }, { 'test/basket.test.js': TEST });
+  expect(await hashOfFolder(join(home, 'rootfs'))).toBe(before);
+  expect(await readdir(join(home, 'work'))).toEqual([]);
+});
+
+test('a failing test is told with its name', async () => {
+  const answer = await ask({ run: JUNIT, junit: 'reports/junit.xml' }, { 'test/a.test.js': TEST.replace('3)', '4)') });
+  expect(answer).toMatchObject({ verdict: 'failed', tests: { passed: 0, failed: 1, failures: [{ name: 'adds' }] } });
+  expect(answer.summary).toBe('it ended with exit code 1: 0 passed, 1 failed, 0 skipped');
+});
+
+test('what it prints is streamed', async () => {
+  await ask({ run: ['node', '-e', 'console.log("one"); console.error("two")'] }, {});
+  expect(lines.toSorted()).toEqual(['one', 'two']);
+});
+
+test('it learns where the services answer, and its own variables', async () => {
+  const script = 'console.log(process.env.TOWPATH_URL, process.env.TOWPATH_URL_NODE_API, process.env.MODE)';
+  await ask(
+    { run: ['node', '-e', script], env: { MODE: 'x' } },
+    {},
+    { urls: { web: 'http://w', 'node-api': 'http://a' } },
+  );
+  expect(lines).toEqual(['http://w http://a x']);
+});
+
+test('a program that is not done in time has no verdict', async () => {
+  const answer = await ask({ run: ['node', '-e', 'setInterval(() => {}, 1000)'] }, {}, { timeoutMs: 300 });
+  expect(answer).toMatchObject({ verdict: 'error', summary: 'it was not done in time' });
+});
+
+test('a cancel ends the program, and is no answer', async () => {
+  const cancel = new AbortController();
+  const asked = ask(
+    { run: ['node', '-e', 'console.log("up"); setInterval(() => {}, 1000)'] },
+    {},
+    {
+      signal: cancel.signal,
+      log: () => cancel.abort(new Error('cancelled')),
+    },
+  );
+  await expect(asked).rejects.toThrow('cancelled');
+  expect(await readdir(join(home, 'work'))).toEqual([]);
+});
+
+test('a report that is not there is never green', async () => {
+  expect(await ask({ run: 'node -e 0', junit: 'reports/junit.xml' }, {})).toMatchObject({
+    verdict: 'error',
+    summary: expect.stringContaining('is not there'),
+  });
+});
+
+test('a report that is a link to elsewhere is not read', async () => {
+  await writeFile(join(home, 'secret.xml'), '<testsuite><testcase name="a"/></testsuite>');
+  for (const plant of [
+    `fs.symlinkSync(${JSON.stringify(join(home, 'secret.xml'))}, 'reports/junit.xml')`,
+    `fs.mkdirSync('reports/junit.xml')`,
+  ])
+    expect(await ask({ run: ['node', '-e', plant], junit: 'reports/junit.xml' }, {})).toMatchObject({
+      verdict: 'error',
+    });
+});
+
+test('something to mount that is not there is told', async () => {
+  expect(await ask({ run: 'node -e 0', mount: 'checks' }, { 'test/a.js': '' })).toMatchObject({
+    verdict: 'error',
+    summary: 'the service has no "checks" to mount',
+  });
+});
+
+test('only what is mounted belongs to the question', () => {
+  const source = memorySource({ 'a.js': 'a', 'test/b.js': 'b', 'tests.js': 'c', 'spec/d.js': 'd' });
+  expect(command.inputs({}, source).map(({ path }) => path)).toEqual(['spec/d.js', 'test/b.js']);
+  expect(command.inputs({ mount: ['a.js'] }, source).map(({ path }) => path)).toEqual(['a.js']);
+});
+
+test.each([
+  ['a link that leaves the folder', { 'test/x': { mode: '120000' as const, text: '../../../etc/passwd' } }],
+  ['a link to the root', { 'test/x': { mode: '120000' as const, text: '/etc/passwd' } }],
+  ['a submodule', { 'test/x': { mode: '160000' as const, text: '' } }],
+  ['a name that climbs', { 'test/../../x': 'x' }],
+  ['a doubled name', { 'test/a': { mode: '120000' as const, text: 'b' }, 'test/a/c': 'x' }],
+])('hostile tests are refused or kept inside: %s', async (_, files) => {
+  const before = await readdir(home);
+  await expect(ask({ run: 'node -e 0' }, files)).rejects.toThrow();
+  expect(await readdir(home)).toEqual([...before, 'work'].toSorted());
+  expect(await readdir(join(home, 'work'))).toEqual([]);
+});
+
+test('a link inside the tests stays one', async () => {
+  await symlink('app', join(home, 'rootfs/link'));
+  const files = { 'test/real.js': 'console.log("real")', 'test/link.js': { mode: '120000' as const, text: 'real.js' } };
+  expect(await ask({ run: 'node test/link.js' }, files)).toMatchObject({ verdict: 'passed' });
+  expect(lines).toEqual(['real']);
+});
+
+test('exit code and report must agree before it is green', () => {
+  const good = '<testsuite><testcase name="a"/></testsuite>';
+  const bad = '<testsuite><testcase name="a"><failure message="no"/></testcase></testsuite>';
+  expect(answerOf({ kind: 'exited', code: 0 }, undefined).verdict).toBe('passed');
+  expect(answerOf({ kind: 'exited', code: 0 }, good).verdict).toBe('passed');
+  expect(answerOf({ kind: 'exited', code: 1 }, good).verdict).toBe('failed');
+  expect(answerOf({ kind: 'exited', code: 0 }, bad)).toMatchObject({ verdict: 'failed', tests: { failed: 1 } });
+  expect(answerOf({ kind: 'exited', code: 0 }, '<testsuite/>').verdict).toBe('error');
+  expect(answerOf({ kind: 'exited', code: 0 }, 'x').verdict).toBe('error');
+  expect(answerOf({ kind: 'exited', code: 0 }, null).verdict).toBe('error');
+  expect(answerOf({ kind: 'killed', signal: 'SIGKILL' }, good)).toMatchObject({
+    verdict: 'error',
+    tests: { passed: 1 },
+  });
+});
+
+async function ask(
+  fields: Record<string, unknown>,
+  files: Parameters<typeof memorySource>[0],
+  more: { urls?: Record<string, string>; timeoutMs?: number; signal?: AbortSignal; log?: (line: string) => void } = {},
+): Promise<CheckAnswer> {
+  const source: SourceTree = memorySource(files);
+  const config = { entrypoint: [], command: [], env: {}, workdir: '/app', user: '' };
+  const tools: CheckTools = {
+    runner: copyingRunner(),
+    image: async () => ({ reference: `r/web@${sha256('web')}`, rootfs: join(home, 'rootfs'), config }),
+    directory: join(home, 'work'),
+  };
+  return command.ask(
+    {
+      definition: z.strictObject(command.fields).parse(fields),
+      check: 'unit',
+      service: 'web',
+      digest: sha256('web'),
+      source,
+      urls: {},
+      name: 'check-1',
+      timeoutMs: 60_000,
+      log: (line) => lines.push(line),
+      signal: new AbortController().signal,
+      ...more,
+    },
+    tools,
+  );
+}
+
+async function hashOfFolder(folder: string): Promise<string> {
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((file) => file.isFile());
+  const texts = await Promise.all(
+    files.map(
+      async ({ parentPath, name }) => `${parentPath}/${name} ${sha256Hex(await readFile(join(parentPath, name)))}`,
+    ),
+  );
+  return sha256Hex(texts.toSorted().join('\n'));
+}

@@ -1,0 +1,142 @@
+import { posix } from 'node:path';
+
+import { z } from 'zod';
+
+import type { RunResult, RunSpec } from '../../../container/runtime.ts';
+import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
+import { Command, listOf, RelativePath, VariableName } from '../../../lib/fields.ts';
+import { checkKind, type CheckAnswer, type CheckRequest, type TestCounts } from '../../kind.ts';
+import { JUNIT_LIMIT_BYTES, parseJunit } from './junit.ts';
+import { type TestsFolder, writeTestsFolder } from './tests-folder.ts';
+
+/** Folders that hold tests by custom; what is there of them is mounted when the check does not say what. */
+const CUSTOMARY = ['test', 'tests', 'spec', '__tests__'];
+
+const Inside = RelativePath.refine((path) => path !== '.', 'a part of the service, not the whole');
+
+const fields = {
+  run: Command.describe('A program with its arguments, run in the image; no shell'),
+  mount: listOf(Inside)
+    .optional()
+    .describe('Files and folders of the service laid over the image (test, tests, spec, __tests__)'),
+  junit: Inside.refine((path) => path.includes('/'), 'a file in a folder, such as reports/junit.xml')
+    .optional()
+    .describe('The JUnit report that it writes; its folder is made and can be written to'),
+  env: z.record(VariableName, z.string()).default({}).describe('Variables of the program'),
+};
+
+type Definition = z.output<z.ZodObject<typeof fields>>;
+
+/**
+ * A program run in the artifact's own image, with the tests mounted over it: what is released stays clean of them.
+ * Its exit code is the answer, and its JUnit report must not say otherwise.
+ */
+export const command = checkKind({
+  name: 'command',
+  version: '1',
+  fields,
+  during: ['release', 'build', 'deployment'],
+  inputs: testsOf,
+  async ask(request, { runner, image, directory }) {
+    const { definition, source, log, signal, timeoutMs } = request;
+    const absent = definition.mount?.find((root) => !isThere(source, root));
+    if (absent !== undefined) return { verdict: 'error', summary: `the service has no "${absent}" to mount` };
+    const under = await image(request.service, request.digest, signal);
+    const reports = definition.junit === undefined ? [] : [posix.dirname(definition.junit)];
+    const folder = await writeTestsFolder(directory, source, testsOf(definition, source), reports);
+    try {
+      const workdir = under.config.workdir === '' ? '/' : under.config.workdir;
+      const spec: RunSpec = {
+        name: request.name,
+        image: under,
+        argv: definition.run,
+        env: variablesOf(request),
+        workdir,
+        mounts: mountsOf(definition, source, reports, folder, workdir),
+        labels: { 'dev.towpath.check': request.check },
+      };
+      const result = await runner.run(spec, { log, signal, timeoutMs });
+      const report =
+        definition.junit === undefined ? undefined : await folder.read(definition.junit, JUNIT_LIMIT_BYTES);
+      return { ...answerOf(result, report), ran: { runner: runner.name, isolates: runner.isolates } };
+    } finally {
+      await folder.remove();
+    }
+  },
+});
+
+/** @param report the report's text; null when it was asked for and is not there, undefined when none was asked for */
+export function answerOf(result: RunResult, report: string | null | undefined): CheckAnswer {
+  const tests = typeof report === 'string' ? parseJunit(report) : undefined;
+  const counts = tests === undefined || 'wrong' in tests ? undefined : tests;
+  const told = counts === undefined ? {} : { tests: counts };
+  if (result.kind === 'timed-out') return { verdict: 'error', summary: 'it was not done in time', ...told };
+  if (result.kind === 'killed')
+    return { verdict: 'error', summary: `it was ended by ${result.signal}${spoken(counts)}`, ...told };
+  if (result.code !== 0)
+    return { verdict: 'failed', summary: `it ended with exit code ${result.code}${spoken(counts)}`, ...told };
+  if (tests === undefined) {
+    if (report === undefined) return { verdict: 'passed', summary: 'it ended with exit code 0' };
+    return { verdict: 'error', summary: 'it ended with exit code 0, and its JUnit report is not there' };
+  }
+  if ('wrong' in tests) return { verdict: 'error', summary: `it ended with exit code 0, but ${tests.wrong}` };
+  if (tests.failed > 0) return { verdict: 'failed', summary: `exit code 0${spoken(tests)}`, tests };
+  if (tests.passed === 0) return { verdict: 'error', summary: `it proved nothing${spoken(tests)}`, tests };
+  return { verdict: 'passed', summary: spoken(tests).slice(2), tests };
+}
+
+function spoken(tests: TestCounts | undefined): string {
+  if (tests === undefined) return '';
+  return `: ${tests.passed} passed, ${tests.failed} failed, ${tests.skipped} skipped`;
+}
+
+function testsOf(definition: Definition, source: SourceTree): readonly TreeEntry[] {
+  const roots = rootsOf(definition);
+  return source.entries.filter(({ path }) => roots.some((root) => isWithin(path, root)));
+}
+
+function rootsOf({ mount }: Definition): readonly string[] {
+  return mount ?? CUSTOMARY;
+}
+
+/** One mount per root that is there, none inside another, and the folder of the report. */
+function mountsOf(
+  definition: Definition,
+  source: SourceTree,
+  reports: readonly string[],
+  folder: TestsFolder,
+  workdir: string,
+): NonNullable<RunSpec['mounts']> {
+  const there = rootsOf(definition).filter((root) => isThere(source, root));
+  const outer = [...new Set(there)].filter((root) => !there.some((other) => root.startsWith(`${other}/`)));
+  return [...new Set([...outer, ...reports])].map((path) => ({
+    from: posix.join(folder.path, path),
+    to: posix.join(workdir, path),
+    writable: reports.includes(path),
+  }));
+}
+
+function isThere(source: SourceTree, root: string): boolean {
+  return source.entries.some(({ path }) => isWithin(path, root));
+}
+
+function isWithin(path: string, root: string): boolean {
+  return path === root || path.startsWith(`${root}/`);
+}
+
+function variablesOf({ definition, check, service, urls }: CheckRequest<Definition>): Record<string, string> {
+  const own = urls[service];
+  return {
+    CI: 'true',
+    TOWPATH_CHECK: check,
+    TOWPATH_SERVICE: service,
+    ...(own === undefined ? {} : { TOWPATH_URL: own }),
+    ...Object.fromEntries(Object.entries(urls).map(([name, url]) => [urlVariable(name), url])),
+    ...definition.env,
+  };
+}
+
+/** `node-api` is told as `TOWPATH_URL_NODE_API`. */
+function urlVariable(service: string): string {
+  return `TOWPATH_URL_${service.toUpperCase().replaceAll('-', '_')}`;
+}

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+import { parseJunit } from './junit.ts';
+
+const fixture = (name: string): string =>
+  readFileSync(new URL(`../../../../fixtures/junit/${name}.xml`, import.meta.url), 'utf8');
+
+test.each([
+  ['node-test', { passed: 2, failed: 1, skipped: 2 }],
+  ['vitest', { passed: 1, failed: 1, skipped: 1 }],
+  ['pytest', { passed: 1, failed: 2, skipped: 1 }],
+  ['mocha', { passed: 1, failed: 1, skipped: 0 }],
+  ['jest', { passed: 1, failed: 1, skipped: 1 }],
+])('the report of %s is counted test by test', (tool, counts) => {
+  expect(parseJunit(fixture(tool))).toMatchObject(counts);
+});
+
+test('a failure keeps its name and message, entities decoded', () => {
+  expect(parseJunit(fixture('node-test'))).toMatchObject({
+    failures: [{ name: expect.stringContaining('basket > refuses'), message: 'one is <not> two & never' }],
+  });
+  expect(parseJunit(fixture('vitest'))).toMatchObject({
+    failures: [
+      {
+        name: 'a.test.js > basket > refuses "a < b & c"',
+        message: 'one is <not> two: expected 1 to be 2 // Object.is equality',
+      },
+    ],
+  });
+  expect(parseJunit(fixture('jest'))).toMatchObject({
+    failures: [{ message: expect.stringContaining('assert.equal(received, expected)') }],
+  });
+});
+
+test('a suite without cases, and one that failed by itself', () => {
+  expect(parseJunit('<testsuites/>')).toEqual({ passed: 0, failed: 0, skipped: 0, failures: [] });
+  expect(parseJunit('<testsuite name="a"><error message="no database"/></testsuite>')).toEqual({
+    passed: 0,
+    failed: 1,
+    skipped: 0,
+    failures: [{ name: 'a', message: 'no database' }],
+  });
+});
+
+test.each([
+  ['', 'not XML'],
+  ['<testsuite', 'not XML'],
+  ['<html/>', 'no test suite'],
+  ['<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>', 'DOCTYPE'],
+  [`${'<testsuite>'.repeat(10_000)}${'</testsuite>'.repeat(10_000)}`, 'not XML'],
+])('what is no report is refused: %.40s', (text, wrong) => {
+  expect(parseJunit(text)).toMatchObject({ wrong: expect.stringContaining(wrong) });
+});
+
+test('no text makes the reader fail', () => {
+  const pieces =
+    '<testsuite> </testsuite> <testcase_name="a"> </testcase> <failure/> <skipped/> <error_message=" " > < & &#x0; &lt; <![CDATA[ ' +
+    ']]> <!-- --> <?xml ?> __proto__ <constructor/> x';
+  const piece = fc.constantFrom(
+    ...pieces.split(' ').map((piece) => piece.replace('_name', ' name').replace('_m', ' m')),
+  );
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join('')),
+  );
+  fc.assert(
+    fc.property(text, (text) => {
+      const found = parseJunit(text);
+      expect('wrong' in found || found.passed + found.failed + found.skipped >= 0).toBe(true);
+    }),
+    { numRuns: 1000 },
+  );
+});

@@ -1,0 +1,92 @@
+import { constants } from 'node:fs';
+import { chmod, mkdir, mkdtemp, open, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, sep } from 'node:path';
+
+import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
+import { CheckError } from '../../error.ts';
+
+/** A temporary folder with the tests of one run; it is mounted over the image, which stays as it is. */
+export interface TestsFolder {
+  readonly path: string;
+  /** A text that the program has written, or null when there is none that can be read safely. */
+  read(path: string, limitBytes: number): Promise<string | null>;
+  remove(): Promise<void>;
+}
+
+/**
+ * Writes the entries as they are in git, and makes the `writable` folders that anyone may write to, whichever user
+ * the image runs as.
+ * @throws CheckError `check.source-unreadable` for a submodule or a link that leaves the folder
+ */
+export async function writeTestsFolder(
+  directory: string,
+  source: SourceTree,
+  entries: readonly TreeEntry[],
+  writable: readonly string[],
+): Promise<TestsFolder> {
+  await mkdir(directory, { recursive: true });
+  const path = await mkdtemp(join(directory, 'check-'));
+  try {
+    await chmod(path, 0o755);
+    await source.prefetch(entries.map(({ oid }) => oid));
+    for (const entry of entries) await writeEntry(path, source, entry);
+    for (const folder of writable) {
+      await mkdir(join(path, folder), { recursive: true });
+      await chmod(join(path, folder), 0o777);
+    }
+  } catch (error) {
+    await rm(path, { recursive: true, force: true });
+    throw error;
+  }
+  return {
+    path,
+    read: (file, limitBytes) => readInside(path, file, limitBytes),
+    remove: () => rm(path, { recursive: true, force: true }),
+  };
+}
+
+async function writeEntry(root: string, source: SourceTree, { mode, oid, path }: TreeEntry): Promise<void> {
+  const parts = path.split('/');
+  if (parts.some((part) => part === '' || part === '.' || part === '..') || path.includes('\0'))
+    throw unreadable(path, 'has a name that no folder can hold');
+  const to = join(root, path);
+  await mkdir(dirname(to), { recursive: true });
+  if (mode === '160000') throw unreadable(path, 'is a submodule');
+  const bytes = await source.read(oid);
+  if (mode === '120000') {
+    const target = bytes.toString();
+    const reached = join(dirname(to), target);
+    if (target.startsWith('/') || !`${reached}${sep}`.startsWith(`${root}${sep}`))
+      throw unreadable(path, 'is a link that leaves the folder');
+    await symlink(target, to);
+  } else {
+    // `wx`: a name that differs only in case may not be written through an entry before it
+    await writeFile(to, bytes, { flag: 'wx', mode: mode === '100755' ? 0o755 : 0o644 });
+  }
+}
+
+/** The program may have put a link or a pipe where the report should be: neither is followed nor waited for. */
+async function readInside(root: string, file: string, limitBytes: number): Promise<string | null> {
+  try {
+    const real = await realpath(join(root, file));
+    if (real !== join(await realpath(root), file)) return null;
+    const handle = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const stat = await handle.stat();
+      if (!stat.isFile() || stat.size > limitBytes) return null;
+      return await handle.readFile('utf8');
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    return null;
+  }
+}
+
+function unreadable(path: string, why: string): CheckError {
+  return new CheckError({
+    code: 'check.source-unreadable',
+    what: `The test file ${JSON.stringify(path)} ${why}.`,
+    fix: 'Take it out of what the check mounts.',
+  });
+}

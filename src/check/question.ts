@@ -1,0 +1,38 @@
+import type { SourceTree } from '../git/tree.ts';
+import { type Digest, hashOfJson } from '../lib/digest.ts';
+import type { CheckDefinition } from './check.ts';
+import type { CheckKind, CheckVerdict } from './kind.ts';
+
+export interface QuestionParts {
+  readonly check: CheckDefinition;
+  readonly kind: CheckKind;
+  readonly service: string;
+  /** Service -> digest: what it is asked of. */
+  readonly digests: Readonly<Record<string, Digest>>;
+  readonly source: SourceTree;
+  /** What the environment adds to the answer, for a question that is asked of a deployment; else null. */
+  readonly environment: Readonly<Record<string, string>> | null;
+}
+
+/**
+ * The identity of a question: equal exactly when the definition, the tests, the digests under test and the
+ * environment's configuration are. Neither the check's name nor its time limit is part of it, nor any commit.
+ */
+export function questionOf({ check, kind, service, digests, source, environment }: QuestionParts): string {
+  return hashOfJson({
+    v: 1,
+    kind: kind.name,
+    version: kind.version,
+    during: check.during,
+    definition: check.definition,
+    service,
+    tests: kind.inputs(check.definition, source).map(({ mode, oid, path }) => [mode, oid, path]),
+    digests,
+    environment,
+  });
+}
+
+/** An unchanged question is not asked twice; one that was never answered, or only by an error, is. */
+export function mustAsk(check: CheckDefinition, latest: { readonly verdict: CheckVerdict } | null): boolean {
+  return check.always || latest === null || latest.verdict === 'error';
+}
