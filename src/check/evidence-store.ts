@@ -1,0 +1,121 @@
+import { sql, type Selectable } from 'kysely';
+import { z } from 'zod';
+
+import { type Digest, isDigest } from '../lib/digest.ts';
+import { json, type Sql } from '../store/database.ts';
+import type { EvidenceTable } from '../store/tables.ts';
+import type { Evidence, RecordedEvidence } from './evidence.ts';
+import type { CheckAnswer } from './kind.ts';
+
+/** Keeps an answer for good. The same id again changes nothing: the first answer stays. */
+export async function recordEvidence(db: Sql, evidence: Evidence): Promise<void> {
+  const { verdict, ...result } = evidence.answer;
+  await db
+    .insertInto('evidence')
+    .values({
+      id: evidence.id,
+      project_id: evidence.projectId,
+      question: evidence.question,
+      check_name: evidence.check,
+      service: evidence.service,
+      release_id: evidence.releaseId,
+      environment_id: evidence.environmentId,
+      digests: json(evidence.digests),
+      verdict,
+      result: json(result),
+      log_id: evidence.logId,
+    })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .execute();
+}
+
+/** @returns question -> its latest answer; a question that was never answered is not in it */
+export async function latestAnswers(
+  db: Sql,
+  questions: readonly string[],
+): Promise<ReadonlyMap<string, RecordedEvidence>> {
+  if (questions.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('evidence')
+    .selectAll()
+    .distinctOn('question')
+    .where('question', 'in', questions)
+    .orderBy('question')
+    .orderBy('at', 'desc')
+    .orderBy('id', 'desc')
+    .execute();
+  return new Map(rows.map((row) => [row.question, evidenceOf(row)]));
+}
+
+/** The latest answer of each check and service that was asked for this release, in each environment. */
+export async function evidenceOfRelease(db: Sql, releaseId: string): Promise<readonly RecordedEvidence[]> {
+  const rows = await db
+    .selectFrom('evidence')
+    .selectAll()
+    .distinctOn(['check_name', 'service', 'environment_id'])
+    .where('release_id', '=', releaseId)
+    .orderBy('check_name')
+    .orderBy('service')
+    .orderBy('environment_id')
+    .orderBy('at', 'desc')
+    .orderBy('id', 'desc')
+    .execute();
+  return rows.map(evidenceOf);
+}
+
+/** Everything that was ever asked of this digest of a service, newest first. */
+export async function evidenceOfDigest(
+  db: Sql,
+  projectId: string,
+  service: string,
+  digest: Digest,
+): Promise<readonly RecordedEvidence[]> {
+  const rows = await db
+    .selectFrom('evidence')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .where(sql<boolean>`digests @> ${json({ [service]: digest })}::jsonb`)
+    .orderBy('at', 'desc')
+    .orderBy('id', 'desc')
+    .execute();
+  return rows.map(evidenceOf);
+}
+
+const Digests = z.record(z.string(), z.custom<Digest>(isDigest));
+
+/** Rows of a newer server may say more than this one knows. */
+const Result = z.looseObject({
+  summary: z.string(),
+  tests: z
+    .object({
+      passed: z.number(),
+      failed: z.number(),
+      skipped: z.number(),
+      failures: z.array(z.object({ name: z.string(), message: z.string() })),
+    })
+    .optional(),
+  ran: z.object({ runner: z.enum(['docker', 'runc', 'bwrap', 'chroot', 'host']), isolates: z.boolean() }).optional(),
+});
+
+function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
+  const { summary, tests, ran } = Result.parse(row.result);
+  const answer: CheckAnswer = {
+    verdict: row.verdict,
+    summary,
+    ...(tests === undefined ? {} : { tests }),
+    ...(ran === undefined ? {} : { ran }),
+  };
+  return {
+    id: row.id,
+    projectId: row.project_id,
+    question: row.question,
+    check: row.check_name,
+    service: row.service,
+    releaseId: row.release_id,
+    environmentId: row.environment_id,
+    digests: Digests.parse(row.digests),
+    answer,
+    logId: row.log_id,
+    at: row.at,
+  };
+}
