@@ -6,6 +6,7 @@ import { StoreError } from './error.ts';
 import { createListener } from './listen.ts';
 import type { Listen } from './listen.ts';
 import type { Tables } from './tables.ts';
+import { withSetting } from './url.ts';
 
 /** Reads and writes of the towpath schema, inside a transaction or not: what most functions of a store take. */
 export type Sql = Kysely<Tables>;
@@ -78,8 +79,7 @@ export function json(value: unknown): string {
 /** How every connection of ours is made: the `towpath` schema first, `bigint` read as a safe number. */
 export function connectionOptions(url: string, more: pg.PoolConfig = {}): pg.PoolConfig {
   return {
-    connectionString: url,
-    options: '-c search_path=towpath',
+    connectionString: withSetting(url, 'search_path=towpath'),
     application_name: 'towpath',
     connectionTimeoutMillis: 10_000,
     keepAlive: true,

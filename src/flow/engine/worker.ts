@@ -1,0 +1,132 @@
+import { DBOS } from '@dbos-inc/dbos-sdk';
+import type { DBOSClient } from '@dbos-inc/dbos-sdk';
+import { registerDataSource } from '@dbos-inc/dbos-sdk/datasource';
+// Not public, and pinned by version: the chaos test is the contract. It gives the workflows of an executor back to their queues.
+import { DBOSExecutor } from '@dbos-inc/dbos-sdk/internal/dbos-executor';
+
+import type { Store } from '../../store/database.ts';
+import { createDataSource } from './data-source.ts';
+import type { Durable } from './durable.ts';
+import { EngineError } from './error.ts';
+import { APPLICATION, ENGINE_VERSION, engineUrl } from './identity.ts';
+import { takeLease } from './lease.ts';
+import { engineLogger } from './log.ts';
+import type { EngineLog } from './log.ts';
+import { deleteHistory } from './retention.ts';
+import { findStranded } from './stranded.ts';
+
+export interface WorkerOptions {
+  /** All workflows of the installation: a worker that lacks one would take it from the queue and not run it. */
+  readonly workflows: readonly Durable[];
+  /** Name -> limits; the queue `default` is always there. All workers give the same. */
+  readonly queues?: Readonly<Record<string, QueueLimits>>;
+  /** The queues this worker takes work from; all when not given. */
+  readonly listen?: readonly string[];
+  readonly beatMs?: number;
+  /** How long a worker may be silent before its work is taken over. */
+  readonly leaseMs?: number;
+  /** Ended workflows are forgotten after this. */
+  readonly keepHistoryMs?: number;
+}
+
+export interface QueueLimits {
+  /** Running at once, over all workers. */
+  readonly everywhere?: number;
+  /** Running at once in one worker. */
+  readonly perWorker?: number;
+  /** Running at once per partition, over all workers. It counts rows and is not a mutual exclusion: that is the lane. */
+  readonly perPartition?: number;
+  readonly pollMs?: number;
+}
+
+export interface Worker {
+  stop(drainMs: number): Promise<void>;
+}
+
+interface Parts {
+  readonly store: Store;
+  readonly client: DBOSClient;
+  readonly executorId: string;
+  readonly log: EngineLog;
+  readonly onTaken: () => void;
+}
+
+const DAY_MS = 86_400_000;
+const CARE_EVERY_MS = 600_000;
+const STRANDED_AFTER_MS = 900_000;
+const POLL_MS = 100;
+
+/** One per process: the engine underneath is a global. @throws EngineError `engine.running` */
+export async function startWorker(parts: Parts, options: WorkerOptions): Promise<Worker> {
+  if (DBOS.isInitialized()) {
+    throw new EngineError({
+      code: 'engine.running',
+      what: 'This process runs a worker already.',
+      fix: 'Stop the first engine before another is started, or start a process of its own.',
+    });
+  }
+  const { store, client, executorId, log } = parts;
+  const queues = { default: {}, ...options.queues };
+  for (const [name, limits] of Object.entries(queues)) await client.registerQueue(name, queueOptions(limits));
+  for (const { name, run } of options.workflows) DBOS.registerWorkflow(run, { name });
+  registerDataSource(createDataSource(store));
+  DBOS.setConfig({
+    name: APPLICATION,
+    systemDatabaseUrl: engineUrl(store.url),
+    applicationVersion: ENGINE_VERSION,
+    executorID: executorId,
+    runMigrations: false,
+    logger: engineLogger(log),
+    ...(options.listen === undefined ? {} : { listenQueues: [...options.listen] }),
+  });
+  // The lease comes first: work claimed without one would look like a dead worker's.
+  const lease = await takeLease({
+    store,
+    executorId,
+    beatMs: options.beatMs ?? 1_000,
+    ttlMs: options.leaseMs ?? 5_000,
+    recover: async (gone) => {
+      await DBOSExecutor.globalInstance?.recoverPendingWorkflows([gone]);
+    },
+    onTaken: parts.onTaken,
+    log,
+  });
+  try {
+    await DBOS.launch();
+  } catch (error) {
+    await lease.release();
+    await DBOS.shutdown({ deregister: true });
+    throw error;
+  }
+  lease.watch();
+  const care = setInterval(() => void takeCare(parts, options.keepHistoryMs ?? 30 * DAY_MS), CARE_EVERY_MS);
+  care.unref();
+  return {
+    async stop(drainMs) {
+      clearInterval(care);
+      await DBOS.shutdown({ workflowCompletionTimeoutMS: drainMs, deregister: true });
+      await lease.release();
+    },
+  };
+}
+
+function queueOptions({ everywhere, perWorker, perPartition, pollMs = POLL_MS }: QueueLimits) {
+  return {
+    minPollingIntervalMs: pollMs,
+    ...(everywhere === undefined ? {} : { globalConcurrency: everywhere }),
+    ...(perWorker === undefined ? {} : { workerConcurrency: perWorker }),
+    ...(perPartition === undefined ? {} : { partitionConcurrency: perPartition }),
+  };
+}
+
+/** What the vendor's paid product would do: history has an end, and work that no one does is named. */
+async function takeCare({ store, client, log }: Parts, keepHistoryMs: number): Promise<void> {
+  try {
+    const forgotten = await deleteHistory(store, client, keepHistoryMs);
+    if (forgotten > 0) log('info', `forgot ${forgotten} workflows that ended long ago`);
+    for (const { id, reason } of await findStranded(store, STRANDED_AFTER_MS))
+      log('error', `${id} is stranded: ${reason}`);
+  } catch (error) {
+    log('warn', `care of the engine's history: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
