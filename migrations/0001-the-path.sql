@@ -21,6 +21,8 @@ create table repository (
   polled_at timestamptz,
   poll_failures integer not null default 0,
   poll_error jsonb,
+  -- a webhook or a person asked to look; stays until a poll that began later has seen why
+  woken_at timestamptz,
   lease_until timestamptz,
   unique (project_id, url)
 );

@@ -310,6 +310,7 @@ export interface RepositoryTable {
   polled_at: Timestamp | null;
   poll_failures: Generated<number>;
   poll_error: Json | null;
+  woken_at: Timestamp | null;
   lease_until: Timestamp | null;
 }
 

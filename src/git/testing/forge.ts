@@ -16,6 +16,8 @@ export interface ForgeRepository {
   readonly directory: string;
   /** Runs git in the bare repository and returns what it printed, trimmed. */
   git(...args: string[]): Promise<string>;
+  /** Writes many refs at once: lines of `<oid> <name>`. */
+  packRefs(lines: readonly string[]): Promise<void>;
   /** Commits on a branch (made when it is not there, from `from` or empty) as a push would leave it. */
   commit(change: {
     readonly branch?: string;
@@ -157,6 +159,18 @@ async function createRepository(
     url: `${url}/${name}.git`,
     directory,
     git,
+    packRefs: (lines) =>
+      feed(
+        directory,
+        Buffer.from(
+          `${lines
+            .map((line) => {
+              const [oid, name] = line.split(' ');
+              return `reset ${name}\nfrom ${oid}\n`;
+            })
+            .join('\n')}\n`,
+        ),
+      ),
     commit: async ({
       branch = 'main',
       files,

@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+
+import type { TreeEntry } from '../git/tree.ts';
+import { pathFilter, selectPaths, touchedBy } from './path-filter.ts';
+import { branchFilter, tagFilter } from './ref-filter.ts';
+
+test('a branch pattern means branches, a tag pattern tags, and a star does not stop at a slash', () => {
+  expect(branchFilter('*')('refs/heads/feature/a/b')).toBe(true);
+  expect(branchFilter('feature/*')('refs/heads/feature/a/b')).toBe(true);
+  expect(branchFilter('main')('refs/heads/main')).toBe(true);
+  expect(branchFilter('main')('refs/heads/not-main')).toBe(false);
+  expect(branchFilter('v*')('refs/tags/v1')).toBe(false);
+  expect(tagFilter('v*')('refs/tags/v1.0.0')).toBe(true);
+  expect(tagFilter('v*')('refs/heads/v1.0.0')).toBe(false);
+});
+
+test('a path filter takes folders, files and globs, and leaves out what is excluded', () => {
+  const accepts = pathFilter({
+    include: ['services/web', 'libs/*/index.js', '*.json'],
+    exclude: ['**/*.md', 'services/web/docs'],
+  });
+  expect(
+    [
+      'services/web/a.js',
+      'services/web/docs/a.js',
+      'services/web/README.md',
+      'libs/x/index.js',
+      'package.json',
+      'libs/package.json',
+    ].map(accepts),
+  ).toEqual([true, false, false, true, true, false]);
+  expect(pathFilter({ include: ['.'] })('any/thing')).toBe(true);
+  expect(pathFilter({ include: [] })('any/thing')).toBe(false);
+});
+
+test('a path that is not there is told, so that adding it later is a change', () => {
+  const entries = ['libs/a.js', 'web/b.js'].map((path): TreeEntry => ({ mode: '100644', oid: '1'.repeat(40), path }));
+  expect(selectPaths(entries, { include: ['web', 'shared', 'libs/*.ts'] })).toEqual({
+    entries: [entries[1]],
+    absent: ['libs/*.ts', 'shared'],
+  });
+});
+
+test('changed paths touch only the services whose paths they are', () => {
+  const filters = {
+    web: { include: ['services/web', 'libs'] },
+    worker: { include: ['services/worker'] },
+    all: { include: ['.'] },
+  };
+  expect(touchedBy(['libs/a.js'], filters)).toEqual(['web', 'all']);
+  expect(touchedBy(['README.md'], filters)).toEqual(['all']);
+  expect(touchedBy([], filters)).toEqual([]);
+});

@@ -1,0 +1,65 @@
+import type { Store } from '../store/database.ts';
+import type { SourceHost, WebhookHeaders } from './host.ts';
+import { hosts } from './hosts.ts';
+import { SourceError } from './source-error.ts';
+import { recordDelivery, wakeRepository, webhookSecretOf } from './wake-store.ts';
+
+export interface WebhookDeps {
+  readonly store: Store;
+  readonly now: number;
+  /** Follows a reference to a secret, at the moment of use. */
+  readonly secretOf: (reference: string) => Promise<string>;
+  readonly family?: readonly SourceHost[];
+}
+
+export interface WebhookRequest {
+  readonly repositoryId: string;
+  readonly headers: WebhookHeaders;
+  readonly body: Buffer;
+}
+
+/**
+ * Takes a webhook. It wakes the poll and nothing more: which ref moved where is read from the server, so a delivery
+ * that is doubled, reordered, replayed or forged changes at most the moment of the next poll.
+ * @returns `known` for a delivery that came before
+ * @throws SourceError `webhook.unsigned`, `webhook.stale`
+ */
+export async function receiveWebhook(request: WebhookRequest, deps: WebhookDeps): Promise<'woken' | 'known'> {
+  const { store, now, secretOf, family = hosts } = deps;
+  const { repositoryId, headers, body } = request;
+  const reference = await webhookSecretOf(store.db, repositoryId);
+  const host = family.find((member) => member.claims(headers));
+  if (reference === null || host === undefined) throw unsigned();
+  const verdict = host.verify({ headers, body, secret: await secretOf(reference), now });
+  switch (verdict.kind) {
+    case 'unsigned':
+      throw unsigned();
+    case 'stale':
+      throw stale();
+    case 'genuine':
+      return store.transaction(async (tx) => {
+        const delivery = { host: host.name, delivery: `${repositoryId}/${verdict.delivery}`, repositoryId };
+        if (!(await recordDelivery(tx, delivery, now))) return 'known';
+        await wakeRepository(tx, repositoryId, now);
+        return 'woken';
+      });
+    default:
+      return verdict satisfies never;
+  }
+}
+
+function unsigned(): SourceError {
+  return new SourceError({
+    code: 'webhook.unsigned',
+    what: 'The webhook is not signed with the secret of this repository.',
+    fix: 'Set the same secret on the git server and in Towpath, and sign as Standard Webhooks has it. Polling goes on.',
+  });
+}
+
+function stale(): SourceError {
+  return new SourceError({
+    code: 'webhook.stale',
+    what: 'The webhook was signed more than five minutes from now.',
+    fix: 'Set the clocks of both machines; a replayed delivery is refused for good. Polling goes on.',
+  });
+}
