@@ -8,7 +8,7 @@ export function unknownCaller(): AccessError {
   return new AccessError({
     code: 'access.unauthenticated',
     what: 'This needs a token, and none that is valid was sent.',
-    fix: 'Set TOWPATH_TOKEN (or --token), or run the command where the data directory is; `towpath open` opens the page.',
+    fix: 'Set TOWPATH_TOKEN (or --token-file), or run the command where the data directory is; `towpath open` opens the page.',
   });
 }
 

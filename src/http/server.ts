@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer as createHttpServer } from 'node:http';
 
-import { fastify, type FastifyInstance } from 'fastify';
+import { fastify, LogController, type FastifyInstance } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 
 import type { Faces } from './faces.ts';
@@ -22,7 +22,7 @@ const BODY_LIMIT_BYTES = 1024 * 1024;
 export async function createServer(faces: Faces): Promise<FastifyInstance> {
   const server = fastify({
     ...(faces.log === undefined ? { logger: false } : { loggerInstance: faces.log }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',

@@ -55,6 +55,7 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       verdict === 'approved'
         ? land(promotion)
         : { ...promotion, state: 'refused', headline: `rejected by ${by}`, endedAt: START };
+    world.tell('promotion.changed', id);
     return replace(world.promotions, decided);
   }
 

@@ -1,0 +1,288 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import type { PromotionView } from '../flow/use-cases.ts';
+import { fakeUseCases } from '../http/testing/fake-use-cases.ts';
+import { testServer, type TestServer } from '../http/testing/server.ts';
+import type { UpOptions } from './house.ts';
+import { runLine, type Outcome, type RunOptions } from './testing/run.ts';
+
+let house: TestServer;
+let server: string;
+let env: Record<string, string>;
+
+beforeEach(async () => {
+  house = await testServer();
+  server = await house.listen();
+  env = { TOWPATH_SERVER: server, TOWPATH_TOKEN: await house.token('admin') };
+});
+afterEach(() => house.server.close());
+
+const towpath = (line: string, options: RunOptions = {}): Promise<Outcome> =>
+  runLine(line.split(' '), { ...options, env: { ...env, ...options.env } });
+
+test('status shows services and environments, and what is newer than its neighbour', async () => {
+  const { exit, out, err } = await towpath('status');
+  expect({ exit, err }).toEqual({ exit: 0, err: '' });
+  expect(out).toMatch(/^shop +qa +demo +prod +preview\/feature\/dark-header$/m);
+  expect(out).toMatch(/#4 main +#2 v1\.1\.0 +#1 v1\.0\.0/);
+  expect(out).toMatch(/^web +[0-9a-f]{12} > /m);
+  expect(out).not.toContain('\u001b');
+});
+
+test('with --json stdout is one document, and everything else is on stderr', async () => {
+  const { out } = await towpath('status --json');
+  expect(JSON.parse(out)).toMatchObject({ projects: [{ name: 'shop' }] });
+  const failed = await towpath('promote v9 qa --json');
+  expect(failed.out).toBe('');
+  expect(JSON.parse(failed.err)).toMatchObject({ code: 'release.missing' });
+  expect(failed.exit).toBe(1);
+});
+
+test('promote brings a release in and says where it stands', async () => {
+  const { exit, out } = await towpath('promote v1.1.0 qa --wait');
+  expect(exit).toBe(0);
+  expect(out).toMatch(/#2 -> qa: live/);
+  expect(house.useCases.world.deeds).toContainEqual({ by: 'ada', deed: 'promote v1.1.0 to qa' });
+});
+
+test('a dry run asks the policy and does nothing', async () => {
+  const { exit, out } = await towpath('promote v1.1.0 prod --dry-run');
+  expect(exit).toBe(0);
+  expect(out).toContain('It would wait.');
+  expect(out).toContain('release-managers');
+  expect(house.useCases.world.promotions).toEqual([]);
+  await towpath('yank v1.1.0 --reason broken');
+  expect((await towpath('promote v1.1.0 prod --dry-run')).exit).toBe(3);
+});
+
+test('what the policy refuses exits with 3, wrong words with 64, no access with 4', async () => {
+  await towpath('yank v1.1.0 --reason broken');
+  expect((await towpath('promote v1.1.0 qa')).exit).toBe(3);
+  expect((await towpath('promote v1.1.0')).exit).toBe(64);
+  expect((await towpath('promot v1.1.0 qa')).exit).toBe(64);
+  expect((await towpath('promote v1.1.0 qa --dry')).exit).toBe(64);
+  expect((await towpath('promote v1.1.0 qa --timeout soon')).exit).toBe(64);
+  expect((await towpath('status', { env: { TOWPATH_TOKEN: 'wrong' } })).exit).toBe(4);
+  const viewer = { TOWPATH_TOKEN: await house.token('viewer', 'vera') };
+  const { exit, err } = await towpath('yank v1.0.0 --reason no', { env: viewer });
+  expect(exit).toBe(4);
+  expect(err).toContain('vera lacks the permission release:yank');
+});
+
+test('an approval is given by the name of the environment, and wakes who waits', async () => {
+  const bob = { TOWPATH_TOKEN: await house.token('approver', 'bob') };
+  let approved: Promise<Outcome> | undefined;
+  const waiting = towpath('promote v1.1.0 prod --wait', {
+    onWrite: (text) => {
+      if (text.includes('waits for')) approved ??= towpath('approve prod --comment fine', { env: bob });
+    },
+  });
+  const { exit, out, err } = await waiting;
+  expect({ exit, ...(await approved) }).toMatchObject({ exit: 0 });
+  expect(err).toContain('waiting, waits for 1 approval of release-managers');
+  expect(out).toMatch(/#2 -> prod: live/);
+  expect(house.useCases.world.deeds).toContainEqual({ by: 'bob', deed: 'approved pro_1' });
+});
+
+test('a rejected promotion ends whoever waits for it with 3', async () => {
+  const waiting = towpath('promote v1.1.0 prod --wait', {
+    onWrite: (text) => {
+      if (text.includes('waits for')) void towpath('reject prod');
+    },
+  });
+  expect((await waiting).exit).toBe(3);
+});
+
+test('when the time is over the promotion goes on, and the exit code says so', async () => {
+  const { exit, err } = await towpath('promote v1.1.0 prod --wait --timeout 50ms');
+  expect(exit).toBe(75);
+  expect(err).toContain('towpath why pro_1');
+  expect(house.useCases.world.promotions[0]?.endedAt).toBeNull();
+});
+
+test('Ctrl-C stops the waiting and nothing else', async () => {
+  const ctrlC = new AbortController();
+  const { exit } = await towpath('promote v1.1.0 prod --wait', {
+    signal: ctrlC.signal,
+    onWrite: (text) => {
+      if (text.includes('waits for')) ctrlC.abort();
+    },
+  });
+  expect(exit).toBe(2);
+  expect(house.useCases.world.promotions[0]?.state).toBe('waiting');
+});
+
+test('a step back says why it cannot be, and holds when it was', async () => {
+  const cannot = await towpath('rollback qa');
+  expect(cannot.exit).toBe(1);
+  expect(cannot.err).toContain('nothing ran here before');
+  await towpath('promote v1.1.0 qa --wait');
+  expect((await towpath('rollback qa --wait')).exit).toBe(0);
+  expect((await towpath('status')).out).toContain('qa: held by ada');
+  expect((await towpath('resume qa')).out).toBe('qa moves again.\n');
+});
+
+test('cancel, hold, unyank, build, mix and refresh reach the server', async () => {
+  await towpath('promote v1.1.0 prod');
+  for (const line of [
+    'cancel prod',
+    'hold qa --reason audit',
+    'yank v1.0.0 --reason old',
+    'unyank v1.0.0',
+    'build main',
+    'release mix v1.0.0 --from web=main --from worker=v1.1.0',
+    'project add https://git.example/other --name other',
+    'project refresh',
+    'env remove preview/feature/dark-header',
+  ])
+    expect(await towpath(line), line).toMatchObject({ exit: 0 });
+  expect(house.useCases.world.deeds.map(({ deed }) => deed)).toEqual([
+    'promote v1.1.0 to prod',
+    'cancel pro_1',
+    'hold qa',
+    'yank v1.0.0',
+    'unyank v1.0.0',
+    'retry main',
+    'mix v1.0.0 {"web":"main","worker":"v1.1.0"}',
+    'add https://git.example/other',
+    'refresh shop',
+    'remove preview/feature/dark-header',
+  ]);
+});
+
+test('why, diff, lineage, audit, release and env tell what the server knows', async () => {
+  expect((await towpath('why prod')).out).toContain('prod waits for 1 approval');
+  expect((await towpath('diff qa prod')).out).toMatch(/^web +differs/m);
+  expect((await towpath('diff qa prod --exit-code')).exit).toBe(1);
+  expect((await towpath('lineage v1.0.0')).out).toContain('Releases\n#1');
+  expect((await towpath('release list --limit 2')).err).toContain('--cursor 2');
+  expect((await towpath('release show #3')).out).toContain('Read me: how to run it');
+  expect((await towpath('env list')).out).toMatch(/^prod +static/m);
+  expect((await towpath('env show prod')).out).toContain('1 approval of release-managers');
+  await towpath('hold qa --reason audit');
+  expect((await towpath('audit')).out).toContain('hold qa');
+});
+
+test('logs are those of a promotion, an environment, or the build of a service', async () => {
+  await towpath('promote v1.1.0 prod');
+  const log = 'npm ci\nadded 12 packages\ndone\n';
+  for (const line of ['logs pro_1', 'logs log_1', 'logs prod', 'logs v1.0.0 web', 'logs prod --follow'])
+    expect((await towpath(line)).out, line).toBe(log);
+  expect((await towpath('logs v1.0.0')).err).toContain('web, worker, receipt');
+  expect((await towpath('logs log_1 --json')).out.split('\n')[0]).toBe('{"line":"npm ci"}');
+});
+
+test('a token is printed once and works; a revoked one does not', async () => {
+  const { out } = await towpath('token create --user bob --role viewer --ttl 1h');
+  const bob = { TOWPATH_TOKEN: out.trim() };
+  expect((await towpath('status', { env: bob })).exit).toBe(0);
+  const list = (await towpath('token list')).out;
+  expect(list).not.toContain(out.trim());
+  const id = /^(tok_\w+) +bob/m.exec(list)?.[1] ?? '';
+  expect((await towpath(`token revoke ${id}`)).exit).toBe(0);
+  expect((await towpath('status', { env: bob })).exit).toBe(4);
+  expect((await towpath('token create --user bob --role owner')).exit).toBe(64);
+});
+
+test('open prints a link whose code stays out of every log', async () => {
+  const { out } = await towpath('open');
+  expect(out).toMatch(new RegExp(`^${server}/#code=twc_[\\w-]{43}\n$`));
+});
+
+test('a subject cannot move the cursor or hide what is approved', async () => {
+  const world = house.useCases.world;
+  const [first] = world.releases;
+  if (first) world.releases[0] = { ...first, subject: 'nice\u001b[2Kreally\u009b31m\u202eevil' };
+  const { out } = await towpath('release show v1.0.0', { tty: true });
+  expect(out).toContain('really');
+  // oxlint-disable-next-line no-control-regex -- escapes are what this looks for
+  expect(out).not.toMatch(/\u001b\[2K|\u009b|\u202e/);
+});
+
+test('colours come with a terminal and go with NO_COLOR', async () => {
+  expect((await towpath('why prod', { tty: true })).out).toContain('\u001b[1m');
+  expect((await towpath('why prod', { tty: true, env: { NO_COLOR: '1' } })).out).not.toContain('\u001b');
+  expect((await towpath('why prod', { tty: true, env: { TERM: 'dumb' } })).out).not.toContain('\u001b');
+});
+
+test('with several projects one has to be named', async () => {
+  const projects = house.useCases.projects;
+  const [one] = await projects.list();
+  if (one) projects.list = async () => [one, { ...one, id: 'prj_2', name: 'bank' }];
+  const { exit, err } = await towpath('why prod');
+  expect(exit).toBe(64);
+  expect(err).toContain('--project: shop, bank');
+  expect((await towpath('why prod --project shop')).exit).toBe(0);
+});
+
+test('a server that is not there, or is another, is said in words', async () => {
+  const gone = await towpath('status', { env: { TOWPATH_SERVER: 'http://127.0.0.1:1' } });
+  expect(gone).toMatchObject({ exit: 1, out: '' });
+  expect(gone.err).toContain('towpath up');
+  expect((await towpath('status --server ftp://x')).exit).toBe(64);
+});
+
+test('the token of this machine is not shown to another one', async () => {
+  const { err } = await runLine(['status', '--server', 'http://127.0.0.1:1', '--token-file', '/nonexistent/token']);
+  expect(err).toContain('cannot be read');
+});
+
+test('completion knows commands, options, and what the server knows', async () => {
+  const words = async (...typed: string[]) =>
+    (await runLine(['complete', '--', ...typed], { env })).out.split('\n').map((line) => line.split('\t')[0]);
+  expect(await words('pro')).toEqual(expect.arrayContaining(['promote', 'project']));
+  expect(await words('promote', '')).toEqual(expect.arrayContaining(['v1.0.0', 'feature/dark-header']));
+  expect(await words('promote', 'v1.0.0', 'p')).toEqual(
+    expect.arrayContaining(['prod', 'preview/feature/dark-header']),
+  );
+  expect(await words('promote', '--wa')).toEqual(['--wait', '']);
+  expect(await words('rollback', 'qa', '--to', 'v1.1')).toEqual(['v1.1.0', '']);
+  expect(await words('token', 'cr')).toEqual(['create', '']);
+  expect(
+    (await runLine(['complete', '--', 'promote', ''], { env: { TOWPATH_SERVER: 'http://127.0.0.1:1' } })).out,
+  ).toBe('');
+  for (const shell of ['bash', 'zsh', 'fish']) expect((await towpath(`completion ${shell}`)).out).toContain('towpath');
+});
+
+test("up and serve get what was asked, and their exit code is the command's", async () => {
+  let seen: UpOptions | undefined;
+  const up = async (options: UpOptions) => {
+    seen = options;
+    return 0;
+  };
+  await towpath('up --port 0 --watch file:///r --data /tmp/x', { house: { up } });
+  expect(seen).toMatchObject({ data: '/tmp/x', host: '127.0.0.1', port: 0, repositories: ['file:///r'] });
+  expect((await towpath('serve --role api', { house: { serve: async () => 7 } })).exit).toBe(7);
+  expect((await towpath('serve --role boss')).exit).toBe(64);
+});
+
+test('every command that asks the server says which permission it needs', async () => {
+  const { out } = await towpath('--help');
+  const local = ['up', 'demo', 'serve', 'doctor', 'completion', 'release', 'env', 'project', 'token'];
+  const names = [...out.matchAll(/^ {2}([a-z]+)\b.* {2}/gm)].map(([, name]) => name ?? '');
+  expect(names.length).toBeGreaterThan(20);
+  for (const name of names.filter((name) => !local.includes(name)))
+    expect((await towpath(`${name} --help`)).out, name).toMatch(/Needs [a-z]+:[a-z]+/);
+});
+
+test('doctor looks at the machine and the server', async () => {
+  const { out } = await towpath('doctor --json --data /tmp');
+  const findings: { part: string; state: string }[] = JSON.parse(out);
+  expect(findings.find(({ part }) => part === 'server')).toMatchObject({ state: 'good' });
+  expect(findings.find(({ part }) => part === 'node')).toMatchObject({ state: 'good' });
+});
+
+test('a promotion that failed, was overtaken or rolled back says so by its exit code', async () => {
+  const cases = { failed: 1, 'rolled-back': 1, superseded: 2, cancelled: 2, refused: 3 } as const;
+  const { promotions } = house.useCases;
+  const another = fakeUseCases();
+  for (const [state, exit] of Object.entries(cases)) {
+    promotions.request = async (...args) => {
+      const answer = await another.promotions.request(...args);
+      if (answer.kind !== 'started') return answer;
+      const promotion = { ...answer.promotion, state: state as PromotionView['state'], headline: 'so it is' };
+      return { kind: 'started', promotion };
+    };
+    expect((await towpath('promote v1.1.0 qa')).exit, state).toBe(exit);
+  }
+});

@@ -1,0 +1,63 @@
+import { audit } from './audit.ts';
+import { completion } from './completion.ts';
+import { approve, cancel, reject } from './decide.ts';
+import { diff } from './diff.ts';
+import { doctor } from './doctor.ts';
+import { env } from './env.ts';
+import { hold, resume } from './hold.ts';
+import type { House } from './house.ts';
+import type { Io } from './io.ts';
+import { lineage } from './lineage.ts';
+import { logs } from './logs.ts';
+import { open } from './open.ts';
+import { createProgram, runProgram } from './program.ts';
+import { project } from './project.ts';
+import { promote } from './promote.ts';
+import { build, release } from './release.ts';
+import { rollback } from './rollback.ts';
+import { demo, proxy, serve, up } from './servers.ts';
+import { status } from './status.ts';
+import { token } from './token.ts';
+import type { Verb } from './verb.ts';
+import { why } from './why.ts';
+import { unyank, yank } from './yank.ts';
+
+/** Every command, in the order of the help: what one starts with, what one does each day, what is rare. */
+const VERBS: readonly Verb[] = [
+  up,
+  demo,
+  status,
+  promote,
+  rollback,
+  approve,
+  reject,
+  cancel,
+  why,
+  diff,
+  lineage,
+  logs,
+  hold,
+  resume,
+  yank,
+  unyank,
+  build,
+  release,
+  env,
+  project,
+  audit,
+  open,
+  token,
+  doctor,
+  completion,
+  serve,
+  proxy,
+];
+
+/**
+ * Runs one command line.
+ * @param argv without the program's own name
+ * @returns an exit code of `exit.ts`; nothing is thrown
+ */
+export async function runCli(argv: readonly string[], io: Io, house: House, version: string): Promise<number> {
+  return runProgram((run) => createProgram(VERBS, run, io, version), argv, io, house);
+}

@@ -1,0 +1,42 @@
+/** What the main program lends to the commands that are servers themselves. Each resolves with an exit code. */
+export interface House {
+  up(options: UpOptions): Promise<number>;
+  serve(options: ServeOptions): Promise<number>;
+  proxy(options: ProxyOptions): Promise<number>;
+  demo(options: DemoOptions): Promise<number>;
+}
+
+export interface UpOptions {
+  readonly data: string;
+  readonly host: string;
+  readonly port: number;
+  /** Repositories to watch from the start; one that is watched already stays as it is. */
+  readonly repositories: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+export interface ServeOptions {
+  readonly data: string;
+  readonly host: string;
+  readonly port: number;
+  /** Postgres. From TOWPATH_DATABASE_URL only: it may hold a password, and an argument list is no secret. */
+  readonly databaseUrl: string | undefined;
+  readonly roles: readonly ('api' | 'worker')[];
+  readonly labels: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+export interface ProxyOptions {
+  readonly state: string;
+  readonly socket: string;
+  readonly signal: AbortSignal;
+}
+
+export interface DemoOptions {
+  /** A folder of its own; a temporary one when it is not given. */
+  readonly data: string | undefined;
+  readonly port: number | undefined;
+  /** No pauses, every step asserted, ends by itself. */
+  readonly ci: boolean;
+  readonly signal: AbortSignal;
+}

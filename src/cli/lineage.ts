@@ -1,0 +1,55 @@
+import type { LineageView } from '../flow/use-cases.ts';
+import { EXIT } from './exit.ts';
+import { releaseTitle, shortSha, table } from './text.ts';
+import { needs, type Verb } from './verb.ts';
+
+export const lineage: Verb = (program, run) => {
+  program
+    .command('lineage')
+    .description('show the way from commit to environment, and back')
+    .argument('<subject>', 'a commit, a release, a digest or an environment')
+    .addHelpText('after', needs('path.lineage'))
+    .action(
+      run(async (context, _options, subject = '') => {
+        const client = await context.client();
+        const params = { project: await context.project() };
+        const answer = await client.call('path.lineage', { params, query: { subject } });
+        context.out.data(answer, (view) => lineageText(view, (title) => context.out.paint('bold', title)));
+        return EXIT.ok;
+      }),
+    );
+};
+
+function lineageText(view: LineageView, bold: (title: string) => string): string {
+  const commits = view.commits.map(({ sha, author, subject, refs }) => [
+    shortSha(sha),
+    subject,
+    author,
+    refs.join(' '),
+  ]);
+  const releases = view.releases.map((release) => [releaseTitle(release), release.yanked ? 'yanked' : '']);
+  const artifacts = view.artifacts.map(({ service, key, digest, builtFor }) => [
+    service,
+    digest ?? 'not built',
+    `key ${key.slice(0, 12)}`,
+    `built for ${shortSha(builtFor)}`,
+  ]);
+  const evidence = view.evidence.map(({ check, service, verdict, summary, at }) => [
+    check,
+    service ?? '',
+    verdict,
+    summary,
+    at,
+  ]);
+  const stops = view.environments.map(({ environment, state, release, at, now }) => [
+    environment,
+    now ? 'runs now' : state,
+    release,
+    at,
+  ]);
+  const parts = { Commits: commits, Releases: releases, Artifacts: artifacts, Evidence: evidence, Environments: stops };
+  return Object.entries(parts)
+    .filter(([, rows]) => rows.length > 0)
+    .map(([title, rows]) => `${bold(title)}\n${table(rows)}`)
+    .join('\n\n');
+}

@@ -1,0 +1,51 @@
+import type { MatrixEnvironment, MatrixView } from '../flow/use-cases.ts';
+import { ago, shortSha, table, type Paint } from './text.ts';
+
+/** Services x environments as a table, and below it what holds or waits. */
+export function matrixText(matrix: MatrixView, paint: Paint): string {
+  if (matrix.projects.length === 0) return 'No project yet. Add one: towpath project add URL';
+  return matrix.projects.map((project) => projectText(project, Date.parse(matrix.at), paint)).join('\n\n');
+}
+
+function projectText(
+  { name, services, environments }: MatrixView['projects'][number],
+  now: number,
+  paint: Paint,
+): string {
+  const rows = [
+    [name, ...environments.map((environment) => environment.name)],
+    ['', ...environments.map(runningText)],
+    ['', ...environments.map(({ current }) => (current === null ? '' : ago(current.since, now)))],
+    ...services.map((service) => [service, ...environments.map((environment) => cellText(environment, service))]),
+  ];
+  const grid = table(rows, (cell, row, column) => {
+    if (row === 0) return paint('bold', cell);
+    if (row === 2) return paint('dim', cell);
+    return column > 0 && cell.endsWith(AHEAD) ? paint('cyan', cell) : cell;
+  });
+  return [grid, ...environments.flatMap((environment) => notesOn(environment, paint))].join('\n');
+}
+
+const AHEAD = ' >';
+
+function runningText({ current }: MatrixEnvironment): string {
+  if (current === null) return '-';
+  const name = current.names[0] ?? shortSha(current.commit);
+  return `#${current.number} ${name}${current.yanked ? ' YANKED' : ''}`;
+}
+
+/** The mark says that the next environment of the path runs something older. */
+function cellText({ cells }: MatrixEnvironment, service: string): string {
+  const cell = cells.find((candidate) => candidate.service === service);
+  return cell === undefined ? '-' : `${cell.digest.slice(7, 19)}${cell.ahead ? AHEAD : ''}`;
+}
+
+function notesOn({ name, hold, open, lastTrouble, cells }: MatrixEnvironment, paint: Paint): string[] {
+  const urls = cells.flatMap(({ service, url }) => (url === null ? [] : [`${name}: ${service} is at ${url}`]));
+  return [
+    ...(hold === null ? [] : [paint('yellow', `${name}: held by ${hold.by}: ${hold.reason}`)]),
+    ...open.map(({ release, state, headline }) => paint('yellow', `${name}: #${release.number} ${state}: ${headline}`)),
+    ...(lastTrouble === null ? [] : [paint('red', `${name}: #${lastTrouble.release.number} ${lastTrouble.headline}`)]),
+    ...urls,
+  ];
+}

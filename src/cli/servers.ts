@@ -1,0 +1,72 @@
+import { usage } from './cli-error.ts';
+import { DEFAULT_PORT, dataDirectoryOf } from './settings.ts';
+import { collect, wholeNumber, type Verb } from './verb.ts';
+
+interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+}
+
+export const up: Verb = (program, run) => {
+  program
+    .command('up')
+    .description('start everything on this machine: store, registry, server and worker')
+    .option('--host <address>', 'where to listen; another than 127.0.0.1 shows the server to the network', '127.0.0.1')
+    .option('--port <number>', 'where to listen', wholeNumber, DEFAULT_PORT)
+    .option('--watch <url>', 'a repository to watch from the start; may be repeated', collect, [])
+    .action(
+      run<ListenOptions & { watch: string[] }>((context, { host, port, watch }) => {
+        const data = dataDirectoryOf(context.common, context.io);
+        return context.house.up({ data, host, port, repositories: watch, signal: context.io.signal });
+      }),
+    );
+};
+
+export const serve: Verb = (program, run) => {
+  program
+    .command('serve')
+    .description('start one server of several on a shared Postgres (TOWPATH_DATABASE_URL)')
+    .option('--host <address>', 'where to listen', '127.0.0.1')
+    .option('--port <number>', 'where to listen', wholeNumber, DEFAULT_PORT)
+    .option('--role <role>', 'api or worker; may be repeated; without it, both', collect, [])
+    .option('--label <label>', 'what this worker can do, such as docker; may be repeated', collect, [])
+    .action(
+      run<ListenOptions & { role: string[]; label: string[] }>((context, { host, port, role, label }) => {
+        const data = dataDirectoryOf(context.common, context.io);
+        const databaseUrl = context.io.env['TOWPATH_DATABASE_URL'];
+        const roles = role.length === 0 ? (['api', 'worker'] as const) : role.map(serverRole);
+        return context.house.serve({ data, host, port, databaseUrl, roles, labels: label, signal: context.io.signal });
+      }),
+    );
+};
+
+export const proxy: Verb = (program, run) => {
+  program
+    .command('proxy', { hidden: true })
+    .description('the local reverse proxy; the server starts it, and it outlives the server')
+    .requiredOption('--state <file>', 'where its routes rest')
+    .requiredOption('--socket <path>', 'where it takes orders')
+    .action(
+      run<{ state: string; socket: string }>((context, { state, socket }) =>
+        context.house.proxy({ state, socket, signal: context.io.signal }),
+      ),
+    );
+};
+
+export const demo: Verb = (program, run) => {
+  program
+    .command('demo')
+    .description('play the whole story on an example, from a branch to production')
+    .option('--ci', 'no pauses; every step is asserted; ends by itself')
+    .option('--port <number>', 'where to listen; else a free one', wholeNumber)
+    .action(
+      run<{ ci?: boolean; port?: number }>((context, { ci = false, port }) =>
+        context.house.demo({ data: context.common.data, port, ci, signal: context.io.signal }),
+      ),
+    );
+};
+
+function serverRole(text: string): 'api' | 'worker' {
+  if (text === 'api' || text === 'worker') return text;
+  throw usage(`There is no server role "${text}".`, 'Choose api, worker, or both.');
+}
