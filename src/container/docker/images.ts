@@ -76,7 +76,7 @@ export async function pushImage(
         .push({ authconfig, abortSignal: context.signal })
         .then((stream) =>
           follow(stream as Readable, context, (event) => {
-            digest = event.aux?.Digest ?? digest;
+            if (typeof event.aux !== 'string') digest = event.aux?.Digest ?? digest;
           }),
         ),
       context.signal,
@@ -99,7 +99,8 @@ export interface ProgressEvent {
   readonly stream?: string;
   readonly error?: string;
   readonly progressDetail?: { readonly current?: number };
-  readonly aux?: { readonly ID?: string; readonly Digest?: string };
+  /** Text for BuildKit's own messages. */
+  readonly aux?: string | { readonly ID?: string; readonly Digest?: string };
 }
 
 /**

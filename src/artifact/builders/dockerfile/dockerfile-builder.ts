@@ -1,0 +1,109 @@
+import { z } from 'zod';
+
+import type { Digest } from '../../../lib/digest.ts';
+import { ArtifactError } from '../../artifact-error.ts';
+import type { Builder } from '../../builder.ts';
+import type { ImageReader } from '../../image-store.ts';
+import { contextOf, readDockerfile } from './context.ts';
+import { findImages, pinImages } from './dockerfile.ts';
+import type { DockerfileTool } from './tool.ts';
+
+const Path = z
+  .string()
+  .regex(/^(?!\/)(?!(?:.*\/)?\.\.?(?:\/|$))[^\0]+$/, 'a path below the folder of the service')
+  .describe('Path of the Dockerfile, from the folder of the service (Dockerfile)');
+
+const Definition = z.strictObject({
+  file: Path.default('Dockerfile'),
+  target: z
+    .string()
+    .regex(/^[A-Za-z][\w.-]*$/, 'the name of a stage')
+    .optional()
+    .describe('The stage to build; the last one where it is not given'),
+  args: z
+    .record(z.string().regex(/^[A-Za-z_]\w*$/, 'the name of a variable'), z.string())
+    .default({})
+    .describe('Build arguments; never secrets, they stay readable in the image'),
+});
+
+export type DockerfileDefinition = z.infer<typeof Definition>;
+
+const Manifest = z.object({
+  config: z.object({ size: z.number() }),
+  layers: z.array(z.object({ size: z.number() })),
+});
+
+/**
+ * Builds from a Dockerfile. Its context comes from git objects and every outside image from its pin. The same inputs need
+ * not give the same bytes (a `RUN` may do anything), so what was built once is kept under its key and never built again.
+ */
+export function createDockerfileBuilder(parts: {
+  /** Where the tool pushes to, read back to learn the size of the image. */
+  readonly images: ImageReader;
+  /** The registry's host as the tool reaches it. */
+  readonly registryHost: string;
+  /** What is there to build with; asked at each build, for it may have been started since. */
+  readonly tool: () => Promise<DockerfileTool | null>;
+}): Builder<DockerfileDefinition> {
+  return {
+    name: 'dockerfile',
+    version: '1',
+    definition: Definition,
+    async baseReferences({ file, args }, source) {
+      const images = findImages(await readDockerfile(source, file), args);
+      return [...new Set(images.map(({ reference }) => reference))].filter((reference) => !reference.includes('@'));
+    },
+    async inputs({ file }, source) {
+      await readDockerfile(source, file);
+      return contextOf(source, file);
+    },
+    async build({ definition, source, platform, repository, pins, log, signal }) {
+      const { file, args, target } = definition;
+      const pinned = pinImages(await readDockerfile(source, file), args, pins);
+      const tool = await parts.tool();
+      if (tool === null) throw noTool();
+      const digest = await tool.build({
+        context: await contextOf(source, file),
+        dockerfile: { path: file, text: pinned.text },
+        bases: pinned.images,
+        args,
+        ...(target === undefined ? {} : { target }),
+        platform,
+        to: `${parts.registryHost}/${repository}`,
+        log,
+        signal,
+      });
+      return {
+        ...(await describe(parts.images, repository, digest)),
+        materials: pinned.images.map((image) => ({ uri: `oci://${image.reference}`, digest: image.digest })),
+        isolation: tool.name,
+      };
+    },
+  };
+}
+
+async function describe(
+  images: ImageReader,
+  repository: string,
+  digest: Digest,
+): Promise<{ digest: Digest; mediaType: string; sizeBytes: number }> {
+  const stored = await images.manifest(repository, digest);
+  if (stored === null) {
+    throw new ArtifactError({
+      code: 'artifact.push-lost',
+      what: `The image ${digest} was pushed to "${repository}", and the registry does not have it.`,
+      fix: 'See that the builder pushes to the registry that the server reads from, then build again.',
+    });
+  }
+  const { config, layers } = Manifest.parse(JSON.parse(stored.bytes.toString('utf8')));
+  const sizeBytes = layers.reduce((sum, { size }) => sum + size, config.size);
+  return { digest, mediaType: stored.mediaType, sizeBytes };
+}
+
+function noTool(): ArtifactError {
+  return new ArtifactError({
+    code: 'artifact.no-docker',
+    what: 'This service is built from a Dockerfile, and this machine has neither a Docker Engine that answers nor Buildah.',
+    fix: 'Start the Docker Engine (or set DOCKER_HOST), install Buildah, or run a worker on a machine that has one of them.',
+  });
+}

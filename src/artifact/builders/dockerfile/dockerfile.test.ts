@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+
+import { sha256 } from '../../../lib/digest.ts';
+import { findImages, pinImages } from './dockerfile.ts';
+
+const pin = sha256('pin');
+
+test('outside images are those of FROM, COPY --from, RUN --mount and the syntax line; stages are not', () => {
+  const text = `# syntax=docker/dockerfile:1
+ARG VERSION=20
+from --platform=$BUILDPLATFORM node:\${VERSION}-slim as build
+RUN --mount=type=cache,target=/x --mount=type=bind,from=tools:1,source=/,target=/t make
+COPY --from=registry.example:5000/certs:2 /c /c
+FROM build AS test
+FROM \\
+  # a comment between
+  busybox
+COPY --chown=1 --from=Build /a /a
+COPY --from=0 /a /a
+FROM scratch
+`;
+  expect(refs(text)).toEqual([
+    'docker/dockerfile:1',
+    'node:20-slim',
+    'tools:1',
+    'registry.example:5000/certs:2',
+    'busybox',
+  ]);
+  expect(refs(text, { VERSION: '22' })).toContain('node:22-slim');
+});
+
+test('what looks like an instruction inside a here-document is text', () => {
+  const text = 'FROM a\nRUN <<EOF cat > /x\nFROM b\nEOF\nCOPY <<-"END" /y\nFROM c\n\tEND\nFROM d\n';
+  expect(refs(text)).toEqual(['a', 'd']);
+});
+
+test('the escape directive decides how lines continue', () => {
+  expect(refs('# escape=`\nFROM `\n  a\nRUN dir C:\\\nFROM b')).toEqual(['a', 'b']);
+});
+
+test('variables take defaults and alternatives; an image without a name is refused', () => {
+  expect(refs('ARG A\nARG B="x"\nFROM ${A:-one}/${B:+two}')).toEqual(['one/two']);
+  expect(() => refs('ARG A\nFROM node:$A')).toThrow(expect.objectContaining({ code: 'artifact.dockerfile-reference' }));
+});
+
+test('every mention is replaced by its digest and all else stays as it is', () => {
+  const text = 'FROM localhost:5000/node:20 AS a\r\nRUN echo node:20\nCOPY --from=b:1 / /\nFROM a\n';
+  const pinned = pinImages(text, {}, { 'localhost:5000/node:20': pin, 'b:1': pin });
+  expect(pinned.text).toBe(
+    `FROM localhost:5000/node@${pin} AS a\r\nRUN echo node:20\nCOPY --from=b@${pin} / /\nFROM a\n`,
+  );
+  expect(pinned.images).toEqual([
+    { reference: `localhost:5000/node@${pin}`, digest: pin },
+    { reference: `b@${pin}`, digest: pin },
+  ]);
+});
+
+test('an image without a pin is refused, one that names its digest is its own pin', () => {
+  expect(() => pinImages('FROM a', {}, {})).toThrow(expect.objectContaining({ code: 'artifact.unpinned' }));
+  expect(() => pinImages('FROM constructor', {}, {})).toThrow(expect.objectContaining({ code: 'artifact.unpinned' }));
+  expect(pinImages(`FROM a:1@${pin}`, {}, {}).text).toBe(`FROM a@${pin}`);
+});
+
+function refs(text: string, args: Record<string, string> = {}): string[] {
+  return findImages(text, args).map(({ reference }) => reference);
+}
