@@ -120,8 +120,11 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
       inTurn(id, async () => {
         const bytes = await sizeOf(repository, id);
         const path = fileOf(repository, id);
-        await blobs.adopt(path, digest, await computedDigest(path, id, bytes, digest));
-        hashes.delete(id);
+        try {
+          await blobs.adopt(path, digest, await computedDigest(path, id, bytes, digest));
+        } finally {
+          hashes.delete(id);
+        }
       }),
     cancel: async (repository, id) => inTurn(id, () => cancel(repository, id)),
     sweep: async (beforeMs) => {

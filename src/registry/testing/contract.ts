@@ -22,7 +22,7 @@ export function registryContract(
     let registry: Registry;
     let close: () => Promise<void>;
     let count = 0;
-    const fresh = () => `contract/service-${++count}`;
+    const fresh = () => `contract/service-${process.pid}-${++count}`;
 
     beforeAll(async () => ({ registry, close } = await open()));
     afterAll(async () => close());

@@ -8,28 +8,29 @@ import { join } from 'node:path';
 
 import type { Served } from './served.ts';
 
-/** The registry of the CNCF distribution project, version 2.8, from the Debian package `docker-registry`. */
-export async function startDebianRegistry(htpasswd?: string): Promise<Served> {
+/**
+ * Debian's registry with basic authentication. (The open one of `tools/test-machine` is shared by all tests.)
+ * @param htpasswd lines of `user:bcrypt hash`
+ */
+export async function startClosedRegistry(htpasswd: string): Promise<Served> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-registry-'));
   const host = `127.0.0.1:${await freePort()}`;
-  const auth =
-    htpasswd === undefined ? {} : { auth: { htpasswd: { realm: 'debian', path: join(directory, 'htpasswd') } } };
-  const config = {
+  const settings = {
     version: '0.1',
     log: { level: 'error', accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: join(directory, 'data') }, delete: { enabled: true } },
     http: { addr: host },
-    ...auth,
+    auth: { htpasswd: { realm: 'debian', path: join(directory, 'htpasswd') } },
   };
-  await writeFile(join(directory, 'config.yml'), JSON.stringify(config));
-  if (htpasswd !== undefined) await writeFile(join(directory, 'htpasswd'), htpasswd);
+  await writeFile(join(directory, 'config.yml'), JSON.stringify(settings)); // JSON is YAML
+  await writeFile(join(directory, 'htpasswd'), htpasswd);
   const child = spawn('docker-registry', ['serve', join(directory, 'config.yml')], { stdio: 'ignore' });
   const ended = once(child, 'exit');
   const failed = once(child, 'error').then(([error]) => {
     throw new Error('The test needs the Debian package docker-registry.', { cause: error });
   });
-  await Promise.race([failed, answering(`http://${host}/v2/`)]);
   failed.catch(() => {});
+  await Promise.race([failed, answering(`http://${host}/v2/`)]);
   return {
     host,
     close: async () => {
