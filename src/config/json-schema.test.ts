@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+
+import { checks } from '../check/checks.ts';
+import { jsonSchemaOf } from './json-schema.ts';
+import { families } from './testing/families.ts';
+
+const accepts = new Ajv2020({ strict: false }).compile(jsonSchemaOf({ ...families, checks }));
+const shop = (): unknown => parse(readFileSync(new URL('../../examples/shop/towpath.yaml', import.meta.url), 'utf8'));
+
+test('an editor accepts the example', () => {
+  accepts(shop());
+  expect(accepts.errors).toBeNull();
+});
+
+test.each([
+  ['an unknown key', 'web', { prot: 3000 }],
+  ['a wrong type', 'web', { port: '3000' }],
+  ['an unknown builder', 'web', { build: { nod: { start: 'a' } } }],
+  ['a bad duration', 'web', { health: { path: '/', interval: 'soon' } }],
+  ['a bad word', 'web', { checks: { unit: { run: 'a', during: 'never' } } }],
+  ['a bad name', 'Web_1', { path: 'a', build: 'dockerfile' }],
+])('an editor refuses %s', (_, service, change) => {
+  const { services, ...rest } = shop() as { services: Record<string, object> };
+  const changed = { ...rest, services: { ...services, [service]: { ...services[service], ...change } } };
+  expect(accepts(changed)).toBe(false);
+});
