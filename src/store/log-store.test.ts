@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+
+import { followLog, openLog, readLog, writeLog } from './log-store.ts';
+import { testStore } from './testing.ts';
+
+test('a log is followed while it is written, in order and to its end', async () => {
+  const store = await testStore();
+  const lines = Array.from({ length: 1_234 }, (_, n) => `line ${n}`);
+  const writing = writeLog(store, 'log_1', lines);
+  const seen: string[] = [];
+  for await (const part of followLog(store, 'log_1', 0, AbortSignal.timeout(20_000))) seen.push(...part.lines);
+  await writing;
+  expect(seen).toEqual(lines);
+});
+
+test('a reader goes on where it stopped', async () => {
+  const store = await testStore();
+  const log = openLog(store, 'log_1');
+  log.line('one');
+  const follower = followLog(store, 'log_1', 0, AbortSignal.timeout(20_000));
+  const first = await follower.next();
+  expect(first.value).toMatchObject({ lines: ['one'], ended: false });
+  log.line('two');
+  await log.end();
+  const rest = await readLog(store.db, 'log_1', first.done === true ? 0 : first.value.seq);
+  expect(rest).toMatchObject({ lines: ['two'], ended: true });
+  expect(await readLog(store.db, 'log_1', rest.seq)).toEqual({ lines: [], seq: rest.seq, ended: true });
+  await follower.return(undefined);
+});
+
+test('a log that was ended and is written again goes on', async () => {
+  const store = await testStore();
+  await writeLog(store, 'log_1', ['first try']);
+  const again = openLog(store, 'log_1');
+  again.line('second try');
+  await again.end();
+  const { lines, ended } = await readLog(store.db, 'log_1', 0);
+  expect({ lines, ended }).toEqual({ lines: ['first try', 'second try'], ended: true });
+});
+
+test('whatever a program prints can be stored', async () => {
+  const store = await testStore();
+  await writeLog(store, 'log_1', ['a\0b', 'half \uD83D surrogate', '{"quotes",\\}', '', 'x'.repeat(50_000)]);
+  const { lines } = await readLog(store.db, 'log_1', 0);
+  expect(lines.slice(0, 4)).toEqual(['a\uFFFDb', 'half \uFFFD surrogate', '{"quotes",\\}', '']);
+  expect(lines[4]).toMatch(/^x{16384} ... \(50000 characters\)$/);
+});
+
+test('a log that nobody has written yet is empty and not ended', async () => {
+  const store = await testStore();
+  expect(await readLog(store.db, 'log_none', 0)).toEqual({ lines: [], seq: 0, ended: false });
+});

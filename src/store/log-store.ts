@@ -1,0 +1,159 @@
+import { setTimeout as wait } from 'node:timers/promises';
+
+import { sql } from 'kysely';
+
+import type { LogLine } from '../lib/log.ts';
+import { isTransient } from './database.ts';
+import type { Sql, Store } from './database.ts';
+import { follow } from './follow.ts';
+
+export interface LogWriter {
+  /** Never waits and never throws: lines are kept until they are written. */
+  readonly line: LogLine;
+  /** Writes what is left and marks the end, so that who follows stops. @throws what Postgres answers when it stays away */
+  end(): Promise<void>;
+}
+
+/** A part of a log: lines, and where the next part begins. */
+export interface LogPart {
+  readonly lines: readonly string[];
+  readonly seq: number;
+  /** True when nothing more was announced: the writer has ended it and this is the last part. */
+  readonly ended: boolean;
+}
+
+const CHUNK_LINES = 100;
+const FLUSH_MS = 100;
+/** About 20 MB of lines that wait for a slow Postgres; more are counted and left out. */
+const LONGEST_BACKLOG = 100_000;
+const LONGEST_LINE = 16_384;
+const PAGE_CHUNKS = 50;
+const RETRIES = 8;
+
+/** Writes a log in chunks of up to 100 lines, each within 100 ms. A log that was ended may be opened again and goes on. */
+export function openLog(store: Store, logId: string): LogWriter {
+  let backlog: string[] = [];
+  let leftOut = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let writing: Promise<void> = Promise.resolve();
+
+  async function drain(): Promise<void> {
+    while (backlog.length > 0 || leftOut > 0) {
+      if (backlog.length === 0) {
+        backlog.push(`... ${leftOut} lines were left out: the database was too slow for them ...`);
+        leftOut = 0;
+      }
+      const chunk = backlog.slice(0, CHUNK_LINES);
+      await appendWithRetries(store, logId, chunk);
+      backlog = backlog.slice(chunk.length);
+    }
+  }
+
+  function flush(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    writing = writing.catch(() => undefined).then(drain);
+    return writing;
+  }
+
+  return {
+    line: (text) => {
+      if (backlog.length >= LONGEST_BACKLOG) leftOut += 1;
+      else backlog.push(storable(text));
+      timer ??= setTimeout(() => void flush().catch(() => undefined), FLUSH_MS); // what stays unwritten is tried again by `end`
+    },
+    end: async () => {
+      await flush();
+      await appendWithRetries(store, logId, []);
+    },
+  };
+}
+
+/** Writes lines that are there already, and the end. */
+export async function writeLog(store: Store, logId: string, lines: readonly string[]): Promise<void> {
+  const log = openLog(store, logId);
+  for (const line of lines) log.line(line);
+  await log.end();
+}
+
+/** What comes after `afterSeq` (0: from the beginning), up to 5,000 lines. */
+export async function readLog(db: Sql, logId: string, afterSeq: number): Promise<LogPart> {
+  const chunks = await db
+    .selectFrom('log_chunk')
+    .select(['seq', 'lines'])
+    .where('log_id', '=', logId)
+    .where('seq', '>', afterSeq)
+    .orderBy('seq')
+    .limit(PAGE_CHUNKS)
+    .execute();
+  const last = chunks.at(-1);
+  return {
+    lines: chunks.flatMap(({ lines }) => lines),
+    seq: last?.seq ?? afterSeq,
+    ended: chunks.length < PAGE_CHUNKS && (last === undefined ? await hasEnded(db, logId) : last.lines.length === 0),
+  };
+}
+
+/** The parts of a log as they come; ends with the log, or when the signal is aborted. */
+export async function* followLog(
+  store: Store,
+  logId: string,
+  afterSeq: number,
+  signal: AbortSignal,
+): AsyncGenerator<LogPart> {
+  let last = afterSeq;
+  let over = false;
+  const parts = follow({
+    store,
+    channel: 'towpath_log',
+    signal,
+    matches: (payload) => payload === logId,
+    next: async () => {
+      const part = await readLog(store.db, logId, last);
+      const isNews = part.seq !== last || (part.ended && !over);
+      last = part.seq;
+      over = part.ended;
+      return isNews ? [part] : [];
+    },
+  });
+  for await (const part of parts) {
+    yield part;
+    if (part.ended) return;
+  }
+}
+
+async function hasEnded(db: Sql, logId: string): Promise<boolean> {
+  const last = await db
+    .selectFrom('log_chunk')
+    .select('lines')
+    .where('log_id', '=', logId)
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return last?.lines.length === 0;
+}
+
+/** An empty chunk is the end. Writers of one log take turns, so that a number that is visible has none below it to come. */
+async function append(store: Store, logId: string, lines: readonly string[]): Promise<void> {
+  await sql`with turn as materialized (select pg_advisory_xact_lock(hashtextextended(${logId}, 7080721))),
+    chunk as (insert into log_chunk (log_id, lines) select ${logId}, ${[...lines]}::text[] from turn returning seq)
+    select pg_notify('towpath_log', ${logId}) from chunk`.execute(store.db);
+}
+
+async function appendWithRetries(store: Store, logId: string, lines: readonly string[]): Promise<void> {
+  for (let attempt = 1, waitMs = 100; ; attempt++, waitMs *= 2) {
+    try {
+      await append(store, logId, lines);
+      return;
+    } catch (error) {
+      if (attempt === RETRIES || !isTransient(error)) throw error;
+    }
+    await wait(waitMs);
+  }
+}
+
+/** Postgres stores no NUL, and a line without an end (a minified bundle, a binary) is cut. */
+function storable(text: string): string {
+  const line = text.replaceAll('\0', '\uFFFD');
+  return line.length <= LONGEST_LINE ? line : `${line.slice(0, LONGEST_LINE)} ... (${line.length} characters)`;
+}
