@@ -304,8 +304,10 @@ create table audit (
 );
 create index audit_by_subject on audit (subject, at desc);
 
+-- A secret of which only the hash is kept: a token stands in a header, a session in the page's cookie, a code opens one session.
 create table access_token (
   id text primary key,
+  kind text not null check (kind in ('token', 'session', 'code')),
   hash text not null unique,
   name text not null,
   user_name text not null,
@@ -314,6 +316,18 @@ create table access_token (
   expires_at timestamptz,
   revoked_at timestamptz
 );
+
+-- Answers to writes that carried an Idempotency-Key: the same key again gets the same answer, and nothing happens twice.
+create table kept_answer (
+  key text primary key,
+  question text not null,
+  status integer,
+  body text,
+  -- while it is being answered: whoever finds this past may ask again, for the server that worked on it is gone
+  until timestamptz not null,
+  constraint kept_answer_is_whole check ((status is null) = (body is null))
+);
+create index kept_answer_until on kept_answer (until);
 
 -- One row per living worker process; whoever finds a dead one takes over its workflows.
 create table executor_lease (

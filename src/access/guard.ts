@@ -95,6 +95,7 @@ export function createGuard({ keeper, clock, random }: GuardParts): Guard {
       if (!(await keeper.revoke(id, clock.now()))) throw noSuchToken(id);
     },
     invite: async ({ user, roles }) => {
+      await keeper.forget(clock.now());
       const { secret } = await issue('code', { name: 'page', user, roles, ttlMs: CODE_TTL_MS });
       return { code: secret, expiresAtMs: clock.now() + CODE_TTL_MS };
     },
@@ -102,7 +103,6 @@ export function createGuard({ keeper, clock, random }: GuardParts): Guard {
       const credential = await alive(code, 'code');
       // The revocation is the lock: of two callers with one code only one gets a session.
       if (credential === null || !(await keeper.revoke(credential.id, clock.now()))) throw deadCode();
-      await keeper.forget(clock.now());
       const { user, roles } = credential;
       const session = await issue('session', { name: 'page', user, roles, ttlMs: SESSION_TTL_MS });
       return {

@@ -27,6 +27,7 @@ export interface Tables {
   event: EventTable;
   evidence: EvidenceTable;
   executor_lease: ExecutorLeaseTable;
+  kept_answer: KeptAnswerTable;
   lane: LaneTable;
   log_chunk: LogChunkTable;
   migration: MigrationTable;
@@ -45,6 +46,7 @@ export interface Tables {
 
 export interface AccessTokenTable {
   id: string;
+  kind: 'token' | 'session' | 'code';
   hash: string;
   name: string;
   user_name: string;
@@ -172,6 +174,14 @@ export interface EvidenceTable {
 
 export interface ExecutorLeaseTable {
   id: string;
+  until: Timestamp;
+}
+
+export interface KeptAnswerTable {
+  key: string;
+  question: string;
+  status: number | null;
+  body: string | null;
   until: Timestamp;
 }
 

@@ -1,0 +1,64 @@
+import { describe, expect, test } from 'vitest';
+
+import { testStore } from '../store/testing.ts';
+import type { CredentialKeeper } from './credential-keeper.ts';
+import { storedCredentials } from './credential-store.ts';
+import type { Credential } from './credential.ts';
+import { memoryKeeper } from './testing.ts';
+
+const KEEPERS: Record<string, () => Promise<CredentialKeeper>> = {
+  'in memory': async () => memoryKeeper(),
+  'in the store': async () => storedCredentials((await testStore()).db),
+};
+
+function credential(more: Partial<Credential> = {}): Credential {
+  const ends = { expiresAtMs: null, revokedAtMs: null };
+  return {
+    id: 'tok_1',
+    kind: 'token',
+    name: 'n',
+    user: 'ada',
+    roles: ['viewer'],
+    createdAtMs: 1_000,
+    ...ends,
+    ...more,
+  };
+}
+
+describe.each(Object.entries(KEEPERS))('credentials %s', (_where, keeperOf) => {
+  test('what was added is found by its hash, whole', async () => {
+    const keeper = await keeperOf();
+    const one = credential({ expiresAtMs: 5_000, roles: ['viewer', 'approver'] });
+    await keeper.add(one, 'hash-1');
+    expect(await keeper.byHash('hash-1')).toEqual(one);
+    expect(await keeper.byHash('hash-2')).toBeNull();
+  });
+
+  test('of many who revoke at once, one did it', async () => {
+    const keeper = await keeperOf();
+    await keeper.add(credential(), 'hash-1');
+    const outcomes = await Promise.all(Array.from({ length: 8 }, (_one, i) => keeper.revoke('tok_1', 2_000 + i)));
+    expect(outcomes.filter(Boolean)).toHaveLength(1);
+    expect(await keeper.revoke('tok_9', 2_000)).toBe(false);
+    expect(await keeper.byHash('hash-1')).not.toMatchObject({ revokedAtMs: null });
+  });
+
+  test('tokens are listed newest first, sessions and codes are not', async () => {
+    const keeper = await keeperOf();
+    await keeper.add(credential({ id: 'a' }), '1');
+    await keeper.add(credential({ id: 'b', createdAtMs: 2_000 }), '2');
+    await keeper.add(credential({ id: 'c', kind: 'session' }), '3');
+    expect((await keeper.tokens()).map(({ id }) => id)).toEqual(['b', 'a']);
+  });
+
+  test('sessions and codes that ended are forgotten, tokens stay for the record', async () => {
+    const keeper = await keeperOf();
+    await keeper.add(credential({ id: 'a', revokedAtMs: 1_500 }), 'token');
+    await keeper.add(credential({ id: 'b', kind: 'session', expiresAtMs: 2_000 }), 'ended');
+    await keeper.add(credential({ id: 'c', kind: 'code', expiresAtMs: 9_000, revokedAtMs: 2_000 }), 'spent');
+    await keeper.add(credential({ id: 'd', kind: 'session', expiresAtMs: 9_000 }), 'alive');
+    await keeper.forget(3_000);
+    const left = await Promise.all(['token', 'ended', 'spent', 'alive'].map((hash) => keeper.byHash(hash)));
+    expect(left.map((found) => found?.id ?? null)).toEqual(['a', null, null, 'd']);
+  });
+});
