@@ -1,0 +1,55 @@
+import { Readable } from 'node:stream';
+
+import type { Digest } from '../../lib/digest.ts';
+import type { ImageReader, ImageStore } from '../image-store.ts';
+import { MANIFEST_MEDIA_TYPE } from './image.ts';
+import type { AssembledImage, ImageDescriptor } from './image.ts';
+
+/** Makes sure that the store has a blob in `repository`, at the cost of one question when it has. */
+export async function ensureBlob(
+  images: ImageStore,
+  repository: string,
+  blob: { readonly digest: Digest; readonly size: number },
+  open: () => Promise<() => Readable | Buffer>,
+): Promise<'there' | 'written'> {
+  if ((await images.hasBlob(repository, blob.digest)) !== null) return 'there';
+  await images.writeBlob(repository, { digest: blob.digest, size: blob.size, open: await open() });
+  return 'written';
+}
+
+/** Brings the layers of a base into the repository of the image: mounted where the store can, else copied. */
+export async function ensureBaseLayers(
+  images: ImageStore,
+  repository: string,
+  layers: readonly ImageDescriptor[],
+  from: { readonly images: ImageReader; readonly repository: string },
+): Promise<void> {
+  if (from.images === images && from.repository === repository) return;
+  await Promise.all(
+    layers.map(async ({ digest, size }) => {
+      if ((await images.hasBlob(repository, digest)) !== null) return;
+      if (from.images === images && (await images.mountBlob(repository, digest, from.repository))) return;
+      const open = () => Readable.from(bytesOf(from, digest), { objectMode: false });
+      await images.writeBlob(repository, { digest, size, open });
+    }),
+  );
+}
+
+/** Puts config and manifest; the layers must be there. @param reference a tag, or the digest itself */
+export async function pushImage(
+  images: ImageStore,
+  repository: string,
+  image: AssembledImage,
+  reference: string = image.digest,
+): Promise<Digest> {
+  const { config, configDigest, manifest } = image;
+  await ensureBlob(images, repository, { digest: configDigest, size: config.length }, async () => () => config);
+  return images.putManifest(repository, reference, { mediaType: MANIFEST_MEDIA_TYPE, bytes: manifest });
+}
+
+async function* bytesOf(
+  from: { readonly images: ImageReader; readonly repository: string },
+  digest: Digest,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of await from.images.readBlob(from.repository, digest)) yield chunk as Uint8Array;
+}
