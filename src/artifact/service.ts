@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { choiceOf, Command, listOf, Memory, Name, RelativePath, Wait } from '../lib/fields.ts';
+import { choiceOf, Command, Duration, listOf, Memory, Name, RelativePath } from '../lib/fields.ts';
 
 /** A part of a project that is built on its own. */
 export interface ServiceDefinition<Check = unknown> {
@@ -40,9 +40,9 @@ const HttpPath = z.string().regex(/^\/[^\s\p{Cc}]*$/u, 'a path that begins with 
 
 const HealthFields = z.strictObject({
   path: HttpPath.describe('What is asked for; 2xx and 3xx are healthy'),
-  interval: Wait.default(500).describe('Between two questions (500ms)'),
-  timeout: Wait.default(2000).describe('How long one answer may take (2s)'),
-  start: Wait.default(30_000).describe('How long a new one may take until it is healthy (30s)'),
+  interval: Duration.default(500).describe('Between two questions (500ms)'),
+  timeout: Duration.default(2000).describe('How long one answer may take (2s)'),
+  start: Duration.default(30_000).describe('How long a new one may take until it is healthy (30s)'),
 });
 
 const Health = z

@@ -20,8 +20,7 @@ export interface ProjectConfig {
   readonly roles: Readonly<Record<string, readonly string[]>>;
   /** How often the pins of outside base images are resolved anew; null: only by a person. */
   readonly base: { readonly refreshEveryMs: number | null };
-  /** The names of the environments in their order: a `jsonb` column does not keep the order of keys. */
-  readonly path: readonly string[];
+  /** In the order of the path. */
   readonly environments: Readonly<Record<string, PathEnvironment>>;
 }
 
@@ -79,9 +78,5 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .default({})
         .describe('Where releases run, in the order of the path'),
     })
-    .transform(({ base, ...rest }): ProjectConfig => ({
-      ...rest,
-      base: { refreshEveryMs: base.refresh ?? null },
-      path: Object.keys(rest.environments),
-    }));
+    .transform(({ base, ...rest }): ProjectConfig => ({ ...rest, base: { refreshEveryMs: base.refresh ?? null } }));
 }

@@ -13,7 +13,7 @@ const Path = z
   .regex(/^(?!\/)(?!(?:.*\/)?\.\.?(?:\/|$))[^\0]+$/, 'a path below the folder of the service')
   .describe('Path of the Dockerfile, from the folder of the service (Dockerfile)');
 
-const Definition = z.strictObject({
+export const DockerfileDefinition = z.strictObject({
   file: Path.default('Dockerfile'),
   target: z
     .string()
@@ -26,7 +26,7 @@ const Definition = z.strictObject({
     .describe('Build arguments; never secrets, they stay readable in the image'),
 });
 
-export type DockerfileDefinition = z.infer<typeof Definition>;
+export type DockerfileDefinition = z.infer<typeof DockerfileDefinition>;
 
 const Manifest = z.object({
   config: z.object({ size: z.number() }),
@@ -48,7 +48,7 @@ export function createDockerfileBuilder(parts: {
   return {
     name: 'dockerfile',
     version: '1',
-    definition: Definition,
+    definition: DockerfileDefinition,
     async baseReferences({ file, args }, source) {
       const images = findImages(await readDockerfile(source, file), args);
       return [...new Set(images.map(({ reference }) => reference))].filter((reference) => !reference.includes('@'));

@@ -118,19 +118,6 @@ test('something to mount that is not there is told', async () => {
   });
 });
 
-test('a report does not hide files of the service', async () => {
-  const files = { 'src/a.js': '' };
-  expect(await ask({ run: 'node -e 0', junit: 'src/junit.xml' }, files)).toMatchObject({
-    verdict: 'error',
-    summary: `the report would hide the service's own folder "src"`,
-  });
-});
-
-test('a report may lie among the tests', async () => {
-  const run = 'node --test --test-reporter=junit --test-reporter-destination=test/junit.xml';
-  expect(await ask({ run, junit: 'test/junit.xml' }, { 'test/a.test.js': TEST })).toMatchObject({ verdict: 'passed' });
-});
-
 test('only what is mounted belongs to the question', () => {
   const source = memorySource({ 'a.js': 'a', 'test/b.js': 'b', 'tests.js': 'c', 'spec/d.js': 'd' });
   expect(command.inputs({}, source).map(({ path }) => path)).toEqual(['spec/d.js', 'test/b.js']);

@@ -41,13 +41,8 @@ export const command = checkKind({
     const { definition, source, log, signal, timeoutMs } = request;
     const absent = definition.mount?.find((root) => !isThere(source, root));
     if (absent !== undefined) return { verdict: 'error', summary: `the service has no "${absent}" to mount` };
-    const reports = definition.junit === undefined ? [] : [posix.dirname(definition.junit)];
-    const hidden = reports.find(
-      (report) => isThere(source, report) && !rootsOf(definition).some((root) => isWithin(report, root)),
-    );
-    if (hidden !== undefined)
-      return { verdict: 'error', summary: `the report would hide the service's own folder "${hidden}"` };
     const under = await image(request.service, request.digest, signal);
+    const reports = definition.junit === undefined ? [] : [posix.dirname(definition.junit)];
     const folder = await writeTestsFolder(directory, source, testsOf(definition, source), reports);
     try {
       const workdir = under.config.workdir === '' ? '/' : under.config.workdir;

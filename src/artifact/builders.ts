@@ -1,0 +1,31 @@
+import type { Builder } from './builder.ts';
+import { createDockerfileBuilder, DockerfileDefinition } from './builders/dockerfile/dockerfile-builder.ts';
+import type { DockerfileTool } from './builders/dockerfile/tool.ts';
+import { createNodeBuilder } from './builders/node/create.ts';
+import type { NodeBuilderOptions } from './builders/node/create.ts';
+import { NodeDefinition } from './builders/node/definition.ts';
+import type { BuilderFamily } from './service.ts';
+
+/** Everything that some builder is made with. */
+export interface BuilderParts extends NodeBuilderOptions {
+  /** The registry's host as tools outside this process reach it. */
+  readonly registryHost: string;
+  /** What is there to build a Dockerfile with. */
+  readonly dockerfileTool: () => Promise<DockerfileTool | null>;
+}
+
+/** A builder before it is made: the configuration needs its name and definition only. */
+export interface BuilderPlugin extends BuilderFamily {
+  create(parts: BuilderParts): Builder;
+}
+
+/** The builders, one line each. */
+export const builders: readonly BuilderPlugin[] = [
+  { name: 'node', definition: NodeDefinition, create: (parts) => createNodeBuilder(parts) },
+  {
+    name: 'dockerfile',
+    definition: DockerfileDefinition,
+    create: ({ images, registryHost, dockerfileTool }) =>
+      createDockerfileBuilder({ images, registryHost, tool: dockerfileTool }),
+  },
+];

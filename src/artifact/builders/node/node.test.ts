@@ -1,0 +1,174 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import type { Digest } from '../../../lib/digest.ts';
+import type { SourceTree } from '../../../git/tree.ts';
+import { memoryImageStore } from '../../testing/memory-image-store.ts';
+import { sourceOf } from '../../testing/source-of.ts';
+import { createNodeBuilder, nodeBasePin } from './create.ts';
+import type { NodeBuilderOptions } from './create.ts';
+
+const platform = 'linux/amd64';
+const reference = 'towpath:node-22';
+const pins = { [reference]: nodeBasePin(reference, platform) as Digest };
+
+const keptAcrossRuns = 'node_modules/.cache/towpath-node-builder';
+const images = memoryImageStore();
+
+let folder = '';
+let lockfile = '';
+let packageJson = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'towpath-node-builder-'));
+  lockfile = await readFile('fixtures/npm-lock/express-pg/package-lock.json', 'utf8');
+  packageJson = await readFile('fixtures/npm-lock/express-pg/package.json', 'utf8');
+  await build(shop(), { cacheDirectory: keptAcrossRuns, repository: 'first/base' }); // makes the base image
+}, 300_000);
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+test('equal sources give the same digest on machines that share no cache', async () => {
+  const one = await build(shop(), { cacheDirectory: join(folder, 'one') });
+  const other = await build(shop(), { cacheDirectory: join(folder, 'other'), repository: 'other/web' });
+  expect(other.built.digest).toBe(one.built.digest);
+  expect(one.built.isolation).toBe('none');
+  expect(one.built.materials).toContainEqual(
+    expect.objectContaining({ uri: expect.stringMatching(/^pkg:npm\/express@4\./) as string }),
+  );
+});
+
+test('the same source again uploads nothing and asks little', async () => {
+  await build(shop());
+  const before = { ...images.counts };
+  const again = await build(shop());
+  expect(images.counts.uploadedBytes).toBe(before.uploadedBytes);
+  expect(again.log.join('\n')).toContain('86 packages straight from the lock file');
+});
+
+test('a changed source changes its own layer only', async () => {
+  const before = await layersOf(await build(shop()));
+  const after = await layersOf(await build(sourceOf({ ...files(), 'server.js': 'console.log(2);\n' })));
+  expect(after.slice(0, -1)).toEqual(before.slice(0, -1));
+  expect(after.at(-1)).not.toEqual(before.at(-1));
+});
+
+test('a changed base takes the same layers along', async () => {
+  const before = await layersOf(await build(shop()));
+  const other = { from: 'registry.example/other:1' };
+  const after = await layersOf(
+    await build(shop(), {
+      locateBase: () => ({ images, repository: 'first/base' }),
+      pins: { 'registry.example/other:1': (await build(shop(), { repository: 'first/base' })).built.digest },
+      definition: other,
+    }),
+  );
+  expect(after.slice(-2)).toEqual(before.slice(-2));
+  expect(after.length).toBeGreaterThan(before.length);
+});
+
+test('the image says how it starts, and nothing of time, commit or machine', async () => {
+  const { built } = await build(shop(), { definition: { port: 3000 } });
+  const manifest = await images.manifest('shop/web', built.digest);
+  const { config } = JSON.parse(String(manifest?.bytes)) as { config: { digest: Digest } };
+  const text = String(images.blobs.get(`shop/web@${config.digest}`));
+  expect(JSON.parse(text)).toMatchObject({
+    architecture: 'amd64',
+    config: { Cmd: ['node', 'server.js'], WorkingDir: '/app', User: '65532:65532', ExposedPorts: { '3000/tcp': {} } },
+  });
+  expect(text).not.toMatch(/"created":"(?!1970)|revision|hostname/i);
+});
+
+test('a service without packages has no layer for them', async () => {
+  const bare = await build(sourceOf({ 'server.js': '1' }));
+  expect((await layersOf(bare)).length).toBe((await layersOf(await build(shop()))).length - 1);
+});
+
+test.each([
+  ['artifact.lfs-pointer', { 'logo.png': 'version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n' }],
+  ['artifact.submodule', { vendor: { mode: '160000' as const, content: '' } }],
+  ['artifact.whiteout-name', { 'a/.wh.b': '' }],
+  ['artifact.lock-malformed', { 'package.json': '{', 'package-lock.json': '{}' }],
+  ['artifact.lock-missing', { 'package.json': '{"dependencies":{"ms":"2"}}' }],
+])('%s is refused', async (code, more) => {
+  await expect(build(sourceOf({ 'server.js': '1', ...more }))).rejects.toMatchObject({ code });
+});
+
+test('names that differ in case only are told', async () => {
+  const { log } = await build(sourceOf({ 'Read.me': '1', 'read.me': '2' }));
+  expect(log.join('\n')).toContain('differ in case only');
+});
+
+test('what needs npm is refused with its reason where nothing can run it', async () => {
+  const { packages } = JSON.parse(lockfile) as { packages: Record<string, object> };
+  const scripted = { ...packages, 'node_modules/pg': { ...packages['node_modules/pg'], hasInstallScript: true } };
+  const source = sourceOf({
+    ...files(),
+    'package-lock.json': JSON.stringify({ lockfileVersion: 3, packages: scripted }),
+  });
+  await expect(build(source)).rejects.toMatchObject({
+    code: 'artifact.npm-needed',
+    what: expect.stringContaining('pg has an install script') as string,
+  });
+  expect((await build(source, { definition: { installScripts: 'ignore' } })).built.isolation).toBe('none');
+});
+
+test('filters keep files out of the image and of the key alike', async () => {
+  const builder = createNodeBuilder({ images, cacheDirectory: join(folder, 'one') });
+  const definition = builder.definition.parse({ start: 'server.js', exclude: ['docs', '*.md'] });
+  const source = sourceOf({ ...files(), 'docs/a.txt': '', 'readme.md': '', 'node_modules/x/index.js': '' });
+  const { entries } = await builder.inputs(definition, source);
+  expect(entries.map(({ path }) => path)).toEqual(shop().entries.map(({ path }) => path));
+});
+
+test('layers that this machine lost are made again with the same bytes', async () => {
+  const first = await build(shop());
+  await rm(join(folder, 'one', 'layers', 'blobs'), { recursive: true });
+  const again = await build(shop(), { repository: 'shop/elsewhere' });
+  expect(again.built.digest).toBe(first.built.digest);
+});
+
+interface Variation extends Partial<NodeBuilderOptions> {
+  readonly repository?: string;
+  readonly definition?: Record<string, unknown>;
+  readonly pins?: Record<string, Digest>;
+}
+
+async function build(source: SourceTree, variation: Variation = {}) {
+  const { repository = 'shop/web', definition = {}, ...options } = variation;
+  const builder = createNodeBuilder({ images, cacheDirectory: join(folder, 'one'), ...options });
+  const log: string[] = [];
+  const built = await builder.build({
+    definition: builder.definition.parse({ start: 'server.js', ...definition }),
+    source,
+    platform,
+    repository,
+    pins: variation.pins ?? pins,
+    log: (line) => log.push(line),
+    signal: new AbortController().signal,
+  });
+  return { built, log, repository };
+}
+
+async function layersOf({ built, repository }: Awaited<ReturnType<typeof build>>): Promise<string[]> {
+  const manifest = await images.manifest(repository, built.digest);
+  const { layers } = JSON.parse(String(manifest?.bytes)) as { layers: { digest: string }[] };
+  return layers.map(({ digest }) => digest);
+}
+
+function files() {
+  return {
+    'package.json': packageJson,
+    'package-lock.json': lockfile,
+    'server.js': 'console.log(1);\n',
+    'bin/tool': { mode: '100755' as const, content: '#!/usr/bin/env node\n' },
+    esc: { mode: '120000' as const, content: '../../etc/passwd' },
+  };
+}
+
+function shop(): SourceTree {
+  return sourceOf(files());
+}

@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+
+import { Agent, EnvHttpProxyAgent, fetch } from 'undici';
+import type { Dispatcher } from 'undici';
+
+import { limiter } from '../../../lib/limiter.ts';
+import { ArtifactError } from '../../artifact-error.ts';
+import { matchesIntegrity, parseIntegrity } from './integrity.ts';
+import type { Integrity } from './integrity.ts';
+import { authorizationFor, tarballUrl } from './npm-config.ts';
+import type { NpmConfig } from './npm-config.ts';
+
+const CONNECTIONS = 24;
+const ATTEMPTS = 4;
+const MAX_BYTES = 1024 ** 3;
+
+export interface PackageToFetch {
+  readonly name: string;
+  readonly version: string;
+  readonly resolved?: string | undefined;
+  readonly integrity: string;
+}
+
+/** The compressed bytes of a package, of which the integrity was checked; from this machine's disk when they are there. */
+export type FetchTarball = (pkg: PackageToFetch, config: NpmConfig, signal: AbortSignal) => Promise<Buffer>;
+
+/** @param directory keeps tarballs by their hash; may be shared, and may be deleted at any time */
+export function createTarballs(directory: string): FetchTarball {
+  const agents = new Map<string | undefined, Dispatcher>();
+  const limit = limiter(CONNECTIONS);
+  const agentFor = (config: NpmConfig): Dispatcher => {
+    const known = agents.get(config.ca);
+    if (known) return known;
+    const connect = config.ca === undefined ? {} : { connect: { ca: config.ca } };
+    const options = { connections: CONNECTIONS, pipelining: 1, allowH2: false, ...connect };
+    const agent = hasProxy()
+      ? new EnvHttpProxyAgent({ ...options, requestTls: connect.connect ?? {} })
+      : new Agent(options);
+    agents.set(config.ca, agent);
+    return agent;
+  };
+
+  return async (pkg, config, signal) => {
+    const integrity = parseIntegrity(pkg.integrity);
+    if (integrity === null) throw wrongBytes(pkg, 'names no known hash');
+    const file = join(directory, `${integrity.algorithm}-${integrity.hexes[0] ?? ''}.tgz`);
+    const kept = await readFile(file).catch(() => null);
+    if (kept !== null && matchesIntegrity(kept, integrity)) return kept;
+    return limit(async () => {
+      const bytes = await download(pkg, config, agentFor(config), integrity, signal);
+      await keep(directory, file, bytes);
+      return bytes;
+    });
+  };
+}
+
+async function download(
+  pkg: PackageToFetch,
+  config: NpmConfig,
+  dispatcher: Dispatcher,
+  integrity: Integrity,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const url = tarballUrl(config, pkg);
+  const authorization = authorizationFor(config, url);
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await attemptDownload(url, authorization, dispatcher, signal);
+    if (outcome.kind === 'bytes') {
+      if (matchesIntegrity(outcome.bytes, integrity)) return outcome.bytes;
+      if (attempt >= 2) throw wrongBytes(pkg, 'is not what the registry sent');
+    } else if (!outcome.again || attempt >= ATTEMPTS) throw unreachable(pkg, outcome.why);
+    await wait(200 * 2 ** attempt, undefined, { signal });
+  }
+}
+
+type Outcome = { kind: 'bytes'; bytes: Buffer } | { kind: 'failed'; why: string; again: boolean };
+
+async function attemptDownload(
+  url: string,
+  authorization: string | undefined,
+  dispatcher: Dispatcher,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  try {
+    const headers = authorization === undefined ? {} : { authorization };
+    const response = await fetch(url, { dispatcher, headers, signal });
+    if (response.ok) {
+      if (Number(response.headers.get('content-length') ?? 0) > MAX_BYTES)
+        return { kind: 'failed', why: 'it is larger than 1 GiB', again: false };
+      return { kind: 'bytes', bytes: Buffer.from(await response.arrayBuffer()) };
+    }
+    await response.body?.cancel();
+    const again = response.status === 429 || response.status >= 500;
+    return { kind: 'failed', why: `the registry answered ${response.status}`, again };
+  } catch (error) {
+    signal.throwIfAborted();
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
+    return { kind: 'failed', why: `the connection failed (${cause})`, again: true };
+  }
+}
+
+async function keep(directory: string, file: string, bytes: Buffer): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  const fresh = join(directory, `.${randomBytes(8).toString('hex')}.part`);
+  try {
+    const handle = await open(fresh, 'wx');
+    try {
+      await handle.writeFile(bytes); // no flush to disk: a torn file fails its hash and is fetched again
+    } finally {
+      await handle.close();
+    }
+    await rename(fresh, file);
+  } finally {
+    await rm(fresh, { force: true });
+  }
+}
+
+function hasProxy(): boolean {
+  return ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some((name) => (process.env[name] ?? '') !== '');
+}
+
+function wrongBytes({ name, version }: PackageToFetch, how: string): ArtifactError {
+  return new ArtifactError({
+    code: 'artifact.integrity',
+    what: `The integrity that package-lock.json gives for ${name}@${version} ${how}.`,
+    fix: 'Find out which of them is right before you renew the lock file: a changed package is a warning.',
+  });
+}
+
+function unreachable({ name, version }: PackageToFetch, why: string): ArtifactError {
+  return new ArtifactError({
+    code: 'artifact.package-unreachable',
+    what: `The package ${name}@${version} could not be fetched: ${why}.`,
+    fix: 'See that the npm registry of this server (its npm configuration) has the package, then build again.',
+  });
+}
