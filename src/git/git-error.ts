@@ -4,7 +4,7 @@ import { TowpathError, type Problem } from '../lib/error.ts';
  * A failure of git or of the server behind it. Codes: `git.missing-program`, `git.too-old`, `git.url-refused`,
  * `git.denied`, `git.not-found`, `git.moved`, `git.unreachable`, `git.busy`, `git.timeout`, `git.cancelled`,
  * `git.too-large`, `git.too-many-refs`, `git.protocol`, `git.object-missing`, `git.not-a-commit`,
- * `git.tree-malformed`, `git.name-not-utf8`, `git.locked`, `git.failed`.
+ * `git.tree-malformed`, `git.unsafe-object`, `git.name-not-utf8`, `git.locked`, `git.failed`.
  */
 export class GitError extends TowpathError {
   /** How long the server asked us to stay away, when it said so. */
@@ -50,6 +50,11 @@ function classify(said: string): { code: string; fix: string } {
 
 const CLASSES: readonly (readonly [RegExp, string, string])[] = [
   [
+    /fsck error in packed object/i,
+    'git.unsafe-object',
+    'Git refuses an object of this repository as unsafe or broken: find its branch by `git fsck`, and delete or repair it.',
+  ],
+  [
     /authentication failed|could not read (username|password)|permission denied|access denied|host key verification failed|returned error: 40[13]|terminal prompts disabled/i,
     'git.denied',
     'Check the credential of this repository and, for ssh, the known_hosts file.',
@@ -75,6 +80,11 @@ const CLASSES: readonly (readonly [RegExp, string, string])[] = [
     'Check that the git server can be reached from here; Towpath tries again by itself.',
   ],
   [/returned error: 429/i, 'git.busy', 'The git server limits our rate; Towpath tries again by itself, later.'],
+  [
+    /cannot lock ref|unable to create '[^']*\.lock'/i,
+    'git.locked',
+    'Another process works on the same refs; Towpath tries again by itself.',
+  ],
   [
     /transport '.*' not allowed/i,
     'git.url-refused',

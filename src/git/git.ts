@@ -21,6 +21,9 @@ export interface GitOutput {
   readonly code: number;
 }
 
+/** How long a process that was told to stop may take to clean up after itself. */
+const GRACE_MS = 3_000;
+
 /**
  * Runs the git binary: no shell, an environment of our own, its own process group (killed as a whole at the end of its
  * time), bounded output. Callers put `--end-of-options` or `--` before any name that came from outside.
@@ -41,9 +44,12 @@ export async function git(args: readonly [string, ...string[]], options: GitOpti
     let size = 0;
     let stderr = '';
     let early: GitError | undefined;
+    let last: NodeJS.Timeout | undefined;
     const stop = (error: GitError): void => {
-      early ??= error;
-      killGroup(child.pid);
+      if (early !== undefined) return;
+      early = error;
+      killGroup(child.pid, 'SIGTERM'); // git then removes the lock files that it holds
+      last = setTimeout(() => killGroup(child.pid), GRACE_MS);
     };
     const onAbort = (): void => stop(cancelled(args[0]));
     const timer = setTimeout(() => stop(timedOut(args[0], timeoutMs)), timeoutMs);
@@ -60,6 +66,7 @@ export async function git(args: readonly [string, ...string[]], options: GitOpti
     child.stdin.end(options.input);
     const end = (settle: () => void): void => {
       clearTimeout(timer);
+      clearTimeout(last);
       signal?.removeEventListener('abort', onAbort);
       settle();
     };
@@ -88,10 +95,10 @@ export async function requireGit(minimum: readonly [number, number] = [2, 38]): 
 }
 
 /** Ends a process and all that it started (git runs helpers of its own). */
-export function killGroup(pid: number | undefined): void {
+export function killGroup(pid: number | undefined, signal: NodeJS.Signals = 'SIGKILL'): void {
   if (pid === undefined) return;
   try {
-    process.kill(-pid, 'SIGKILL');
+    process.kill(-pid, signal);
   } catch {
     // it is gone already
   }

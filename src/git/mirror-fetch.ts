@@ -1,15 +1,20 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+import { hasCode } from '../lib/error.ts';
 import type { ConfigEntry } from './environment.ts';
 import { withFileLock } from './file-lock.ts';
 import { git } from './git.ts';
 import { GitError } from './git-error.ts';
-import { createMirrorFolder, exists, packsOf, type MirrorFolder } from './mirror-folder.ts';
+import { createMirrorFolder, exists, packsOf, sweepLeftovers, type MirrorFolder } from './mirror-folder.ts';
 import { parseRemoteUrl, type Remote } from './remote.ts';
 
 export interface MirrorFetch {
   /** Makes the refs of the mirror those of the server. Several processes may ask at once: they take turns. */
   refs(signal?: AbortSignal): Promise<void>;
-  /** Brings single objects by their id, whether or not a ref leads to them. @throws GitError `git.object-missing` */
+  /** Brings blobs by their ids in one request. @throws GitError `git.object-missing` */
   objects(oids: readonly string[], signal?: AbortSignal): Promise<void>;
+  /** Brings one commit and what it stands on, whether or not a ref leads to it. @throws GitError `git.object-missing` */
+  commit(sha: string, signal?: AbortSignal): Promise<void>;
   /** Packs anew when many small packs have gathered. Nothing that was ever fetched is thrown away. */
   maintain(signal?: AbortSignal): Promise<void>;
 }
@@ -22,6 +27,7 @@ export interface MirrorLimits {
 }
 
 const PACKS_BEFORE_REPACK = 50;
+const QUIET = ['--quiet', '--no-tags', '--no-write-fetch-head', '--no-auto-maintenance'] as const;
 
 /** The network side of a mirror: the only place where a credential is in the environment of a git process. */
 export function createMirrorFetch(remote: Remote, folder: MirrorFolder, limits: MirrorLimits = {}): MirrorFetch {
@@ -45,8 +51,7 @@ export function createMirrorFetch(remote: Remote, folder: MirrorFolder, limits: 
   });
 
   const objectFormat = async (signal: AbortSignal | undefined): Promise<'sha1' | 'sha256'> => {
-    const { gitDir, ...place } = await options(signal);
-    void gitDir; // it is not there yet
+    const place = { ...(await options(signal)), gitDir: undefined }; // it is not there yet
     const { stdout } = await git(['ls-remote', '--quiet', '--end-of-options', 'origin', 'HEAD', 'refs/heads/*'], place);
     return /^[0-9a-f]{64}\t/.test(stdout.subarray(0, 65).toString('latin1')) ? 'sha256' : 'sha1';
   };
@@ -57,6 +62,21 @@ export function createMirrorFetch(remote: Remote, folder: MirrorFolder, limits: 
     return true;
   };
 
+  /** A process whose parent was killed may still be at work on the refs, and one that was cut off leaves its locks. */
+  const fetchRefs = async (signal: AbortSignal | undefined): Promise<void> => {
+    const args = ['fetch', ...QUIET, '--prune', '--force', '--filter=blob:none'] as const;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await git([...args, 'origin', '+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'], await options(signal));
+        return;
+      } catch (error) {
+        if (!hasCode(error, 'git.locked') || attempt === 5) throw error;
+        await sweepLeftovers(folder, Date.now());
+        await pause(100 * 2 ** attempt);
+      }
+    }
+  };
+
   return {
     refs: (signal) =>
       withFileLock(
@@ -65,29 +85,29 @@ export function createMirrorFetch(remote: Remote, folder: MirrorFolder, limits: 
           const isNew = await ensureFolder(signal);
           const { bytes } = await packsOf(folder);
           if (bytes > maxBytes) throw tooLarge(bytes, maxBytes);
-          const args = ['fetch', '--quiet', '--prune', '--force', '--no-tags', '--no-write-fetch-head'] as const;
-          const refspecs = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*'];
-          await git(
-            [...args, '--no-auto-maintenance', '--filter=blob:none', 'origin', ...refspecs],
-            await options(signal),
-          );
+          await fetchRefs(signal);
           if (isNew) await git(['pack-refs', '--all'], { gitDir: folder.store, directories: [folder.store] });
         },
         { signal },
       ),
     objects: async (oids, signal) => {
-      const args = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--no-auto-maintenance'] as const;
-      const place = await options(signal);
-      await git([...args, '--filter=blob:none', '--stdin', 'origin'], {
-        ...place,
+      await git(['fetch', ...QUIET, '--filter=blob:none', '--stdin', 'origin'], {
+        ...(await options(signal)),
         config: [...config, ['fetch.negotiationAlgorithm', 'noop'], ['fetch.writeCommitGraph', 'false']],
         input: `${oids.join('\n')}\n`,
+      });
+    },
+    commit: async (sha, signal) => {
+      await git(['fetch', ...QUIET, '--filter=blob:none', '--stdin', 'origin'], {
+        ...(await options(signal)),
+        input: `${sha}\n`,
       });
     },
     maintain: (signal) =>
       withFileLock(
         folder.lock,
         async () => {
+          await sweepLeftovers(folder, Date.now());
           const packs = await packsOf(folder);
           if (packs.count < PACKS_BEFORE_REPACK || !packs.allFromServer) return;
           const place = {

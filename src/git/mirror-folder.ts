@@ -65,3 +65,21 @@ export async function packsOf(folder: MirrorFolder): Promise<Packs> {
     allFromServer: packs.every((file) => files.has(file.replace(/\.pack$/, '.promisor'))),
   };
 }
+
+/**
+ * Removes what a git process left behind that had no time to clean up (a power cut, a killed machine): lock files,
+ * which would stop every later fetch, and half-received packs. Git itself holds a lock for moments. Call it under the lock.
+ */
+export async function sweepLeftovers(folder: MirrorFolder, now: number): Promise<void> {
+  const files = await readdir(folder.store, { recursive: true });
+  for (const file of files) {
+    const ageMs = file.endsWith('.lock') ? LOCK_AGE_MS : /(?:^|\/)tmp_[^/]*$/.test(file) ? DRAFT_AGE_MS : undefined;
+    if (ageMs === undefined) continue;
+    const path = join(folder.store, file);
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isFile() === true && now - found.mtimeMs > ageMs) await rm(path, { force: true });
+  }
+}
+
+const LOCK_AGE_MS = 60_000;
+const DRAFT_AGE_MS = 86_400_000;

@@ -1,6 +1,6 @@
-import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 
+import { hasCode } from '../lib/error.ts';
 import { notACommit, parseCommit, type CommitInfo } from './commit.ts';
 import { git, requireGit } from './git.ts';
 import { GitError } from './git-error.ts';
@@ -60,13 +60,16 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   const folder = mirrorFolder(options.directory);
   const network = createMirrorFetch(options, folder, options);
-  const reader = createObjectReader({ gitDir: folder.view, directories: [folder.view, join(folder.store)] });
+  const reader = createObjectReader({ gitDir: folder.view, directories: [folder.view, folder.store] });
   const fetcher = createObjectFetcher(reader, (oids) => network.objects(oids));
   const trees = createTreeReader({ reader, gitDir: folder.view });
   const history = createHistory(folder.view);
 
+  let made = false;
+  const isMade = async (): Promise<boolean> => (made ||= await exists(folder.view));
+
   const readCommit = async (sha: string): Promise<CommitInfo> => {
-    const object = await reader.read(sha);
+    const object = (await isMade()) ? await reader.read(sha) : null;
     if (object === null) throw missingObject('commit', sha);
     if (object.type !== 'commit') throw notACommit(sha);
     return parseCommit(sha, object.bytes);
@@ -90,19 +93,22 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
     return found?.mode === '040000' ? trees.list(found.oid) : [];
   };
 
-  const has = async (oid: string): Promise<boolean> => (await exists(folder.view)) && reader.has(oid);
+  const has = async (oid: string): Promise<boolean> => (await isMade()) && reader.has(oid);
 
   return {
     fetch: (signal) => network.refs(signal),
     ensure: async (commit, signal) => {
       if (await has(commit)) return;
-      await network.refs(signal);
+      // A branch that holds something git refuses must not keep the commits of all other branches away.
+      await network.refs(signal).catch((error: unknown) => {
+        if (!hasCode(error, 'git.unsafe-object')) throw error;
+      });
       if (await reader.has(commit)) return;
-      await network.objects([commit], signal);
+      await network.commit(commit, signal);
       if (!(await reader.has(commit))) throw missingObject('commit', commit);
     },
     has,
-    refs: () => listMirrorRefs(folder.store),
+    refs: async () => ((await isMade()) ? listMirrorRefs(folder.store) : []),
     commit: readCommit,
     entry,
     tree,

@@ -92,7 +92,7 @@ export function createObjectReader({
         killGroup(child.pid); // out of step: nothing more that it says can be trusted
         lost();
       }
-      if (started.pending.length === 0) rest(started);
+      if (started.pending.length === 0 && session === started) rest(started);
     });
     return started;
   };

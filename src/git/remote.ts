@@ -43,8 +43,11 @@ function parseUrl(text: string): RemoteUrl {
     throw refused('It is not a URL that git servers use.');
   if (url.password !== '') throw refused('It holds a password.');
   if (url.username !== '' && scheme !== 'ssh') throw refused('It holds a user name.');
-  if (url.username.startsWith('-') || url.hostname.startsWith('-') || /^%2d/i.test(url.username))
+  if (url.username.startsWith('-') || url.hostname.startsWith('-'))
     throw refused('A user or host name begins with a dash.');
+  if (scheme === 'ssh' && !/^[\w.-]*$/.test(url.username)) throw refused('Its user name is not one of ssh.');
+  if (scheme === 'ssh' && !/^(?:[\w.-]+|\[[0-9a-f:]+\])$/i.test(url.hostname))
+    throw refused('Its host is not one of ssh.');
   if (url.search !== '' || url.hash !== '') throw refused('It holds a query or a fragment.');
   if (scheme === 'file' ? url.hostname !== '' : url.hostname === '')
     throw refused('Its host is not what it should be.');

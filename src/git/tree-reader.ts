@@ -11,23 +11,18 @@ export interface TreeReader {
   list(tree: string): Promise<readonly TreeEntry[]>;
 }
 
-/**
- * Trees never change, so what was parsed once is kept: the most recently used ones, `keepTrees` single trees and
- * `keepListings` whole listings.
- */
+/** Trees never change, so what was parsed once is kept: the most recently used ones, `keepEntries` entries of each kind. */
 export function createTreeReader({
   reader,
   gitDir,
-  keepTrees = 4000,
-  keepListings = 64,
+  keepEntries = 150_000,
 }: {
   readonly reader: ObjectReader;
   readonly gitDir: string;
-  readonly keepTrees?: number;
-  readonly keepListings?: number;
+  readonly keepEntries?: number;
 }): TreeReader {
-  const trees = recentlyUsed<readonly RawTreeEntry[]>(keepTrees);
-  const listings = recentlyUsed<readonly TreeEntry[]>(keepListings);
+  const trees = recentlyUsed<RawTreeEntry>(keepEntries);
+  const listings = recentlyUsed<TreeEntry>(keepEntries);
 
   const readTree = async (oid: string): Promise<readonly RawTreeEntry[]> => {
     const object = await reader.read(oid);
@@ -61,18 +56,34 @@ export function createTreeReader({
   };
 }
 
-/** A failed reading is not kept. */
-function recentlyUsed<T>(keep: number): (key: string, make: (key: string) => Promise<T>) => Promise<T> {
-  const kept = new Map<string, Promise<T>>();
-  return (key, make) => {
+type Recent<T> = (key: string, make: (key: string) => Promise<readonly T[]>) => Promise<readonly T[]>;
+
+/** Keeps lists whose items number at most `most` together (the newest always). A failed reading is not kept. */
+function recentlyUsed<T>(most: number): Recent<T> {
+  const kept = new Map<string, readonly T[]>();
+  const making = new Map<string, Promise<readonly T[]>>();
+  let count = 0;
+  const keep = (key: string, list: readonly T[]): void => {
+    kept.set(key, list);
+    count += list.length + 1;
+    for (const [oldest, { length }] of kept) {
+      if (count <= most || oldest === key) return;
+      kept.delete(oldest);
+      count -= length + 1;
+    }
+  };
+  return async (key, make) => {
     const found = kept.get(key);
-    const value = found ?? make(key);
-    if (found === undefined) value.catch(() => kept.delete(key));
-    kept.delete(key);
-    kept.set(key, value);
-    const [oldest] = kept.keys();
-    if (kept.size > keep && oldest !== undefined) kept.delete(oldest);
-    return value;
+    if (found !== undefined) {
+      kept.delete(key);
+      kept.set(key, found);
+      return found;
+    }
+    const running = making.get(key) ?? make(key).finally(() => making.delete(key));
+    making.set(key, running);
+    const list = await running;
+    if (!kept.has(key)) keep(key, list);
+    return list;
   };
 }
 

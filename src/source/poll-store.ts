@@ -56,20 +56,25 @@ export async function claimDue(
 ): Promise<ClaimedRepository[]> {
   const leaseUntil = new Date(now + leaseMs);
   const rows = await store.db
-    .updateTable('repository')
-    .set({ lease_until: leaseUntil })
-    .where('id', 'in', (due) =>
-      due
-        .selectFrom('repository')
-        .select('id')
-        .where('next_poll_at', '<=', new Date(now))
-        .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', new Date(now))]))
-        .orderBy('next_poll_at')
-        .limit(limit)
-        .forUpdate()
-        .skipLocked(),
+    // Materialised: else the planner may run the locking query more than once and take more than `limit`.
+    .with(
+      (name) => name('due').materialized(),
+      (query) =>
+        query
+          .selectFrom('repository')
+          .select('id')
+          .where('next_poll_at', '<=', new Date(now))
+          .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', new Date(now))]))
+          .orderBy('next_poll_at')
+          .limit(limit)
+          .forUpdate()
+          .skipLocked(),
     )
-    .returning(['id', 'project_id', 'url', 'default_branch', 'refs_hash', 'poll_failures'])
+    .updateTable('repository')
+    .from('due')
+    .set({ lease_until: leaseUntil })
+    .whereRef('repository.id', '=', 'due.id')
+    .returning(['repository.id', 'project_id', 'url', 'default_branch', 'refs_hash', 'poll_failures'])
     .execute();
   return rows.map((row) => ({
     id: row.id,

@@ -104,6 +104,42 @@ test('a tag that is written anew for the same commit is no news, though its obje
   expect(row.oid).toBe(await repository.git('rev-parse', 'refs/tags/v1'));
 });
 
+test('a branch that git refuses does not silence the others', async () => {
+  const { repository, poll, news } = await watched();
+  const one = await repository.commit({ files: { a: '1' } });
+  await repository.commit({ branch: 'evil', from: 'main', files: { b: '1' } });
+  await poll();
+  news.length = 0;
+  const two = await repository.commit({ files: { a: '2' } });
+  const blob = Buffer.from(await repository.git('rev-parse', 'main:a'), 'hex');
+  const tree = await repository.write('tree', Buffer.concat([Buffer.from('100644 .git\0'), blob]));
+  await repository.git('update-ref', 'refs/heads/evil', await repository.git('commit-tree', '-m', 'evil', tree));
+  await poll();
+  expect(told(news)).toContain(`moved refs/heads/main ${one} ${two}`);
+  expect(told(news)).toHaveLength(2);
+});
+
+test('a commit that is force-pushed away while it is looked at is looked for again', async () => {
+  const { repository, deps, poll, clock, news } = await watched();
+  const one = await repository.commit({ files: { a: '1' } });
+  await poll();
+  news.length = 0;
+  await repository.commit({ files: { a: '2' } });
+  clock.advance(60_000);
+  let three = '';
+  const list: PollDeps['list'] = async (remote, options) => {
+    const listing = await listRefs(remote, options);
+    if (three === '') {
+      three = await repository.commit({ files: { a: '3' }, from: one, force: true });
+      await repository.git('reflog', 'expire', '--expire=now', '--all');
+      await repository.git('gc', '--quiet', '--prune=now');
+    }
+    return listing;
+  };
+  expect(await pollOnce({ ...deps, list })).toMatchObject([{ outcome: 'listed' }]);
+  expect(told(news)).toEqual([`forced refs/heads/main ${one} ${three}`]);
+});
+
 test('polls that were missed lose nothing: the next one tells the way from what was known', async () => {
   const { repository, poll, news } = await watched();
   const one = await repository.commit({ files: { a: '1' } });

@@ -22,6 +22,8 @@ import {
 import { moveKey, planRefChanges, type ForcedMoves } from './ref-change.ts';
 import { SourceError } from './source-error.ts';
 
+type HistoryMirror = Pick<Mirror, 'ensure' | 'has' | 'isAncestor'>;
+
 export interface PollDeps {
   readonly store: Store;
   readonly clock: Clock;
@@ -30,7 +32,7 @@ export interface PollDeps {
   readonly remoteOf: (repository: ClaimedRepository) => Remote;
   readonly list: (remote: Remote, options: ListOptions) => Promise<RefListing>;
   /** Only asked when a branch moved; the caller closes mirrors. */
-  readonly mirrorOf: (repository: ClaimedRepository) => Promise<Pick<Mirror, 'ensure' | 'has' | 'isAncestor'>>;
+  readonly mirrorOf: (repository: ClaimedRepository) => Promise<HistoryMirror>;
   /** Enqueues the work that follows, in the transaction that writes the events. */
   readonly onNews: OnNews;
   readonly settings?: PollSettings | undefined;
@@ -170,29 +172,43 @@ async function findForced(
   const mirror = await deps.mirrorOf(claim);
   for (const { before, after } of moves) {
     if (before === null || after === null) continue;
-    await mirror.ensure(after, signal);
-    // The mirror holds all that `after` stands on: what it does not hold cannot be an ancestor.
-    if (!(await mirror.has(before)) || !(await mirror.isAncestor(before, after))) forced.add(moveKey(before, after));
+    if (!(await isForward(mirror, before, after, signal))) forced.add(moveKey(before, after));
   }
   return forced;
 }
 
+async function isForward(mirror: HistoryMirror, before: string, after: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await mirror.ensure(after, signal);
+  } catch (error) {
+    // One branch that git refuses must not silence the others; whoever builds this commit is told why it cannot be.
+    if (hasCode(error, 'git.unsafe-object')) return false;
+    throw error;
+  }
+  // The mirror holds all that `after` stands on: what it does not hold cannot be an ancestor.
+  return (await mirror.has(before)) && mirror.isAncestor(before, after);
+}
+
 /** Keeps the lease while a long fetch goes on; ends the poll when the lease is lost all the same. */
 function keepClaim(deps: PollDeps, claimed: ClaimedRepository, leaseMs: number, signal: AbortSignal | undefined) {
-  const lost = new AbortController();
+  const stop = new AbortController();
+  const abort = (): void => stop.abort(); // not AbortSignal.any: it would keep every poll in memory as long as `signal` lives
+  if (signal?.aborted === true) abort();
+  signal?.addEventListener('abort', abort, { once: true });
   let claim: ClaimedRepository | null = claimed;
   let extending: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
     extending = extending.then(async () => {
       if (claim === null) return;
       claim = await extendClaim(deps.store, claim, deps.clock.now() + leaseMs).catch(() => claim);
-      if (claim === null) lost.abort();
+      if (claim === null) abort();
     });
   }, leaseMs / 3);
   return {
-    signal: signal === undefined ? lost.signal : AbortSignal.any([signal, lost.signal]),
+    signal: stop.signal,
     end: async (): Promise<ClaimedRepository | null> => {
       clearInterval(timer);
+      signal?.removeEventListener('abort', abort);
       await extending;
       return claim;
     },

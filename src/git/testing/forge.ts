@@ -16,6 +16,8 @@ export interface ForgeRepository {
   readonly directory: string;
   /** Runs git in the bare repository and returns what it printed, trimmed. */
   git(...args: string[]): Promise<string>;
+  /** Writes an object as it is given, however wrong, and returns its id. */
+  write(type: 'tree' | 'commit' | 'blob', bytes: Buffer): Promise<string>;
   /** Writes many refs at once: lines of `<oid> <name>`. */
   packRefs(lines: readonly string[]): Promise<void>;
   /** Commits on a branch (made when it is not there, from `from` or empty) as a push would leave it. */
@@ -159,18 +161,12 @@ async function createRepository(
     url: `${url}/${name}.git`,
     directory,
     git,
-    packRefs: (lines) =>
-      feed(
-        directory,
-        Buffer.from(
-          `${lines
-            .map((line) => {
-              const [oid, name] = line.split(' ');
-              return `reset ${name}\nfrom ${oid}\n`;
-            })
-            .join('\n')}\n`,
-        ),
-      ),
+    write: (type, bytes) => feed(directory, bytes, ['hash-object', '-t', type, '-w', '--literally', '--stdin']),
+    packRefs: async (lines) => {
+      const commands = lines.map((line) => line.split(' ')).map(([oid, name]) => `create ${name} ${oid}\n`);
+      await feed(directory, Buffer.from(commands.join('')), ['update-ref', '--stdin']);
+      await git('pack-refs', '--all');
+    },
     commit: async ({
       branch = 'main',
       files,
@@ -243,16 +239,21 @@ function fastImport({
   return Buffer.concat(parts.map((part) => Buffer.from(part)));
 }
 
-async function feed(directory: string, stream: Buffer): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const child = spawn('git', [`--git-dir=${directory}`, 'fast-import', '--quiet', '--force', '--date-format=raw'], {
+const FAST_IMPORT = ['fast-import', '--quiet', '--force', '--date-format=raw'];
+
+/** Runs git in the bare repository with `input`, and returns what it printed, trimmed. */
+async function feed(directory: string, input: Buffer, args: readonly string[] = FAST_IMPORT): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('git', [`--git-dir=${directory}`, ...args], {
       env: environment(),
-      stdio: ['pipe', 'ignore', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
     let said = '';
+    let printed = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`fast-import: ${said}`))));
-    child.stdin.end(stream);
+    child.once('close', (code) => (code === 0 ? resolve(printed.trim()) : reject(new Error(`${args[0]}: ${said}`))));
+    child.stdin.end(input);
   });
 }
 
