@@ -51,6 +51,7 @@ export async function makeTestImage(options: {
         User: options.user ?? '',
         WorkingDir: options.workdir ?? '/',
       },
+      history: layers.map(() => ({ created_by: 'towpath tests' })), // Buildah builds on no image without
       rootfs: { type: 'layers', diff_ids: layers.map((layer) => sha256(gunzipSync(layer))) },
     }),
   );

@@ -1,4 +1,8 @@
-import { beforeAll, describe, expect, test } from 'vitest';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { makeTestImage, pushTestImage } from '../../../../tools/test-machine/image.ts';
 import { debianRegistryHost, dockerHost } from '../../../../tools/test-machine/machine.ts';
@@ -9,14 +13,17 @@ import { isDigest, sha256, sha256Hex, type Digest } from '../../../lib/digest.ts
 import { noLog } from '../../../lib/log.ts';
 import type { ImageReader } from '../../image-store.ts';
 import { createDockerfileBuilder } from './dockerfile-builder.ts';
+import { buildahTool } from './buildah-tool.ts';
 import { dockerTool } from './docker-tool.ts';
 import type { DockerfileTool } from './tool.ts';
 
 let host: string;
 let engine: DockerEngine;
+let directory: string;
 let base: { name: string; digest: Digest };
 
 beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'towpath-buildah-test-'));
   host = await debianRegistryHost();
   engine = await connectDocker({ host: await dockerHost() });
   const image = await makeTestImage({ base: 'busybox', argv: ['sh'] });
@@ -24,7 +31,12 @@ beforeAll(async () => {
   base = { name: `${host}/base/busybox:1`, digest: image.digest };
 });
 
-describe.each([['docker', () => dockerTool(engine)]] as const)('built with %s', (name, tool) => {
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+describe.each([
+  ['docker', () => dockerTool(engine)],
+  ['buildah', () => buildahTool({ directory, credentials: () => Promise.resolve(null) })],
+] as const)('built with %s', (name, tool) => {
   test('an image is made of git objects on a pinned base and rests in the registry under its digest', async () => {
     const files = {
       Dockerfile: `FROM ${base.name} AS build\nARG WHO\nCOPY . /app\nRUN echo "made for $WHO" > /app/made\nFROM build\nCMD ["sh", "-c", "cat /app/made /app/run.sh; ls /app; ls -l /app/run.sh /app/link"]\n`,
