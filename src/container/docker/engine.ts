@@ -62,6 +62,18 @@ export async function findDocker(options: Parameters<typeof connectDocker>[0] = 
   }
 }
 
+/** Connects at the first call and remembers what it found; while no engine answers, each call tries anew. */
+export function dockerWhenNeeded(options: Parameters<typeof connectDocker>[0] = {}): () => Promise<DockerEngine> {
+  let connected: Promise<DockerEngine> | undefined;
+  return () => {
+    connected ??= connectDocker(options).catch((error: unknown) => {
+      connected = undefined;
+      throw error;
+    });
+    return connected;
+  };
+}
+
 interface Info {
   readonly InitBinary?: string;
   readonly InitCommit?: { readonly ID?: string };

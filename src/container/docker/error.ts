@@ -53,6 +53,13 @@ function dockerError(doing: string, error: unknown): TowpathError {
       fix: 'Start the Docker Engine, or set DOCKER_HOST to where it listens; without one use the driver `process`.',
     });
   }
+  if (/port is already allocated|address already in use/.test(wordsOf(error))) {
+    return new DockerError({
+      code: 'docker.port-taken',
+      what: `The Docker Engine could not ${doing}: ${wordsOf(error)}.`,
+      fix: 'Something else listens on this port; Towpath takes another one by itself when it may choose.',
+    });
+  }
   return new DockerError({
     code: 'docker.refused',
     what: `The Docker Engine could not ${doing}: ${wordsOf(error)}.`,

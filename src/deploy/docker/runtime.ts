@@ -1,0 +1,127 @@
+import {
+  createContainer,
+  inspectContainer,
+  lastLines,
+  listContainers,
+  putFiles,
+  removeContainer,
+  startContainer,
+  stopContainer,
+} from '../../container/docker/containers.ts';
+import type { DockerEngine } from '../../container/docker/engine.ts';
+import { inspectImage, pullImage } from '../../container/docker/images.ts';
+import { ensureNetwork, removeNetwork } from '../../container/docker/networks.ts';
+import { findFreePort } from '../../container/docker/ports.ts';
+import { hasCode } from '../../lib/error.ts';
+import type { Target } from '../driver.ts';
+import { type InstanceSpec, type Runtime, targetKey } from '../rollout.ts';
+import { instanceOf, LABEL, labelsOf } from './labels.ts';
+import { checkSecretNames, SECRETS_FOLDER } from './secrets.ts';
+
+export interface DockerRuntimeParts {
+  readonly engine: () => Promise<DockerEngine>;
+  /** Tells apart the installations that share an engine: eight characters or so, valid in a container's name. */
+  readonly installation: string;
+}
+
+/** What a failed rollout shows of an instance. */
+export interface LastWords {
+  tail(target: Target, id: string, lines: number): Promise<readonly string[]>;
+}
+
+/** A port of this machine is found, then taken by the engine: in between somebody else may have it. */
+const PORT_TRIES = 5;
+
+/** Runs instances as containers, which the engine keeps running whether the server lives or not. */
+export function dockerRuntime(parts: DockerRuntimeParts): Runtime & LastWords {
+  const nameOf = (id: string): string => `${id}-${parts.installation}`;
+  const networkOf = (target: Target): string => `towpath-${targetKey(target)}-${parts.installation}`;
+  const owned = (target: Target): Record<string, string> => ({
+    [LABEL.installation]: parts.installation,
+    [LABEL.target]: targetKey(target),
+  });
+  return {
+    async ensureImage(image, digest, context) {
+      await pullImage(await parts.engine(), `${image}@${digest}`, context);
+    },
+
+    async start(instance, { log, signal }) {
+      const engine = await parts.engine();
+      const name = nameOf(instance.id);
+      checkSecretNames(instance.secrets);
+      if ((await inspectContainer(engine, name))?.running === true) return;
+      const image = await pullImage(engine, `${instance.service.image}@${instance.service.digest}`, { log, signal });
+      const network = networkOf(instance.target);
+      await ensureNetwork(engine, network, owned(instance.target));
+      for (let tries = 1; ; tries++) {
+        await removeContainer(engine, name); // a dead one, or one that a killed server made and did not start
+        signal.throwIfAborted();
+        try {
+          await createAndStart(engine, name, network, instance, image.config, parts.installation);
+          return;
+        } catch (error) {
+          await removeContainer(engine, name); // it may hold secrets already
+          if (!hasCode(error, 'docker.port-taken') || tries === PORT_TRIES) throw error;
+        }
+      }
+    },
+
+    async list(target) {
+      const engine = await parts.engine();
+      const containers = await listContainers(engine, owned(target));
+      return Promise.all(
+        containers.map(async (container) => instanceOf(container, await inspectImage(engine, container.imageId))),
+      );
+    },
+
+    async stop(_target, id, graceMs) {
+      await stopContainer(await parts.engine(), nameOf(id), graceMs);
+    },
+
+    async remove(_target, id) {
+      await removeContainer(await parts.engine(), nameOf(id));
+    },
+
+    async tail(_target, id, lines) {
+      return lastLines(await parts.engine(), nameOf(id), lines);
+    },
+
+    async clear(target) {
+      await removeNetwork(await parts.engine(), networkOf(target));
+    },
+  };
+}
+
+async function createAndStart(
+  engine: DockerEngine,
+  name: string,
+  network: string,
+  instance: InstanceSpec,
+  config: NonNullable<Awaited<ReturnType<typeof inspectImage>>>['config'],
+  installation: string,
+): Promise<void> {
+  const { service, secrets } = instance;
+  const onMachine = service.port === undefined ? undefined : await findFreePort();
+  await createContainer(
+    engine,
+    {
+      name,
+      image: { reference: `${service.image}@${service.digest}`, config },
+      ...(service.command === undefined ? {} : { argv: service.command }),
+      env: {
+        ...service.env,
+        ...(service.port === undefined ? {} : { PORT: String(service.port) }),
+        ...(secrets.size === 0 ? {} : { TOWPATH_SECRETS: SECRETS_FOLDER }),
+      },
+      limits: service.limits,
+      labels: labelsOf(instance, installation),
+    },
+    {
+      network,
+      restarts: true,
+      ...(service.port === undefined || onMachine === undefined ? {} : { port: { inside: service.port, onMachine } }),
+    },
+  );
+  if (secrets.size > 0) await putFiles(engine, name, SECRETS_FOLDER, secrets);
+  await startContainer(engine, name);
+}
