@@ -327,13 +327,13 @@ test('a server that never answers is left when the time is over, with every proc
   const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/x.git`;
   const mirror = await mirrorOf({ url }, { fetchTimeoutMs: 1_000 });
   await expect(mirror.fetch()).rejects.toMatchObject({ code: 'git.timeout' });
-  await vi.waitFor(() => expect(sockets.size).toBe(0));
+  await vi.waitFor(() => expect(sockets.size).toBe(0), 30_000);
   const end = new AbortController();
   const patient = (await mirrorOf({ url })).fetch(end.signal);
-  await vi.waitFor(() => expect(sockets.size).toBe(1));
+  await vi.waitFor(() => expect(sockets.size).toBe(1), 30_000);
   end.abort();
   await expect(patient).rejects.toMatchObject({ code: 'git.cancelled' });
-  await vi.waitFor(() => expect(sockets.size).toBe(0));
+  await vi.waitFor(() => expect(sockets.size).toBe(0), 30_000);
 });
 
 test('four processes that make and fetch one mirror at once all succeed', async () => {
