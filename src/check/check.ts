@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { Duration } from '../lib/fields.ts';
+import { Wait } from '../lib/fields.ts';
 
 /**
  * When a question is asked: `build` before the artifact counts as built (a failure means that there is none),
@@ -41,7 +41,7 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
       ...kind.fields,
       during: z.enum(kind.during).default(kind.during[0]).describe(`When it is asked (${kind.during[0]})`),
       always: z.boolean().default(false).describe('Ask again though nothing changed (false)'),
-      timeout: Duration.default(600_000).describe('How long it may take (10m)'),
+      timeout: Wait.default(600_000).describe('How long it may take (10m)'),
     })
     .transform((fields): CheckDefinition => {
       const { during, always, timeout, ...definition } = Common.parse(fields);

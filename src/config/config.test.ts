@@ -39,7 +39,8 @@ environments:
 test('the whole of a file is read and normalised', () => {
   const config = parseConfig(SHOP, families);
   expect(config.project).toBe('shop');
-  expect(Object.keys(config.environments)).toEqual(['preview', 'dev', 'qa', 'prod']);
+  expect(config.path).toEqual(['preview', 'dev', 'qa', 'prod']);
+  expect(Object.keys(config.environments)).toEqual(config.path);
   expect(config.services).toMatchObject({
     'node-base': {
       kind: 'base',
@@ -169,6 +170,8 @@ test.each<[string, string, string, Partial<ConfigProblem>]>([
   ],
   ['a secret in plain', 'env:DB_URL', 'hunter2', { expected: expect.stringContaining('a reference to a secret') }],
   ['a bad duration', 'settle: 10s', 'settle: 10 seconds', { expected: expect.stringContaining('a duration such as') }],
+  ['a wait beyond the timers', 'settle: 10s', 'settle: 25d', { expected: 'a duration of at most 24h' }],
+  ['more approvals than people', 'count: 2', 'count: 3', { what: 'role "release-managers" has 2 users', line: 25 }],
   ['a wrong type', 'port: 3000', 'port: "3000"', { what: 'found "3000"', expected: 'a number' }],
   ['a port out of range', 'port: 3000', 'port: 70000', { expected: 'at most 65535' }],
   ['a fraction for a whole', 'port: 3000', 'port: 30.5', { expected: 'a whole number' }],
@@ -219,6 +222,11 @@ test('the message can be followed by an editor', () => {
   expect(error.what).toBe(
     'towpath.yaml:21:64: environments.qa.deploy: found "proces"; expected one of process, docker (did you mean "process"?)',
   );
+});
+
+test('what stands in the place of a reference to a secret is not shown', () => {
+  for (const wrong of ['"hunter2"', '[hunter2]', '{ a: hunter2 }'])
+    expect(errorOf(SHOP.replace('"env:DB_URL"', wrong)).message).not.toContain('hunter2');
 });
 
 test('a check may not take the name of a gate', () => {

@@ -20,7 +20,8 @@ export interface ProjectConfig {
   readonly roles: Readonly<Record<string, readonly string[]>>;
   /** How often the pins of outside base images are resolved anew; null: only by a person. */
   readonly base: { readonly refreshEveryMs: number | null };
-  /** In the order of the path. */
+  /** The names of the environments in their order: a `jsonb` column does not keep the order of keys. */
+  readonly path: readonly string[];
   readonly environments: Readonly<Record<string, PathEnvironment>>;
 }
 
@@ -78,5 +79,9 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .default({})
         .describe('Where releases run, in the order of the path'),
     })
-    .transform(({ base, ...rest }): ProjectConfig => ({ ...rest, base: { refreshEveryMs: base.refresh ?? null } }));
+    .transform(({ base, ...rest }): ProjectConfig => ({
+      ...rest,
+      base: { refreshEveryMs: base.refresh ?? null },
+      path: Object.keys(rest.environments),
+    }));
 }

@@ -4,7 +4,7 @@ import { type Position, positionOf } from './position.ts';
 import { ConfigError, type ConfigProblem, formatPath } from './problem.ts';
 
 /** No towpath.yaml of people comes near these; what does is made to exhaust the reader. */
-export const LIMITS = { bytes: 256 * 1024, depth: 24, nodes: 20_000, aliases: 100 } as const;
+export const LIMITS = { bytes: 256 * 1024, depth: 24, nodes: 20_000, aliases: 100, characters: 1024 * 1024 } as const;
 
 /** A file that is YAML, within the limits, as plain JSON values; nothing is known yet of its meaning. */
 export interface ConfigDocument {
@@ -51,23 +51,18 @@ export function parseConfigDocument(source: string | Uint8Array, file: string): 
   });
   if (problems.length > 0) throw new ConfigError(file, problems);
 
-  const budget = { nodes: LIMITS.nodes, aliases: LIMITS.aliases };
+  const budget = { ...LIMITS };
   const value = valueOf(document, document.contents, [], budget, (path, what, expected) =>
     fail(positionOf(document, lines, path), what, expected, formatPath(path)),
   );
   return { value, positionOf: (path, at) => positionOf(document, lines, path, at) };
 }
 
+type Budget = { -readonly [name in keyof typeof LIMITS]: number };
 type Fail = (path: readonly PropertyKey[], what: string, expected: string) => never;
 
 /** Counts every node as often as it is reached, so that aliases of aliases end at the budget and not in memory. */
-function valueOf(
-  document: Document,
-  node: unknown,
-  path: readonly PropertyKey[],
-  budget: { nodes: number; aliases: number },
-  fail: Fail,
-): unknown {
+function valueOf(document: Document, node: unknown, path: readonly PropertyKey[], budget: Budget, fail: Fail): unknown {
   if (--budget.nodes < 0)
     fail(path, 'it holds too many values', `at most ${LIMITS.nodes}, aliases counted as often as used`);
   if (path.length > LIMITS.depth) fail(path, 'it is nested too deep', `at most ${LIMITS.depth} levels`);
@@ -90,6 +85,8 @@ function valueOf(
   }
   if (isScalar(node)) {
     const { value } = node;
+    if (typeof value === 'string' && (budget.characters -= value.length) < 0)
+      fail(path, 'it holds too much text', 'less, aliases counted as often as used');
     if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
     if (typeof value === 'number' && Number.isFinite(value)) return value;
     return fail(path, 'it is not a plain value', 'a text, a finite number, a truth value, a list or a mapping');

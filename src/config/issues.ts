@@ -35,7 +35,7 @@ function findingsOfIssue(issue: Issue, root: unknown, prefix: readonly PropertyK
   const finding = (
     expected: string,
     nearest?: string,
-    what = missing(root, path) ?? `found ${quote(found)}`,
+    what = missing(root, path) ?? foundAt(path, found),
   ): Finding[] => [{ path, at: 'value', what, expected, ...(nearest === undefined ? {} : { nearest }) }];
   switch (issue.code) {
     case 'unrecognized_keys':
@@ -126,6 +126,12 @@ function isWrongType(issue: Issue): boolean {
     issue.code === 'invalid_type' ||
     (issue.code === 'invalid_union' && issue.errors.every((inner) => inner.some(isWrongType)))
   );
+}
+
+/** What stands where a reference to a secret should be may be the secret itself: it is never shown. */
+function foundAt(path: readonly PropertyKey[], value: unknown): string {
+  const isSecret = path[0] === 'environments' && path[2] === 'secrets';
+  return isSecret ? 'found something else' : `found ${quote(value)}`;
 }
 
 function missing(root: unknown, path: readonly PropertyKey[]): string | undefined {

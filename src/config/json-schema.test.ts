@@ -28,3 +28,16 @@ test.each([
   const changed = { ...rest, services: { ...services, [service]: { ...services[service], ...change } } };
   expect(accepts(changed)).toBe(false);
 });
+
+test('the guide names every key', () => {
+  const guide = readFileSync(new URL('../../docs/guide/configuration.md', import.meta.url), 'utf8');
+  const keys = new Set<string>();
+  JSON.stringify(jsonSchemaOf({ ...families, checks }), (key, value: unknown) => {
+    if (key === 'properties' && typeof value === 'object' && value !== null)
+      for (const name of Object.keys(value)) keys.add(name);
+    return value;
+  });
+  const missing = [...keys].filter((key) => !new RegExp(`\\b${key}\\b`).test(guide));
+  expect(missing).toEqual(['serverless', 'network']); // these two are the test's own
+  expect(keys.size).toBeGreaterThan(50);
+});

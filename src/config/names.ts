@@ -7,7 +7,7 @@ import type { Finding } from './issues.ts';
 /** Names that point to nothing: a check, a role or an environment that the file does not have. */
 export function findDanglingNames(config: ProjectConfig): Finding[] {
   const checks = checksOf(config);
-  const environments = Object.keys(config.environments);
+  const environments = config.path;
   const roles = Object.keys(config.roles);
   return [
     ...findReservedChecks(config),
@@ -25,6 +25,8 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
           const where = [...path, 'gates', at];
           if (gate.kind === 'approvals' && !roles.includes(gate.of))
             return [dangling([...where, 'approvals', 'of'], `there is no role "${gate.of}"`, 'role', roles, gate.of)];
+          if (gate.kind === 'approvals' && gate.count > usersOf(config, gate.of))
+            return [plain([...where, 'approvals', 'count'], tooFew(config, gate.of), 'at most that many approvals')];
           if (gate.kind === 'soak' && environment.from.length === 0)
             return [plain(where, 'a soak without an environment before', '`from` beside it')];
           if (gate.kind !== 'check') return [];
@@ -71,6 +73,15 @@ function findReservedChecks(config: ProjectConfig): Finding[] {
       at: 'key',
     })),
   );
+}
+
+function usersOf(config: ProjectConfig, role: string): number {
+  return new Set(config.roles[role]).size;
+}
+
+function tooFew(config: ProjectConfig, role: string): string {
+  const users = usersOf(config, role);
+  return `role "${role}" has ${users === 0 ? 'no users' : users === 1 ? 'one user' : `${users} users`}`;
 }
 
 function checksOf(config: ProjectConfig): ReadonlyMap<string, readonly string[]> {

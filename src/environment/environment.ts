@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { type Choice, Duration, VariableName } from '../lib/fields.ts';
+import { type Choice, Duration, VariableName, Wait } from '../lib/fields.ts';
 import { placeholdersOf } from './variables.ts';
 
 /** A place where releases run, as it stands in towpath.yaml; what moves a release into it is the path's affair. */
@@ -72,8 +72,8 @@ export function environmentFields(deploy: z.ZodType<Choice>) {
     secrets: z.record(VariableName, Reference).default({}).describe('References to secrets, given as files'),
     verify: z.array(z.string()).default([]).describe('Checks asked of it after a deployment'),
     onFailure: OnFailure.describe('What happens when a deployment fails (rollback)'),
-    settle: Duration.default(3000).describe('How long it must stay healthy before it counts as live (3s)'),
+    settle: Wait.default(3000).describe('How long it must stay healthy before it counts as live (3s)'),
     keep: z.int().min(1).max(1000).default(5).describe('Releases kept ready for a rollback (5)'),
-    timeout: Duration.default(600_000).describe('How long a deployment may take (10m)'),
+    timeout: Wait.default(600_000).describe('How long a deployment may take (10m)'),
   };
 }

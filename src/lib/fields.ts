@@ -20,11 +20,21 @@ export const Name = z
 /** A name of an environment variable. */
 export const VariableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable');
 
+const DAY_MS = 86_400_000;
+
 /** Milliseconds, written as `30s`, `15m`, `1h` or `14d`. */
-export const Duration = z
-  .string('a duration such as 30s, 15m, 1h or 14d')
-  .regex(DURATION, 'a duration such as 30s, 15m, 1h or 14d')
-  .transform((text) => parseDuration(text) ?? 0);
+export const Duration = durationUpTo(3650 * DAY_MS, 'a duration of at most 3650d');
+
+/** Milliseconds that something of ours waits for: a timer of Node holds less than 25 days. */
+export const Wait = durationUpTo(DAY_MS, 'a duration of at most 24h');
+
+function durationUpTo(limitMs: number, what: string) {
+  return z
+    .string('a duration such as 30s, 15m, 1h or 14d')
+    .regex(DURATION, 'a duration such as 30s, 15m, 1h or 14d')
+    .transform((text) => parseDuration(text) ?? 0)
+    .refine((ms) => ms <= limitMs, what);
+}
 
 /** A path inside the repository or the service: relative, without `..`, normalised to no slash at its ends; `.` is the whole. */
 export const RelativePath = z

@@ -41,8 +41,13 @@ export const command = checkKind({
     const { definition, source, log, signal, timeoutMs } = request;
     const absent = definition.mount?.find((root) => !isThere(source, root));
     if (absent !== undefined) return { verdict: 'error', summary: `the service has no "${absent}" to mount` };
-    const under = await image(request.service, request.digest, signal);
     const reports = definition.junit === undefined ? [] : [posix.dirname(definition.junit)];
+    const hidden = reports.find(
+      (report) => isThere(source, report) && !rootsOf(definition).some((root) => isWithin(report, root)),
+    );
+    if (hidden !== undefined)
+      return { verdict: 'error', summary: `the report would hide the service's own folder "${hidden}"` };
+    const under = await image(request.service, request.digest, signal);
     const folder = await writeTestsFolder(directory, source, testsOf(definition, source), reports);
     try {
       const workdir = under.config.workdir === '' ? '/' : under.config.workdir;
@@ -60,7 +65,8 @@ export const command = checkKind({
         definition.junit === undefined ? undefined : await folder.read(definition.junit, JUNIT_LIMIT_BYTES);
       return { ...answerOf(result, report), ran: { runner: runner.name, isolates: runner.isolates } };
     } finally {
-      await folder.remove();
+      // the program may have made folders that only its own user may empty: that is no reason to lose its answer
+      await folder.remove().catch(() => log(`note: the folder of the tests could not be removed: ${folder.path}`));
     }
   },
 });

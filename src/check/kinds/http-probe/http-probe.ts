@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { request as ask } from 'undici';
 import { z } from 'zod';
 
-import { Duration, listOf } from '../../../lib/fields.ts';
+import { listOf, Wait } from '../../../lib/fields.ts';
 import { checkKind, type CheckAnswer } from '../../kind.ts';
 
 const BODY_LIMIT_BYTES = 1024 * 1024;
@@ -24,7 +24,7 @@ const fields = {
         )
         .default({}),
       attempts: z.int().min(1).max(100).default(3).describe('How often it is tried before it fails (3)'),
-      interval: Duration.default(500).describe('Between two tries (500ms)'),
+      interval: Wait.default(500).describe('Between two tries (500ms)'),
     })
     .describe('A request to the service in its environment'),
 };

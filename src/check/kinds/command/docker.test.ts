@@ -1,0 +1,86 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+
+import { makeTestImage, pushTestImage, type TestImage } from '../../../../tools/test-machine/image.ts';
+import { debianRegistryHost, dockerHost } from '../../../../tools/test-machine/machine.ts';
+import { connectDocker, type DockerEngine } from '../../../container/docker/engine.ts';
+import { inspectImage, pullImage } from '../../../container/docker/images.ts';
+import { dockerTaskRunner } from '../../../container/docker/task-runner.ts';
+import type { TaskRunner } from '../../../container/runtime.ts';
+import { createRegistryClient } from '../../../registry/client/client.ts';
+import type { CheckAnswer } from '../../kind.ts';
+import { memorySource } from '../../testing/source.ts';
+import { command } from './command.ts';
+
+/** As a shell can write it: the image has no Node. */
+const PROGRAM = `cat test/words.txt app.txt && touch test/x 2>/dev/null; ls test;
+  echo '<testsuite><testcase name="reads"/></testsuite>' > reports/junit.xml`;
+
+const files = { 'test/words.txt': 'from the tests\n', 'README.md': 'not mounted' };
+
+let engine: DockerEngine;
+let image: TestImage;
+let reference: string;
+let host: string;
+
+beforeAll(async () => {
+  engine = await connectDocker({ host: await dockerHost() });
+  host = await debianRegistryHost();
+  image = await makeTestImage({
+    base: 'busybox',
+    files: { '/app/app.txt': 'from the image\n' },
+    argv: ['sh'],
+    user: '1000',
+  });
+  reference = await pushTestImage(host, 'check/command', image);
+  await pullImage(engine, reference, { log: () => undefined, signal: new AbortController().signal });
+});
+
+test('in a container, the tests lie over the image, whichever user it runs as, and their report comes out', async () => {
+  const { answer, lines } = await ask(dockerTaskRunner(engine));
+  expect(lines).toEqual(['from the tests', 'from the image', 'words.txt']);
+  expect(answer).toMatchObject({ verdict: 'passed', tests: { passed: 1 }, ran: { runner: 'docker', isolates: true } });
+});
+
+test('the digest under test is the same before and after, in the registry and in the engine', async () => {
+  const registry = createRegistryClient({ host, scheme: 'http' });
+  const before = {
+    engine: await inspectImage(engine, reference),
+    registry: await registry.manifest('check/command', image.digest),
+  };
+  await ask(dockerTaskRunner(engine));
+  const after = {
+    engine: await inspectImage(engine, reference),
+    registry: await registry.manifest('check/command', image.digest),
+  };
+  expect(after).toEqual(before);
+  expect(after.registry?.digest).toBe(image.digest);
+});
+
+async function ask(runner: TaskRunner): Promise<{ answer: CheckAnswer; lines: string[] }> {
+  const directory = await mkdtemp(join(tmpdir(), 'check-docker-'));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const lines: string[] = [];
+  const config = { entrypoint: [], command: ['sh'], env: {}, workdir: '/app', user: '1000' };
+  const answer = await command.ask(
+    {
+      definition: z.strictObject(command.fields).parse({ run: ['sh', '-c', PROGRAM], junit: 'reports/junit.xml' }),
+      check: 'unit',
+      service: 'web',
+      digest: image.digest,
+      source: memorySource(files),
+      urls: {},
+      name: `towpath-check-${process.pid}`,
+      timeoutMs: 60_000,
+      log: (line) => lines.push(line),
+      signal: new AbortController().signal,
+    },
+    { runner, image: async () => ({ reference, config }), directory },
+  );
+  expect(await readdir(directory)).toEqual([]);
+  return { answer, lines };
+}
