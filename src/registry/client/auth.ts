@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { RegistryError } from '../error.ts';
+import { isRetriedStatus } from './retry.ts';
 
 /** Who we are to a registry. */
 export type Credentials =
@@ -13,8 +14,13 @@ export type Credentials =
 export interface Authenticator {
   /** The header for a request of these scopes, from what is known already; null when nothing is. */
   header(scopes: readonly string[]): string | null;
-  /** Learns from a 401. @returns false when asking again would be in vain. @throws RegistryError */
-  answer(challenge: string | undefined, scopes: readonly string[]): Promise<boolean>;
+  /**
+   * Learns from a 401.
+   * @param sent the header that was refused: others may have learnt better in the meantime
+   * @returns false when asking again would be in vain
+   * @throws RegistryError
+   */
+  answer(challenge: string | undefined, scopes: readonly string[], sent: string | null): Promise<boolean>;
 }
 
 export interface AuthenticatorOptions {
@@ -45,15 +51,16 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   const { origin, now } = options;
   const tokens = new Map<string, { header: string; untilMs: number }>();
   const asking = new Map<string, Promise<boolean>>();
-  let basic: string | null = null;
+  /** What goes with every request: a password, or a token that was given as it is. */
+  let fixed: string | null = null;
 
   async function fetchToken(challenge: Challenge, scopes: readonly string[]): Promise<boolean> {
     const credentials = await options.credentials();
-    if (credentials?.kind === 'bearer') return false; // it was sent, and refused
     const realm = realmOf(challenge, options, credentials !== null);
     const wanted = [...new Set([...scopes, ...(challenge.scope?.split(' ') ?? [])])];
     const reply = await options.ask(tokenRequest(realm, challenge.service, wanted, credentials));
     if (reply.status === 401 || reply.status === 403) return false;
+    if (isRetriedStatus(reply.status)) throw new Error(`The token service ${realm.host} answered ${reply.status}.`);
     const read = TokenReply.safeParse(jsonOrNull(reply.body));
     const token = read.success ? (read.data.token ?? read.data.access_token) : undefined;
     if (reply.status !== 200 || token === undefined) {
@@ -71,29 +78,28 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
 
   return {
     header: (scopes) => {
-      if (basic !== null) return basic;
+      if (fixed !== null) return fixed;
       const known = tokens.get(keyOf(scopes));
       return known !== undefined && known.untilMs > now() ? known.header : null;
     },
-    answer: async (text, scopes) => {
+    answer: async (text, scopes, sent) => {
       const challenge = parseChallenge(text ?? '');
       const key = keyOf(scopes);
       if (challenge?.scheme === 'basic') {
         const credentials = await options.credentials();
         if (credentials?.kind !== 'basic') return false;
-        const header = basicHeader(credentials);
-        const refused = basic === header;
-        basic = refused ? null : header;
-        return !refused;
+        fixed = basicHeader(credentials);
+        return fixed !== sent;
       }
       if (challenge?.scheme !== 'bearer') return false;
-      tokens.delete(key);
       const credentials = await options.credentials();
       if (credentials?.kind === 'bearer') {
-        if (basic !== null) return false;
-        basic = `Bearer ${credentials.token}`;
-        return true;
+        fixed = `Bearer ${credentials.token}`;
+        return fixed !== sent;
       }
+      const known = tokens.get(key);
+      if (known !== undefined && known.header !== sent && known.untilMs > now()) return true;
+      tokens.delete(key);
       const running = asking.get(key) ?? fetchToken(challenge, scopes).finally(() => asking.delete(key));
       asking.set(key, running);
       return running;

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 
 import { afterEach, expect, test } from 'vitest';
@@ -160,6 +161,47 @@ test('basic credentials open a real registry and wrong ones are an error without
       message: expect.not.stringContaining('canary') as string,
     });
   }
+});
+
+test('many first requests at once all learn to send the password', async () => {
+  const host = await scripted((request, response) => {
+    if (request.headers.authorization?.startsWith('Basic ')) return manifestReply(response);
+    response.writeHead(401, { 'www-authenticate': 'Digest realm="x", Basic realm="y"' }).end();
+  });
+  const registry = createRegistryClient({ host, credentials: async () => basic });
+  const found = await Promise.all(Array.from({ length: 20 }, async () => registry.manifest('a/b', 'v1')));
+  expect(new Set(found.map((one) => one?.digest))).toEqual(new Set([image.digest]));
+});
+
+test('a token service that is busy is asked again', async () => {
+  let busy = 2;
+  const host = await scripted((request, response) => {
+    if (request.url?.startsWith('/token')) response.writeHead(busy-- > 0 ? 503 : 200).end('{"token":"t"}');
+    else if (request.headers.authorization === 'Bearer t') manifestReply(response);
+    else response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${request.headers.host}/token"` }).end();
+  });
+  const { registry, waits } = patient(host);
+  expect((await registry.manifest('a/b', 'v1'))?.digest).toBe(image.digest);
+  expect(waits).toHaveLength(2);
+});
+
+test('a source that fails while it is sent is told as such and not tried again', async () => {
+  const host = await scripted(async (request, response) => {
+    request.on('error', () => {});
+    if (request.method === 'POST') response.writeHead(202, { location: '/v2/a/b/blobs/uploads/1' }).end();
+    else if (request.method === 'HEAD') response.writeHead(404).end();
+  });
+  const { registry, waits } = patient(host);
+  let opened = 0;
+  const open = () => {
+    opened++;
+    return new Readable({ read: (): void => {}, construct: (done) => done(new Error('disk on fire')) });
+  };
+  await expect(registry.writeBlob('a/b', { digest: sha256('x'), size: 9_000_000, open })).rejects.toMatchObject({
+    code: 'registry.failed',
+    what: expect.stringContaining('could not be read') as string,
+  });
+  expect([opened, waits.length]).toEqual([1, 0]);
 });
 
 test('a token is fetched with the credentials, used for its scope, and renewed when it has run out', async () => {

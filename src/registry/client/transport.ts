@@ -43,10 +43,10 @@ export function createTransport({ origin, agent, authenticator, retry }: Transpo
   const isOurs = (url: URL) => url.origin === origin.origin;
 
   /** One try. Credentials go to the registry itself and nowhere else. */
-  async function once(wanted: RegistryRequest): Promise<RegistryResponse> {
+  async function once(wanted: RegistryRequest, header: string | null): Promise<RegistryResponse> {
     let url = new URL(wanted.url, origin);
     for (let hops = 0; hops < 5; hops++) {
-      const authorization = isOurs(url) ? authenticator.header(wanted.scopes) : null;
+      const authorization = isOurs(url) ? header : null;
       const response = await request(url, {
         dispatcher: agent,
         method: wanted.method,
@@ -64,13 +64,20 @@ export function createTransport({ origin, agent, authenticator, retry }: Transpo
   }
 
   async function authenticated(wanted: RegistryRequest): Promise<RegistryResponse> {
-    const response = await once(wanted);
+    const sent = authenticator.header(wanted.scopes);
+    const response = await once(wanted, sent);
     // A challenge of another host is none of our registry's: it gets no answer (CVE-2020-15157).
     if (response.statusCode !== 401 || !isOurs(response.url)) return response;
-    const known = await authenticator.answer(textOf(response.headers['www-authenticate']), wanted.scopes);
-    if (!known || wanted.tries === 'once') return response;
+    try {
+      const challenge = textOf(response.headers['www-authenticate']);
+      const known = await authenticator.answer(challenge, wanted.scopes, sent);
+      if (!known || wanted.tries === 'once') return response;
+    } catch (error) {
+      await response.body.dump();
+      throw error;
+    }
     await response.body.dump();
-    return once(wanted);
+    return once(wanted, authenticator.header(wanted.scopes));
   }
 
   return {

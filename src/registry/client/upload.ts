@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 
 import type { Digest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
+import { RegistryError } from '../error.ts';
 import { errorOf } from './answers.ts';
 import { isRetriedStatus } from './retry.ts';
 import { locationOf, textOf } from './transport.ts';
@@ -76,7 +77,7 @@ async function advance(transport: Transport, upload: Upload, session: Session): 
         'content-length': `${rest}`,
         ...(range && { 'content-range': range }),
       },
-      body: contentFrom(upload, session.offset),
+      ...contentFrom(upload, session.offset),
     });
     if (patched.statusCode !== 202 && patched.statusCode !== 204) return patched;
     await patched.body.dump();
@@ -92,7 +93,7 @@ async function advance(transport: Transport, upload: Upload, session: Session): 
     scopes,
     tries: 'once',
     headers: { 'content-type': 'application/octet-stream', 'content-length': `${whole ? size : 0}` },
-    ...(whole ? { body: contentFrom(upload, 0) } : {}),
+    ...(whole ? contentFrom(upload, 0) : {}),
   });
 }
 
@@ -114,16 +115,33 @@ async function isThere(transport: Transport, { repository, digest, scopes }: Upl
   return response.statusCode === 200;
 }
 
-function contentFrom({ open }: Upload, offset: number): Readable | Buffer {
+function contentFrom({ open }: Upload, offset: number): { body: Buffer | Readable } {
   const content = open();
-  if (!(content instanceof Readable)) return content.subarray(offset);
-  return offset === 0 ? content : Readable.from(skipped(content, offset), { objectMode: false });
+  if (!(content instanceof Readable)) return { body: content.subarray(offset) };
+  content.on('error', () => {}); // it may fail before anyone reads; whoever reads is told
+  return { body: Readable.from(skipped(content, offset), { objectMode: false }) };
 }
 
-async function* skipped(content: AsyncIterable<Buffer>, offset: number): AsyncGenerator<Buffer> {
+async function* skipped(content: Readable, offset: number): AsyncGenerator<Buffer> {
   let left = offset;
-  for await (const chunk of content) {
-    if (chunk.length > left) yield left === 0 ? chunk : chunk.subarray(left);
-    left = Math.max(0, left - chunk.length);
+  try {
+    for await (const chunk of content as AsyncIterable<Buffer>) {
+      if (chunk.length > left) yield left === 0 ? chunk : chunk.subarray(left);
+      left = Math.max(0, left - chunk.length);
+    }
+  } catch (error) {
+    if (error instanceof RegistryError) throw error;
+    throw unreadable(error); // the source failed, not the connection: trying again with the registry is in vain
   }
+}
+
+function unreadable(cause: unknown): RegistryError {
+  return new RegistryError(
+    {
+      code: 'registry.failed',
+      what: 'The content of a blob could not be read while it was sent.',
+      fix: 'Look at what it is read from; then push again.',
+    },
+    { cause },
+  );
 }

@@ -1,4 +1,4 @@
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { newId } from '../../lib/ids.ts';
@@ -18,6 +18,24 @@ export interface DurableFiles {
   place(temporary: string, path: string): Promise<void>;
   /** @returns false when there was none */
   remove(path: string): Promise<boolean>;
+  /** Drops what a killed process left unfinished before `beforeMs`. @returns how many files */
+  sweep(beforeMs: number): Promise<number>;
+}
+
+/** Removes the files in a folder, and in those below, that nobody has written to since `beforeMs`. @returns which */
+export async function removeOlder(folder: string, beforeMs: number): Promise<string[]> {
+  const removed: string[] = [];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    try {
+      if (!entry.isFile() || (await stat(path)).mtimeMs >= beforeMs) continue;
+      await unlink(path);
+      removed.push(entry.name);
+    } catch (error) {
+      if (!isAbsent(error)) throw error; // finished in the meantime
+    }
+  }
+  return removed;
 }
 
 /** Makes `scratch` when it is not there. */
@@ -44,6 +62,7 @@ export async function openDurableFiles(scratch: string): Promise<DurableFiles> {
   return {
     temporary,
     place,
+    sweep: async (beforeMs) => (await removeOlder(scratch, beforeMs)).length,
     write: async (path, bytes) => place(await written(bytes), path),
     create: async (path, bytes) => {
       const from = await written(bytes);

@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 
 import { request } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -79,6 +80,23 @@ test('a cancelled upload is gone, and one of another repository was never there'
   expect((await ask('GET', '/v2/cancel/app/blobs/uploads/..%2f..%2f')).status).toBe(404);
 });
 
+test('a sender that hangs gives way to the next one, which goes on from what came', async () => {
+  const bytes = noise(500_000, 'hangs');
+  const place = (await ask('POST', '/v2/hangs/app/blobs/uploads/')).headers['location'] ?? '';
+  async function* hanging(): AsyncGenerator<Buffer> {
+    yield bytes.subarray(0, 200_000);
+    await new Promise(() => {}); // the rest never comes
+  }
+  const headers = { 'content-length': `${bytes.length}` };
+  const stale = request(`http://${served.host}${place}`, { method: 'PATCH', body: Readable.from(hanging()), headers });
+  stale.catch(() => {});
+  while ((await ask('GET', place)).headers['range'] !== '0-199999');
+  const rest = await ask('PATCH', place, bytes.subarray(200_000), { 'content-range': '200000-499999' });
+  expect(rest).toMatchObject({ status: 202, headers: { range: '0-499999' } });
+  await expect(stale).rejects.toThrow();
+  expect((await ask('PUT', `${place}?digest=${sha256(bytes)}`)).status).toBe(201);
+});
+
 test('an upload with the wrong digest leaves nothing', async () => {
   const wrong = `/v2/wrong/app/blobs/uploads/?digest=${sha256('right')}`;
   expect(await ask('POST', wrong, Buffer.from('wrong'))).toMatchObject({ status: 400, code: 'DIGEST_INVALID' });
@@ -89,9 +107,9 @@ test('an upload with the wrong digest leaves nothing', async () => {
 
 test('forgotten uploads are swept, those still added to are not', async () => {
   const place = (await ask('POST', '/v2/sweep/app/blobs/uploads/')).headers['location'] ?? '';
-  await embedded.sweepUploads(Date.now() - 3_600_000);
+  await embedded.sweep(Date.now() - 3_600_000);
   expect((await ask('GET', place)).status).toBe(204);
-  expect(await embedded.sweepUploads(Date.now() + 3_600_000)).toBeGreaterThan(0);
+  expect(await embedded.sweep(Date.now() + 3_600_000)).toBeGreaterThan(0);
   expect((await ask('GET', place)).status).toBe(404);
 });
 

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 
@@ -33,8 +32,8 @@ export interface EmbeddedRegistry {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /** The same content without HTTP and without `authorize`, for the server that owns it. */
   registry(): Registry;
-  /** Drops uploads that nobody has added to since `beforeMs`. @returns how many */
-  sweepUploads(beforeMs: number): Promise<number>;
+  /** Drops uploads, and files of killed processes, that nobody has added to since `beforeMs`. @returns how many */
+  sweep(beforeMs: number): Promise<number>;
 }
 
 export interface EmbeddedRegistryOptions {
@@ -65,7 +64,7 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
   const { directory, host, immutable = () => false, authorize = async () => 'allowed', onError = () => {} } = options;
   const uploadsFolder = join(directory, 'uploads');
   await makeFolder(uploadsFolder);
-  await mkdir(join(directory, 'repositories'), { recursive: true });
+  await makeFolder(join(directory, 'repositories'));
   const files = await openDurableFiles(join(directory, 'tmp'));
   const blobs = openBlobStore(join(directory, 'blobs'), files);
   const repositories = openRepositoryStore(join(directory, 'repositories'), files);
@@ -75,7 +74,7 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
 
   return {
     registry: () => inProcessRegistry(host, blobs, repositories, manifests),
-    sweepUploads: async (beforeMs) => uploads.sweep(beforeMs),
+    sweep: async (beforeMs) => (await uploads.sweep(beforeMs)) + (await files.sweep(beforeMs)),
     handle: async (request, response) => {
       const method = request.method ?? 'GET';
       let route: Route | null = null;

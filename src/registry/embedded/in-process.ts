@@ -50,6 +50,7 @@ export function inProcessRegistry(
       checkRepository(repository);
       if ((await blobs.size(digest)) !== size) {
         const content = open();
+        if (content instanceof Readable) content.on('error', () => {}); // it may fail before anyone reads
         await blobs.write(digest, sized(content instanceof Readable ? content : [content], digest, size));
       }
       await repositories.addBlob(repository, digest);

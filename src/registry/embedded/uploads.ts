@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readdir, stat, unlink } from 'node:fs/promises';
+import { open, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { addAbortSignal } from 'node:stream';
+import type { Readable } from 'node:stream';
 
 import { newId } from '../../lib/ids.ts';
 import { RegistryError } from '../error.ts';
@@ -10,7 +12,7 @@ import { keyedQueue } from '../keyed-queue.ts';
 import type { BlobStore } from './blob-store.ts';
 import { algorithmOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
-import { isAbsent, makeFolder } from './durable-file.ts';
+import { isAbsent, makeFolder, removeOlder } from './durable-file.ts';
 
 /**
  * Uploads that are under way: one file each, whose length is the only state. So an upload goes on after a kill where
@@ -21,12 +23,13 @@ export interface Uploads {
   /** @returns how many bytes have come, or null when there is no such upload */
   size(repository: string, id: string): Promise<number | null>;
   /**
-   * Adds bytes; what came before a broken connection stays. Requests for one upload are served one after the other.
+   * Adds bytes; what came before a broken connection stays. A newer request for the same upload ends an older one, which
+   * may hang on a connection that is dead already.
    * @param start where the sender believes to be; null when it does not say
    * @returns how many bytes there are now
    * @throws RegistryError `registry.upload-range`, `registry.not-found`
    */
-  append(repository: string, id: string, content: AsyncIterable<Uint8Array>, start: number | null): Promise<number>;
+  append(repository: string, id: string, content: Readable, start: number | null): Promise<number>;
   /** Makes a blob of the upload; with the wrong digest nothing is left of it. @throws RegistryError `registry.digest-mismatch` */
   finish(repository: string, id: string, digest: ContentDigest): Promise<void>;
   cancel(repository: string, id: string): Promise<boolean>;
@@ -40,6 +43,7 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
   /** The running hash of uploads that this process has seen from their first byte. */
   const hashes = new Map<string, { readonly hash: Hash; size: number }>();
   const inTurn = keyedQueue();
+  const senders = new Map<string, AbortController>();
 
   // One flat folder: the repository's name with its slashes made into `+`, which no name has.
   const fileOf = (repository: string, id: string) => join(directory, repository.replaceAll('/', '+'), id);
@@ -64,7 +68,13 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
     });
   }
 
-  async function append(repository: string, id: string, content: AsyncIterable<Uint8Array>, start: number | null) {
+  /** Ends the request that adds to the upload now, and waits until it has ended. */
+  async function alone<T>(id: string, act: () => Promise<T>): Promise<T> {
+    senders.get(id)?.abort();
+    return inTurn(id, act);
+  }
+
+  async function append(repository: string, id: string, content: Readable, start: number | null) {
     const before = await sizeOf(repository, id);
     if (start !== null && start !== before) throw outOfOrder(start, before);
     const running = hashes.get(id);
@@ -73,14 +83,17 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
     else hashes.set(id, state);
     let total = before;
     const file = await open(fileOf(repository, id), 'a', 0o640);
+    const sender = new AbortController();
+    senders.set(id, sender);
     try {
-      for await (const chunk of content) {
+      for await (const chunk of addAbortSignal(sender.signal, content) as AsyncIterable<Buffer>) {
         await file.writeFile(chunk);
         state?.hash.update(chunk);
         total += chunk.length;
         if (state !== null) state.size = total;
       }
     } finally {
+      senders.delete(id);
       await file.close();
     }
     return total;
@@ -115,9 +128,9 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
       await (await open(fileOf(repository, id), 'wx', 0o640)).close();
       return id;
     },
-    append: async (repository, id, content, start) => inTurn(id, () => append(repository, id, content, start)),
+    append: async (repository, id, content, start) => alone(id, () => append(repository, id, content, start)),
     finish: async (repository, id, digest) =>
-      inTurn(id, async () => {
+      alone(id, async () => {
         const bytes = await sizeOf(repository, id);
         const path = fileOf(repository, id);
         try {
@@ -126,17 +139,11 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
           hashes.delete(id);
         }
       }),
-    cancel: async (repository, id) => inTurn(id, () => cancel(repository, id)),
+    cancel: async (repository, id) => alone(id, () => cancel(repository, id)),
     sweep: async (beforeMs) => {
-      let dropped = 0;
-      for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
-        const path = join(entry.parentPath, entry.name);
-        if (!entry.isFile() || (await stat(path)).mtimeMs >= beforeMs) continue;
-        hashes.delete(entry.name);
-        await unlink(path);
-        dropped++;
-      }
-      return dropped;
+      const dropped = await removeOlder(directory, beforeMs);
+      for (const id of dropped) hashes.delete(id);
+      return dropped.length;
     },
   };
 }

@@ -141,6 +141,14 @@ export function registryContract(
       }
     });
 
+    test('a blob whose source fails is an error, and nothing of it stays', async () => {
+      const repository = fresh();
+      const digest = sha256('never');
+      const open = () => new Readable({ construct: (done) => done(new Error('disk on fire')), read: () => {} });
+      await expect(registry.writeBlob(repository, { digest, size: 9_000_000, open })).rejects.toThrow();
+      expect(await registry.hasBlob(repository, digest)).toBeNull();
+    });
+
     test('a blob of another repository is mounted', async () => {
       const [from, to] = [fresh(), fresh()];
       const bytes = noise(4000, 'mounted');
