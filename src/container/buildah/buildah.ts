@@ -57,9 +57,12 @@ export async function buildWithBuildah(buildah: Buildah, build: BuildahBuild): P
     const settings = await writeSettings(work, buildah, [...new Set([hostOf(build.to), ...build.hosts])]);
     const context = { log: build.log, signal: build.signal, env: settings.env };
     const image = join(work, 'image');
+    const how = ['--layers', '--force-rm', '--runtime', 'runc', '--format', 'oci', '--platform', build.platform];
+    const files = ['--authfile', settings.authFile, '--iidfile', image, '--file', build.dockerfile];
     const bud = [
-      ...['bud', '--layers', '--force-rm', '--runtime', 'runc', '--format', 'oci', '--authfile', settings.authFile],
-      ...['--iidfile', image, '--platform', build.platform, '--file', build.dockerfile],
+      'bud',
+      ...how,
+      ...files,
       ...(build.target === undefined ? [] : ['--target', build.target]),
       ...Object.entries(build.args).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]),
       '-',
