@@ -12,6 +12,7 @@ const WANTED = {
   'busybox-static': 'busybox',
   'ca-certificates': 'update-ca-certificates',
   'cgroupfs-mount': 'cgroupfs-mount',
+  chromium: 'chromium',
   'docker-registry': 'docker-registry',
   'docker.io': 'dockerd',
   git: 'git',

@@ -1,0 +1,161 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+
+import type { Role } from '../src/access/permission.ts';
+import { testServer, type TestServer } from '../src/http/testing/server.ts';
+import { programPath } from '../tools/packages.js';
+
+let browser: Browser;
+let house: TestServer;
+let base: string;
+let page: Page;
+let troubles: string[];
+
+beforeAll(async () => {
+  const executablePath = programPath('chromium');
+  if (executablePath === null)
+    throw new Error('There is no chromium. Run `make test`, which installs it where it may.');
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+});
+afterAll(() => browser.close());
+
+beforeEach(async () => {
+  troubles = [];
+  house = await testServer();
+  base = await house.listen();
+  page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  page.setDefaultTimeout(10_000);
+  page.on('console', (message) => {
+    if (message.type() === 'error') troubles.push(message.text());
+  });
+  page.on('pageerror', (error) => troubles.push(error.message));
+});
+afterEach(async () => {
+  await page.close();
+  await house.server.close();
+});
+
+async function signIn(role: Role, user = 'ada'): Promise<void> {
+  const principal = await house.guard.identify(await house.token(role, user), 'token');
+  if (principal === null) throw new Error('The token is valid.');
+  const { code } = await house.guard.invite(principal);
+  await page.goto(`${base}/#code=${code}`);
+  await page.getByRole('heading', { name: 'shop' }).waitFor();
+}
+
+const column = (name: string) => page.getByRole('columnheader', { name: new RegExp(`^${name}`) });
+const dialog = () => page.getByRole('dialog');
+
+test('a link opens the page as its owner, and its code is gone from the address', async () => {
+  await signIn('developer');
+  expect(page.url()).toBe(`${base}/`);
+  await page.getByText('ada (developer)').waitFor();
+  await page.getByText('live', { exact: true }).waitFor();
+  await column('prod').getByText('#1 v1.0.0').waitFor();
+  const folder = process.env['TOWPATH_SCREENSHOTS'] ?? (await mkdtemp(join(tmpdir(), 'towpath-page-')));
+  await page.screenshot({ path: join(folder, 'matrix.png'), fullPage: true });
+  await page.reload();
+  await column('prod').waitFor();
+  expect(troubles).toEqual([]);
+});
+
+test('who is not signed in is told how', async () => {
+  await page.goto(base);
+  await page.getByRole('heading', { name: 'Who are you?' }).waitFor();
+  await page.getByText('towpath open').waitFor();
+  await page.goto(`${base}/#code=twc_${'a'.repeat(43)}`); // only the part behind the # changes: the page starts anew by itself
+  await page.getByText('older than two minutes').waitFor();
+});
+
+test('a release goes to production by two people, and both see it as it happens', async () => {
+  await signIn('developer');
+  await column('prod').getByRole('button', { name: 'Promote into prod' }).click();
+  await dialog().getByLabel('Release').selectOption({ label: '#2 v1.1.0 Receipts show the tax' });
+  await dialog().getByText('It would wait.').waitFor();
+  await dialog().getByText('+ bbbbbbb Checkout in one step').waitFor();
+  await dialog().getByRole('button', { name: 'Promote' }).click();
+  await column('prod').getByText('waits for 1 approval of release-managers').waitFor();
+
+  const [promotion] = house.useCases.world.promotions;
+  await house.useCases.promotions.approve(promotion?.id ?? '', undefined, 'bob');
+  await column('prod').getByText('#2 v1.1.0', { exact: true }).waitFor();
+  expect(troubles).toEqual([]);
+});
+
+test('approving, holding, resuming, rolling back and asking why work from the page', async () => {
+  await signIn('operator', 'olga');
+  await house.useCases.promotions.request({ project: 'shop', environment: 'prod', release: 'v1.1.0' }, 'ada');
+  await column('prod').getByRole('button', { name: 'Approve #2' }).click();
+  await dialog().getByLabel('Comment').fill('looks right');
+  await dialog().getByRole('button', { name: 'Approve' }).click();
+  await column('prod').getByText('#2 v1.1.0', { exact: true }).waitFor();
+
+  await column('qa').getByRole('button', { name: 'Hold qa' }).click();
+  await dialog().getByLabel('Reason').fill('audit week');
+  await dialog().getByRole('button', { name: 'Hold' }).click();
+  await page.reload();
+  await column('qa').getByText('held by olga: audit week').waitFor();
+
+  await column('prod').getByRole('button', { name: 'Roll back prod' }).click();
+  await dialog().getByText('It would go at once.').waitFor();
+  await dialog().getByRole('button', { name: 'Roll back' }).click();
+  await expect.poll(() => house.useCases.world.deeds.at(-1)).toEqual({ by: 'olga', deed: 'rollback prod' });
+
+  await column('prod').getByRole('button', { name: 'Why' }).click();
+  await dialog().getByText('waits for 1 approval').waitFor();
+  await page.keyboard.press('Escape');
+  await dialog().waitFor({ state: 'hidden' });
+  expect(troubles).toEqual([]);
+});
+
+test('a refusal is shown where it happened, and nothing is lost', async () => {
+  await signIn('developer');
+  await house.useCases.releases.yank('shop', 'v1.1.0', 'wrong tax', 'olga');
+  await column('prod').getByRole('button', { name: 'Promote into prod' }).click();
+  await dialog().getByLabel('Release').selectOption({ label: '#2 v1.1.0 Receipts show the tax' });
+  await dialog().getByText('It would be refused.').waitFor();
+  await dialog().getByText('yank: it is yanked').waitFor();
+});
+
+test('one who may only look has nothing to press but why', async () => {
+  await signIn('viewer');
+  const names = await page.getByRole('main').getByRole('button').allInnerTexts();
+  expect(new Set(names)).toEqual(new Set(['Why']));
+});
+
+test('a subject is text, whatever it looks like', async () => {
+  const [, second] = house.useCases.world.releases;
+  const demo = house.useCases.world.environments[1];
+  if (second === undefined || demo?.current === null || demo === undefined) throw new Error('The world has them.');
+  const subject = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+  house.useCases.world.environments[1] = { ...demo, current: { ...demo.current, subject } };
+  await signIn('viewer');
+  await column('demo').getByText('<img src=x').waitFor();
+  expect(await page.title()).toBe('Towpath');
+  expect(troubles).toEqual([]);
+});
+
+test('the keyboard keeps its place when the matrix is drawn anew', async () => {
+  await signIn('developer');
+  await column('qa').getByRole('button', { name: 'Hold qa' }).focus();
+  await house.useCases.environments.hold('shop', 'demo', 'fair', 'bob');
+  house.useCases.world.tell('environment.changed', 'demo');
+  await column('demo').getByText('held by bob').waitFor();
+  expect(await page.evaluate("document.activeElement.getAttribute('aria-label')")).toBe('Hold qa');
+});
+
+test('a page whose server went away says so, and comes back by itself', async () => {
+  await signIn('viewer');
+  await page.getByText('live', { exact: true }).waitFor();
+  const port = Number(new URL(base).port);
+  await house.server.close();
+  await page.getByText('reconnecting').waitFor();
+  const guard = house.guard;
+  house = await testServer({ guard });
+  await house.server.listen({ host: '127.0.0.1', port });
+  await page.getByText('live', { exact: true }).waitFor();
+});

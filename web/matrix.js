@@ -1,0 +1,129 @@
+import { ago, button, el, link, releaseName } from './dom.js';
+import {
+  approveDialog,
+  cancelDialog,
+  holdDialog,
+  promoteDialog,
+  rejectDialog,
+  resume,
+  rollbackDialog,
+  whyDialog,
+} from './dialogs.js';
+
+/** One project: services down, environments across in the order of the path. */
+export function projectSection(project, may, seen) {
+  const { name, services, environments } = project;
+  const headers = environments.map((environment) => environmentHeader(name, environment, may));
+  const rows = services.map((service) =>
+    el(
+      'tr',
+      {},
+      el('th', { scope: 'row' }, service),
+      environments.map((environment, index) => cell(environment, service, nextOf(environments, index), seen)),
+    ),
+  );
+  return el(
+    'section',
+    { 'aria-labelledby': `project-${name}` },
+    el('h2', { id: `project-${name}` }, name),
+    el(
+      'div',
+      {
+        class: 'scroll',
+        tabindex: '0',
+        role: 'region',
+        'aria-label': `${name}: services by environment`,
+        'data-key': name,
+      },
+      el(
+        'table',
+        {},
+        el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, 'service'), headers)),
+        el('tbody', {}, rows),
+      ),
+    ),
+  );
+}
+
+function environmentHeader(project, environment, may) {
+  const { name, kind, current, hold, open, lastTrouble, canRollBack } = environment;
+  const key = (what) => `${project}/${name}/${what}`;
+  const label = (what) => ({ 'aria-label': `${what} ${name}` });
+  const about = { project, environment: name };
+  return el(
+    'th',
+    { scope: 'col' },
+    el('p', { class: 'name' }, name, kind === 'preview' ? el('span', { class: 'soft' }, ' preview') : ''),
+    current === null
+      ? el('p', { class: 'soft' }, 'nothing runs here')
+      : [
+          el('p', {}, releaseName(current), current.yanked ? ' (yanked)' : ''),
+          el('p', { class: 'soft subject', title: current.subject }, current.subject),
+          el('p', { class: 'soft' }, el('time', { datetime: current.since }, ago(current.since))),
+        ],
+    hold === null ? '' : el('p', { class: 'note' }, `held by ${hold.by}: ${hold.reason}`),
+    open.map((promotion) => openPromotion(project, promotion, may)),
+    lastTrouble === null
+      ? ''
+      : el('p', { class: 'note bad' }, `#${lastTrouble.release.number} ${lastTrouble.state}: ${lastTrouble.headline}`),
+    el(
+      'div',
+      { class: 'actions' },
+      may('promotion:request') && kind !== 'preview'
+        ? button(key('promote'), 'Promote', () => promoteDialog(about), label('Promote into'))
+        : '',
+      may('environment:rollback') && canRollBack.to !== null
+        ? button(key('rollback'), 'Roll back', () => rollbackDialog(about, canRollBack.to), label('Roll back'))
+        : '',
+      may('environment:hold')
+        ? hold === null
+          ? button(key('hold'), 'Hold', () => holdDialog(about), label('Hold'))
+          : button(key('hold'), 'Resume', () => resume(about), label('Resume'))
+        : '',
+      button(key('why'), 'Why', () => whyDialog(project, name), label('Why is it so in')),
+    ),
+  );
+}
+
+function openPromotion(project, promotion, may) {
+  const { id, release, state, headline } = promotion;
+  const label = (what) => ({ 'aria-label': `${what} ${releaseName(release)} into ${promotion.environment}` });
+  const waits = state === 'waiting' && may('promotion:decide');
+  return el(
+    'div',
+    { class: 'note' },
+    el('p', {}, `${releaseName(release)} ${state}: ${headline}`),
+    el(
+      'div',
+      { class: 'actions' },
+      waits ? button(`${id}/approve`, 'Approve', () => approveDialog(promotion), label('Approve')) : '',
+      waits ? button(`${id}/reject`, 'Reject', () => rejectDialog(promotion), label('Reject')) : '',
+      may('promotion:request') ? button(`${id}/cancel`, 'Cancel', () => cancelDialog(promotion), label('Cancel')) : '',
+      button(`${id}/why`, 'Why', () => whyDialog(project, id), label('Why waits')),
+    ),
+  );
+}
+
+/** The neighbour on the path: previews stand behind it and are nobody's next. */
+function nextOf(environments, index) {
+  const next = environments[index + 1];
+  return next?.kind === 'static' ? next : undefined;
+}
+
+/** `seen` remembers what stood here before, so that what has just changed lights up once. */
+function cell({ name, cells }, service, next, seen) {
+  const found = cells.find((candidate) => candidate.service === service);
+  if (found === undefined) return el('td', { class: 'soft' }, 'none');
+  const key = `${name}/${service}`;
+  const fresh = seen.has(key) && seen.get(key) !== found.digest;
+  seen.set(key, found.digest);
+  return el(
+    'td',
+    { class: fresh ? 'fresh' : undefined },
+    el('code', { title: found.digest }, found.digest.slice(7, 19)),
+    found.ahead
+      ? el('p', { class: 'ahead' }, next === undefined ? 'newer than the next' : `newer than ${next.name}`)
+      : '',
+    found.url === null ? '' : el('p', {}, link(found.url, found.url.replace(/^https?:\/\//, ''))),
+  );
+}
