@@ -1,0 +1,185 @@
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import { sha256 } from '../../lib/digest.ts';
+import { type TestEntry, type TestImage, type TestImages, testImages } from '../testing/images.ts';
+import { ensureRootfs, removeTree, sweepRootfs } from './unpack.ts';
+
+let place: string;
+let images: TestImages;
+
+beforeEach(() => {
+  place = mkdtempSync(join(tmpdir(), 'towpath-rootfs-'));
+  images = testImages();
+});
+afterEach(() => removeTree(place));
+
+test('layers lie over each other: later files win, whiteouts hide what was below', async () => {
+  const root = await unpack([
+    [
+      dir('etc'),
+      file('etc/keep', 'a'),
+      file('etc/gone', 'b'),
+      file('etc/changed', 'old'),
+      dir('opt'),
+      file('opt/old', 'x'),
+    ],
+    [file('etc/.wh.gone', ''), file('etc/changed', 'new'), file('opt/new', 'y'), file('opt/.wh..wh..opq', '')],
+  ]);
+  expect(readdirSync(join(root, 'etc')).sort()).toEqual(['changed', 'keep']);
+  expect(readFileSync(join(root, 'etc/changed'), 'utf8')).toBe('new');
+  expect(readdirSync(join(root, 'opt'))).toEqual(['new']);
+});
+
+test('an opaque mark keeps what its own layer brought, however deep, and nothing else', async () => {
+  const root = await unpack([
+    [dir('a'), dir('a/b'), file('a/b/old', '1')],
+    [file('a/b/new', '2'), file('a/.wh..wh..opq', '')],
+  ]);
+  expect(readdirSync(join(root, 'a/b'))).toEqual(['new']);
+});
+
+test('links inside the image are followed inside the image only', async () => {
+  const outside = join(place, 'outside');
+  writeFileSync(outside, 'untouched');
+  const root = await unpack([
+    [dir('usr'), dir('usr/lib'), link('lib', 'usr/lib'), link('up', '../../../../../..'), link('abs', place)],
+    [file('lib/libc.so', 'elf'), file('up/passwd', 'inside'), file(`abs/outside`, 'inside')],
+  ]);
+  expect(readFileSync(join(root, 'usr/lib/libc.so'), 'utf8')).toBe('elf');
+  expect(readFileSync(join(root, 'passwd'), 'utf8')).toBe('inside');
+  expect(readFileSync(outside, 'utf8')).toBe('untouched');
+  expect(readFileSync(join(root, place, 'outside'), 'utf8')).toBe('inside');
+  expect(readlinkSync(join(root, 'lib'))).toBe('usr/lib');
+});
+
+test('a folder that becomes a link does not lend its mode to what the link points to', async () => {
+  const victim = join(place, 'victim');
+  writeFileSync(victim, '', { mode: 0o600 });
+  await unpack([[{ name: 'x', type: 'directory', mode: 0o777 }], [link('x', victim)]]);
+  expect(statSync(victim).mode & 0o777).toBe(0o600);
+});
+
+test.each<[string, TestEntry[]]>([
+  ['a name that climbs out', [file('../escape', 'x')]],
+  ['a name that climbs out in the middle', [file('a/../../escape', 'x')]],
+  ['a hard link to a file outside', [{ name: 'passwd', type: 'link', linkname: '/etc/passwd' }]],
+  ['a hard link to a file above', [{ name: 'passwd', type: 'link', linkname: '../../../../etc/passwd' }]],
+  ['a file used as a folder', [file('a', 'x'), file('a/b', 'y')]],
+])('%s is refused and nothing stays behind', async (_what, entries) => {
+  await expect(unpack([entries])).rejects.toMatchObject({ code: 'container.image-refused' });
+  expect(readdirSync(join(place, 'rootfs'))).toEqual([]);
+  expect(existsSync(join(place, 'escape'))).toBe(false);
+});
+
+test('devices are left out and set-user-id bits dropped', async () => {
+  const root = await unpack([
+    [
+      { name: 'null', type: 'character-device', devmajor: 1, devminor: 3 },
+      { name: 'su', content: 'x', mode: 0o4755 },
+    ],
+  ]);
+  expect(readdirSync(root)).toEqual(['su']);
+  expect(statSync(join(root, 'su')).mode & 0o7000).toBe(0);
+});
+
+test('an image that would fill the disk is refused', async () => {
+  const digest = await images.add('shop/web', { layers: [[file('a', 'x'.repeat(100)), file('b', 'x'.repeat(100))]] });
+  const tight = { ...options(), limits: { maxBytes: 150, maxEntries: 10 } };
+  await expect(ensureRootfs(images, 'shop/web', digest, tight)).rejects.toMatchObject({
+    code: 'container.image-refused',
+  });
+  expect(readdirSync(join(place, 'rootfs'))).toEqual([]);
+});
+
+test('a layer that is not what its image says is refused', async () => {
+  const digest = await images.add('shop/web', { layers: [[file('a', 'x')]], diffIds: [sha256('something else')] });
+  await expect(ensureRootfs(images, 'shop/web', digest, options())).rejects.toMatchObject({
+    code: 'container.image-malformed',
+  });
+});
+
+test('an image that the registry lost is said to be missing', async () => {
+  await expect(ensureRootfs(images, 'shop/web', sha256('nothing'), options())).rejects.toMatchObject({
+    code: 'container.image-missing',
+  });
+});
+
+test('two that unpack one image at once both get it, and it is unpacked once on disk', async () => {
+  const digest = await images.add('shop/web', image([[file('app/server.js', 'x')]]));
+  const both = await Promise.all([1, 2].map(() => ensureRootfs(images, 'shop/web', digest, options())));
+  expect(both[0]).toEqual(both[1]);
+  expect(readdirSync(join(place, 'rootfs'))).toHaveLength(1);
+});
+
+test('once unpacked, an image is served without its registry', async () => {
+  const digest = await images.add('shop/web', image([[file('a', 'x')]]));
+  const first = await ensureRootfs(images, 'shop/web', digest, options());
+  images.forget(digest);
+  expect(await ensureRootfs(images, 'shop/web', digest, options())).toEqual(first);
+  expect(first.config).toEqual({
+    entrypoint: ['/usr/bin/node'],
+    command: ['server.js'],
+    env: { PATH: '/usr/bin', A: 'b=c' },
+    workdir: '/app',
+    user: '65532',
+  });
+});
+
+test('a sweep removes the images that nobody keeps', async () => {
+  const one = await images.add('shop/web', image([[file('a', '1')]]));
+  const two = await images.add('shop/web', image([[{ name: 'd', type: 'directory', mode: 0o555 }, file('d/a', '2')]]));
+  for (const digest of [one, two]) await ensureRootfs(images, 'shop/web', digest, options());
+  expect(await sweepRootfs(join(place, 'rootfs'), new Set([one]))).toBe(1);
+  expect(readdirSync(join(place, 'rootfs'))).toEqual([one.slice('sha256:'.length)]);
+});
+
+test('what a killed server left half-unpacked is swept by the next one', async () => {
+  const digest = await images.add('shop/web', image([[file('a', '1')]]));
+  await ensureRootfs(images, 'shop/web', digest, options());
+  rmSync(join(place, 'rootfs', digest.slice(7)), { recursive: true });
+  writeFileSync(join(place, 'rootfs', '.draft-4194399-00ff'), ''); // above the highest process id
+  await ensureRootfs(images, 'shop/web', digest, options());
+  expect(readdirSync(join(place, 'rootfs'))).toEqual([digest.slice(7)]);
+});
+
+function options() {
+  return { directory: join(place, 'rootfs'), host: images.host, platform: 'linux/amd64' };
+}
+
+async function unpack(layers: readonly (readonly TestEntry[])[]): Promise<string> {
+  const digest = await images.add('shop/web', { layers });
+  return (await ensureRootfs(images, 'shop/web', digest, options())).rootfs ?? '';
+}
+
+function image(layers: readonly (readonly TestEntry[])[]): TestImage {
+  const Env = ['PATH=/usr/bin', 'A=b=c', 'broken'];
+  return {
+    layers,
+    config: { Entrypoint: ['/usr/bin/node'], Cmd: ['server.js'], Env, WorkingDir: '/app', User: '65532' },
+  };
+}
+
+function file(name: string, content: string): TestEntry {
+  return { name, content };
+}
+
+function dir(name: string): TestEntry {
+  return { name, type: 'directory', mode: 0o755 };
+}
+
+function link(name: string, linkname: string): TestEntry {
+  return { name, type: 'symlink', linkname };
+}
