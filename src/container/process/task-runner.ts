@@ -1,0 +1,106 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Readable } from 'node:stream';
+
+import type { LogLine } from '../../lib/log.ts';
+import { removeTree } from '../rootfs/unpack.ts';
+import type { RunResult, RunSpec, TaskRunner } from '../runtime.ts';
+import { accountOf, type Launcher } from './launcher.ts';
+import { limitGroup } from './limits.ts';
+import { MARK, markedProcesses } from './marked.ts';
+import { signalGroup, start } from './start.ts';
+
+const GRACE_MS = 2000;
+const MAX_LINE = 16 * 1024;
+
+/**
+ * Runs programs of unpacked images to their end. A task dies with this process where the launcher can see to it.
+ * @param directory where scratch folders may lie, on a disk with room
+ */
+export function taskRunner(launcher: Launcher, directory: string): TaskRunner {
+  return {
+    name: launcher.name,
+    isolates: launcher.isolates,
+    run: async (spec, options) => {
+      options.signal.throwIfAborted();
+      const scratch = join(directory, `task-${process.pid}-${randomBytes(6).toString('hex')}`);
+      await mkdir(scratch, { recursive: true, mode: 0o755 });
+      try {
+        return await run(launcher, spec, scratch, options);
+      } finally {
+        await removeTree(scratch);
+      }
+    },
+  };
+}
+
+async function run(
+  launcher: Launcher,
+  spec: RunSpec,
+  scratch: string,
+  { log, signal, timeoutMs }: { log: LogLine; signal: AbortSignal; timeoutMs: number },
+): Promise<RunResult> {
+  const account = process.geteuid?.() === 0 ? await accountOf(spec.image, spec.user) : null;
+  const mark = basename(scratch);
+  const marked = { ...spec, env: { ...spec.env, [MARK]: mark } };
+  const command = await launcher.prepare({ ...marked, account, diesWithUs: true }, scratch);
+  const group = await limitGroup(mark, spec.limits ?? {});
+  for (const limit of group.notHeld) log(`note: the limit "${limit}" cannot be held on this machine`);
+  try {
+    const child = await start(command, 'pipe', { [MARK]: mark });
+    const pid = child.pid ?? 0;
+    await group.add(pid);
+    let timedOut = false;
+    let force: NodeJS.Timeout | undefined;
+    const end = (): void => {
+      signalGroup(pid, 'SIGTERM');
+      force ??= setTimeout(() => signalGroup(pid, 'SIGKILL'), GRACE_MS);
+    };
+    const timer = setTimeout(() => {
+      timedOut = true;
+      end();
+    }, timeoutMs);
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+    const exited = new Promise<RunResult>((resolve) => {
+      child.once('exit', (code, killedBy) => {
+        const result: RunResult =
+          killedBy === null ? { kind: 'exited', code: code ?? -1 } : { kind: 'killed', signal: killedBy };
+        void killLeftovers(pid, mark).then(() => resolve(result));
+      });
+    });
+    const [result] = await Promise.all([exited, lines(child.stdout, log), lines(child.stderr, log)]);
+    clearTimeout(timer);
+    clearTimeout(force);
+    signal.removeEventListener('abort', end);
+    await command.finish();
+    signal.throwIfAborted();
+    return timedOut ? { kind: 'timed-out' } : result;
+  } finally {
+    await group.remove();
+  }
+}
+
+/** What a task left behind must neither hold our pipes open nor go on working. */
+async function killLeftovers(group: number, mark: string): Promise<void> {
+  signalGroup(group, 'SIGKILL');
+  const left = (await markedProcesses()).get(mark) ?? [];
+  for (const group of new Set(left.map((process) => process.group))) signalGroup(group, 'SIGKILL');
+}
+
+async function lines(stream: Readable | null, log: LogLine): Promise<void> {
+  if (stream === null) return;
+  let rest = '';
+  stream.setEncoding('utf8');
+  for await (const chunk of stream) {
+    const parts = (rest + String(chunk)).split('\n');
+    rest = parts.pop() ?? '';
+    for (const part of parts) log(part.slice(0, MAX_LINE).replace(/\r$/, ''));
+    if (rest.length > MAX_LINE) {
+      log(rest);
+      rest = '';
+    }
+  }
+  if (rest !== '') log(rest);
+}
