@@ -16,6 +16,7 @@ export interface DesiredService {
   /** `host/repository` without tag: the digest is what runs. */
   readonly image: string;
   readonly digest: Digest;
+  /** Replaces the image's entrypoint and command. */
   readonly command?: readonly string[];
   /** Where the program listens, told to it as `PORT`; a worker has none. */
   readonly port?: number;
@@ -23,7 +24,10 @@ export interface DesiredService {
   readonly publicPort?: number;
   readonly health?: HealthProbe;
   readonly env: Readonly<Record<string, string>>;
-  /** Name -> reference (`env:NAME`, `file:/path`); the driver resolves it at the moment of use and gives it as a file. */
+  /**
+   * Name -> reference (`env:NAME`, `file:/path`); the driver resolves it at the moment of use and gives it as a file of
+   * that name, in the folder that the variable `TOWPATH_SECRETS` names (`/run/secrets` where the driver can).
+   */
   readonly secrets: Readonly<Record<string, string>>;
   readonly replicas: number;
   readonly limits: { readonly memoryMb?: number; readonly cpus?: number };

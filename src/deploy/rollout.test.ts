@@ -58,18 +58,10 @@ test('a service that left the release loses its port, then its replicas', () => 
   expect(plan.map(({ kind, service }) => `${kind} ${service}`)).toEqual(['unroute web', 'drain web', 'stop web']);
 });
 
-test('a public port that changed is closed after the new one serves', () => {
-  const plan = planRollout(desired('op-2', [{ ...web, publicPort: 7200 }]), running('op-1', [web]));
-  expect(plan.map(({ kind }) => kind)).toEqual([
-    'pull',
-    'start',
-    'await-healthy',
-    'switch',
-    'unroute',
-    'drain',
-    'stop',
-  ]);
-  expect(plan[4]).toMatchObject({ port: 7100 });
+test('a service that lost its public port is closed there', () => {
+  const { publicPort: _gone, ...inner } = web;
+  const plan = planRollout(desired('op-2', [inner]), running('op-1', [web]));
+  expect(plan.find(({ kind }) => kind === 'unroute')).toMatchObject({ port: 7100 });
 });
 
 test('names are safe and never shared, whatever projects and services are called', () => {

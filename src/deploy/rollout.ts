@@ -19,6 +19,8 @@ export interface Runtime {
   stop(target: Target, id: string, graceMs: number): Promise<void>;
   /** Forgets a stopped instance with all that was made for it (its secrets first). */
   remove(target: Target, id: string): Promise<void>;
+  /** The last lines that an instance wrote, for a rollout that failed; the shared code blackens secrets in them. */
+  tail?(target: Target, id: string, lines: number): Promise<readonly string[]>;
   /** Removes what belongs to the target as a whole (network, folders) once no instance is left. */
   clear(target: Target): Promise<void>;
 }
@@ -78,8 +80,10 @@ export function planRollout(desired: Desired, observed: Observed, how = 'run'): 
     ...open.flatMap((service) => planStart(desired, service, how)),
     ...open.map((service) => planHealth(desired, service)),
     ...open.map((service) => planSwitch(desired, service)),
-    ...desired.services.flatMap((service) => planUnroute(service.service, observed, service.publicPort)),
-    ...gone.flatMap((service) => planUnroute(service, observed, undefined)),
+    ...desired.services
+      .filter(({ publicPort }) => publicPort === undefined) // a port that changed is replaced by the switch itself
+      .flatMap(({ service }) => planUnroute(service, observed)),
+    ...gone.flatMap((service) => planUnroute(service, observed)),
     ...desired.services.flatMap((service) => planEnd(service.service, observed, new Set(idsOf(desired, service)))),
     ...gone.flatMap((service) => planEnd(service, observed, new Set())),
   ];
@@ -152,11 +156,9 @@ function planSwitch(desired: Desired, service: DesiredService): RolloutAction {
   };
 }
 
-function planUnroute(service: string, observed: Observed, keep: number | undefined): RolloutAction[] {
+function planUnroute(service: string, observed: Observed): RolloutAction[] {
   const port = portOf(observed.services[service]?.url);
-  return port === undefined || port === keep
-    ? []
-    : [{ kind: 'unroute', service, port, summary: `close port ${port} of ${service}` }];
+  return port === undefined ? [] : [{ kind: 'unroute', service, port, summary: `close port ${port} of ${service}` }];
 }
 
 function planEnd(service: string, observed: Observed, keep: ReadonlySet<string>): RolloutAction[] {

@@ -84,6 +84,8 @@ function argumentsOf(part: ViewPart, base: string): string[] {
       return ['--symlink', part.target, to];
     case 'tmpfs':
       return ['--perms', part.mode, '--tmpfs', to];
+    case 'folder':
+      return ['--perms', '0755', '--dir', to];
     case 'proc':
       return ['--proc', to];
     case 'dev':

@@ -51,12 +51,7 @@ export async function startService(
  * Ends all that carries the mark: asks, waits, then forces. Resolves when nothing is left.
  * @param recordedPid the leader of its group, for machines without /proc; null when unknown
  */
-export async function stopService(
-  name: string,
-  mark: string,
-  recordedPid: number | null,
-  graceMs: number,
-): Promise<void> {
+export async function stopService(mark: string, recordedPid: number | null, graceMs: number): Promise<void> {
   const deadline = Date.now() + graceMs;
   for (let signal: NodeJS.Signals | 0 = 'SIGTERM'; ;) {
     const left = await living(mark, recordedPid);

@@ -8,7 +8,7 @@ export type ViewPart =
   | { readonly kind: 'bind'; readonly from: string; readonly to: string; readonly writable: boolean }
   | { readonly kind: 'symlink'; readonly target: string; readonly to: string }
   | { readonly kind: 'tmpfs'; readonly to: string; readonly mode: string; readonly sealed: boolean }
-  | { readonly kind: 'proc' | 'dev'; readonly to: string };
+  | { readonly kind: 'proc' | 'dev' | 'folder'; readonly to: string };
 
 export interface ViewMount {
   readonly from: string;
@@ -30,6 +30,9 @@ export async function planView(rootfs: string, mounts: readonly ViewMount[]): Pr
     .sort((a, b) => a.length - b.length);
   const parts: ViewPart[] = opened.includes('/') ? [] : [{ kind: 'bind', from: rootfs, to: '/', writable: false }];
   for (const folder of opened) parts.push(...(await open(rootfs, folder)));
+  // What makes a mount point makes its parents too, but may make them for root alone.
+  const parents = new Set((await Promise.all(points.map((point) => missingParents(rootfs, point)))).flat());
+  for (const folder of [...parents].sort((a, b) => a.length - b.length)) parts.push({ kind: 'folder', to: folder });
   parts.push({ kind: 'proc', to: '/proc' }, { kind: 'dev', to: '/dev' });
   parts.push({ kind: 'tmpfs', to: '/tmp', mode: '1777', sealed: false });
   const outermostFirst = placed.sort((a, b) => a.to.length - b.to.length);
@@ -42,6 +45,14 @@ async function missingIn(rootfs: string, point: string): Promise<string | null> 
   let folder = dirname(point);
   while (folder !== '/' && !(await exists(join(rootfs, folder)))) folder = dirname(folder);
   return folder;
+}
+
+async function missingParents(rootfs: string, point: string): Promise<string[]> {
+  const missing: string[] = [];
+  for (let folder = dirname(point); folder !== '/' && !(await exists(join(rootfs, folder))); folder = dirname(folder)) {
+    missing.push(folder);
+  }
+  return missing;
 }
 
 async function open(rootfs: string, folder: string): Promise<ViewPart[]> {

@@ -13,6 +13,12 @@ export interface TestImages extends ImageSource {
   readonly host: string;
   /** @returns the digest of the manifest */
   add(repository: string, image: TestImage): Promise<Digest>;
+  /** Takes an image that was made elsewhere. */
+  take(image: {
+    readonly digest: Digest;
+    readonly manifest: Buffer;
+    readonly blobs: ReadonlyMap<Digest, Buffer>;
+  }): void;
   forget(digest: Digest): void;
 }
 
@@ -46,6 +52,10 @@ export function testImages(): TestImages {
       return bytes === undefined
         ? Promise.reject(new Error(`no blob ${digest}`))
         : Promise.resolve(Readable.from([bytes]));
+    },
+    take: (image) => {
+      blobs.set(image.digest, image.manifest);
+      for (const [digest, bytes] of image.blobs) blobs.set(digest, bytes);
     },
     forget: (digest) => blobs.delete(digest),
     add: async (_repository, image) => {

@@ -1,0 +1,33 @@
+import { join } from 'node:path';
+
+import type { Secrets } from '../../secret/secret.ts';
+import type { DeployDriver } from '../driver.ts';
+import type { Ledger } from '../ledger-store.ts';
+import { createLocalDriver, type LocalConfig } from '../local.ts';
+import type { Cutover, Probe } from '../local-observer.ts';
+import type { RolloutAction } from '../rollout.ts';
+import { type Reviver, reviver } from './revive.ts';
+import { type ProcessParts, processRuntime } from './runtime.ts';
+
+export interface ProcessDriverParts extends Omit<ProcessParts, 'directory'> {
+  /** Holds all that this driver keeps. */
+  readonly directory: string;
+  readonly cutover: Cutover;
+  readonly ledger: Ledger;
+  readonly secrets: Secrets;
+  readonly probe: Probe;
+}
+
+/**
+ * Runs images as processes of this machine, for machines without a container engine. Programs get a root folder, a
+ * user and limits of their own where the machine allows it; they share its network and its kernel without a wall, so
+ * this is no isolation, and the plan says so.
+ */
+export function createProcessDriver(parts: ProcessDriverParts): DeployDriver<LocalConfig, RolloutAction> & Reviver {
+  const { cutover, ledger, secrets, probe, clock } = parts;
+  const directory = join(parts.directory, 'instances');
+  const runtime = processRuntime({ ...parts, directory });
+  const how = 'run as host processes (not isolated)';
+  const driver = createLocalDriver({ name: 'process', how, runtime, cutover, ledger, secrets, probe, clock });
+  return { ...driver, ...reviver({ directory, runtime, ledger, secrets, clock }) };
+}

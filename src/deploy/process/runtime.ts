@@ -1,0 +1,245 @@
+import { mkdir, open, rmdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { type Account, accountOf, type Launcher, type LaunchSpec } from '../../container/process/launcher.ts';
+import { markedProcesses } from '../../container/process/marked.ts';
+import { startService, stopService } from '../../container/process/service.ts';
+import { signalGroup } from '../../container/process/start.ts';
+import type { ImageSource } from '../../container/rootfs/image.ts';
+import { ensureRootfs, removeTree } from '../../container/rootfs/unpack.ts';
+import type { ImageOnMachine } from '../../container/runtime.ts';
+import { withFileLock } from '../../git/file-lock.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { isDigest, sha256Hex } from '../../lib/digest.ts';
+import type { LogLine } from '../../lib/log.ts';
+import { DeployError } from '../deploy-error.ts';
+import type { Target } from '../driver.ts';
+import { type Instance, type InstanceSpec, type Runtime, targetKey } from '../rollout.ts';
+import { claimPort, releasePort } from './ports.ts';
+import { type ProcessRecord, readRecord, readRecords, saveRecord } from './record.ts';
+import { removeSecrets, writeSecrets } from './secret-files.ts';
+
+export interface ProcessParts {
+  /** Holds a folder per target, and one per instance in it. */
+  readonly directory: string;
+  /** Where unpacked images lie. */
+  readonly rootfsDirectory: string;
+  readonly images: ImageSource;
+  /** The registry's host, as it stands in image names. */
+  readonly host: string;
+  /** In order of preference; the first that works on this machine is used. */
+  readonly launchers: readonly Launcher[];
+  readonly clock: Clock;
+}
+
+/** By this variable a process says what it runs, whatever the records say. */
+const DIGEST = 'TOWPATH_DIGEST';
+const LOCK = { waitMs: 60_000 };
+
+/** Users of our own for targets, far above those that people and systems get. */
+const FIRST_UID = 0x7800_0000;
+const UID_COUNT = 0x0600_0000;
+
+export interface ProcessRuntime extends Runtime {
+  /** Starts again what a record tells of, on the port that it had. */
+  revive(record: ProcessRecord, secrets: ReadonlyMap<string, string>, log: LogLine): Promise<void>;
+}
+
+/** Runs instances as processes of this machine that outlive the server. */
+export function processRuntime(
+  parts: ProcessParts,
+): Runtime & { revive(record: ProcessRecord, secrets: ReadonlyMap<string, string>, log: LogLine): Promise<void> } {
+  const folderOf = (target: Target, id: string): string => join(parts.directory, targetKey(target), id);
+  const begin = (instance: InstanceSpec, revivals: number, log: LogLine): Promise<void> => {
+    const folder = folderOf(instance.target, instance.id);
+    const work = async (): Promise<void> => {
+      if ((await markedProcesses()).has(markOf(parts, instance.id)) || (await isRecordedAlive(folder))) return;
+      await startAnew(parts, instance, folder, revivals, log);
+    };
+    return locked(folder, work);
+  };
+  return {
+    ensureImage: async (image, digest, { signal }) => {
+      await ensureRootfs(parts.images, repositoryOf(image, parts.host), digest, unpackOptions(parts, signal));
+    },
+    start: (instance, { log }) => begin(instance, 0, log),
+    revive: (record, secrets, log) => begin({ ...record, secrets }, record.revivals + 1, log),
+    list: async (target) => {
+      const records = await readRecords(join(parts.directory, targetKey(target)));
+      const marked = await markedProcesses();
+      return Promise.all(records.map((record) => instanceOf(record, marked.get(record.mark)?.[0]?.env)));
+    },
+    stop: async (target, id, graceMs) => {
+      const folder = folderOf(target, id);
+      await locked(folder, async () => {
+        const record = await readRecord(folder);
+        await stopService(markOf(parts, id), record?.pid ?? null, graceMs);
+      });
+    },
+    remove: async (target, id) => {
+      const folder = folderOf(target, id);
+      await removeSecrets(dirname(folder), id);
+      const record = await readRecord(folder);
+      if (record?.port !== undefined && record.port !== null) {
+        await releasePort(join(parts.directory, 'ports'), record.port, id);
+      }
+      await removeTree(folder);
+    },
+    tail: (target, id, lines) => tailOf(join(folderOf(target, id), 'output.log'), lines),
+    clear: async (target) => {
+      await rmdir(join(parts.directory, targetKey(target))).catch(() => undefined);
+    },
+  };
+}
+
+async function startAnew(
+  parts: ProcessParts,
+  instance: InstanceSpec,
+  folder: string,
+  revivals: number,
+  log: LogLine,
+): Promise<void> {
+  const { id, index, operation, target, service } = instance;
+  const image = await ensureRootfs(
+    parts.images,
+    repositoryOf(service.image, parts.host),
+    service.digest,
+    unpackOptions(parts),
+  );
+  const launcher = await launcherOf(parts.launchers);
+  const account = await accountFor(launcher, image, target);
+  await mkdir(folder, { recursive: true, mode: 0o711 });
+  const port = service.port === undefined ? null : await claimPort(join(parts.directory, 'ports'), id);
+  const secrets =
+    instance.secrets.size === 0 ? null : await writeSecrets(dirname(folder), id, instance.secrets, account);
+  const mark = markOf(parts, id);
+  const record: ProcessRecord = {
+    id,
+    mark,
+    index,
+    operation,
+    target,
+    service,
+    port,
+    revivals,
+    pid: null,
+    startedAtMs: parts.clock.now(),
+  };
+  await saveRecord(folder, record); // before it starts: what runs under this mark is ours, whatever happens to us
+  const started = await startService(launcher, specOf(instance, image, account, port, secrets, launcher), mark, folder);
+  await saveRecord(folder, { ...record, pid: started.pid });
+  const who = account === null ? 'as the user of this server' : `as user ${account.uid}`;
+  log(`${id} runs ${who} by ${launcher.name}; it shares this machine's network and is not isolated like a container`);
+  for (const limit of started.notHeld) log(`note: the limit "${limit}" cannot be held on this machine`);
+}
+
+function specOf(
+  { id, service }: InstanceSpec,
+  image: ImageOnMachine,
+  account: Account | null,
+  port: number | null,
+  secrets: string | null,
+  launcher: Launcher,
+): LaunchSpec {
+  const inside = launcher.isolates || launcher.name === 'chroot' ? '/run/secrets' : secrets;
+  return {
+    name: id,
+    image,
+    account,
+    diesWithUs: false,
+    ...(service.command === undefined ? {} : { argv: service.command }),
+    env: {
+      ...service.env,
+      ...(port === null ? {} : { PORT: String(port) }),
+      ...(secrets === null || inside === null ? {} : { TOWPATH_SECRETS: inside }),
+      [DIGEST]: service.digest,
+    },
+    mounts: secrets === null || inside === secrets ? [] : [{ from: secrets, to: '/run/secrets', writable: false }],
+    limits: service.limits,
+  };
+}
+
+async function instanceOf(record: ProcessRecord, env: ReadonlyMap<string, string> | undefined): Promise<Instance> {
+  const seen = env?.get(DIGEST);
+  const running = env !== undefined || (process.platform !== 'linux' && isAlive(record.pid));
+  return {
+    id: record.id,
+    service: record.service.service,
+    operation: record.operation,
+    digest: isDigest(seen) ? seen : record.service.digest,
+    running,
+    startedAtMs: record.startedAtMs,
+    address: record.port === null || !running ? null : { host: '127.0.0.1', port: record.port },
+    health: record.service.health ?? null,
+    publicPort: record.service.publicPort ?? null,
+  };
+}
+
+/** One server of this machine at a time works on an instance. */
+async function locked<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  await mkdir(dirname(folder), { recursive: true, mode: 0o711 });
+  return withFileLock(`${folder}.lock`, work, LOCK);
+}
+
+async function tailOf(path: string, lines: number): Promise<string[]> {
+  const file = await open(path, 'r').catch(() => null);
+  if (file === null) return [];
+  try {
+    const { size } = await file.stat();
+    const length = Math.min(size, 16 * 1024);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
+    const all = buffer.toString('utf8', 0, bytesRead).trimEnd().split('\n');
+    return all.slice(size > length ? 1 : 0).slice(-lines);
+  } finally {
+    await file.close();
+  }
+}
+
+async function launcherOf(launchers: readonly Launcher[]): Promise<Launcher> {
+  for (const launcher of launchers) if (await launcher.available()) return launcher;
+  throw new DeployError({
+    code: 'deploy.no-launcher',
+    what: 'This machine has no way to run programs of images as processes.',
+    fix: 'Install bubblewrap, or deploy with the docker driver.',
+  });
+}
+
+/** As root, every target gets a user of its own, unless the image names one that is not root. */
+async function accountFor(launcher: Launcher, image: ImageOnMachine, target: Target): Promise<Account | null> {
+  if (process.geteuid?.() !== 0) return null;
+  const own = FIRST_UID + (Number.parseInt(sha256Hex(targetKey(target)).slice(0, 8), 16) % UID_COUNT);
+  if (launcher.name !== 'host') {
+    const wanted = await accountOf(image);
+    return wanted.uid === 0 ? { uid: own, gid: own } : wanted;
+  }
+  for (let folder = image.rootfs ?? '/'; folder !== '/'; folder = dirname(folder)) {
+    if (((await stat(folder)).mode & 0o001) !== 0) continue;
+    throw new DeployError({
+      code: 'deploy.unreachable-data',
+      what: `Users other than root cannot enter ${folder}, where images are unpacked, and nothing runs as root here.`,
+      fix: 'Install bubblewrap, or keep the data in a folder that others may enter (`--data /var/lib/towpath`).',
+    });
+  }
+  return { uid: own, gid: own };
+}
+
+/** Another installation on this machine may have an instance of the same name. */
+function markOf(parts: ProcessParts, id: string): string {
+  return `${id}-${sha256Hex(parts.directory).slice(0, 8)}`;
+}
+
+async function isRecordedAlive(folder: string): Promise<boolean> {
+  return process.platform !== 'linux' && isAlive((await readRecord(folder))?.pid ?? null);
+}
+
+function isAlive(pid: number | null): boolean {
+  return pid !== null && signalGroup(pid, 0);
+}
+
+function repositoryOf(image: string, host: string): string {
+  return image.startsWith(`${host}/`) ? image.slice(host.length + 1) : image.slice(image.indexOf('/') + 1);
+}
+
+function unpackOptions(parts: ProcessParts, signal?: AbortSignal) {
+  return { directory: parts.rootfsDirectory, host: parts.host, ...(signal === undefined ? {} : { signal }) };
+}

@@ -1,0 +1,174 @@
+import { spawn } from 'node:child_process';
+import { mkdir, open } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+
+import { z } from 'zod';
+
+import { sha256Hex } from '../../lib/digest.ts';
+import type { Cutover } from '../local-observer.ts';
+import { DeployError } from '../deploy-error.ts';
+import { Drained, ProxyStatus } from './control-server.ts';
+import type { RouteChange, Upstream } from './routes.ts';
+
+export interface ProxyControlOptions {
+  /** Holds the routes, the socket and the log of the proxy. */
+  readonly directory: string;
+  /** How to start the proxy; `--state FILE --socket PATH` is appended. */
+  readonly command: readonly [string, ...string[]];
+  readonly startTimeoutMs?: number;
+}
+
+/** Orders to the proxy process, which is started where it does not run. */
+export interface ProxyControl extends Cutover {
+  /** Starts the proxy unless it answers. It outlives this process, and finds its routes again. */
+  ensureRunning(): Promise<void>;
+  status(): Promise<ProxyStatus>;
+  /** Ends the proxy; routes stay on disk for the next one. */
+  shutdown(): Promise<void>;
+}
+
+const Problem = z.object({ code: z.string(), what: z.string(), fix: z.string() });
+
+/** A path of a Unix socket has room for about 100 characters. */
+const MAX_SOCKET_PATH = 100;
+
+export function createProxyControl(options: ProxyControlOptions): ProxyControl {
+  const stateFile = join(options.directory, 'routes.json');
+  let starting: Promise<void> | undefined;
+  const order = async <T>(
+    schema: z.ZodType<T>,
+    method: string,
+    path: string,
+    body: unknown,
+    signal?: AbortSignal,
+  ): Promise<T> => {
+    const socket = await socketPath(options.directory);
+    try {
+      return schema.parse(await send(socket, method, path, body, signal));
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+      await ensure();
+      return schema.parse(await send(socket, method, path, body, signal));
+    }
+  };
+  const ensure = (): Promise<void> =>
+    (starting ??= startUnlessRunning(options, stateFile).finally(() => {
+      starting = undefined;
+    }));
+  const change = (wish: RouteChange): Promise<unknown> => order(z.object({}), 'POST', '/change', wish);
+  const status = (): Promise<ProxyStatus> => order(ProxyStatus, 'GET', '/status', null);
+  return {
+    ensureRunning: ensure,
+    status,
+    route: async ({ port, owner, service, upstreams, token }) => {
+      await change({ kind: 'route', port, owner, service, upstreams: [...upstreams], token: String(token) });
+    },
+    unroute: async ({ owner, port, token }) => {
+      await change({ kind: 'unroute', owner, port, token: String(token) });
+    },
+    routes: async (owner) => (await status()).routes.filter((route) => route.owner === owner),
+    drained: async (upstream: Upstream, timeoutMs, signal) =>
+      (await order(Drained, 'POST', '/drained', { upstream, timeoutMs }, signal)).busy,
+    shutdown: async () => {
+      const socket = await socketPath(options.directory);
+      await send(socket, 'POST', '/stop', null).catch((error: unknown) => {
+        if (!isAbsent(error)) throw error;
+      });
+    },
+  };
+}
+
+async function startUnlessRunning(options: ProxyControlOptions, stateFile: string): Promise<void> {
+  const socket = await socketPath(options.directory);
+  await mkdir(options.directory, { recursive: true, mode: 0o700 });
+  const deadline = Date.now() + (options.startTimeoutMs ?? 15_000);
+  let child: { exited: boolean } | undefined;
+  for (;;) {
+    try {
+      await send(socket, 'GET', '/status', null);
+      return;
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+    }
+    if (Date.now() > deadline) throw notStarted(options.directory);
+    // One that ended again found another proxy at work, or a broken machine: the next one tells.
+    if (child === undefined || child.exited) child = await launch(options, stateFile, socket);
+    await wait(25);
+  }
+}
+
+async function launch(options: ProxyControlOptions, stateFile: string, socket: string): Promise<{ exited: boolean }> {
+  const log = await open(join(options.directory, 'proxy.log'), 'a', 0o600);
+  try {
+    const [program, ...args] = options.command;
+    const child = spawn(program, [...args, '--state', stateFile, '--socket', socket], {
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+      cwd: '/',
+    });
+    const seen = { exited: false };
+    child.once('error', () => (seen.exited = true));
+    child.once('exit', () => (seen.exited = true));
+    child.unref();
+    return seen;
+  } finally {
+    await log.close();
+  }
+}
+
+async function socketPath(directory: string): Promise<string> {
+  const beside = join(directory, 'proxy.sock');
+  if (Buffer.byteLength(beside) <= MAX_SOCKET_PATH) return beside;
+  const folder = join(tmpdir(), `towpath-${process.geteuid?.() ?? 0}-${sha256Hex(directory).slice(0, 12)}`);
+  await mkdir(folder, { mode: 0o700 }).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST' || !(await isOurs(folder))) throw error;
+  });
+  return join(folder, 'proxy.sock');
+}
+
+/** In a folder that everybody may write to, a name may be taken by somebody else. */
+async function isOurs(folder: string): Promise<boolean> {
+  const handle = await open(folder, 'r');
+  try {
+    const stat = await handle.stat();
+    return stat.isDirectory() && stat.uid === (process.geteuid?.() ?? 0) && (stat.mode & 0o077) === 0;
+  } finally {
+    await handle.close();
+  }
+}
+
+function send(socketPath: string, method: string, path: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const out = request(
+      { socketPath, method, path, agent: false, ...(signal === undefined ? {} : { signal }) },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+        answer.once('error', reject);
+        answer.once('end', () => {
+          const json = JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
+          if (answer.statusCode === 200) resolve(json);
+          else reject(new DeployError(Problem.parse(json)));
+        });
+      },
+    );
+    out.once('error', reject);
+    out.end(body === null ? undefined : JSON.stringify(body));
+  });
+}
+
+function isAbsent(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'EPIPE';
+}
+
+function notStarted(directory: string): DeployError {
+  return new DeployError({
+    code: 'proxy.not-started',
+    what: 'The local reverse proxy did not start.',
+    fix: `Read ${join(directory, 'proxy.log')}; it says why.`,
+  });
+}

@@ -1,0 +1,202 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+
+import { sha256Hex } from '../../lib/digest.ts';
+import type { Desired, DesiredService, Observed, Target } from '../driver.ts';
+import { CANARY, type DriverUnderTest, type Rollouts, rolloutsOf } from './rollouts.ts';
+
+/**
+ * What every driver has to do, tried on the real thing. A driver's test calls this with a way to make it.
+ * @param make is called once; `restart` of what it gives makes the driver anew, as a server does after a kill
+ */
+export function describeDriver(name: string, make: () => Promise<DriverUnderTest>): void {
+  describe(`the driver ${name}`, () => {
+    let under: DriverUnderTest;
+    let run: Rollouts;
+    beforeAll(async () => {
+      under = await make();
+    });
+    afterAll(() => under.dispose());
+    afterEach(() => run.end());
+    const begin = (): Rollouts => (run = rolloutsOf(under));
+
+    test('a deployment runs the very digest, healthy, behind its address', async () => {
+      const { deploy, web, text } = begin();
+      const observed = await deploy('one', [await web('v1')]);
+      expectRunning(observed, [await web('v1')], 'one');
+      expect(await text('/')).toBe('v1');
+    });
+
+    test('applied twice is the same as applied once', async () => {
+      const { deploy, again, web } = begin();
+      const first = await deploy('one', [await web('v1')]);
+      const { observed, actions } = await again('one', [await web('v1')]);
+      expect(observed).toEqual(first);
+      expect(actions).toEqual([]);
+    });
+
+    test('a redeployment takes the place of the old one under the same address', async () => {
+      const { deploy, web, text } = begin();
+      const before = await deploy('one', [await web('v1')]);
+      const after = await deploy('two', [await web('v2')]);
+      expectRunning(after, [await web('v2')], 'two');
+      expect(after.services['web']?.url).toBe(before.services['web']?.url);
+      expect(await text('/')).toBe('v2');
+    });
+
+    test('the same image in another operation starts anew, with settings as they are now', async () => {
+      const { deploy, web, text } = begin();
+      await deploy('one', [await web('v1', { env: { COLOUR: 'red' } })]);
+      const after = await deploy('two', [await web('v1', { env: { COLOUR: 'blue' } })]);
+      expectRunning(after, [await web('v1')], 'two');
+      expect(await text('/env?name=COLOUR')).toBe('"blue"');
+    });
+
+    test('several replicas and a worker run together', async () => {
+      const { deploy, web, worker } = begin();
+      const services = [await web('v1', { replicas: 2 }), await worker('v1')];
+      expectRunning(await deploy('one', services), services, 'one');
+    });
+
+    test('one that never becomes healthy is taken away, and the old one goes on serving', async () => {
+      const { deploy, web, text, observe } = begin();
+      const before = await deploy('one', [await web('v1')]);
+      const sick = await web('v2', { behaviour: 'sick', startMs: 1500 });
+      await expect(deploy('two', [sick])).rejects.toMatchObject({ code: 'deploy.unhealthy' });
+      expect(await observe()).toEqual(before);
+      expect(await text('/')).toBe('v1');
+    });
+
+    test('one that ends by itself fails at once, its last words are in the log, and the old one serves', async () => {
+      const { deploy, web, observe, text, logged } = begin();
+      const before = await deploy('one', [await web('v1')]);
+      const crash = await web('v2', { behaviour: 'crash', startMs: 60_000 });
+      await expect(deploy('two', [crash])).rejects.toMatchObject({ code: 'deploy.exited' });
+      expect(await observe()).toEqual(before);
+      expect(await text('/')).toBe('v1');
+      expect(logged()).toContain('cannot go on');
+    });
+
+    test('one sick service holds back the switch of all', async () => {
+      const { deploy, web, worker, observe } = begin();
+      const before = await deploy('one', [await web('v1'), await worker('v1')]);
+      const sick = await worker('v2', { behaviour: 'crash' });
+      await expect(deploy('two', [await web('v2'), sick])).rejects.toMatchObject({ code: 'deploy.exited' });
+      expect(await observe()).toEqual(before);
+    });
+
+    test('a rollback during a rollout ends it and wins', async () => {
+      const { deploy, deployUntil, web, text } = begin();
+      await deploy('one', [await web('v1')]);
+      const stuck = await web('v2', { behaviour: 'sick', startMs: 120_000 });
+      await deployUntil('two', [stuck], 'await-healthy');
+      const after = await deploy('back', [await web('v1')]);
+      expectRunning(after, [await web('v1')], 'back');
+      expect(await text('/')).toBe('v1');
+    });
+
+    test('a late writer with a lower token is refused and changes nothing', async () => {
+      const { deploy, deployWith, web, observe } = begin();
+      const before = await deploy('one', [await web('v1')]);
+      await expect(deployWith({ token: 0n }, 'late', [await web('v2')])).rejects.toMatchObject({
+        code: 'deploy.fenced',
+      });
+      expect(await observe()).toEqual(before);
+    });
+
+    test('killed between any two steps, the rollout ends as it would have', async () => {
+      const { deploy, deployPart, web, worker, stepsOf } = begin();
+      const old = [await web('v1'), await worker('v1')];
+      const next = [await web('v2', { replicas: 2 }), await worker('v2')];
+      await deploy('base', old);
+      const steps = (await stepsOf('probe', next)).length;
+      expect(steps).toBeGreaterThanOrEqual(10);
+      for (let done = 0; done <= steps; done++) {
+        await deployPart(`cut-${done}`, next, done);
+        expectRunning(await deploy(`cut-${done}`, next), next, `cut-${done}`);
+      }
+    }, 300_000);
+
+    test('what a killed rollout left is cleared by the next one, whatever that deploys', async () => {
+      const { deploy, deployPart, web, worker } = begin();
+      await deployPart('lost', [await web('v2', { replicas: 2 }), await worker('v2')], 4);
+      expectRunning(await deploy('next', [await web('v1')]), [await web('v1')], 'next');
+    });
+
+    test('a service that left the release stops, and its address closes', async () => {
+      const { deploy, web, worker, text } = begin();
+      await deploy('one', [await web('v1'), await worker('v1')]);
+      const after = await deploy('two', [await worker('v1')]);
+      expectRunning(after, [await worker('v1')], 'two');
+      await expect(text('/')).rejects.toThrow();
+    });
+
+    test('destroyed once or twice, nothing is left', async () => {
+      const { deploy, destroy, web, worker, observe, text } = begin();
+      await deploy('one', [await web('v1', { replicas: 2 }), await worker('v1')]);
+      await destroy();
+      await destroy();
+      expect(await observe()).toEqual({ services: {} });
+      await expect(text('/')).rejects.toThrow();
+      expect(await under.traces(CANARY)).toEqual([]);
+    });
+
+    test.each(HOSTILE)('names are data: %j', async (hostile) => {
+      const { web, deployTo, text, destroyOf } = begin();
+      const target = { project: hostile, environment: hostile, slug: 'hostile-1' };
+      const named = { ...(await web('v1')), service: hostile };
+      expectRunning(await deployTo(target, 'one', [named]), [named], 'one');
+      expect(await text('/')).toBe('v1');
+      await destroyOf(target);
+    });
+
+    test('two environments with one slug do not see each other', async () => {
+      const { deploy, deployTo, destroyOf, web, worker, observe, target } = begin();
+      const before = await deploy('one', [await web('v1')]);
+      const neighbour: Target = { ...target, project: `${target.project}-next-door` };
+      await deployTo(neighbour, 'one', [await worker('v1')]);
+      await destroyOf(neighbour);
+      expect(await observe()).toEqual(before);
+    });
+
+    test('a secret arrives as a file, and shows nowhere else', async () => {
+      const { deploy, web, text, logged, stepsOf } = begin();
+      const service = await web('v1', { secrets: { TOKEN: 'env:TOWPATH_TEST_CANARY' } });
+      const steps = await stepsOf('one', [service]);
+      const observed = await deploy('one', [service]);
+      expect(await text('/secret?name=TOKEN')).toBe(sha256Hex(CANARY));
+      expect(JSON.stringify({ steps, observed }) + logged()).not.toContain(CANARY);
+      expect(await under.traces(CANARY)).toEqual([]);
+    });
+
+    test('a secret that is missing stops the rollout before anything moves', async () => {
+      const { deploy, web, observe } = begin();
+      const before = await deploy('one', [await web('v1')]);
+      const lacking = await web('v2', { secrets: { TOKEN: 'env:TOWPATH_TEST_NOT_THERE' } });
+      await expect(deploy('two', [lacking])).rejects.toMatchObject({ code: 'secret.missing' });
+      expect(await observe()).toEqual(before);
+    });
+
+    test('requests under way at the switch are answered to their end', async () => {
+      const { deploy, web, text } = begin();
+      await deploy('one', [await web('v1')]);
+      const slow = text('/slow?ms=2500');
+      await deploy('two', [await web('v2')]);
+      expect(await slow).toBe('v1');
+      expect(await text('/')).toBe('v2');
+    });
+  });
+}
+
+const HOSTILE = ['../../etc/passwd', '$(reboot);`id`', '--privileged', 'a b\n"c"', 'ünï ☃', 'x'.repeat(300)];
+
+/** Exactly the desired replicas, each healthy and serving with the desired digest, and nothing else. */
+function expectRunning(observed: Observed, services: readonly DesiredService[], operation: Desired['operation']): void {
+  expect(Object.keys(observed.services).sort()).toEqual(services.map(({ service }) => service).sort());
+  for (const { service, digest, replicas, publicPort } of services) {
+    const seen = observed.services[service];
+    expect(seen?.replicas.map(({ id: _id, ...rest }) => rest)).toEqual(
+      Array.from({ length: replicas }, () => ({ digest, operation, health: 'healthy', serving: true })),
+    );
+    expect(seen?.url).toBe(publicPort === undefined ? undefined : `http://127.0.0.1:${publicPort}`);
+  }
+}

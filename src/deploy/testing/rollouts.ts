@@ -1,0 +1,141 @@
+import { createServer, type AddressInfo } from 'node:net';
+
+import type { Digest } from '../../lib/digest.ts';
+import type { Action, ApplyContext, Desired, DeployDriver, DesiredService, Observed, Target } from '../driver.ts';
+import type { Behaviour } from './program.ts';
+
+/** The value of the secret `env:TOWPATH_TEST_CANARY`, looked for wherever it must not be. */
+export const CANARY = 'canary-3f9a1c7e-never-to-be-seen';
+
+/** A driver on its machine, with what the kit needs to try it. Its secrets must resolve `env:TOWPATH_TEST_CANARY` to `CANARY`. */
+export interface DriverUnderTest {
+  /** The driver made anew over what is there, as a server does after it was killed. */
+  restart(): DeployDriver;
+  /** The image of the test program with this behaviour; equal arguments, equal digest. */
+  image(version: string, behaviour: Behaviour): Promise<{ readonly image: string; readonly digest: Digest }>;
+  /** Where a text shows in what lies open on the machine: arguments, environments, files, labels, logs of the driver. */
+  traces(text: string): Promise<readonly string[]>;
+  dispose(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  readonly behaviour?: Behaviour;
+  readonly startMs?: number;
+  readonly replicas?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly secrets?: Readonly<Record<string, string>>;
+  readonly limits?: DesiredService['limits'];
+}
+
+export type Rollouts = ReturnType<typeof rolloutsOf>;
+
+let targets = 0;
+
+/** One target of its own for a test, with short words for what a test does to it. Tokens rise by themselves. */
+export function rolloutsOf(under: DriverUnderTest) {
+  targets += 1;
+  const target: Target = { project: 'shop', environment: `prod-${targets}`, slug: 'prod' };
+  const lines: string[] = [];
+  const touched = new Map<string, Target>();
+  let lastToken = 0n;
+  let port: Promise<number> | undefined;
+  const contextOf = (signal?: AbortSignal): ApplyContext => ({
+    log: (line) => lines.push(line),
+    signal: signal ?? new AbortController().signal,
+    token: ++lastToken,
+  });
+  const desiredOf = (operation: string, services: readonly DesiredService[], of: Target = target): Desired => {
+    touched.set(JSON.stringify(of), of);
+    return { target: of, config: under.restart().config.parse({}), services, operation };
+  };
+  const observe = (of: Target = target): Promise<Observed> => under.restart().observe(of);
+  const planned = async (desired: Desired): Promise<readonly Action[]> =>
+    under.restart().plan(desired, await observe(desired.target));
+  const roll = async (desired: Desired, context: ApplyContext): Promise<Observed> => {
+    await under.restart().apply(desired, await planned(desired), context);
+    return observe(desired.target);
+  };
+  const serviceOf = async (name: string, version: string, options: ServiceOptions): Promise<DesiredService> => ({
+    service: name,
+    ...(await under.image(version, options.behaviour ?? (name === 'worker' ? 'idle' : 'well'))),
+    env: options.env ?? {},
+    secrets: options.secrets ?? {},
+    replicas: options.replicas ?? 1,
+    limits: options.limits ?? {},
+  });
+  return {
+    target,
+    observe,
+    logged: () => lines.join('\n'),
+    web: async (version: string, options: ServiceOptions = {}): Promise<DesiredService> => ({
+      ...(await serviceOf('web', version, options)),
+      port: 3000,
+      publicPort: await (port ??= freePort()),
+      health: { path: '/healthz', intervalMs: 100, timeoutMs: 2000, startMs: options.startMs ?? 30_000 },
+    }),
+    worker: (version: string, options: ServiceOptions = {}) => serviceOf('worker', version, options),
+    deploy: (operation: string, services: readonly DesiredService[]) =>
+      roll(desiredOf(operation, services), contextOf()),
+    deployTo: (of: Target, operation: string, services: readonly DesiredService[]) =>
+      roll(desiredOf(operation, services, of), contextOf()),
+    deployWith: ({ token }: { token: bigint }, operation: string, services: readonly DesiredService[]) =>
+      roll(desiredOf(operation, services), { ...contextOf(), token }),
+    again: async (operation: string, services: readonly DesiredService[]) => {
+      const desired = desiredOf(operation, services);
+      const actions = await planned(desired);
+      return { actions, observed: await roll(desired, contextOf()) };
+    },
+    stepsOf: (operation: string, services: readonly DesiredService[]) => planned(desiredOf(operation, services)),
+    /** Does the first steps and then no more, as a server does that is killed. */
+    deployPart: async (operation: string, services: readonly DesiredService[], steps: number): Promise<void> => {
+      const desired = desiredOf(operation, services);
+      await under.restart().apply(desired, (await planned(desired)).slice(0, steps), contextOf());
+    },
+    /** Rolls out until a step of this kind begins, then aborts, as a rollback does. */
+    deployUntil: async (operation: string, services: readonly DesiredService[], kind: string): Promise<void> => {
+      const desired = desiredOf(operation, services);
+      const actions = await planned(desired);
+      const stop = new AbortController();
+      const summary = actions.find((action) => action.kind === kind)?.summary;
+      const context = contextOf(stop.signal);
+      const log = (line: string): void => {
+        context.log(line);
+        if (line === summary) stop.abort();
+      };
+      await under
+        .restart()
+        .apply(desired, actions, { ...context, log })
+        .then(
+          () => Promise.reject(new Error('it was not stopped')),
+          (error: unknown) => {
+            if (!stop.signal.aborted) throw error;
+          },
+        );
+    },
+    destroy: () => under.restart().destroy(target, contextOf()),
+    destroyOf: (of: Target) => under.restart().destroy(of, contextOf()),
+    text: async (path: string): Promise<string> => {
+      const answer = await fetch(`http://127.0.0.1:${await port}${path}`, { headers: { connection: 'close' } });
+      return answer.text();
+    },
+    url: async () => `http://127.0.0.1:${await port}`,
+    end: async (): Promise<void> => {
+      for (const of of touched.values()) await under.restart().destroy(of, contextOf());
+    },
+  };
+}
+
+/** A port that was free a moment ago, below those of outgoing connections. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 7000);
+    const server = createServer();
+    const free = await new Promise<AddressInfo | null>((resolve) => {
+      server.once('error', () => resolve(null));
+      server.listen(port, '127.0.0.1', () => resolve(server.address() as AddressInfo));
+    });
+    if (free === null) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+}
