@@ -7,15 +7,14 @@ import { fileURLToPath } from 'node:url';
 
 import { expect, onTestFinished, test } from 'vitest';
 
-import { checks } from '../src/check/checks.ts';
 import { parseConfig } from '../src/config/config.ts';
-import { families } from '../src/config/testing/families.ts';
+import { families } from '../src/config/families.ts';
 
 const shop = fileURLToPath(new URL('../examples/shop', import.meta.url));
 const changes = fileURLToPath(new URL('../examples/shop-changes', import.meta.url));
 
 test.each(['towpath.yaml', 'towpath.docker.yaml'])('%s is a good configuration', async (file) => {
-  const config = parseConfig(await readFile(join(shop, file)), { ...families, checks }, file);
+  const config = parseConfig(await readFile(join(shop, file)), families, file);
   expect(Object.keys(config.environments)).toEqual(['preview', 'dev', 'qa', 'demo', 'prod']);
   for (const { path } of Object.values(config.services)) expect(await readdir(join(shop, path))).not.toEqual([]);
 });
@@ -23,12 +22,12 @@ test.each(['towpath.yaml', 'towpath.docker.yaml'])('%s is a good configuration',
 test('the same path is told with and without Docker', async () => {
   const [plain, docker] = await Promise.all(
     ['towpath.yaml', 'towpath.docker.yaml'].map(async (file) =>
-      parseConfig(await readFile(join(shop, file)), { ...families, checks }),
+      parseConfig(await readFile(join(shop, file)), families),
     ),
   );
   const onDocker = Object.entries(plain?.environments ?? {}).map(([name, environment]) => [
     name,
-    { ...environment, deploy: { driver: 'docker', config: {} } },
+    { ...environment, deploy: { ...environment.deploy, driver: 'docker' } },
   ]);
   expect(docker?.environments).toEqual(Object.fromEntries(onDocker));
   expect(docker?.services).toMatchObject(plain?.services ?? {});
