@@ -75,7 +75,7 @@ export function planModules(question: ModulesQuestion): ModulesPlan {
 }
 
 function chosenPackages({ lock, target, dependencies }: ModulesQuestion): [string, LockEntry][] {
-  const unsuited = unsuitedOptionals(lock.packages, target);
+  const unsuited = unsuitedOptionals(lock, target);
   return [...lock.packages]
     .filter(([location, entry]) => !unsuited.has(location) && !(dependencies === 'production' && entry.dev === true))
     .sort(([one], [other]) => (one < other ? -1 : 1));

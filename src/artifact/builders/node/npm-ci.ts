@@ -1,17 +1,5 @@
 import { execPath, getgid, getuid } from 'node:process';
-import {
-  chown,
-  lchown,
-  mkdir,
-  mkdtemp,
-  readlink,
-  readdir,
-  readFile,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { chown, lchown, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
@@ -23,12 +11,13 @@ import type { LogLine } from '../../../lib/log.ts';
 import { ArtifactError } from '../../artifact-error.ts';
 import type { BuiltArtifact } from '../../builder.ts';
 import { writeLayer } from '../../oci/layer.ts';
-import type { Layer, LayerItem } from '../../oci/layer.ts';
+import type { Layer } from '../../oci/layer.ts';
 import type { BaseLock } from './base/base-lock.ts';
 import { ensureNodeBase, BASE_REPOSITORY, lockedBase } from './base/node-base.ts';
 import type { NodeBaseParts } from './base/node-base.ts';
 import type { NodeDefinition } from './definition.ts';
 import type { FoundBase, BasePlace } from './found-base.ts';
+import { installedItems } from './installed.ts';
 import type { NpmConfig } from './npm-config.ts';
 import { packageFiles } from './package-files.ts';
 import type { FetchTarball } from './tarballs.ts';
@@ -194,28 +183,6 @@ async function imageFor(parts: NpmCiParts, job: NpmJob, runner: TaskRunner): Pro
   const digest = await ensureNodeBase(parts.base, question, pin, log, signal);
   const place = { images: parts.base.images, repository: BASE_REPOSITORY };
   return parts.imageOnMachine(runner, { ...place, digest, platform }, signal);
-}
-
-/** Every `node_modules` below a folder, but for the notes that npm leaves for itself. Links are data. */
-async function installedItems(folder: string, prefix: string): Promise<LayerItem[]> {
-  const items: LayerItem[] = [];
-  const walk = async (path: string, inside: boolean): Promise<void> => {
-    for (const entry of await readdir(join(folder, path), { withFileTypes: true })) {
-      const below = path === '' ? entry.name : `${path}/${entry.name}`;
-      const place = join(folder, below);
-      const counts = inside || entry.name === 'node_modules';
-      if (entry.isDirectory()) await walk(below, counts);
-      else if (!inside || /(^|\/)node_modules\/\.package-lock\.json$/.test(below)) continue;
-      else if (entry.isSymbolicLink())
-        items.push({ kind: 'symlink', path: `${prefix}/${below}`, target: await readlink(place) });
-      else if (entry.isFile()) {
-        const executable = ((await stat(place)).mode & 0o100) !== 0;
-        items.push({ kind: 'file', path: `${prefix}/${below}`, executable, read: () => readFile(place) });
-      }
-    }
-  };
-  await walk('', false);
-  return items;
 }
 
 /** The lines that npm wants for registries and credentials. */

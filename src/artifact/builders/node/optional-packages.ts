@@ -1,7 +1,7 @@
 import semver from 'semver';
 
 import { resolveFrom } from './lockfile.ts';
-import type { LockEntry } from './lockfile.ts';
+import type { Lockfile, LockEntry } from './lockfile.ts';
 
 /** What packages are chosen for. Names as Node has them: `linux`, `x64`, `glibc`. */
 export interface Target {
@@ -18,12 +18,12 @@ export interface Target {
  * cannot do without it up to the optional boundary, and what only these need. Children that are optional themselves
  * stay, as they do with npm.
  */
-export function unsuitedOptionals(packages: ReadonlyMap<string, LockEntry>, target: Target): Set<string> {
+export function unsuitedOptionals({ packages, root }: Lockfile, target: Target): Set<string> {
   const failing = [...packages].filter(
     ([, entry]) => entry.optional === true && entry.inBundle !== true && !suits(entry, target),
   );
   if (failing.length === 0) return new Set();
-  const edges = edgesOf(packages);
+  const edges = edgesOf(packages, root);
   const left = new Set<string>();
   for (const [location] of failing) for (const gone of optionalSet(location, edges)) left.add(gone);
   return left;
@@ -71,10 +71,11 @@ interface Edges {
   readonly in: ReadonlyMap<string, readonly Edge[]>;
 }
 
-function edgesOf(packages: ReadonlyMap<string, LockEntry>): Edges {
+function edgesOf(packages: ReadonlyMap<string, LockEntry>, root: Lockfile['root']): Edges {
   const out = new Map<string, Edge[]>();
   const into = new Map<string, Edge[]>();
-  for (const [from, entry] of packages) {
+  const project = { ...root, dependencies: { ...root.devDependencies, ...root.dependencies } };
+  for (const [from, entry] of [['', project] as const, ...packages]) {
     for (const name of requiredNames(entry)) {
       const to = resolveFrom(packages, from, name);
       if (to === undefined) continue;
@@ -86,7 +87,9 @@ function edgesOf(packages: ReadonlyMap<string, LockEntry>): Edges {
   return { out, in: into };
 }
 
-function requiredNames(entry: LockEntry): string[] {
+function requiredNames(
+  entry: Pick<LockEntry, 'dependencies' | 'optionalDependencies' | 'peerDependencies' | 'peerDependenciesMeta'>,
+): string[] {
   const optional = entry.optionalDependencies ?? {};
   const peers = Object.keys(entry.peerDependencies ?? {}).filter(
     (name) => entry.peerDependenciesMeta?.[name]?.optional !== true,

@@ -1,0 +1,176 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
+import { gunzipSync } from 'node:zlib';
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import type { RunSpec, TaskRunner } from '../../../container/runtime.ts';
+import type { Digest } from '../../../lib/digest.ts';
+import { readBaseImage } from '../../oci/base-image.ts';
+import { readTar } from '../../oci/tar-reader.ts';
+import { memoryImageStore } from '../../testing/memory-image-store.ts';
+import { sourceOf } from '../../testing/source-of.ts';
+import { createNodeBuilder, nodeBasePin } from './create.ts';
+import type { NodeBuilderOptions } from './create.ts';
+
+const platform = 'linux/amd64';
+const pins = { 'towpath:node-22': nodeBasePin('towpath:node-22', platform) as Digest };
+const images = memoryImageStore();
+const specs: RunSpec[] = [];
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'towpath-npm-ci-'));
+  await chmod(folder, 0o755);
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+test('install scripts run inside the base image, and what they wrote is in the layer', async () => {
+  const source = sourceOf({
+    'package.json': fresh(await readFile('fixtures/npm-lock/native/package.json', 'utf8')),
+    'package-lock.json': await readFile('fixtures/npm-lock/native/package-lock.json', 'utf8'),
+    'server.js': '1',
+  });
+  const { built, files, log } = await build(source);
+  expect(built.isolation).toBe('bwrap');
+  expect(log.join('\n')).toContain('esbuild has an install script');
+  // Its install script puts the native program in the place of the script that starts it.
+  expect(files.get('app/node_modules/esbuild/bin/esbuild')?.body.toString('latin1', 1, 4)).toBe('ELF');
+  expect(files.has('app/node_modules/sharp/package.json')).toBe(true);
+  expect([...files.keys()].filter((path) => path.endsWith('.package-lock.json'))).toEqual([]);
+  expect(built.materials.map(({ uri }) => uri)).toContain('pkg:npm/%40esbuild/linux-x64@0.24.2');
+}, 300_000);
+
+test('workspaces are linked to folders that the source layer brings', async () => {
+  const source = sourceOf({
+    'package.json': fresh('{"name":"w","version":"1.0.0","workspaces":["packages/a"],"dependencies":{"a":"*"}}'),
+    'package-lock.json': JSON.stringify({
+      name: 'w',
+      version: '1.0.0',
+      lockfileVersion: 3,
+      packages: {
+        '': { name: 'w', version: '1.0.0', workspaces: ['packages/a'], dependencies: { a: '*' } },
+        'node_modules/a': { resolved: 'packages/a', link: true },
+        'packages/a': { version: '1.0.0' },
+      },
+    }),
+    'packages/a/package.json': '{"name":"a","version":"1.0.0","scripts":{"postinstall":"echo made > made.txt"}}',
+    'server.js': "require('a')",
+  });
+  const { files } = await build(source);
+  expect(files.get('app/node_modules/a')).toMatchObject({ type: '2', target: '../packages/a' });
+}, 300_000);
+
+test('a failed npm ci says so and keeps its lines', async () => {
+  const source = sourceOf({
+    'package.json': '{"name":"w","version":"1.0.0","scripts":{"postinstall":"echo spoken >&2; exit 7"}}',
+    'package-lock.json':
+      '{"name":"w","version":"1.0.0","lockfileVersion":3,"packages":{"":{"name":"w","version":"1.0.0"}}}',
+  });
+  const lines: string[] = [];
+  await expect(build(source, {}, lines)).rejects.toMatchObject({ code: 'artifact.npm-failed' });
+  expect(lines.join('\n')).toContain('spoken');
+}, 300_000);
+
+test('a token of the server fills the cache, and no install script ever sees it', async () => {
+  const source = sourceOf({
+    'package.json': fresh(
+      '{"name":"w","version":"1.0.0","scripts":{"postinstall":"mkdir -p node_modules/seen; cat /mnt/home/.npmrc > node_modules/seen/npmrc 2>/dev/null; env > node_modules/seen/env; true"}}',
+    ),
+    'package-lock.json':
+      '{"name":"w","version":"1.0.0","lockfileVersion":3,"packages":{"":{"name":"w","version":"1.0.0"}}}',
+  });
+  const npm = {
+    registry: 'http://127.0.0.1:9/',
+    scopes: {},
+    authorizations: { '//127.0.0.1:9/': 'Bearer canary-token' },
+  };
+  const { files, log } = await build(source, { npm }, []);
+  expect(files.get('app/node_modules/seen/npmrc')?.body.toString()).toBe('');
+  expect(files.get('app/node_modules/seen/env')?.body.toString()).not.toContain('canary');
+  expect(JSON.stringify(specs)).not.toContain('canary');
+  expect(log.join('\n')).not.toContain('canary');
+}, 300_000);
+
+async function build(
+  source: ReturnType<typeof sourceOf>,
+  more: Partial<NodeBuilderOptions> = {},
+  lines: string[] = [],
+) {
+  const builder = createNodeBuilder({
+    images,
+    cacheDirectory: 'node_modules/.cache/towpath-node-builder',
+    tasks: [bwrap],
+    imageOnMachine: async (_runner, { images: from, repository, digest }) => ({
+      reference: `test/${repository}@${digest}`,
+      rootfs: await unpack(digest, await readBaseImage(from, repository, digest, platform), repository),
+      config: { entrypoint: [], command: [], env: { PATH: '/usr/local/bin:/usr/bin' }, workdir: '/', user: '' },
+    }),
+    ...more,
+  });
+  const built = await builder.build({
+    definition: builder.definition.parse({ start: 'server.js' }),
+    source,
+    platform,
+    repository: 'shop/web',
+    pins,
+    log: (line) => lines.push(line),
+    signal: new AbortController().signal,
+  });
+  const manifest = await images.manifest('shop/web', built.digest);
+  const { layers } = JSON.parse(String(manifest?.bytes)) as { layers: { digest: Digest }[] };
+  const modules = images.blobs.get(`shop/web@${layers.at(-2)?.digest ?? ''}`) ?? Buffer.alloc(0);
+  const files = new Map([...readTar(gunzipSync(modules))].map((entry) => [entry.path, entry]));
+  return { built, files, log: lines };
+}
+
+/** Another file for each run: the cache outlives the tests, and npm is to be run. */
+function fresh(packageJson: string): string {
+  return `${packageJson}${' '.repeat(1 + (Date.now() % 100_000))}`;
+}
+
+/** A runner that keeps the contract, over the real bubblewrap: a read-only root, one writable folder, no privileges. */
+const bwrap: TaskRunner = {
+  name: 'bwrap',
+  isolates: true,
+  run: async (spec, { log, signal }) => {
+    specs.push(spec);
+    const root = spec.image.rootfs ?? '';
+    const binds = (spec.mounts ?? []).flatMap(({ from, to }) => ['--bind', from, to]);
+    const [uid = '', gid = ''] = (spec.user ?? '').split(':');
+    const env = Object.entries({ ...spec.image.config.env, ...spec.env });
+    const network = '--ro-bind-try /etc/resolv.conf /etc/resolv.conf --unshare-pid --clearenv'.split(' ');
+    const args = ['--ro-bind', root, '/'].concat('--dev /dev --proc /proc --tmpfs /tmp'.split(' '), binds, network);
+    args.push('--chdir', spec.workdir ?? '/', ...env.flatMap(([name, value]) => ['--setenv', name, value]));
+    args.push(...(spec.argv ?? []));
+    const who = ['--reuid', uid, '--regid', gid, '--clear-groups', 'bwrap'];
+    const child = spawn('setpriv', [...who, ...args], { stdio: ['ignore', 'pipe', 'pipe'], signal });
+    for (const stream of [child.stdout, child.stderr]) createInterface(stream).on('line', log);
+    const [code] = (await once(child, 'close')) as [number];
+    return { kind: 'exited', code };
+  },
+};
+
+async function unpack(digest: Digest, content: Awaited<ReturnType<typeof readBaseImage>>, repository: string) {
+  const root = join(folder, digest.slice(7, 27));
+  await mkdir(root, { recursive: true });
+  await mkdir(join(root, 'mnt'), { recursive: true });
+  for (const layer of content.layers) {
+    const archive = join(folder, 'layer.tgz');
+    await pipeline(await images.readBlob(repository, layer.digest), createWriteStream(archive));
+    const tar = spawn('tar', ['-xzf', archive, '-C', root, '--no-same-owner'], { stdio: 'inherit' });
+    await once(tar, 'close');
+  }
+  await mkdir(join(root, 'etc'), { recursive: true });
+  const touched = spawn('touch', [join(root, 'etc/resolv.conf')], { stdio: 'inherit' });
+  await once(touched, 'close');
+  return root;
+}
