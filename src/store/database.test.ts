@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+
 import { expect, test } from 'vitest';
 
 import { clientOf, isDuplicate, isTransient, json, openStore } from './database.ts';
@@ -51,6 +53,8 @@ test('errors are told apart: a duplicate is final, a lost connection is worth an
     .transaction((tx) => clientOf(tx).query('select pg_terminate_backend(pg_backend_pid())'))
     .catch((error: unknown) => error);
   expect(isTransient(lost)).toBe(true);
+  const noFile = await readFile('/no/such/file').catch((error: unknown) => error);
+  expect(isTransient(noFile)).toBe(false);
   expect(await store.db.selectFrom('project').select('id').execute()).toHaveLength(1);
 });
 

@@ -136,11 +136,16 @@ export function isDuplicate(error: unknown, constraint?: string): boolean {
 
 function isConnectionLoss(error: unknown): boolean {
   if (/^(08|57P0)/.test(sqlState(error))) return true;
-  if (/^(ECONNREFUSED|ECONNRESET|EPIPE|ENOENT|ETIMEDOUT)$/.test(sqlState(error))) return true;
+  if (/^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT)$/.test(sqlState(error)) || isMissingSocket(error)) return true;
   return (
     error instanceof Error &&
     /Connection terminated|timeout exceeded when trying to connect|Client has encountered/.test(error.message)
   );
+}
+
+/** The server's socket is not there while it restarts; a file that is missing is no such case. */
+function isMissingSocket(error: unknown): boolean {
+  return sqlState(error) === 'ENOENT' && error instanceof Error && 'syscall' in error && error.syscall === 'connect';
 }
 
 /** The SQLSTATE of a Postgres error, or the code of a socket's; empty for anything else. */

@@ -1,3 +1,4 @@
+import { isTransient } from './database.ts';
 import type { Store } from './database.ts';
 
 export interface Following<Row> {
@@ -21,7 +22,10 @@ export async function* follow<Row>({ store, channel, next, matches, signal }: Fo
   });
   try {
     while (!signal.aborted) {
-      const rows = await next();
+      const rows = await next().catch((error: unknown) => {
+        if (isTransient(error)) return []; // an outage: look again when the connection is back
+        throw error;
+      });
       yield* rows;
       if (rows.length === 0) await bell.heard();
     }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
 
+import { externalPostgresUrl } from '../../tools/test-machine/machine.ts';
 import { sha256Hex } from '../lib/digest.ts';
 import { openStore } from './database.ts';
 import type { Store } from './database.ts';
@@ -58,11 +59,12 @@ export async function testDatabase(
 
 let embedded: Promise<string> | undefined;
 
-/** The administrator URL that tests use: `TOWPATH_TEST_DATABASE_URL`, or the run's embedded Postgres. */
+/**
+ * The administrator URL that tests use: of the run's embedded Postgres; with `TOWPATH_TEST_STORE=external` of the external
+ * one that `tools/test-machine` starts, or that `TOWPATH_TEST_POSTGRES_URL` names. The same tests run on both.
+ */
 export function testServer(): Promise<string> {
-  const given = process.env['TOWPATH_TEST_DATABASE_URL'];
-  if (given !== undefined && given !== '') return Promise.resolve(given);
-  return embeddedServer();
+  return process.env['TOWPATH_TEST_STORE'] === 'external' ? externalPostgresUrl() : embeddedServer();
 }
 
 /** The run's embedded Postgres, started by the first who asks. */

@@ -20,12 +20,12 @@ export interface Retry {
   readonly attempts: number;
   readonly firstMs: number;
   readonly factor?: number;
-  /** Which errors are worth another try; all of them when not given. */
+  /** Which errors are worth another try, besides those of a database that is away; all of them when not given. */
   readonly when?: (error: unknown) => boolean;
 }
 
-/** A restart of Postgres is waited for (about half a minute); any other error is the step's answer. */
-const OUTAGE: Retry = { attempts: 8, firstMs: 250, when: isTransient };
+/** What holds when a step says nothing: a restart of Postgres is waited for (half a minute), any other error is its answer. */
+const OUTAGE: Retry = { attempts: 8, firstMs: 250, when: () => false };
 
 /**
  * Does something once, as far as the workflow can tell: when it was recorded as done, a later run of the workflow takes the
@@ -56,7 +56,7 @@ export async function step<T>(
         maxAttempts: retry.attempts,
         intervalSeconds: retry.firstMs / 1000,
         backoffRate: retry.factor ?? 2,
-        shouldRetry: (error) => attempt < retry.attempts && (retry.when?.(error) ?? true),
+        shouldRetry: (error) => attempt < retry.attempts && (isTransient(error) || (retry.when?.(error) ?? true)),
       },
     ),
   );
@@ -78,6 +78,7 @@ export async function transaction<T>(name: string, work: (tx: Tx) => Promise<T>)
   let ran = false;
   const begin = (): Promise<T> => {
     ran = true;
+    passBoundary(name, 'before');
     return work(currentTransaction());
   };
   return recorded(name, () => ran, runTransaction(begin, name, { dsName: DATA_SOURCE, config: { name } }));

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -26,6 +27,7 @@ export async function bundle(entry: string): Promise<string> {
   const directory = join(root, 'node_modules', '.cache', 'towpath-test');
   await mkdir(directory, { recursive: true });
   const outfile = join(directory, `${entry.replace(/^.*\/src\//, '').replace(/\W+/g, '-')}-${process.pid}.mjs`);
+  process.once('exit', () => rmSync(outfile, { force: true }));
   await build({
     entryPoints: [entry],
     outfile,
