@@ -37,6 +37,15 @@ export function storedCredentials(db: Sql): CredentialKeeper {
         .executeTakeFirst();
       return done.numUpdatedRows === 1n;
     },
+    endSessions: async (user, atMs) => {
+      await db
+        .updateTable('access_token')
+        .set({ revoked_at: new Date(atMs) })
+        .where('user_name', '=', user)
+        .where('kind', '<>', 'token')
+        .where('revoked_at', 'is', null)
+        .execute();
+    },
     tokens: async () => {
       const rows = await db
         .selectFrom('access_token')

@@ -66,6 +66,18 @@ test('a code is dead after two minutes, a session after twelve hours or when it 
   expect(await guard.identify(later.secret, 'session')).toBeNull();
 });
 
+test("with a token go the sessions that it may have opened, and nobody else's", async () => {
+  const { guard } = parts();
+  const ada = await guard.createToken(wish);
+  const principal = await guard.identify(ada.secret, 'token');
+  if (principal === null) throw new Error('The token is valid.');
+  const mine = await guard.openSession((await guard.invite(principal)).code);
+  const bobs = await guard.openSession((await guard.invite({ ...principal, user: 'bob' })).code);
+  await guard.revokeToken(ada.credential.id);
+  expect(await guard.identify(mine.secret, 'session')).toBeNull();
+  expect(await guard.identify(bobs.secret, 'session')).not.toBeNull();
+});
+
 test('a token with a role that does not exist is not made', async () => {
   const { guard } = parts();
   await expect(guard.createToken({ ...wish, roles: ['owner'] })).rejects.toMatchObject({ code: 'access.role-invalid' });

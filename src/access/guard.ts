@@ -27,7 +27,7 @@ export interface Guard {
   permit(principal: Principal | null, permission: Permission): Principal;
   createToken(wish: TokenWish): Promise<{ credential: Credential; secret: string }>;
   tokens(): Promise<Credential[]>;
-  /** @throws AccessError `access.token-missing` */
+  /** Ends the sessions of its user too, for it may have opened them. @throws AccessError `access.token-missing` */
   revokeToken(id: string): Promise<void>;
   /** A code that opens one session as the same user with the same roles. */
   invite(principal: Principal): Promise<{ code: string; expiresAtMs: number }>;
@@ -92,7 +92,9 @@ export function createGuard({ keeper, clock, random }: GuardParts): Guard {
     createToken: async (wish) => issue('token', checkedWish(wish)),
     tokens: () => keeper.tokens(),
     revokeToken: async (id) => {
-      if (!(await keeper.revoke(id, clock.now()))) throw noSuchToken(id);
+      const token = (await keeper.tokens()).find((candidate) => candidate.id === id);
+      if (token === undefined || !(await keeper.revoke(id, clock.now()))) throw noSuchToken(id);
+      await keeper.endSessions(token.user, clock.now());
     },
     invite: async ({ user, roles }) => {
       await keeper.forget(clock.now());

@@ -15,6 +15,13 @@ export function memoryKeeper(): CredentialKeeper {
       rows.set(id, { ...row, credential: { ...row.credential, revokedAtMs: atMs } });
       return true;
     },
+    endSessions: async (user, atMs) => {
+      for (const [id, row] of rows) {
+        const { credential } = row;
+        if (credential.user !== user || credential.kind === 'token' || credential.revokedAtMs !== null) continue;
+        rows.set(id, { ...row, credential: { ...credential, revokedAtMs: atMs } });
+      }
+    },
     tokens: async () =>
       [...rows.values()]
         .map(({ credential }) => credential)

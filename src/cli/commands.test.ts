@@ -100,6 +100,26 @@ test('when the time is over the promotion goes on, and the exit code says so', a
   expect(house.useCases.world.promotions[0]?.endedAt).toBeNull();
 });
 
+test('waiting outlasts a restart of the server', async () => {
+  let restarted: Promise<unknown> | undefined;
+  const port = Number(new URL(server).port);
+  const restart = async () => {
+    await house.server.close();
+    const { useCases, guard } = house;
+    house = { ...(await testServer({ useCases, guard })), useCases };
+    await house.server.listen({ host: '127.0.0.1', port });
+    await useCases.promotions.approve('pro_1', undefined, 'bob');
+  };
+  const { exit, out } = await towpath('promote v1.1.0 prod --wait', {
+    onWrite: (text) => {
+      if (text.includes('waits for')) restarted ??= restart();
+    },
+  });
+  await restarted;
+  expect(exit).toBe(0);
+  expect(out).toContain('live');
+});
+
 test('Ctrl-C stops the waiting and nothing else', async () => {
   const ctrlC = new AbortController();
   const { exit } = await towpath('promote v1.1.0 prod --wait', {

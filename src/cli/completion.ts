@@ -16,7 +16,7 @@ complete -o default -F _towpath towpath`,
   zsh: `#compdef towpath
 _towpath() {
   local -a found
-  found=("\${(@f)$(towpath complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null | sed -e 's/:/\\\\:/g' -e 's/\\t/:/')}")
+  found=("\${(@f)$(towpath complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null | awk -F '\\t' '{ gsub(/:/, "\\\\:", $1); print $1 (NF > 1 ? ":" $2 : "") }')}")
   _describe 'towpath' found
 }
 compdef _towpath towpath`,
@@ -31,7 +31,7 @@ export const completion: Verb = (program, run) => {
     .addHelpText('after', '\nbash: source <(towpath completion bash)')
     .action(
       run(async ({ out }, _options, shell = '') => {
-        const script = SCRIPTS[shell];
+        const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
         if (script === undefined)
           throw usage(`There is no script for "${shell}".`, `Choose among ${Object.keys(SCRIPTS).join(', ')}.`);
         out.text(script);

@@ -1,5 +1,3 @@
-import { z } from 'zod';
-
 import { problemOf } from '../lib/error.ts';
 import { usage } from './cli-error.ts';
 import { cancelled, type Client } from './client.ts';
@@ -7,9 +5,10 @@ import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
 import { cleanLogLine } from './text.ts';
 import { needs, type Verb } from './verb.ts';
+import { pause } from './wait.ts';
 
 /** How often a broken stream is taken up again, at its last line, before it is a failure. */
-const RESUMES = 5;
+const RESUMES = 30;
 
 export const logs: Verb = (program, run) => {
   program
@@ -40,25 +39,25 @@ async function printLog({ out, client }: Context, log: string): Promise<void> {
   }
 }
 
-const Batch = z.object({ lines: z.array(z.string()), seq: z.string(), ended: z.boolean() });
-
 async function followLog({ out, client, io }: Context, log: string): Promise<void> {
   const server = await client();
+  const { Log } = await import('../http/view/path.ts'); // schemas load only when they are needed
   let after: string | undefined;
   for (let resumes = 0; ; resumes += 1) {
     try {
       for await (const { data } of server.stream('log.follow', { params: { log }, query: { after } }, io.signal)) {
-        const batch = Batch.parse(data);
+        const batch = Log.parse(data);
         for (const line of batch.lines) write(out, line);
         after = batch.seq;
         resumes = 0;
         if (batch.ended) return;
       }
-      return;
     } catch (error) {
       if (io.signal.aborted) throw cancelled();
-      if (resumes >= RESUMES || problemOf(error).code.endsWith('.missing')) throw error;
+      if (resumes >= RESUMES || /\.(missing|unknown)$/.test(problemOf(error).code)) throw error;
     }
+    await pause(1_000, io.signal); // the server ended the stream and not the log: it restarts, or wants the token again
+    if (io.signal.aborted) throw cancelled();
   }
 }
 

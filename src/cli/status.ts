@@ -25,7 +25,7 @@ export const status: Verb = (program, run) => {
 async function keepShowing(context: Context): Promise<void> {
   const { io, out } = context;
   const bell = createBell();
-  void ring(await context.client(), context.common.project, bell.ring, io.signal);
+  void ring(await context.client(), namedProject(context), bell.ring, io.signal);
   let last = '';
   while (!io.signal.aborted) {
     const { at, ...view } = await matrix(context);
@@ -37,7 +37,11 @@ async function keepShowing(context: Context): Promise<void> {
   }
 }
 
+function namedProject({ common, io }: Context): string | undefined {
+  return common.project ?? (io.env['TOWPATH_PROJECT'] || undefined);
+}
+
 async function matrix(context: Context) {
-  const { project } = context.common;
+  const project = namedProject(context);
   return (await context.client()).call('matrix.read', { query: project === undefined ? {} : { project } });
 }

@@ -1,4 +1,5 @@
 import type { PromotionView } from '../flow/use-cases.ts';
+import { hasCode } from '../lib/error.ts';
 import { CliError } from './cli-error.ts';
 import { cancelled, type Client } from './client.ts';
 import type { Context } from './context.ts';
@@ -24,11 +25,22 @@ export async function waitForEnd(context: Context, started: PromotionView, timeo
       await bell.wait(RECHECK_MS, signal);
       if (context.io.signal.aborted) throw cancelled();
       if (over.aborted) throw tooLong(promotion);
-      promotion = await client.call('promotion.show', { params: { promotion: started.id } });
+      promotion = (await look(client, started.id, context)) ?? promotion;
     }
   } finally {
     done.abort();
     context.out.settle();
+  }
+}
+
+/** A server that restarts is waited for: `--timeout` is the patience of whoever asked. */
+async function look(client: Client, promotion: string, { out }: Context): Promise<PromotionView | null> {
+  try {
+    return await client.call('promotion.show', { params: { promotion } });
+  } catch (error) {
+    if (!hasCode(error, 'cli.server-unreachable', 'http.stopping')) throw error;
+    out.progress(`waiting for ${client.server}`);
+    return null;
   }
 }
 
@@ -75,7 +87,7 @@ export function createBell(): Bell {
   };
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const end = () => {

@@ -17,6 +17,8 @@ export interface Exchange {
   readonly answer: z.ZodType | null;
   /** 200 when it is not given. */
   readonly status?: 201 | 202 | 204;
+  /** The answer holds a secret: it is sent once and kept nowhere, not even under an Idempotency-Key. */
+  readonly secret?: true;
 }
 
 const inProject = z.object({ project: Name });
@@ -88,10 +90,10 @@ export const CONTRACT = {
   },
   'audit.list': { query: PageQuery.extend({ subject: Name.optional() }), answer: pageOf(Audit) },
   'token.list': { answer: listOf(Token) },
-  'token.create': { body: TokenRequest, answer: NewToken, status: 201 },
+  'token.create': { body: TokenRequest, answer: NewToken, status: 201, secret: true },
   'token.revoke': { params: z.object({ token: Name }), answer: null, status: 204 },
   'access.me': { answer: Me },
-  'session.invite': { answer: SessionCode, status: 201 },
+  'session.invite': { answer: SessionCode, status: 201, secret: true },
   'session.open': { body: z.object({ code: z.string().min(1).max(200) }), answer: Me, status: 201 },
   'session.close': { answer: null, status: 204 },
   'server.health': { answer: z.object({ version: z.string() }) },

@@ -14,20 +14,22 @@ export interface StreamOptions {
   readonly stopping: AbortSignal;
   /** A comment line this often, so that proxies keep the connection and a dead client is noticed. */
   readonly heartbeatMs: number;
+  /** Then it ends and the client asks anew, with whatever its token is still worth. */
+  readonly maxAgeMs: number;
 }
 
 /**
- * Sends what `open` yields until it ends, the client leaves or the server stops; `open` is told of the latter two by its
- * signal. Respects a slow client: nothing piles up beyond the socket's own buffer.
+ * Sends what `open` yields until it ends, the client leaves, the server stops or the stream is too old; `open` is told of
+ * all but the first by its signal. Respects a slow client: nothing piles up beyond the socket's own buffer.
  */
 export async function streamEvents(
   reply: FastifyReply,
-  { stopping, heartbeatMs }: StreamOptions,
+  { stopping, heartbeatMs, maxAgeMs }: StreamOptions,
   open: (signal: AbortSignal) => AsyncIterable<StreamItem>,
 ): Promise<void> {
   const { raw } = reply.hijack();
   const gone = new AbortController();
-  const signal = AbortSignal.any([gone.signal, stopping]);
+  const signal = AbortSignal.any([gone.signal, stopping, AbortSignal.timeout(maxAgeMs)]);
   raw.on('close', () => gone.abort());
   raw.on('error', () => gone.abort());
   raw.writeHead(200, {

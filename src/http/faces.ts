@@ -25,4 +25,6 @@ export interface Faces {
   readonly log?: FastifyBaseLogger | undefined;
   /** Default 15 s. */
   readonly heartbeatMs?: number | undefined;
+  /** How long one event stream lasts before its client has to ask again. Default 10 min. */
+  readonly maxAgeMs?: number | undefined;
 }

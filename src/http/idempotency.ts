@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import { hashOfJson } from '../lib/digest.ts';
+import { CONTRACT, type Exchange } from './contract.ts';
 import { HttpError } from './http-error.ts';
 
 /** An answer as it was sent the first time. */
@@ -60,7 +61,7 @@ async function replay({ status, body }: KeptAnswer, reply: FastifyReply): Promis
 
 function keyOf(request: FastifyRequest): string | null {
   const key = request.headers['idempotency-key'];
-  if (typeof key !== 'string' || request.method === 'GET' || request.method === 'HEAD') return null;
+  if (typeof key !== 'string' || request.method === 'GET' || holdsSecret(request)) return null;
   if (key.length > 200 || key === '')
     throw new HttpError({
       code: 'http.key-invalid',
@@ -68,6 +69,12 @@ function keyOf(request: FastifyRequest): string | null {
       fix: 'A random UUID is a good one.',
     });
   return key;
+}
+
+function holdsSecret(request: FastifyRequest): boolean {
+  const name = request.routeOptions.config.operation;
+  const exchange: Exchange | undefined = name && CONTRACT[name];
+  return exchange?.secret === true;
 }
 
 function questionOf(request: FastifyRequest): string {

@@ -8,10 +8,15 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   'access.unauthenticated': 401,
   'access.forbidden': 403,
   'access.foreign-origin': 403,
+  'environment.not-a-preview': 409,
   'http.too-large': 413,
   'http.media-type': 415,
   'http.key-reused': 422,
   'internal.error': 500,
+  'path.no-rollback': 409,
+  'path.unknown-subject': 404,
+  'release.no-reason': 400,
+  'release.no-such-service': 404,
   'webhook.unsigned': 401,
   'webhook.stale': 401,
 };
@@ -54,7 +59,7 @@ export interface ProblemDocument extends Problem {
 }
 
 export function statusOf(code: string): number {
-  const exact = STATUS_OF_CODE[code];
+  const exact = Object.hasOwn(STATUS_OF_CODE, code) ? STATUS_OF_CODE[code] : undefined;
   if (exact !== undefined) return exact;
   const last = code.slice(code.lastIndexOf('.') + 1);
   return STATUS_OF_WORD.find(([word]) => word.test(last))?.[1] ?? 422;

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OPERATION_NAMES, operationOf, type OperationName } from '../access/operation.ts';
 import { isRole, mayDo, ROLES } from '../access/permission.ts';
 import { refuseUnlisted } from './router.ts';
+import { memoryAnswers } from './testing/memory-answers.ts';
 import { testServer, type TestServer } from './testing/server.ts';
 
 let house: TestServer;
@@ -136,6 +137,24 @@ test('the same key sends the same answer and does nothing twice', async () => {
   const missing = { 'idempotency-key': 'k2' };
   expect((await ask({ release: 'v9' }, missing)).statusCode).toBe(404);
   expect((await ask({ release: 'v1.1.0' }, missing)).statusCode).toBe(200);
+  await own.server.close();
+});
+
+test('an answer with a secret is kept nowhere', async () => {
+  const kept: string[] = [];
+  const memory = memoryAnswers();
+  const own = await testServer({
+    answers: { ...memory, keep: async (key, answer) => (kept.push(answer.body), memory.keep(key, answer)) },
+  });
+  const headers = { authorization: `Bearer ${await own.token('admin')}`, 'idempotency-key': 'k1' };
+  const payload = { name: 'ci', user: 'ci', roles: ['viewer'] };
+  const made = await own.server.inject({ method: 'POST', url: '/api/v1/tokens', headers, payload });
+  expect(made.json().secret).toMatch(/^twp_/);
+  await own.server.inject({ method: 'POST', url: '/api/v1/session-codes', headers });
+  const hold = { method: 'POST', url: '/api/v1/projects/shop/environments/qa/hold' } as const;
+  await own.server.inject({ ...hold, headers, payload: { reason: 'test' } });
+  expect(kept).toHaveLength(1);
+  expect(kept.join()).not.toMatch(/tw[pc]_/);
   await own.server.close();
 });
 

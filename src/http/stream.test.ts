@@ -59,6 +59,15 @@ test('a stream says that it is still there, and ends when the server stops', asy
   expect(await text).toContain('event: end');
 });
 
+test('a stream does not outlive the token that opened it for long', async () => {
+  const own = await testServer({ maxAgeMs: 50 });
+  const response = await fetch(`${await own.listen()}/api/v1/events`, {
+    headers: { authorization: `Bearer ${await own.token('viewer')}` },
+  });
+  expect(await readUntil(response, 'never')).toMatch(/event: end\ndata: \{\}\n\n$/);
+  await own.server.close();
+});
+
 test('a client that leaves frees what was listening for it', async () => {
   let freed: (() => void) | undefined;
   const left = new Promise<void>((resolve) => (freed = resolve));

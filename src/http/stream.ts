@@ -4,17 +4,19 @@ import type { EventView, LogBatch, UseCases } from '../flow/use-cases.ts';
 import { streamEvents, type StreamItem } from './event-stream.ts';
 import type { Faces } from './faces.ts';
 import type { Route } from './router.ts';
+import { Event, Log } from './view/path.ts';
 
 const HEARTBEAT_MS = 15_000;
+const MAX_AGE_MS = 10 * 60_000;
 
 export function streamRoutes(
   route: Route,
-  { useCases, heartbeatMs = HEARTBEAT_MS }: Faces,
+  { useCases, heartbeatMs = HEARTBEAT_MS, maxAgeMs = MAX_AGE_MS }: Faces,
   server: FastifyInstance,
 ): void {
   const stop = new AbortController();
   server.addHook('preClose', async () => stop.abort());
-  const options = { stopping: stop.signal, heartbeatMs };
+  const options = { stopping: stop.signal, heartbeatMs, maxAgeMs };
 
   route('event.follow', ({ query, request, reply }) =>
     streamEvents(reply, options, (signal) => changes(useCases, lastSeen(request, query.after), query.project, signal)),
@@ -58,10 +60,11 @@ function concerns(event: EventView, project: string | undefined): boolean {
   return project === undefined || event.project === null || event.project === project;
 }
 
-function changeOf({ id, at, project, kind, subject, data }: EventView): StreamItem {
-  return { id, event: 'change', data: { id, at, project, kind, subject, data } };
+/** Streams pass no serialiser of the framework, so the schemas are applied here: what they do not name stays inside. */
+function changeOf(event: EventView): StreamItem {
+  return { id: event.id, event: 'change', data: Event.parse(event) };
 }
 
-function lineItem({ lines, seq, ended }: LogBatch): StreamItem {
-  return { id: seq, event: 'lines', data: { lines, seq, ended } };
+function lineItem(batch: LogBatch): StreamItem {
+  return { id: batch.seq, event: 'lines', data: Log.parse(batch) };
 }
