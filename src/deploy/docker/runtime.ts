@@ -24,16 +24,11 @@ export interface DockerRuntimeParts {
   readonly installation: string;
 }
 
-/** What a failed rollout shows of an instance. */
-export interface LastWords {
-  tail(target: Target, id: string, lines: number): Promise<readonly string[]>;
-}
-
 /** A port of this machine is found, then taken by the engine: in between somebody else may have it. */
 const PORT_TRIES = 5;
 
 /** Runs instances as containers, which the engine keeps running whether the server lives or not. */
-export function dockerRuntime(parts: DockerRuntimeParts): Runtime & LastWords {
+export function dockerRuntime(parts: DockerRuntimeParts): Runtime {
   const nameOf = (id: string): string => `${id}-${parts.installation}`;
   const networkOf = (target: Target): string => `towpath-${targetKey(target)}-${parts.installation}`;
   const owned = (target: Target): Record<string, string> => ({
@@ -69,9 +64,10 @@ export function dockerRuntime(parts: DockerRuntimeParts): Runtime & LastWords {
     async list(target) {
       const engine = await parts.engine();
       const containers = await listContainers(engine, owned(target));
-      return Promise.all(
+      const instances = await Promise.all(
         containers.map(async (container) => instanceOf(container, await inspectImage(engine, container.imageId))),
       );
+      return instances.toSorted((one, other) => (one.id < other.id ? -1 : 1));
     },
 
     async stop(_target, id, graceMs) {
