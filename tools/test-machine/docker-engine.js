@@ -20,6 +20,15 @@ export async function startDockerEngine(directory) {
   await mkdir(directory, { recursive: true });
   spawnSync(programPath('cgroupfs-mount') ?? 'cgroupfs-mount', { stdio: 'ignore' }); // does nothing where they are mounted
   const network = await makeNetwork();
+  try {
+    return await startOn(network, directory, socket);
+  } catch (error) {
+    await network.remove();
+    throw error;
+  }
+}
+
+async function startOn(network, directory, socket) {
   const daemon = await startDaemon({
     program: programPath('dockerd') ?? 'dockerd',
     argv: [
@@ -48,7 +57,7 @@ export async function startDockerEngine(directory) {
 
 async function makeNetwork() {
   const bridge = `towpath${process.pid}`;
-  const prefix = `10.${100 + (process.pid % 100)}`;
+  const prefix = await freePrefix();
   const addresses = `${prefix}.0.0/16`;
   const letOut = ['POSTROUTING', '--source', addresses, '!', '--destination', addresses, '--jump', 'MASQUERADE'];
   const ip = (...argv) => run(programPath('ip') ?? 'ip', argv);
@@ -62,6 +71,13 @@ async function makeNetwork() {
     addresses,
     remove: () => Promise.allSettled([nat('--delete', ...letOut), ip('link', 'delete', bridge)]),
   };
+}
+
+/** The first half of addresses that no interface of this machine has: other test runs have theirs. */
+async function freePrefix() {
+  const { stdout } = await run(programPath('ip') ?? 'ip', ['-4', '-oneline', 'address']);
+  const prefixes = Array.from({ length: 100 }, (_, number) => `10.${100 + ((process.pid + number) % 100)}`);
+  return prefixes.find((prefix) => !stdout.includes(` ${prefix}.`)) ?? '10.99';
 }
 
 /** An engine that ends leaves the bridges of its networks to the kernel; removed first, they go. */

@@ -75,7 +75,7 @@ export async function killContainer(engine: DockerEngine, name: string): Promise
 export async function removeContainer(engine: DockerEngine, name: string): Promise<void> {
   const container = engine.docker.getContainer(name);
   const remove = container.remove({ force: true, v: true }).catch((error: unknown) => {
-    if (statusOf(error) !== 409) throw error; // someone is at it
+    if (statusOf(error) !== 409 || !/already in progress/.test(String(error))) throw error;
     return container.wait({ condition: 'removed' });
   });
   await askedToRemove(`remove ${name}`, remove);
