@@ -1,4 +1,72 @@
+import { readFile, readdir } from 'node:fs/promises';
+
+import { expect, test } from 'vitest';
+
 import { describeDriver } from '../testing/conformance.ts';
 import { processUnderTest } from '../testing/process-machine.ts';
+import { rolloutsOf } from '../testing/rollouts.ts';
+import { promoteUnderLoad } from '../testing/under-load.ts';
 
 describeDriver('process', () => processUnderTest());
+
+test('50 connections notice nothing of ten promotions, a failed one and a rollback', async () => {
+  const under = await processUnderTest();
+  try {
+    const { requests, failed } = await promoteUnderLoad(under);
+    expect(failed).toBe(0);
+    expect(requests).toBeGreaterThan(1000);
+  } finally {
+    await under.dispose();
+  }
+}, 300_000);
+
+test('the plan says plainly that processes are not isolated', async () => {
+  const under = await processUnderTest();
+  const { stepsOf, web } = rolloutsOf(under);
+  const steps = await stepsOf('one', [await web('v1')]);
+  expect(steps.map(({ summary }) => summary).join('\n')).toContain('not isolated');
+  await under.dispose();
+});
+
+test('what was killed from outside is started again on its port, with its secrets, and its address answers', async () => {
+  const under = await processUnderTest();
+  const { deploy, web, worker, text, observe, end } = rolloutsOf(under);
+  const service = await web('v1', { secrets: { TOKEN: 'env:TOWPATH_TEST_CANARY' } });
+  const before = await deploy('one', [service, await worker('v1')]);
+  const digest = await text('/secret?name=TOKEN');
+  for (const pid of await pidsOf(under.directory)) process.kill(pid, 'SIGKILL');
+  await expect.poll(() => healthsOf(observe())).toEqual(['stopped', 'stopped']);
+  expect(await under.restart().revive(() => undefined)).toBe(2);
+  await expect.poll(() => healthsOf(observe()), { timeout: 30_000 }).toEqual(['healthy', 'healthy']);
+  expect(await observe()).toEqual(before);
+  expect(await text('/secret?name=TOKEN')).toBe(digest);
+  expect(await under.restart().revive(() => undefined)).toBe(0);
+  await end();
+  expect(await under.restart().revive(() => undefined)).toBe(0);
+  await under.dispose();
+});
+
+test.runIf(process.geteuid?.() === 0)('as root, an environment has a user of its own', async () => {
+  const under = await processUnderTest();
+  const { deploy, web, text, end } = rolloutsOf(under);
+  await deploy('one', [await web('v1')]);
+  const { user } = JSON.parse(await text('/who')) as { user: number };
+  expect(user).toBeGreaterThan(0x7000_0000);
+  await end();
+  await under.dispose();
+});
+
+async function healthsOf(observed: ReturnType<ReturnType<typeof rolloutsOf>['observe']>): Promise<string[]> {
+  return Object.values((await observed).services).flatMap(({ replicas }) => replicas.map(({ health }) => health));
+}
+
+/** The processes of this test's driver, found as the driver finds them. */
+async function pidsOf(directory: string): Promise<number[]> {
+  const pids: number[] = [];
+  for (const name of await readdir(`${directory}/run/instances`, { recursive: true })) {
+    if (!name.endsWith('record.json')) continue;
+    const { pid } = JSON.parse(await readFile(`${directory}/run/instances/${name}`, 'utf8')) as { pid: number };
+    pids.push(-pid); // the whole group
+  }
+  return pids;
+}
