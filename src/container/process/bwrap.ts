@@ -1,5 +1,4 @@
-import { access, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access } from 'node:fs/promises';
 
 import {
   type Command,
@@ -33,7 +32,7 @@ export function bwrapLauncher(): Launcher {
   };
 }
 
-async function prepare(spec: LaunchSpec, scratch: string): Promise<Command> {
+async function prepare(spec: LaunchSpec): Promise<Command> {
   const { argv, env, rootfs } = programOf(spec);
   const view = await planView(rootfs, [...(await networkFiles()), ...(spec.mounts ?? [])]);
   const becomes = isRoot() && spec.account !== null && spec.account.uid !== 0 ? spec.account : null;
@@ -51,8 +50,6 @@ async function prepare(spec: LaunchSpec, scratch: string): Promise<Command> {
     ...Object.entries(given).flatMap(([name, value]) => ['--setenv', name, value]),
     ...(becomes === null ? ['--chdir', workdirOf(spec)] : []),
   ];
-  const argumentsFile = join(scratch, 'bwrap.args');
-  await writeFile(argumentsFile, args.map((arg) => `${arg}\0`).join(''), { mode: 0o600 });
   const inner =
     becomes === null
       ? argv
@@ -70,7 +67,7 @@ async function prepare(spec: LaunchSpec, scratch: string): Promise<Command> {
     env: { ...pick(env, ['TOWPATH_INSTANCE']) },
     cwd: '/',
     account: null,
-    argumentsFile,
+    awaited: args.map((arg) => `${arg}\0`).join(''),
     finish: () => Promise.resolve(),
   };
 }

@@ -36,8 +36,8 @@ export interface Command {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly account: Account | null;
-  /** A file to be opened as descriptor 3: arguments that shall not stand in the list of processes. */
-  readonly argumentsFile?: string;
+  /** Written to descriptor 3, which the program reads to its end before it does anything: it is in its limits by then. */
+  readonly awaited?: string;
   /** Undoes what `prepare` did outside the scratch folder, and brings back what a copy of a writable mount holds. */
   finish(): Promise<void>;
 }

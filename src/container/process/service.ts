@@ -1,4 +1,4 @@
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -32,18 +32,14 @@ export async function startService(
   const group = await limitGroup(mark, spec.limits ?? {});
   const output = await open(join(folder, 'output.log'), 'a', 0o600);
   try {
-    const child = await start(command, output.fd, { [MARK]: mark });
-    const pid = child.pid ?? 0;
-    await group.add(pid);
-    for (const { pid } of (await markedProcesses()).get(mark) ?? []) await group.add(pid); // forked meanwhile
+    const child = await start(command, output.fd, mark, group);
     child.unref();
-    return { pid, notHeld: group.notHeld };
+    return { pid: child.pid ?? 0, notHeld: group.notHeld };
   } catch (error) {
     await group.remove();
     throw error;
   } finally {
     await output.close();
-    if (command.argumentsFile !== undefined) await rm(command.argumentsFile, { force: true });
   }
 }
 

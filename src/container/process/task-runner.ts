@@ -48,9 +48,8 @@ async function run(
   const group = await limitGroup(mark, spec.limits ?? {});
   for (const limit of group.notHeld) log(`note: the limit "${limit}" cannot be held on this machine`);
   try {
-    const child = await start(command, 'pipe', { [MARK]: mark });
+    const child = await start(command, 'pipe', mark, group);
     const pid = child.pid ?? 0;
-    await group.add(pid);
     let timedOut = false;
     let force: NodeJS.Timeout | undefined;
     const end = (): void => {

@@ -2,9 +2,12 @@ import { readFile, readdir } from 'node:fs/promises';
 
 import { expect, test } from 'vitest';
 
+import { chrootLauncher } from '../../container/process/chroot.ts';
+import { hostLauncher } from '../../container/process/host.ts';
+import { sha256Hex } from '../../lib/digest.ts';
 import { describeDriver } from '../testing/conformance.ts';
 import { processUnderTest } from '../testing/process-machine.ts';
-import { rolloutsOf } from '../testing/rollouts.ts';
+import { CANARY, rolloutsOf } from '../testing/rollouts.ts';
 import { promoteUnderLoad } from '../testing/under-load.ts';
 
 describeDriver('process', () => processUnderTest());
@@ -19,6 +22,25 @@ test('50 connections notice nothing of ten promotions, a failed one and a rollba
     await under.dispose();
   }
 }, 300_000);
+
+test.each([chrootLauncher(), hostLauncher()])(
+  'it works by $name too, where nothing better is allowed',
+  async (launcher) => {
+    const under = await processUnderTest([launcher]);
+    const { deploy, web, worker, text, end } = rolloutsOf(under);
+    await deploy('one', [await web('v1'), await worker('v1')]);
+    const service = await web('v2', { replicas: 2, secrets: { TOKEN: 'env:TOWPATH_TEST_CANARY' } });
+    const observed = await deploy('two', [service, await worker('v2')]);
+    expect(observed.services['web']?.replicas.map(({ health, serving }) => [health, serving])).toEqual([
+      ['healthy', true],
+      ['healthy', true],
+    ]);
+    expect(await text('/')).toBe('v2');
+    expect(await text('/secret?name=TOKEN')).toBe(sha256Hex(CANARY));
+    await end();
+    await under.dispose();
+  },
+);
 
 test('the plan says plainly that processes are not isolated', async () => {
   const under = await processUnderTest();

@@ -1,11 +1,10 @@
-import { mkdtemp, readFile, readdir } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { makeTestImage } from '../../../tools/test-machine/image.ts';
-import { bwrapLauncher } from '../../container/process/bwrap.ts';
-import { hostLauncher } from '../../container/process/host.ts';
 import type { Launcher } from '../../container/process/launcher.ts';
+import { serviceLaunchers } from '../../container/process/launchers.ts';
 import { removeTree } from '../../container/rootfs/unpack.ts';
 import { testImages } from '../../container/testing/images.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -27,10 +26,9 @@ export interface ProcessUnderTest extends DriverUnderTest {
 }
 
 /** The process driver on this machine, with a proxy process of its own and images in memory. */
-export async function processUnderTest(
-  launchers: readonly Launcher[] = [bwrapLauncher(), hostLauncher()],
-): Promise<ProcessUnderTest> {
+export async function processUnderTest(launchers: readonly Launcher[] = serviceLaunchers()): Promise<ProcessUnderTest> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-process-'));
+  await chmod(directory, 0o711); // without a root folder of their own, programs have to get to theirs
   const images = testImages();
   const image = `${images.host}/shop/web`;
   const digests = new Map<string, Digest>();
