@@ -13,6 +13,11 @@ export interface RunSpec {
   readonly user?: string;
   /** Folders of the host that appear inside, on top of the image. The image itself stays clean. */
   readonly mounts?: readonly { readonly from: string; readonly to: string; readonly writable: boolean }[];
+  /**
+   * `host` shares the machine's network, so that the program reaches what listens on its loopback, such as the stable
+   * URLs of environments. Otherwise a runner that can gives it a network of its own, with a way out.
+   */
+  readonly network?: 'host';
   readonly limits?: { readonly memoryMb?: number; readonly cpus?: number; readonly pids?: number };
   readonly labels?: Readonly<Record<string, string>>;
 }

@@ -1,14 +1,17 @@
 // Keeps the private services of one test run: a Docker Engine, a Postgres, a registry, each started when a test first asks for it
 // and ended, with all they made, when the run ends, however it ends: the run's end closes our standard input.
 // A process of its own, so that neither Ctrl-C nor a killed test run leaves anything behind. Plain JavaScript: it is not built.
-import { rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { startDockerEngine } from './docker-engine.js';
 import { startPostgres } from './postgres.js';
 import { startRegistry } from './registry.js';
 
+const run = promisify(execFile);
 const directory = process.argv[2];
 if (directory === undefined) throw new Error('usage: keeper.js DIRECTORY');
 
@@ -45,6 +48,14 @@ async function end() {
   server.close();
   const started = await Promise.allSettled(services.values());
   await Promise.allSettled(started.filter(({ status }) => status === 'fulfilled').map(({ value }) => value.stop()));
+  await unmountAll();
   await rm(directory, { recursive: true, force: true });
   process.exit(0);
+}
+
+/** The engine leaves the network namespace of the machine mounted, once a container has used it. */
+async function unmountAll() {
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map((line) => line.split(' ')[4] ?? '');
+  const ours = mounts.filter((path) => path.startsWith(`${directory}/`)).toReversed();
+  for (const path of ours) await run('umount', ['--lazy', path]).catch(() => undefined);
 }

@@ -44,27 +44,31 @@ export async function buildImage(engine: DockerEngine, build: ImageBuild): Promi
   // Not by `buildImage` of the client: that opens a session, which answers any registry host with one set of credentials
   // and stays open when a build is called off. Private bases are pulled beforehand instead.
   const broken = new AbortController();
-  build.context.once('error', (error) => broken.abort(error)); // else the request would wait for the rest for ever
+  build.context.on('error', (error) => broken.abort(error)); // else the request would wait for the rest for ever
   const signal = AbortSignal.any([build.signal, broken.signal]);
-  const stream = await asked(
-    'begin a build',
-    new Promise<Readable>((resolve, reject) => {
-      engine.docker.modem.dial(
-        {
-          path: '/build?',
-          method: 'POST',
-          file: build.context,
-          options,
-          abortSignal: signal,
-          isStream: true,
-          statusCodes: { 200: true, 400: 'bad parameter', 500: 'server error' },
-        },
-        (error: unknown, data: unknown) => (error === null ? resolve(data as Readable) : reject(error)),
-      );
-    }),
-    signal,
-  );
-  return readBuild(stream, { ...build, signal });
+  try {
+    return await readBuild(await begin(engine, build, options, signal), { ...build, signal });
+  } finally {
+    build.context.destroy();
+  }
+}
+
+function begin(engine: DockerEngine, build: ImageBuild, options: object, signal: AbortSignal): Promise<Readable> {
+  const answer = new Promise<Readable>((resolve, reject) => {
+    engine.docker.modem.dial(
+      {
+        path: '/build?',
+        method: 'POST',
+        file: build.context,
+        options,
+        abortSignal: signal,
+        isStream: true,
+        statusCodes: { 200: true, 400: 'bad parameter', 500: 'server error' },
+      },
+      (error: unknown, data: unknown) => (error === null ? resolve(data as Readable) : reject(error)),
+    );
+  });
+  return asked('begin a build', answer, signal);
 }
 
 async function readBuild(stream: Readable, { log, signal }: ImageBuild): Promise<string> {

@@ -148,6 +148,7 @@ async function drain(stream: AsyncIterable<unknown>, log: LogLine): Promise<void
 function optionsOf(engine: DockerEngine, spec: RunSpec, service: Service | undefined): Docker.ContainerCreateOptions {
   const memory = spec.limits?.memoryMb === undefined ? undefined : spec.limits.memoryMb * 1024 * 1024;
   const port = service?.port;
+  const network = service?.network ?? spec.network;
   return {
     name: spec.name,
     Image: spec.image.reference,
@@ -171,7 +172,7 @@ function optionsOf(engine: DockerEngine, spec: RunSpec, service: Service | undef
       SecurityOpt: ['no-new-privileges'],
       CapDrop: DROPPED,
       LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } },
-      ...(service?.network === undefined ? {} : { NetworkMode: service.network }),
+      ...(network === undefined ? {} : { NetworkMode: network }),
       ...(port === undefined
         ? {}
         : { PortBindings: { [`${port.inside}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(port.onMachine) }] } }),

@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -61,6 +62,19 @@ test('a mounted folder is seen inside and read-only unless it is said to be writ
   expect(lines).toContain('refused');
   expect(await readFile(join(writable, 'report'), 'utf8')).toBe('result\n');
   expect(await inspectImage(engine, reference)).toEqual(before);
+});
+
+test('the loopback of the machine is out of reach, unless the task is given the network of the machine', async () => {
+  const server = createServer((socket) => socket.end('here\n'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const argv = ['nc', '-w', '5', '127.0.0.1', String(port)];
+  try {
+    expect((await run({ argv })).result).toEqual({ kind: 'exited', code: 1 });
+    expect(await run({ argv, network: 'host' })).toEqual({ result: { kind: 'exited', code: 0 }, lines: ['here'] });
+  } finally {
+    server.close();
+  }
 });
 
 test('a task that takes too long is ended and nothing of it stays', async () => {

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { makeTestImage, pushTestImage } from '../../../../tools/test-machine/image.ts';
 import { debianRegistryHost, dockerHost } from '../../../../tools/test-machine/machine.ts';
-import { connectDocker, type DockerEngine } from '../../../container/docker/engine.ts';
+import { connectDocker, type DockerEngine, dockerWhenNeeded } from '../../../container/docker/engine.ts';
+import { pullImage } from '../../../container/docker/images.ts';
 import { dockerTaskRunner } from '../../../container/docker/task-runner.ts';
 import type { GitMode, SourceTree } from '../../../git/tree.ts';
 import { isDigest, sha256, sha256Hex, type Digest } from '../../../lib/digest.ts';
@@ -15,6 +16,7 @@ import type { ImageReader } from '../../image-store.ts';
 import { createDockerfileBuilder } from './dockerfile-builder.ts';
 import { buildahTool } from './buildah-tool.ts';
 import { dockerTool } from './docker-tool.ts';
+import { findDockerfileTool } from './find-tool.ts';
 import type { DockerfileTool } from './tool.ts';
 
 let host: string;
@@ -96,6 +98,25 @@ describe.each([
     const submodule = { Dockerfile: `FROM ${base.name}\n`, lib: { mode: '160000' as const, text: '' } };
     await expect(build(submodule, tool())).rejects.toMatchObject({ code: 'artifact.submodule' });
   });
+});
+
+test('a base that was pulled is not asked for again: the build itself needs no credentials', async () => {
+  const gone = await makeTestImage({ base: 'busybox', argv: ['sh'], files: { '/private': 'base' } });
+  const reference = await pushTestImage(host, 'base/private', gone);
+  await pullImage(engine, reference, { log: noLog, signal: new AbortController().signal });
+  await fetch(`http://${host}/v2/base/private/manifests/${gone.digest}`, { method: 'DELETE' });
+  const { built } = await build({ Dockerfile: `FROM ${reference}\nRUN cat /private\n` }, dockerTool(engine));
+  expect(built.materials).toEqual([{ uri: `oci://${reference}`, digest: gone.digest }]);
+});
+
+test('the engine is preferred, Buildah takes its place, and a broken setting is not hidden', async () => {
+  const buildah = { directory, credentials: () => Promise.resolve(null) };
+  const found = await findDockerfileTool({ engine: () => Promise.resolve(engine), buildah });
+  expect(found?.name).toBe('docker');
+  const without = await findDockerfileTool({ engine: dockerWhenNeeded({ host: 'unix:///nowhere.sock' }), buildah });
+  expect(without?.name).toBe('buildah');
+  const wrong = findDockerfileTool({ engine: dockerWhenNeeded({ host: 'nonsense' }), buildah });
+  await expect(wrong).rejects.toMatchObject({ code: 'docker.host-invalid' });
 });
 
 test('only what the build can see is an input: a change of an ignored file leaves the key as it was', async () => {

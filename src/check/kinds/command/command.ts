@@ -59,6 +59,7 @@ export const command = checkKind({
         workdir,
         mounts: mountsOf(definition, source, reports, folder, workdir),
         labels: { 'dev.towpath.check': request.check },
+        ...(Object.keys(request.urls).length === 0 ? {} : { network: 'host' as const }), // URLs are on this machine
       };
       const result = await runner.run(spec, { log, signal, timeoutMs });
       const report =
