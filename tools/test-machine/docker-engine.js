@@ -12,8 +12,8 @@ const run = promisify(execFile);
 
 /**
  * Several engines may run on one machine at once, so this one touches nothing that is shared: a bridge of its own, not
- * `docker0`, and no iptables rules by the engine (one that starts clears those of another), but one rule of ours that
- * lets containers out. Ports are published by its user-land proxy.
+ * `docker0`, and no iptables rules by the engine (one that starts clears those of another), but rules of ours that
+ * let containers out. Ports are published by its user-land proxy.
  */
 export async function startDockerEngine(directory) {
   const socket = join(directory, 'docker.sock');
@@ -59,17 +59,23 @@ async function makeNetwork() {
   const bridge = `towpath${process.pid}`;
   const prefix = await freePrefix();
   const addresses = `${prefix}.0.0/16`;
-  const letOut = ['POSTROUTING', '--source', addresses, '!', '--destination', addresses, '--jump', 'MASQUERADE'];
+  const rules = [
+    ['nat', 'POSTROUTING', '--source', addresses, '!', '--destination', addresses, '--jump', 'MASQUERADE'],
+    // An engine that belongs to the machine forbids forwarding to all but its own.
+    ['filter', 'FORWARD', '--source', addresses, '--jump', 'ACCEPT'],
+    ['filter', 'FORWARD', '--destination', addresses, '--jump', 'ACCEPT'],
+  ];
   const ip = (...argv) => run(programPath('ip') ?? 'ip', argv);
-  const nat = (...argv) => run(programPath('iptables') ?? 'iptables', ['--wait', '--table', 'nat', ...argv]);
+  const rule = (how, [table, ...rest]) =>
+    run(programPath('iptables') ?? 'iptables', ['--wait', '--table', table, how, ...rest]);
   await ip('link', 'add', 'name', bridge, 'type', 'bridge');
   await ip('address', 'add', `${prefix}.255.1/24`, 'dev', bridge);
   await ip('link', 'set', bridge, 'up');
-  await nat('--append', ...letOut);
+  for (const each of rules) await rule('--insert', each);
   return {
     bridge,
     addresses,
-    remove: () => Promise.allSettled([nat('--delete', ...letOut), ip('link', 'delete', bridge)]),
+    remove: () => Promise.allSettled([...rules.map((each) => rule('--delete', each)), ip('link', 'delete', bridge)]),
   };
 }
 
