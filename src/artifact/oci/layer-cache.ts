@@ -69,13 +69,15 @@ export function createLayerCache(directory: string): LayerCache {
     },
     make: (key, write) => {
       const running = making.get(key);
-      if (running) return running;
+      if (running) return running.catch(() => make(key, write)); // the other may have been called off, and we not
       const made = make(key, write).finally(() => making.delete(key));
       making.set(key, made);
       return made;
     },
     prune: async (maxBytes) => {
-      const blobs = await filesOf(join(directory, 'blobs'));
+      const dayAgoMs = Date.now() - 24 * 3600_000;
+      const all = await filesOf(join(directory, 'blobs'));
+      const blobs = all.filter(({ name, usedMs }) => !name.endsWith('.part') || usedMs < dayAgoMs);
       let bytes = blobs.reduce((sum, { size }) => sum + size, 0);
       for (const { file, size } of blobs.sort((one, other) => one.usedMs - other.usedMs)) {
         if (bytes <= maxBytes) return;
@@ -108,13 +110,13 @@ async function saveRecord(file: string, layer: Layer): Promise<void> {
   await rename(fresh, `${file}.json`);
 }
 
-async function filesOf(directory: string): Promise<{ file: string; size: number; usedMs: number }[]> {
+async function filesOf(directory: string): Promise<{ name: string; file: string; size: number; usedMs: number }[]> {
   const names = await readdir(directory).catch(() => []);
   const found = await Promise.all(
     names.map(async (name) => {
       const file = join(directory, name);
       const seen = await stat(file).catch(() => null);
-      return seen === null ? [] : [{ file, size: seen.size, usedMs: seen.mtimeMs }];
+      return seen === null ? [] : [{ name, file, size: seen.size, usedMs: seen.mtimeMs }];
     }),
   );
   return found.flat();

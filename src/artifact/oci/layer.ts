@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { Readable, Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 
 import type { Digest } from '../../lib/digest.ts';
 import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts';
@@ -33,6 +31,15 @@ export const LAYER_MEDIA_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
 const GZIP_LEVEL = 6;
 
 /**
+ * So much tar goes into one gzip member. Members are compressed at the same time on all cores and follow each other in
+ * the file, which gzip allows (RFC 1952, 2.2) and every reader of layers knows from seekable layers.
+ */
+const MEMBER_BYTES = 4 * 1024 * 1024;
+const MEMBERS_AT_ONCE = 4;
+
+const compress = promisify(gzip);
+
+/**
  * Writes the items, in byte order of their paths and with the folders above them, as a gzipped tar. The order in which
  * they come does not matter; a path that comes twice keeps the last.
  * @param file is made anew and flushed to disk
@@ -41,28 +48,37 @@ export async function writeLayer(items: Iterable<LayerItem>, file: string, signa
   const tarHash = createHash('sha256');
   const blobHash = createHash('sha256');
   let size = 0;
-  const compressed = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      if (size === 0 && chunk.length > 9) chunk[9] = 255; // "unknown system": zlib writes another one on macOS
-      blobHash.update(chunk);
-      size += chunk.length;
-      done(null, chunk);
-    },
-  });
-  await pipeline(
-    Readable.from(tarChunks(inOrder(items), tarHash), { objectMode: false, highWaterMark: 1024 * 1024 }),
-    createGzip({ level: GZIP_LEVEL, chunkSize: 256 * 1024 }),
-    compressed,
-    createWriteStream(file, { flags: 'wx' }),
-    { signal },
-  );
-  const handle = await open(file, 'r+');
+  const output = await open(file, 'wx');
   try {
-    await handle.sync();
+    for await (const member of compressed(tarChunks(inOrder(items), tarHash))) {
+      signal.throwIfAborted();
+      blobHash.update(member);
+      size += member.length;
+      await output.writeFile(member);
+    }
+    await output.sync();
   } finally {
-    await handle.close();
+    await output.close();
   }
   return { diffId: `sha256:${tarHash.digest('hex')}`, digest: `sha256:${blobHash.digest('hex')}`, size };
+}
+
+/** Each chunk as a gzip member, in order, a few of them in work at once. */
+async function* compressed(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const running: Promise<Buffer>[] = [];
+  for await (const chunk of chunks) {
+    const member = compress(chunk, { level: GZIP_LEVEL });
+    member.catch(() => undefined); // it is awaited below; until then its failure is nobody's
+    running.push(member);
+    if (running.length >= MEMBERS_AT_ONCE) yield plain(await running.shift());
+  }
+  for (const member of running) yield plain(await member);
+}
+
+/** zlib writes the system it runs on into the header: "unknown" is the same everywhere. */
+function plain(member: Buffer = Buffer.alloc(0)): Buffer {
+  if (member.length > 9) member[9] = 255;
+  return member;
 }
 
 /** The items sorted, each folder that they need once, a later item of a path instead of an earlier one. */
@@ -81,7 +97,7 @@ export function inOrder(items: Iterable<LayerItem>): LayerItem[] {
   return [...all.values()].sort((one, other) => (one.path < other.path ? -1 : 1));
 }
 
-/** Chunks of about a megabyte: thousands of small files would else cross the stream one by one. */
+/** The tar, cut after an entry when a member is full. */
 async function* tarChunks(
   items: readonly LayerItem[],
   hash: { update(bytes: Buffer): unknown },
@@ -99,7 +115,7 @@ async function* tarChunks(
     const pieces = await tarPieces(item);
     pending.push(...pieces);
     for (const piece of pieces) length += piece.length;
-    if (length >= 1024 * 1024) yield flush();
+    if (length >= MEMBER_BYTES) yield flush();
   }
   pending.push(tarEnd());
   yield flush();

@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream';
 
 import { sha256 } from '../../lib/digest.ts';
-import type { Digest } from '../../lib/digest.ts';
 import type { ImageManifestBytes, ImageStore } from '../image-store.ts';
 
 /** An image store in memory that keeps the contract, and counts what was asked of it. */
@@ -58,8 +57,4 @@ async function collect(content: Readable | Buffer): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of content) chunks.push(chunk as Uint8Array);
   return Buffer.concat(chunks);
-}
-
-export function isStored(store: MemoryImageStore, repository: string, digest: Digest): boolean {
-  return store.blobs.has(`${repository}@${digest}`);
 }

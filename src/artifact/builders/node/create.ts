@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import type { ImageOnMachine, TaskRunner } from '../../../container/runtime.ts';
 import type { Digest } from '../../../lib/digest.ts';
@@ -37,7 +37,8 @@ export interface NodeBuilderOptions {
 
 /** The `node` builder with its caches on this machine's disk. */
 export function createNodeBuilder(options: NodeBuilderOptions): Builder<NodeDefinition> {
-  const { images, cacheDirectory, tasks = [], debianMirrors = [] } = options;
+  const { images, tasks = [], debianMirrors = [] } = options;
+  const cacheDirectory = resolve(options.cacheDirectory); // it is mounted, and mounts know no relative paths
   const npm = options.npm ?? readNpmConfig(process.env);
   const tarball = createTarballs(join(cacheDirectory, 'npm'));
   const base = {

@@ -100,7 +100,9 @@ function asksForNode(engines: unknown): boolean {
 }
 
 function isTarball(resolved: string | boolean): boolean {
-  return typeof resolved === 'string' && /^https?:\/\//.test(resolved) && URL.canParse(resolved);
+  if (typeof resolved !== 'string' || !URL.canParse(resolved)) return false;
+  const { protocol, username, password } = new URL(resolved);
+  return /^https?:$/.test(protocol) && username === '' && password === ''; // a password in an address is not for us
 }
 
 function planned(location: string, entry: LockEntry): PlannedPackage {

@@ -4,8 +4,13 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { bwrapLauncher } from '../../../container/process/bwrap.ts';
+import { taskRunner } from '../../../container/process/task-runner.ts';
+import { ensureRootfs } from '../../../container/rootfs/unpack.ts';
 import type { Digest } from '../../../lib/digest.ts';
 import type { SourceTree } from '../../../git/tree.ts';
+import { createLayerCache } from '../../oci/layer-cache.ts';
+import { writeLayer } from '../../oci/layer.ts';
 import { memoryImageStore } from '../../testing/memory-image-store.ts';
 import { sourceOf } from '../../testing/source-of.ts';
 import { createNodeBuilder, nodeBasePin } from './create.ts';
@@ -80,6 +85,33 @@ test('the image says how it starts, and nothing of time, commit or machine', asy
     config: { Cmd: ['node', 'server.js'], WorkingDir: '/app', User: '65532:65532', ExposedPorts: { '3000/tcp': {} } },
   });
   expect(text).not.toMatch(/"created":"(?!1970)|revision|hostname/i);
+});
+
+test('the image runs as nobody, with its packages, authorities and time zones', async () => {
+  const script = `
+    const zone = new Intl.DateTimeFormat('en', { timeZone: 'Asia/Tokyo', hour: 'numeric' }).format(0);
+    const bundle = require('fs').readFileSync('/etc/ssl/certs/ca-certificates.crt', 'utf8').split('BEGIN').length > 100;
+    console.log(typeof require('express'), zone, bundle, require('os').userInfo().username, process.cwd());`;
+  const { built, repository } = await build(shop(), { definition: { start: ['node', '-e', script] } });
+  const image = await ensureRootfs(images, repository, built.digest, { directory: folder, host: 'test', platform });
+  const lines: string[] = [];
+  const result = await taskRunner(bwrapLauncher(), folder).run(
+    { name: 'shop', image, env: {} },
+    { log: (line) => lines.push(line), signal: new AbortController().signal, timeoutMs: 60_000 },
+  );
+  expect(lines).toEqual(['function 9 AM true nonroot /app']);
+  expect(result).toEqual({ kind: 'exited', code: 0 });
+});
+
+test('one that joins a layer in the making is not harmed when the first is called off', async () => {
+  const cache = createLayerCache(join(folder, 'joined'));
+  const item = { kind: 'file', path: 'a', executable: false, read: async () => Buffer.from('a') } as const;
+  const first = cache.make('key', async () => Promise.reject(new Error('called off')));
+  const second = cache.make('key', async (file) => writeLayer([item], file, new AbortController().signal));
+  await expect(first).rejects.toThrow('called off');
+  expect(await cache.open(await second)).not.toBeNull();
+  await cache.prune(0);
+  expect(await cache.open(await second)).toBeNull();
 });
 
 test('a service without packages has no layer for them', async () => {

@@ -16,6 +16,9 @@ import { filterSource, sourceItems } from './source-layer.ts';
 /** Raised when equal inputs would give other bytes than before. */
 const OUTPUT_VERSION = 1;
 
+/** What this machine keeps of layers; the registry has them all. */
+const CACHE_BYTES = 4 * 1024 ** 3;
+
 /** The folder of the service in the image, without its slash. */
 const PREFIX = 'app';
 
@@ -64,6 +67,7 @@ async function build(parts: NodeBuilderParts, request: BuildRequest<NodeDefiniti
     ...layers.map((layer) => pushLayer(images, cache, repository, layer)),
   ]);
   const digest = await pushImage(images, repository, image);
+  await cache.prune(CACHE_BYTES);
   log(`image ${digest}`);
   return {
     digest,

@@ -1,18 +1,15 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { pipeline } from 'node:stream/promises';
 import { gunzipSync } from 'node:zlib';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { bwrapLauncher } from '../../../container/process/bwrap.ts';
+import { taskRunner } from '../../../container/process/task-runner.ts';
+import { ensureRootfs } from '../../../container/rootfs/unpack.ts';
 import type { RunSpec, TaskRunner } from '../../../container/runtime.ts';
 import type { Digest } from '../../../lib/digest.ts';
-import { readBaseImage } from '../../oci/base-image.ts';
 import { readTar } from '../../oci/tar-reader.ts';
 import { memoryImageStore } from '../../testing/memory-image-store.ts';
 import { sourceOf } from '../../testing/source-of.ts';
@@ -25,9 +22,10 @@ const images = memoryImageStore();
 const specs: RunSpec[] = [];
 
 let folder = '';
+let rootfs = '';
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'towpath-npm-ci-'));
-  await chmod(folder, 0o755);
+  rootfs = join(folder, 'rootfs');
 });
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
@@ -108,12 +106,9 @@ async function build(
   const builder = createNodeBuilder({
     images,
     cacheDirectory: 'node_modules/.cache/towpath-node-builder',
-    tasks: [bwrap],
-    imageOnMachine: async (_runner, { images: from, repository, digest }) => ({
-      reference: `test/${repository}@${digest}`,
-      rootfs: await unpack(digest, await readBaseImage(from, repository, digest, platform), repository),
-      config: { entrypoint: [], command: [], env: { PATH: '/usr/local/bin:/usr/bin' }, workdir: '/', user: '' },
-    }),
+    tasks: [recorded(taskRunner(bwrapLauncher(), folder))],
+    imageOnMachine: async (_runner, { images: from, repository, digest }) =>
+      ensureRootfs(from, repository, digest, { directory: rootfs, host: 'test', platform }),
     ...more,
   });
   const built = await builder.build({
@@ -132,45 +127,12 @@ async function build(
   return { built, files, log: lines };
 }
 
+/** The real runner, and what it was asked. */
+function recorded(runner: TaskRunner): TaskRunner {
+  return { ...runner, run: async (spec, options) => (specs.push(spec), runner.run(spec, options)) };
+}
+
 /** Another file for each run: the cache outlives the tests, and npm is to be run. */
 function fresh(packageJson: string): string {
   return `${packageJson}${' '.repeat(1 + (Date.now() % 100_000))}`;
-}
-
-/** A runner that keeps the contract, over the real bubblewrap: a read-only root, one writable folder, no privileges. */
-const bwrap: TaskRunner = {
-  name: 'bwrap',
-  isolates: true,
-  run: async (spec, { log, signal }) => {
-    specs.push(spec);
-    const root = spec.image.rootfs ?? '';
-    const binds = (spec.mounts ?? []).flatMap(({ from, to }) => ['--bind', from, to]);
-    const [uid = '', gid = ''] = (spec.user ?? '').split(':');
-    const env = Object.entries({ ...spec.image.config.env, ...spec.env });
-    const network = '--ro-bind-try /etc/resolv.conf /etc/resolv.conf --unshare-pid --clearenv'.split(' ');
-    const args = ['--ro-bind', root, '/'].concat('--dev /dev --proc /proc --tmpfs /tmp'.split(' '), binds, network);
-    args.push('--chdir', spec.workdir ?? '/', ...env.flatMap(([name, value]) => ['--setenv', name, value]));
-    args.push(...(spec.argv ?? []));
-    const who = ['--reuid', uid, '--regid', gid, '--clear-groups', 'bwrap'];
-    const child = spawn('setpriv', [...who, ...args], { stdio: ['ignore', 'pipe', 'pipe'], signal });
-    for (const stream of [child.stdout, child.stderr]) createInterface(stream).on('line', log);
-    const [code] = (await once(child, 'close')) as [number];
-    return { kind: 'exited', code };
-  },
-};
-
-async function unpack(digest: Digest, content: Awaited<ReturnType<typeof readBaseImage>>, repository: string) {
-  const root = join(folder, digest.slice(7, 27));
-  await mkdir(root, { recursive: true });
-  await mkdir(join(root, 'mnt'), { recursive: true });
-  for (const layer of content.layers) {
-    const archive = join(folder, 'layer.tgz');
-    await pipeline(await images.readBlob(repository, layer.digest), createWriteStream(archive));
-    const tar = spawn('tar', ['-xzf', archive, '-C', root, '--no-same-owner'], { stdio: 'inherit' });
-    await once(tar, 'close');
-  }
-  await mkdir(join(root, 'etc'), { recursive: true });
-  const touched = spawn('touch', [join(root, 'etc/resolv.conf')], { stdio: 'inherit' });
-  await once(touched, 'close');
-  return root;
 }

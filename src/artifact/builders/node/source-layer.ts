@@ -15,7 +15,7 @@ export function filterSource(definition: NodeDefinition, source: SourceTree): So
   const { include, exclude } = definition;
   const accepts = pathFilter({ include: include.length === 0 ? ['.'] : include, exclude });
   const entries = source.entries.filter(({ path }) => {
-    if (path.startsWith('node_modules/')) return false; // npm ci would delete it
+    if (path === 'node_modules' || path.startsWith('node_modules/')) return false; // npm ci would delete it
     return NPM_FILES.has(path) || accepts(path);
   });
   return { entries, read: (oid) => source.read(oid), prefetch: (oids) => source.prefetch(oids) };

@@ -51,12 +51,13 @@ export async function refreshLock(
     npm: await newestNpm(parts.npm, 'npm', NPM_LINE),
     platforms: {},
   };
+  const lines = await Promise.all(LINES.map(async (line) => ({ line, version: await newestNode(parts.npm, line) })));
   for (const { platform, debian, node } of PLATFORMS) {
     const newest = await newestPackages(suites, debian, keyring);
     const nodes = await Promise.all(
-      LINES.map(async (line) => {
+      lines.map(async ({ line, version }) => {
         const nothing = { image: `sha256:${'0'.repeat(64)}`, buildImage: `sha256:${'0'.repeat(64)}` } as const;
-        return [line, { ...(await newestNpm(parts.npm, node, line)), ...nothing }] as const;
+        return [line, { ...(await lockedNpm(parts.npm, node, version)), ...nothing }] as const;
       }),
     );
     lock.platforms[platform] = {
@@ -80,13 +81,32 @@ function needed(newest: ReadonlyMap<string, DebianFile>, name: string): DebianFi
   return found;
 }
 
+/** The newest version of a line that every platform has: they are published one after the other. */
+async function newestNode(npm: NpmConfig, line: string): Promise<string> {
+  const lists = await Promise.all(PLATFORMS.map(async ({ node }) => new Set(Object.keys(await versionsOf(npm, node)))));
+  const common = [...(lists[0] ?? [])].filter((version) => lists.every((list) => list.has(version)));
+  return newestOf(common, line);
+}
+
 async function newestNpm(npm: NpmConfig, name: string, line: string): Promise<NpmFile> {
+  return lockedNpm(npm, name, newestOf(Object.keys(await versionsOf(npm, name)), line));
+}
+
+async function lockedNpm(npm: NpmConfig, name: string, version: string): Promise<NpmFile> {
+  const integrity = (await versionsOf(npm, name))[version]?.dist.integrity;
+  if (integrity === undefined) throw new Error(`${name}@${version} has no integrity.`);
+  return { name, version, integrity };
+}
+
+function newestOf(versions: readonly string[], line: string): string {
+  const version = semver.maxSatisfying([...versions], `^${line}.0.0`);
+  if (version === null) throw new Error(`There is no version of line ${line}.`);
+  return version;
+}
+
+async function versionsOf(npm: NpmConfig, name: string): Promise<z.infer<typeof Packument>['versions']> {
   const response = await fetch(`${npm.registry}${name}`, {
     headers: { accept: 'application/vnd.npm.install-v1+json' },
   });
-  const { versions } = Packument.parse(await response.json());
-  const version = semver.maxSatisfying(Object.keys(versions), `^${line}.0.0`);
-  const integrity = version === null ? undefined : versions[version]?.dist.integrity;
-  if (version === null || integrity === undefined) throw new Error(`There is no ${name} ${line}.`);
-  return { name, version, integrity };
+  return Packument.parse(await response.json()).versions;
 }
