@@ -15,6 +15,8 @@ export interface Ledger {
   serving(target: Target): Promise<Readonly<Record<string, readonly string[]>>>;
   /** Says which instances of a service serve; null when it is gone. */
   serve(target: Target, service: string, ids: readonly string[] | null): Promise<void>;
+  /** Forgets a target that is gone, unless a higher token was seen meanwhile. */
+  forget(target: Target, token: bigint): Promise<void>;
 }
 
 const Serving = z.record(z.string(), z.array(z.string()));
@@ -44,6 +46,10 @@ export function fileLedger(directory: string): Ledger {
       for (const name of names) {
         if (BigInt(TOKEN.exec(name)?.[1] ?? token) < token) await rm(join(folder, name), { force: true });
       }
+    },
+    forget: async (target, token) => {
+      const highest = highestOf(await readdir(folderOf(target)).catch(() => []));
+      if (highest <= token) await rm(folderOf(target), { recursive: true, force: true });
     },
     serve: async (target, service, ids) => {
       const { [service]: _replaced, ...others } = await serving(target);

@@ -14,6 +14,8 @@ export interface Cutover {
     readonly token: bigint;
   }): Promise<void>;
   unroute(route: { readonly owner: string; readonly port: number; readonly token: bigint }): Promise<void>;
+  /** Closes all addresses of an owner and forgets its tokens: it is gone. */
+  forget(wish: { readonly owner: string; readonly token: bigint }): Promise<void>;
   routes(
     owner: string,
   ): Promise<readonly { readonly port: number; readonly service: string; readonly upstreams: readonly Address[] }[]>;
@@ -47,7 +49,7 @@ export async function observe(parts: ObserverParts, target: Target): Promise<Obs
   const names = new Set([...instances.map(({ service }) => service), ...routes.map(({ service }) => service)]);
   const services = [...names].sort().map(async (name) => {
     const route = routes.find(({ service }) => service === name);
-    const mine = instances.filter(({ service }) => service === name);
+    const mine = instances.filter(({ service }) => service === name).sort((a, b) => (a.id < b.id ? -1 : 1));
     const replicas = mine.map(async (instance): Promise<Replica> => {
       const { id, digest, operation, address, publicPort } = instance;
       const serving =

@@ -55,18 +55,16 @@ async function apply(
   actions: readonly RolloutAction[],
   context: ApplyContext,
 ): Promise<void> {
-  let moved = false;
   try {
     for (const action of actions) {
       context.signal.throwIfAborted();
       await parts.ledger.claim(desired.target, context.token);
       context.log(action.summary);
-      moved ||= action.kind === 'switch';
       await act(parts, desired, action, context);
     }
   } catch (error) {
     await tellOutput(parts, desired, actions, context).catch(() => undefined);
-    if (!moved) await undoStarts(parts, desired, actions, context);
+    await undoStarts(parts, desired, actions, context);
     throw error;
   }
 }
@@ -94,10 +92,10 @@ async function act(
     case 'drain':
       return drain(parts, target, action.ids, config.drainMs, context);
     case 'stop':
-      await Promise.all(action.ids.map((id) => end(parts, target, id, config.graceMs)));
       if (!desired.services.some(({ service }) => service === action.service)) {
         await parts.ledger.serve(target, action.service, null);
       }
+      await Promise.all(action.ids.map((id) => end(parts, target, id, config.graceMs)));
       return;
     default:
       return action satisfies never;
@@ -206,7 +204,7 @@ async function tellOutput(
   }
 }
 
-/** A rollout that failed before the first switch leaves nothing of its own; what serves users is never touched. */
+/** A rollout that failed leaves nothing of its own that does not serve; what serves users is never touched. */
 async function undoStarts(
   parts: LocalDriverParts,
   { target, config }: Desired<LocalConfig>,
@@ -228,16 +226,16 @@ async function undoStarts(
 async function destroy(parts: LocalDriverParts, target: Target, context: ApplyContext): Promise<void> {
   await parts.ledger.claim(target, context.token);
   const owner = targetKey(target);
-  for (const { port, service } of await parts.cutover.routes(owner)) {
-    context.log(`close port ${port} of ${service}`);
-    await parts.cutover.unroute({ owner, port, token: context.token });
+  for (const { port, service } of await parts.cutover.routes(owner)) context.log(`close port ${port} of ${service}`);
+  for (const service of Object.keys(await parts.ledger.serving(target))) {
+    await parts.ledger.serve(target, service, null);
   }
+  await parts.cutover.forget({ owner, token: context.token });
   const instances = await parts.runtime.list(target);
   if (instances.length > 0) context.log(`stop ${instances.length} instances`);
   await Promise.all(instances.map(({ id }) => end(parts, target, id, LocalConfig.parse({}).graceMs)));
-  for (const service of Object.keys(await parts.ledger.serving(target)))
-    await parts.ledger.serve(target, service, null);
   await parts.runtime.clear(target);
+  await parts.ledger.forget(target, context.token); // one of the same name that is made later counts from the start
 }
 
 function serviceOf(desired: Desired, name: string): DesiredService {

@@ -53,7 +53,7 @@ function copy(from: string, to: string): Promise<void> {
 
 async function run([name, ...args]: readonly [string, ...string[]]): Promise<void> {
   const program = await findProgram(name);
-  if (program !== null && (await runQuietly([program, ...args], 600_000)) === 0) return;
+  if (program !== null && (await runQuietly([program, ...args], { timeoutMs: 600_000 })) === 0) return;
   throw new ContainerError({
     code: 'container.copy-failed',
     what: `The image could not be copied for this run (\`${name}\` failed).`,

@@ -4,7 +4,7 @@ import { basename, delimiter, join } from 'node:path';
 
 import { pathInRoot } from '../rootfs/root-path.ts';
 import { copyView } from './copy.ts';
-import { type Command, type Launcher, type LaunchSpec, programOf, workdirOf } from './launcher.ts';
+import { type Account, type Command, type Launcher, type LaunchSpec, programOf, workdirOf } from './launcher.ts';
 import { runQuietly } from './programs.ts';
 
 /**
@@ -22,25 +22,27 @@ async function prepare(spec: LaunchSpec, scratch: string): Promise<Command> {
     (spec.mounts ?? []).length === 0 ? null : await copyView(rootfs, spec.mounts ?? [], scratch, spec.account);
   const root = copy?.root ?? rootfs;
   const [program, ...rest] = argv;
+  const account = process.geteuid?.() === 0 ? spec.account : null;
   return {
     argv: [
-      await programIn(root, program, env['PATH'] ?? ''),
+      await programIn(root, program, env['PATH'] ?? '', account),
       ...(await Promise.all(rest.map((arg) => led(root, arg)))),
     ],
     env: { ...env, PATH: await pathOf(root, env['PATH'] ?? '') },
     cwd: join(root, await pathInRoot(root, workdirOf(spec))),
-    account: process.geteuid?.() === 0 ? spec.account : null,
+    account,
     finish: async () => copy?.finish(),
   };
 }
 
-async function programIn(root: string, program: string, path: string): Promise<string> {
+/** A program of an image never runs as root here, not even to tell its version. */
+async function programIn(root: string, program: string, path: string, account: Account | null): Promise<string> {
   const candidates = program.includes('/') ? [program] : path.split(':').map((folder) => join(folder, program));
   for (const candidate of candidates) {
     const inside = join(root, await pathInRoot(root, candidate));
     if (!(await isProgram(inside))) continue;
     if (basename(program) !== 'node') return inside;
-    return (await runQuietly([inside, '--version'])) === 0 ? inside : process.execPath;
+    return (await runQuietly([inside, '--version'], { account })) === 0 ? inside : process.execPath;
   }
   return basename(program) === 'node' ? process.execPath : program;
 }

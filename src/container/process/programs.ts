@@ -17,9 +17,17 @@ export async function findProgram(name: string): Promise<string | null> {
 }
 
 /** Runs a short program of this machine to its end. @returns its exit code; -1 when it did not start or was killed */
-export function runQuietly(argv: readonly [string, ...string[]], timeoutMs = 10_000): Promise<number> {
+export function runQuietly(
+  argv: readonly [string, ...string[]],
+  options: { readonly timeoutMs?: number; readonly account?: { uid: number; gid: number } | null } = {},
+): Promise<number> {
   return new Promise((resolve) => {
-    const child = spawn(argv[0], argv.slice(1), { stdio: 'ignore', timeout: timeoutMs, killSignal: 'SIGKILL' });
+    const child = spawn(argv[0], argv.slice(1), {
+      stdio: 'ignore',
+      timeout: options.timeoutMs ?? 10_000,
+      killSignal: 'SIGKILL',
+      ...options.account,
+    });
     child.once('error', () => resolve(-1));
     child.once('exit', (code) => resolve(code ?? -1));
   });

@@ -6,7 +6,7 @@ import { removeTree } from '../rootfs/unpack.ts';
 import type { Launcher, LaunchSpec } from './launcher.ts';
 import { groupMembers, type Limits, limitGroup, removeLimitGroup } from './limits.ts';
 import { MARK, markedProcesses, type MarkedProcess } from './marked.ts';
-import { signalGroup, start } from './start.ts';
+import { launch, settle, signalGroup } from './start.ts';
 
 export interface StartedService {
   readonly pid: number;
@@ -32,7 +32,8 @@ export async function startService(
   const group = await limitGroup(mark, spec.limits ?? {});
   const output = await open(join(folder, 'output.log'), 'a', 0o600);
   try {
-    const child = await start(command, output.fd, mark, group);
+    const child = launch(command, output.fd, mark);
+    await settle(child, command, mark, group);
     child.unref();
     return { pid: child.pid ?? 0, notHeld: group.notHeld };
   } catch (error) {

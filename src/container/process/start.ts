@@ -7,36 +7,44 @@ import type { LimitGroup } from './limits.ts';
 import { MARK, markedProcesses } from './marked.ts';
 
 /**
- * Starts a prepared command in a process group of its own, held to the limits of `group`.
+ * Starts a prepared command in a process group of its own. Listen to it at once, then await `settle`: it may end any
+ * moment, and what it says before anybody listens is lost.
  * @param output a descriptor to write to, or a pipe to us
  * @param mark by which its processes are found
  */
-export async function start(
-  command: Command,
-  output: number | 'pipe',
-  mark: string,
-  group: LimitGroup,
-): Promise<ChildProcess> {
-  const child = spawn(command.argv[0], command.argv.slice(1), {
+export function launch(command: Command, output: number | 'pipe', mark: string): ChildProcess {
+  return spawn(command.argv[0], command.argv.slice(1), {
     cwd: command.cwd,
     env: { ...command.env, [MARK]: mark },
     detached: true,
     stdio: ['ignore', output, output, ...(command.awaited === undefined ? [] : ['pipe' as const])],
     ...command.account,
   });
+}
+
+/**
+ * Holds what was launched to the limits of `group`, and lets it begin.
+ * @throws ContainerError `container.not-started`
+ */
+export async function settle(child: ChildProcess, command: Command, mark: string, group: LimitGroup): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (error: NodeJS.ErrnoException) => reject(notStarted(error)));
   });
-  await group.add(child.pid ?? 0);
-  const awaiting = child.stdio[3];
-  if (command.awaited !== undefined && awaiting instanceof Writable) {
-    awaiting.on('error', () => undefined); // it ended already; its exit tells
-    awaiting.end(command.awaited);
-  } else {
-    for (const { pid } of (await markedProcesses()).get(mark) ?? []) await group.add(pid); // forked meanwhile
+  const pid = child.pid ?? 0;
+  try {
+    await group.add(pid);
+    const awaiting = child.stdio[3];
+    if (command.awaited !== undefined && awaiting instanceof Writable) {
+      awaiting.on('error', () => undefined); // it ended already; its exit tells
+      awaiting.end(command.awaited);
+    } else {
+      for (const marked of (await markedProcesses()).get(mark) ?? []) await group.add(marked.pid); // forked meanwhile
+    }
+  } catch (error) {
+    signalGroup(pid, 'SIGKILL'); // nothing runs that is not held to its limits
+    throw error;
   }
-  return child;
 }
 
 /** Signals a whole process group. @returns false when nothing of it is left */

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -9,7 +10,7 @@ import type { RunResult, RunSpec, TaskRunner } from '../runtime.ts';
 import { accountOf, type Launcher } from './launcher.ts';
 import { limitGroup } from './limits.ts';
 import { MARK, markedProcesses } from './marked.ts';
-import { signalGroup, start } from './start.ts';
+import { launch, settle, signalGroup } from './start.ts';
 
 const GRACE_MS = 2000;
 const MAX_LINE = 16 * 1024;
@@ -48,8 +49,10 @@ async function run(
   const group = await limitGroup(mark, spec.limits ?? {});
   for (const limit of group.notHeld) log(`note: the limit "${limit}" cannot be held on this machine`);
   try {
-    const child = await start(command, 'pipe', mark, group);
+    const child = launch(command, 'pipe', mark);
     const pid = child.pid ?? 0;
+    const finished = finish(child, pid, mark, log);
+    await settle(child, command, mark, group);
     let timedOut = false;
     let force: NodeJS.Timeout | undefined;
     const end = (): void => {
@@ -62,14 +65,7 @@ async function run(
     }, timeoutMs);
     signal.addEventListener('abort', end, { once: true });
     if (signal.aborted) end();
-    const exited = new Promise<RunResult>((resolve) => {
-      child.once('exit', (code, killedBy) => {
-        const result: RunResult =
-          killedBy === null ? { kind: 'exited', code: code ?? -1 } : { kind: 'killed', signal: killedBy };
-        void killLeftovers(pid, mark).then(() => resolve(result));
-      });
-    });
-    const [result] = await Promise.all([exited, lines(child.stdout, log), lines(child.stderr, log)]);
+    const result = await finished;
     clearTimeout(timer);
     clearTimeout(force);
     signal.removeEventListener('abort', end);
@@ -79,6 +75,20 @@ async function run(
   } finally {
     await group.remove();
   }
+}
+
+/** Resolves when the program and all that it left behind are gone, and its last line is logged. */
+function finish(child: ChildProcess, pid: number, mark: string, log: LogLine): Promise<RunResult> {
+  const exited = new Promise<RunResult>((resolve) => {
+    child.once('exit', (code, killedBy) => {
+      const result: RunResult =
+        killedBy === null ? { kind: 'exited', code: code ?? -1 } : { kind: 'killed', signal: killedBy };
+      void killLeftovers(pid, mark).then(() => resolve(result));
+    });
+  });
+  const finished = Promise.all([exited, lines(child.stdout, log), lines(child.stderr, log)]).then(([result]) => result);
+  finished.catch(() => undefined); // one that did not start is told by `settle`
+  return finished;
 }
 
 /** What a task left behind must neither hold our pipes open nor go on working. */

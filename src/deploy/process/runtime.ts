@@ -2,6 +2,7 @@ import { mkdir, open, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { type Account, accountOf, type Launcher, type LaunchSpec } from '../../container/process/launcher.ts';
+import { removeLimitGroup } from '../../container/process/limits.ts';
 import { markedProcesses } from '../../container/process/marked.ts';
 import { startService, stopService } from '../../container/process/service.ts';
 import { signalGroup } from '../../container/process/start.ts';
@@ -11,13 +12,14 @@ import type { ImageOnMachine } from '../../container/runtime.ts';
 import { withFileLock } from '../../git/file-lock.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { isDigest, sha256Hex } from '../../lib/digest.ts';
+import { hasCode } from '../../lib/error.ts';
 import type { LogLine } from '../../lib/log.ts';
 import { DeployError } from '../deploy-error.ts';
 import type { Target } from '../driver.ts';
 import { type Instance, type InstanceSpec, type Runtime, targetKey } from '../rollout.ts';
 import { claimPort, releasePort } from './ports.ts';
 import { type ProcessRecord, readRecord, readRecords, saveRecord } from './record.ts';
-import { removeSecrets, writeSecrets } from './secret-files.ts';
+import { clearSecrets, removeSecrets, writeSecrets } from './secret-files.ts';
 
 export interface ProcessParts {
   /** Holds a folder per target, and one per instance in it. */
@@ -79,6 +81,7 @@ export function processRuntime(
     remove: async (target, id) => {
       const folder = folderOf(target, id);
       await removeSecrets(dirname(folder), id);
+      await removeLimitGroup(markOf(parts, id));
       const record = await readRecord(folder);
       if (record?.port !== undefined && record.port !== null) {
         await releasePort(join(parts.directory, 'ports'), record.port, id);
@@ -87,7 +90,9 @@ export function processRuntime(
     },
     tail: (target, id, lines) => tailOf(join(folderOf(target, id), 'output.log'), lines),
     clear: async (target) => {
-      await rmdir(join(parts.directory, targetKey(target))).catch(() => undefined);
+      const folder = join(parts.directory, targetKey(target));
+      await clearSecrets(folder);
+      await rmdir(folder).catch(() => undefined);
     },
   };
 }
@@ -178,7 +183,17 @@ async function instanceOf(record: ProcessRecord, env: ReadonlyMap<string, string
 /** One server of this machine at a time works on an instance. */
 async function locked<T>(folder: string, work: () => Promise<T>): Promise<T> {
   await mkdir(dirname(folder), { recursive: true, mode: 0o711 });
-  return withFileLock(`${folder}.lock`, work, LOCK);
+  return withFileLock(`${folder}.lock`, work, LOCK).catch((error: unknown) => {
+    throw hasCode(error, 'git.locked') ? busy() : error;
+  });
+}
+
+function busy(): DeployError {
+  return new DeployError({
+    code: 'deploy.busy',
+    what: 'Another server of this machine has been at work with this very process for a minute.',
+    fix: 'See which Towpath process hangs, and end it.',
+  });
 }
 
 async function tailOf(path: string, lines: number): Promise<string[]> {

@@ -1,5 +1,5 @@
-import { access, chown, constants, mkdir, open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, chown, constants, mkdir, open, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 import type { Account } from '../../container/process/launcher.ts';
 import { sha256Hex } from '../../lib/digest.ts';
@@ -35,6 +35,11 @@ export async function writeSecrets(
 export async function removeSecrets(directory: string, id: string): Promise<void> {
   await rm(await folderOf(directory, id), { recursive: true, force: true });
   await rm(join(directory, id, 'secrets'), { recursive: true, force: true });
+}
+
+/** Removes the folder of a target's secrets once no instance is left. */
+export async function clearSecrets(directory: string): Promise<void> {
+  await rmdir(dirname(await folderOf(directory, 'any'))).catch(() => undefined);
 }
 
 async function folderOf(directory: string, id: string): Promise<string> {

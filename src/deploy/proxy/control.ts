@@ -69,6 +69,9 @@ export function createProxyControl(options: ProxyControlOptions): ProxyControl {
     unroute: async ({ owner, port, token }) => {
       await change({ kind: 'unroute', owner, port, token: String(token) });
     },
+    forget: async ({ owner, token }) => {
+      await change({ kind: 'forget', owner, token: String(token) });
+    },
     routes: async (owner) => (await status()).routes.filter((route) => route.owner === owner),
     drained: async (upstream: Upstream, timeoutMs, signal) =>
       (await order(Drained, 'POST', '/drained', { upstream, timeoutMs }, signal)).busy,
@@ -108,6 +111,7 @@ async function launch(options: ProxyControlOptions, stateFile: string, socket: s
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
       cwd: '/',
+      env: harmlessEnvironment(),
     });
     const seen = { exited: false };
     child.once('error', () => (seen.exited = true));
@@ -117,6 +121,14 @@ async function launch(options: ProxyControlOptions, stateFile: string, socket: s
   } finally {
     await log.close();
   }
+}
+
+/** The proxy lives long and needs no secret of ours. */
+function harmlessEnvironment(): NodeJS.ProcessEnv {
+  const names = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG'];
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
 }
 
 async function socketPath(directory: string): Promise<string> {

@@ -69,7 +69,14 @@ export function forward(incoming: IncomingMessage, outgoing: ServerResponse, via
 }
 
 /** Passes an upgrade (WebSocket) on: after the upstream's answer both sides are one stream. */
-export function forwardUpgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, via: Forwarding): void {
+export function forwardUpgrade(
+  incoming: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  via: Forwarding,
+  count = 0,
+): void {
+  if (socket.destroyed) return;
   const taken = via.upstreams.acquire(via.route());
   if (taken === null) return void socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n');
   const { upstream, release } = taken;
@@ -83,11 +90,15 @@ export function forwardUpgrade(incoming: IncomingMessage, socket: Duplex, head: 
     setHost: false,
     agent: false,
   });
-  socket.on('error', () => out.destroy());
-  socket.once('close', () => {
+  let sent = false;
+  onConnected(out, () => (sent = true));
+  const abandon = (): void => {
     out.destroy();
     release();
-  });
+  };
+  if (count === 0) socket.on('error', () => undefined);
+  socket.on('error', abandon);
+  socket.once('close', abandon);
   out.once('upgrade', (answer, peer, first) => {
     socket.write(headOf(answer));
     if (first.length > 0) socket.write(first);
@@ -107,7 +118,16 @@ export function forwardUpgrade(incoming: IncomingMessage, socket: Duplex, head: 
     socket.write(headOf(answer, 'close'));
     answer.pipe(socket);
   });
-  out.once('error', () => socket.destroy());
+  out.once('error', () => {
+    if (sent || count + 1 >= TRIES) {
+      socket.destroy();
+      return;
+    }
+    socket.off('error', abandon);
+    socket.off('close', abandon);
+    release();
+    setTimeout(() => forwardUpgrade(incoming, socket, head, via, count + 1), PAUSES_MS[count + 1]);
+  });
   out.end();
 }
 

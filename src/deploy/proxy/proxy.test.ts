@@ -110,8 +110,8 @@ test('a WebSocket stays with the upstream that it began with, and draining count
     });
     return upstream;
   };
-  const [old, next] = [await echo('old'), await echo('new')];
-  await route([old]);
+  const [old, next, gone] = [await echo('old'), await echo('new'), await serve(() => undefined, true)];
+  await route([gone, old]);
   const one = await upgrade();
   await route([next]);
   const two = await upgrade();

@@ -23,6 +23,7 @@ export type Routes = z.infer<typeof Routes>;
 export const RouteChange = z.discriminatedUnion('kind', [
   Route.extend({ kind: z.literal('route'), token: Token }),
   z.object({ kind: z.literal('unroute'), owner: z.string(), port: z.number().int(), token: Token }),
+  z.object({ kind: z.literal('forget'), owner: z.string(), token: Token }),
 ]);
 export type RouteChange = z.infer<typeof RouteChange>;
 
@@ -35,7 +36,11 @@ export const noRoutes: Routes = { routes: [], tokens: {} };
 export function changeRoutes(current: Routes, change: RouteChange): Routes {
   const seen = BigInt(current.tokens[change.owner] ?? '0');
   const token = BigInt(change.token);
-  if (token < seen) throw fenced(`Port ${change.port}`, token, seen);
+  if (token < seen) throw fenced(`The address of ${change.owner}`, token, seen);
+  if (change.kind === 'forget') {
+    const { [change.owner]: _gone, ...others } = current.tokens;
+    return { routes: current.routes.filter(({ owner }) => owner !== change.owner), tokens: others };
+  }
   const tokens = { ...current.tokens, [change.owner]: change.token };
   const holder = current.routes.find(({ port }) => port === change.port);
   if (change.kind === 'unroute') {

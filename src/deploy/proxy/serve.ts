@@ -95,12 +95,16 @@ export class Proxy {
     try {
       await writeState(this.options.stateFile, next);
     } catch (error) {
-      if (!this.current.routes.some(({ port }) => port === change.port)) this.shut(change.port);
+      this.shutUnrouted();
       throw error;
     }
     this.current = next;
     this.upstreams.retain(next.routes.flatMap((route) => route.upstreams));
-    const kept = new Set(next.routes.map(({ port }) => port));
+    this.shutUnrouted();
+  }
+
+  private shutUnrouted(): void {
+    const kept = new Set(this.current.routes.map(({ port }) => port));
     for (const port of this.listeners.keys()) if (!kept.has(port)) this.shut(port);
   }
 

@@ -140,6 +140,22 @@ export function describeDriver(name: string, make: () => Promise<DriverUnderTest
       expect(await under.traces(CANARY)).toEqual([]);
     });
 
+    test('a target that was destroyed can be made again, by a lane that counts from one', async () => {
+      const { deploy, deployWith, destroy, web } = begin();
+      await deploy('one', [await web('v1')]);
+      await deploy('two', [await web('v1')]);
+      await destroy();
+      expectRunning(await deployWith({ token: 1n }, 'anew', [await web('v2')]), [await web('v2')], 'anew');
+    });
+
+    test('a rollout that fails at its switch leaves nothing of its own', async () => {
+      const { deployTo, web, observe, target } = begin();
+      const neighbour: Target = { ...target, environment: `${target.environment}-taken` };
+      await deployTo(neighbour, 'one', [await web('v1')]);
+      await expect(deployTo(target, 'one', [await web('v2')])).rejects.toMatchObject({ code: 'proxy.port-taken' });
+      expect(await observe()).toEqual({ services: {} });
+    });
+
     test.each(HOSTILE)('names are data: %j', async (hostile) => {
       const { web, deployTo, text, destroyOf } = begin();
       const target = { project: hostile, environment: hostile, slug: 'hostile-1' };
