@@ -67,7 +67,7 @@ export interface LaneWork {
 
 /**
  * Works in the lane: it stays taken while the work really runs, and the work is aborted when the lane is lost. It is not
- * left at the end: the holder goes on with its next step and leaves when all is done.
+ * left at the end: the holder goes on with its next step and leaves when all is done; only a cancel leaves at once.
  * @throws LaneError `lane.taken` when another holds it, `lane.lost` when it was lost under way
  */
 export async function inLane<T>(
@@ -92,6 +92,8 @@ export async function inLane<T>(
   try {
     return await work(AbortSignal.any([signal, lost.signal]), answer.token);
   } catch (error) {
+    // ended from outside: no later step will leave the lane, and somebody waits for it
+    if (signal.aborted) await leaveLane(store.db, environmentId, holder);
     throw lost.signal.aborted ? lostLane() : error;
   } finally {
     clearInterval(beat);

@@ -1,0 +1,178 @@
+import type { Digest } from '../lib/digest.ts';
+import type { KeyInputs } from './key.ts';
+import type { Problem } from '../lib/error.ts';
+import { newId } from '../lib/ids.ts';
+import type { Sql } from '../store/database.ts';
+
+/** A row of what was built, or is being built, for one artifact key. */
+export interface ArtifactRow {
+  readonly key: string;
+  readonly projectId: string;
+  readonly service: string;
+  readonly builder: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  readonly state: 'building' | 'built' | 'failed';
+  readonly repository: string;
+  readonly digest: Digest | null;
+  readonly problem: Problem | null;
+  readonly attempt: number;
+  readonly logId: string;
+  readonly builtForCommit: string;
+}
+
+export interface WantedArtifact {
+  readonly key: string;
+  readonly service: string;
+  readonly builder: string;
+  readonly repository: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Invariant 1: makes sure that every wanted key has its one row. @returns the keys that had none, and so have to be built now
+ */
+export async function claimArtifacts(
+  db: Sql,
+  projectId: string,
+  commit: string,
+  wanted: readonly WantedArtifact[],
+): Promise<string[]> {
+  const rows = wanted.map(({ key, service, builder, repository, inputs }) => ({
+    key,
+    project_id: projectId,
+    service,
+    builder,
+    repository,
+    inputs: JSON.stringify(inputs),
+    state: 'building' as const,
+    log_id: newId('log'),
+    built_for_commit: commit,
+  }));
+  if (rows.length === 0) return [];
+  const fresh = await db
+    .insertInto('artifact')
+    .values(rows)
+    .onConflict((conflict) => conflict.column('key').doNothing())
+    .returning('key')
+    .execute();
+  return fresh.map(({ key }) => key);
+}
+
+export async function artifactByKey(db: Sql, key: string): Promise<ArtifactRow | null> {
+  const row = await db.selectFrom('artifact').selectAll().where('key', '=', key).executeTakeFirst();
+  return row === undefined
+    ? null
+    : {
+        key: row.key,
+        projectId: row.project_id,
+        service: row.service,
+        builder: row.builder,
+        inputs: fieldsOf(row.inputs),
+        state: row.state,
+        repository: row.repository,
+        digest: row.digest as Digest | null,
+        problem: row.problem as Problem | null,
+        attempt: row.attempt,
+        logId: row.log_id,
+        builtForCommit: row.built_for_commit,
+      };
+}
+
+export interface BuiltRecord {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  readonly provenance: Readonly<Record<string, unknown>>;
+}
+
+/** What the key was made from; written by the plan alone, so it is what the plan made. */
+export function inputsOf({ inputs }: ArtifactRow): KeyInputs {
+  return inputs as Readonly<Record<string, unknown>> & KeyInputs;
+}
+
+/** Safe to repeat. A key that was built keeps its first digest: invariant 1 holds whatever a later writer says. */
+export async function recordBuilt(db: Sql, key: string, built: BuiltRecord): Promise<void> {
+  await db
+    .updateTable('artifact')
+    .set({
+      state: 'built',
+      digest: built.digest,
+      media_type: built.mediaType,
+      size_bytes: built.sizeBytes,
+      provenance: JSON.stringify(built.provenance),
+      problem: null,
+      finished_at: new Date(),
+    })
+    .where('key', '=', key)
+    .where('state', '<>', 'built')
+    .execute();
+}
+
+export async function recordBuildFailed(db: Sql, key: string, problem: Problem): Promise<void> {
+  await db
+    .updateTable('artifact')
+    .set({ state: 'failed', problem: JSON.stringify(problem), finished_at: new Date() })
+    .where('key', '=', key)
+    .where('state', '<>', 'built')
+    .execute();
+}
+
+/** Lets a failed key be built again. @returns the new attempt's number and log, or null when it is not in a failed state */
+export async function retryArtifact(db: Sql, key: string): Promise<{ attempt: number; logId: string } | null> {
+  const row = await db
+    .updateTable('artifact')
+    .set((eb) => ({
+      state: 'building' as const,
+      problem: null,
+      finished_at: null,
+      attempt: eb('attempt', '+', 1),
+      log_id: newId('log'),
+    }))
+    .where('key', '=', key)
+    .where('state', '=', 'failed')
+    .returning(['attempt', 'log_id'])
+    .executeTakeFirst();
+  return row === undefined ? null : { attempt: row.attempt, logId: row.log_id };
+}
+
+/** Outside base images by reference, resolved once; `resolve` is asked only for those that have no pin yet. */
+export async function pinsOf(
+  db: Sql,
+  projectId: string,
+  references: readonly string[],
+): Promise<Record<string, Digest>> {
+  if (references.length === 0) return {};
+  const rows = await db
+    .selectFrom('base_pin')
+    .select(['reference', 'digest'])
+    .where('project_id', '=', projectId)
+    .where('reference', 'in', [...references])
+    .execute();
+  return Object.fromEntries(rows.map(({ reference, digest }) => [reference, digest as Digest]));
+}
+
+/** The first resolution stays: two builds that resolve at once agree on one digest. */
+export async function pinBase(
+  db: Sql,
+  projectId: string,
+  reference: string,
+  digest: Digest,
+  by: string,
+): Promise<Digest> {
+  await db
+    .insertInto('base_pin')
+    .values({ project_id: projectId, reference, digest, pinned_by: by })
+    .onConflict((conflict) => conflict.columns(['project_id', 'reference']).doNothing())
+    .execute();
+  const row = await db
+    .selectFrom('base_pin')
+    .select('digest')
+    .where('project_id', '=', projectId)
+    .where('reference', '=', reference)
+    .executeTakeFirstOrThrow();
+  return row.digest as Digest;
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}

@@ -1,0 +1,44 @@
+import type { Problem } from '../lib/error.ts';
+import type { Sql } from '../store/database.ts';
+import type { ProjectConfig } from './config.ts';
+
+/** The configuration of the default branch's head takes force. Safe to repeat. */
+export async function recordConfig(
+  db: Sql,
+  repositoryId: string,
+  commit: string,
+  config: ProjectConfig,
+): Promise<void> {
+  await db
+    .updateTable('repository')
+    .set({ config: JSON.stringify(config), config_commit: commit, config_error: null })
+    .where('id', '=', repositoryId)
+    .execute();
+}
+
+/** The last good configuration stays in force; the problem is shown until a head can be read again. */
+export async function recordConfigProblem(db: Sql, repositoryId: string, problem: Problem): Promise<void> {
+  await db
+    .updateTable('repository')
+    .set({ config_error: JSON.stringify(problem) })
+    .where('id', '=', repositoryId)
+    .execute();
+}
+
+export interface RulingConfig {
+  readonly repositoryId: string;
+  readonly defaultBranch: string;
+  readonly config: ProjectConfig;
+}
+
+/** What rules a project's path: the configuration of its default branch's head, as last read without a problem. */
+export async function rulingConfig(db: Sql, projectId: string): Promise<RulingConfig | null> {
+  const row = await db
+    .selectFrom('repository')
+    .select(['id', 'config', 'default_branch'])
+    .where('project_id', '=', projectId)
+    .orderBy('id')
+    .executeTakeFirst();
+  if (row === undefined || row.config === null) return null;
+  return { repositoryId: row.id, defaultBranch: row.default_branch, config: row.config as ProjectConfig };
+}

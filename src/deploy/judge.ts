@@ -1,0 +1,27 @@
+import type { Desired, Observed } from './driver.ts';
+
+export type Judgement = { readonly kind: 'good' } | { readonly kind: 'wrong'; readonly what: string };
+
+/**
+ * Invariant 2: is what was seen what was asked for? Every replica that serves has the desired digest and is healthy, there
+ * are as many as asked for, and nothing else of ours serves in the environment.
+ */
+export function judge(desired: Desired, observed: Observed): Judgement {
+  for (const { service, digest, replicas } of desired.services) {
+    const serving = (observed.services[service]?.replicas ?? []).filter((replica) => replica.serving);
+    const foreign = serving.find((replica) => replica.digest !== digest);
+    if (foreign !== undefined) return wrong(`${service} still runs ${foreign.digest.slice(0, 19)}`);
+    const sick = serving.find((replica) => replica.health !== 'healthy');
+    if (sick !== undefined) return wrong(`a replica of ${service} is ${sick.health}`);
+    if (serving.length < replicas) return wrong(`${serving.length} of ${replicas} replicas of ${service} serve`);
+  }
+  const wanted = new Set(desired.services.map(({ service }) => service));
+  const extra = Object.entries(observed.services).find(
+    ([service, { replicas }]) => !wanted.has(service) && replicas.some((replica) => replica.serving),
+  );
+  return extra === undefined ? { kind: 'good' } : wrong(`${extra[0]} runs though this release has no such service`);
+}
+
+function wrong(what: string): Judgement {
+  return { kind: 'wrong', what };
+}

@@ -1,0 +1,84 @@
+import type { Gate } from './gate.ts';
+import type { PromotionState } from './promotion.ts';
+
+/**
+ * All that a promotion is decided from, as recorded. Gathered once, stored with the decision, and the same facts always
+ * give the same decision: so `why`, a dry run and a replay say what the engine does.
+ */
+export interface PromotionFacts {
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly promotion: {
+    readonly kind: 'promotion' | 'rollback';
+    readonly automatic: boolean;
+    readonly requestedBy: string;
+  };
+  readonly environment: {
+    readonly name: string;
+    readonly accepts: 'path' | 'any';
+    readonly from: readonly string[];
+    readonly gates: readonly Gate[];
+    readonly hold: { readonly reason: string; readonly by: string } | null;
+  };
+  readonly release: ReleaseFacts;
+  readonly order: Order;
+  /** What runs there now, for messages. */
+  readonly currentName: string | null;
+  readonly predecessors: readonly PredecessorFacts[];
+  /** Latest evidence per check, over all services that have it. */
+  readonly evidence: Readonly<Record<string, EvidenceState>>;
+  readonly approvals: readonly ApprovalFacts[];
+  readonly roles: Readonly<Record<string, readonly string[]>>;
+  /** Who wrote the commits that this promotion brings: names and addresses, lower case. */
+  readonly authors: readonly string[];
+  /** An earlier try of the same artifacts here that failed, when nothing but automation asks again. */
+  readonly failedHere: { readonly promotion: number; readonly what: string } | null;
+  readonly unchanged: UnchangedFacts;
+}
+
+export interface ReleaseFacts {
+  readonly name: string;
+  readonly state: 'building' | 'ready' | 'failed';
+  readonly problem: string | null;
+  readonly mixed: boolean;
+  /** The reason of a yank of this release or of one with the same artifacts. */
+  readonly yanked: string | null;
+  /** Releases nearby that could be promoted instead. */
+  readonly nearest: readonly string[];
+}
+
+/**
+ * How the release stands to what runs: by git ancestry, or by first-parent position on the default branch where
+ * ancestry is broken. Never by time.
+ */
+export type Order = 'first' | 'newer' | 'older' | 'same' | 'diverged';
+
+export interface PredecessorFacts {
+  readonly name: string;
+  /** How long these very artifacts have run there, added up, in milliseconds; null when they never did. */
+  readonly ranMs: number | null;
+  readonly runsNow: boolean;
+}
+
+export type EvidenceState =
+  | { readonly state: 'passed'; readonly at: number }
+  | { readonly state: 'failed'; readonly at: number; readonly what: string }
+  | { readonly state: 'missing' }
+  | { readonly state: 'running' };
+
+export interface ApprovalFacts {
+  readonly by: string;
+  readonly verdict: 'approved' | 'rejected';
+  readonly at: number;
+  readonly comment: string | null;
+}
+
+export type UnchangedFacts =
+  | { readonly kind: 'same' }
+  | { readonly kind: 'differs'; readonly what: string; readonly fix: string };
+
+/** A state's name and what it is called in a sentence. */
+export type OpenState = Exclude<
+  PromotionState,
+  'live' | 'refused' | 'failed' | 'superseded' | 'cancelled' | 'rolled-back'
+>;

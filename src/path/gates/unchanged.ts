@@ -1,0 +1,11 @@
+import type { PromotionFacts } from '../facts.ts';
+import type { GateVerdict } from '../policy.ts';
+
+/**
+ * The merged commit gives the very artifacts that its branch was tested with; a refusal names what differs. What
+ * comes first into an empty environment is the base line: nothing was there to be tested against.
+ */
+export function decideUnchanged({ unchanged, order }: PromotionFacts): GateVerdict {
+  if (unchanged.kind === 'same' || order === 'first') return { kind: 'pass' };
+  return { kind: 'refuse', reason: { gate: 'unchanged', what: unchanged.what, fix: unchanged.fix } };
+}

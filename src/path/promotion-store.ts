@@ -1,0 +1,338 @@
+import { sql } from 'kysely';
+
+import { newId } from '../lib/ids.ts';
+import type { Sql } from '../store/database.ts';
+import { isEnded, mayMove, type PromotionDetail, type PromotionState } from './promotion.ts';
+
+/** One attempt to bring a release into an environment, as it is stored. */
+export interface Promotion {
+  readonly id: string;
+  readonly number: number;
+  readonly projectId: string;
+  readonly environmentId: string;
+  readonly releaseId: string;
+  readonly kind: 'promotion' | 'rollback' | 'removal';
+  readonly automatic: boolean;
+  readonly requestedBy: string;
+  readonly cause: string;
+  readonly state: PromotionState;
+  readonly detail: PromotionDetail;
+  readonly token: bigint;
+  readonly runs: number;
+  readonly wakeAt: Date | null;
+  readonly previousReleaseId: string | null;
+  readonly logId: string;
+  readonly createdAt: Date;
+  readonly changedAt: Date;
+  readonly endedAt: Date | null;
+}
+
+export interface PromotionToRequest {
+  readonly projectId: string;
+  readonly environmentId: string;
+  readonly releaseId: string;
+  readonly kind: Promotion['kind'];
+  readonly automatic: boolean;
+  readonly requestedBy: string;
+  readonly cause: string;
+}
+
+/**
+ * Writes a wish down. Automation that asks for what is asked for already (same release, same environment, still open)
+ * gets the open one; a person's wish is always a new one.
+ */
+export async function requestPromotion(db: Sql, wish: PromotionToRequest): Promise<Promotion> {
+  if (wish.automatic) {
+    const open = await db
+      .selectFrom('promotion')
+      .selectAll()
+      .where('environment_id', '=', wish.environmentId)
+      .where('release_id', '=', wish.releaseId)
+      .where('kind', '=', wish.kind)
+      .where('ended_at', 'is', null)
+      .executeTakeFirst();
+    if (open !== undefined) return promotionOf(open);
+  }
+  const row = await db
+    .insertInto('promotion')
+    .values({
+      id: newId('pro'),
+      project_id: wish.projectId,
+      environment_id: wish.environmentId,
+      release_id: wish.releaseId,
+      kind: wish.kind,
+      automatic: wish.automatic,
+      requested_by: wish.requestedBy,
+      cause: wish.cause,
+      state: 'requested',
+      log_id: newId('log'),
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await recordEvent(db, row.id, null, 'requested', 0n, { note: wish.cause });
+  return promotionOf(row);
+}
+
+export interface Move {
+  readonly to: PromotionState;
+  readonly detail?: PromotionDetail;
+  readonly wakeAtMs?: number;
+  /** The lane's token: a mover with a smaller one than the promotion remembers is a late writer, and is refused. */
+  readonly token?: bigint;
+  readonly previousReleaseId?: string;
+}
+
+/**
+ * Moves a promotion, if the state machine and its fencing token allow it.
+ * @returns the promotion after the move, or null when it was not allowed (it ended meanwhile, or the mover is late)
+ */
+export async function movePromotion(db: Sql, id: string, move: Move): Promise<Promotion | null> {
+  const before = await lockPromotion(db, id);
+  if (before === null) return null;
+  const token = move.token ?? before.token;
+  if (!mayMove(before.state, move.to) || token < before.token) return null;
+  if (before.state === move.to && isEnded(move.to)) return before;
+  const now = new Date();
+  const after = await db
+    .updateTable('promotion')
+    .set({
+      state: move.to,
+      detail: JSON.stringify(move.detail ?? {}),
+      token,
+      wake_at: move.wakeAtMs === undefined ? null : new Date(move.wakeAtMs),
+      changed_at: now,
+      ended_at: isEnded(move.to) ? now : null,
+      ...(move.previousReleaseId === undefined ? {} : { previous_release_id: move.previousReleaseId }),
+    })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  if (before.state !== move.to || JSON.stringify(before.detail) !== JSON.stringify(move.detail ?? {})) {
+    await recordEvent(db, id, before.state, move.to, token, move.detail ?? {});
+  }
+  return promotionOf(after);
+}
+
+async function recordEvent(
+  db: Sql,
+  promotionId: string,
+  from: string | null,
+  to: string,
+  token: bigint,
+  detail: PromotionDetail,
+): Promise<void> {
+  await db
+    .insertInto('promotion_event')
+    .values({
+      id: newId('pev'),
+      promotion_id: promotionId,
+      from_state: from,
+      to_state: to,
+      token,
+      detail: JSON.stringify(detail),
+    })
+    .execute();
+}
+
+/** Counts a run, so that its workflow has an id of its own. @returns the run's number, or null when the promotion has ended */
+export async function nextRun(db: Sql, id: string): Promise<number | null> {
+  const row = await db
+    .updateTable('promotion')
+    .set((eb) => ({ runs: eb('runs', '+', 1), wake_at: null }))
+    .where('id', '=', id)
+    .where('ended_at', 'is', null)
+    .returning('runs')
+    .executeTakeFirst();
+  return row?.runs ?? null;
+}
+
+export async function promotionById(db: Sql, id: string): Promise<Promotion | null> {
+  const row = await db.selectFrom('promotion').selectAll().where('id', '=', id).executeTakeFirst();
+  return row === undefined ? null : promotionOf(row);
+}
+
+/** The same, and nobody else moves it until the transaction ends. */
+export async function lockPromotion(tx: Sql, id: string): Promise<Promotion | null> {
+  const row = await tx.selectFrom('promotion').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
+  return row === undefined ? null : promotionOf(row);
+}
+
+/** Those under way, the newest first. */
+export async function openPromotions(db: Sql, environmentIds: readonly string[]): Promise<Promotion[]> {
+  if (environmentIds.length === 0) return [];
+  const rows = await db
+    .selectFrom('promotion')
+    .selectAll()
+    .where('environment_id', 'in', [...environmentIds])
+    .where('ended_at', 'is', null)
+    .orderBy('number', 'desc')
+    .execute();
+  return rows.map(promotionOf);
+}
+
+export async function promotionsOf(
+  db: Sql,
+  filter: { projectId: string; environmentId?: string; releaseId?: string; before?: number },
+  limit: number,
+): Promise<Promotion[]> {
+  let query = db.selectFrom('promotion').selectAll().where('project_id', '=', filter.projectId);
+  if (filter.environmentId !== undefined) query = query.where('environment_id', '=', filter.environmentId);
+  if (filter.releaseId !== undefined) query = query.where('release_id', '=', filter.releaseId);
+  if (filter.before !== undefined) query = query.where('number', '<', filter.before);
+  const rows = await query.orderBy('number', 'desc').limit(limit).execute();
+  return rows.map(promotionOf);
+}
+
+/** The newest ended promotion of each environment. */
+export async function lastEnded(db: Sql, environmentIds: readonly string[]): Promise<Promotion[]> {
+  if (environmentIds.length === 0) return [];
+  const rows = await db
+    .selectFrom('promotion')
+    .selectAll()
+    .distinctOn('environment_id')
+    .where('environment_id', 'in', [...environmentIds])
+    .where('ended_at', 'is not', null)
+    .where('state', '<>', 'superseded')
+    .orderBy('environment_id')
+    .orderBy('ended_at', 'desc')
+    .execute();
+  return rows.map(promotionOf);
+}
+
+/** Waiting ones whose time has come: found by index, so the sweep costs nothing when nothing is due. */
+export async function duePromotions(db: Sql, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('promotion')
+    .select('id')
+    .where('ended_at', 'is', null)
+    .where('state', '=', 'waiting')
+    .where('wake_at', '<=', sql<Date>`clock_timestamp()`)
+    .orderBy('wake_at')
+    .limit(limit)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Why these artifacts are barred from coming back by themselves: they failed here, and nobody brought them in since. */
+export async function failureHere(
+  db: Sql,
+  environmentId: string,
+  fingerprint: string,
+): Promise<{ promotion: number; what: string } | null> {
+  const row = await db
+    .selectFrom('promotion')
+    .innerJoin('release', 'release.id', 'promotion.release_id')
+    .select(['promotion.number', 'promotion.state', 'promotion.detail'])
+    .where('promotion.environment_id', '=', environmentId)
+    .where('release.fingerprint', '=', fingerprint)
+    .where('promotion.state', 'in', ['failed', 'rolled-back', 'live'])
+    .orderBy('promotion.ended_at', 'desc')
+    .executeTakeFirst();
+  if (row === undefined || row.state === 'live') return null;
+  const detail = row.detail as PromotionDetail;
+  return { promotion: row.number, what: detail.problem?.what ?? 'it failed.' };
+}
+
+export interface Approval {
+  readonly by: string;
+  readonly verdict: 'approved' | 'rejected';
+  readonly comment: string | null;
+  readonly at: Date;
+}
+
+/** One voice per person: said again, the last word counts. */
+export async function recordApproval(db: Sql, promotionId: string, voice: Omit<Approval, 'at'>): Promise<void> {
+  await db
+    .insertInto('approval')
+    .values({
+      id: newId('apr'),
+      promotion_id: promotionId,
+      by_user: voice.by,
+      verdict: voice.verdict,
+      comment: voice.comment,
+    })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['promotion_id', 'by_user'])
+        .doUpdateSet({ verdict: voice.verdict, comment: voice.comment, at: new Date() }),
+    )
+    .execute();
+}
+
+export async function approvalsOf(db: Sql, promotionId: string): Promise<Approval[]> {
+  const rows = await db
+    .selectFrom('approval')
+    .selectAll()
+    .where('promotion_id', '=', promotionId)
+    .orderBy('at')
+    .execute();
+  return rows.map((row) => ({
+    by: row.by_user,
+    verdict: row.verdict,
+    comment: row.comment,
+    at: row.at,
+  }));
+}
+
+export async function eventsOf(
+  db: Sql,
+  promotionId: string,
+): Promise<{ from: PromotionState | null; to: PromotionState; detail: PromotionDetail; at: Date }[]> {
+  const rows = await db
+    .selectFrom('promotion_event')
+    .selectAll()
+    .where('promotion_id', '=', promotionId)
+    .orderBy('at')
+    .orderBy('id')
+    .execute();
+  return rows.map((row) => ({
+    from: row.from_state as PromotionState | null,
+    to: row.to_state as PromotionState,
+    detail: row.detail as PromotionDetail,
+    at: row.at,
+  }));
+}
+
+function promotionOf(row: {
+  id: string;
+  number: string | number | bigint;
+  project_id: string;
+  environment_id: string;
+  release_id: string;
+  kind: string;
+  automatic: boolean;
+  requested_by: string;
+  cause: string;
+  state: string;
+  detail: unknown;
+  token: string | number | bigint;
+  runs: number;
+  wake_at: Date | null;
+  previous_release_id: string | null;
+  log_id: string;
+  created_at: Date;
+  changed_at: Date;
+  ended_at: Date | null;
+}): Promotion {
+  return {
+    id: row.id,
+    number: Number(row.number),
+    projectId: row.project_id,
+    environmentId: row.environment_id,
+    releaseId: row.release_id,
+    kind: row.kind as Promotion['kind'],
+    automatic: row.automatic,
+    requestedBy: row.requested_by,
+    cause: row.cause,
+    state: row.state as PromotionState,
+    detail: row.detail as PromotionDetail,
+    token: BigInt(row.token),
+    runs: row.runs,
+    wakeAt: row.wake_at,
+    previousReleaseId: row.previous_release_id,
+    logId: row.log_id,
+    createdAt: row.created_at,
+    changedAt: row.changed_at,
+    endedAt: row.ended_at,
+  };
+}

@@ -1,0 +1,7 @@
+/**
+ * The tag that keeps a release's image for an environment's rollback window: registries clean what has no tag, and a
+ * retag does not make an image younger.
+ */
+export function keepTag(environmentSlug: string, releaseNumber: number): string {
+  return `keep-${environmentSlug}-${releaseNumber}`;
+}

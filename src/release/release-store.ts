@@ -1,0 +1,341 @@
+import type { Digest } from '../lib/digest.ts';
+import type { Problem } from '../lib/error.ts';
+import { groupBy } from '../lib/group.ts';
+import { newId } from '../lib/ids.ts';
+import type { Sql } from '../store/database.ts';
+import { ReleaseError, fingerprintOf, type Release, type ReleaseService } from './release.ts';
+
+export interface ReleaseToCut {
+  readonly projectId: string;
+  readonly repositoryId: string;
+  readonly commit: string;
+  readonly mixed: boolean;
+  readonly createdBy: string;
+  readonly problem: Problem | null;
+  readonly services: readonly { readonly service: string; readonly key: string; readonly commit: string }[];
+}
+
+/** Cuts a release. A commit has one (unmixed) release: asked again, that one is given. */
+export async function cutRelease(db: Sql, cut: ReleaseToCut): Promise<string> {
+  const fingerprint = fingerprintOf(Object.fromEntries(cut.services.map(({ service, key }) => [service, key])));
+  const row = await db
+    .insertInto('release')
+    .values({
+      id: newId('rel'),
+      project_id: cut.projectId,
+      repository_id: cut.repositoryId,
+      commit_sha: cut.commit,
+      mixed: cut.mixed,
+      fingerprint,
+      state: cut.problem === null ? 'building' : 'failed',
+      problem: cut.problem === null ? null : JSON.stringify(cut.problem),
+      created_by: cut.createdBy,
+    })
+    .onConflict((conflict) => conflict.columns(['repository_id', 'commit_sha']).where('mixed', '=', false).doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  if (row === undefined) {
+    const known = await db
+      .selectFrom('release')
+      .select('id')
+      .where('repository_id', '=', cut.repositoryId)
+      .where('commit_sha', '=', cut.commit)
+      .where('mixed', '=', false)
+      .executeTakeFirstOrThrow();
+    return known.id;
+  }
+  if (cut.services.length > 0) {
+    await db
+      .insertInto('release_service')
+      .values(
+        cut.services.map(({ service, key, commit }) => ({
+          release_id: row.id,
+          service,
+          artifact_key: key,
+          commit_sha: commit,
+        })),
+      )
+      .execute();
+  }
+  return row.id;
+}
+
+/** A release is known by every branch and tag that pointed at its commit. */
+export async function nameRelease(db: Sql, releaseId: string, ref: string): Promise<void> {
+  await db
+    .insertInto('release_name')
+    .values({ release_id: releaseId, ref })
+    .onConflict((conflict) => conflict.columns(['release_id', 'ref']).doUpdateSet({ named_at: new Date() }))
+    .execute();
+}
+
+/**
+ * Looks at the artifacts of a release that is being built: all there makes it ready, one that failed makes it failed.
+ * @returns the state it moved to, or null when nothing changed
+ */
+export async function settleRelease(db: Sql, releaseId: string): Promise<'ready' | 'failed' | 'building' | null> {
+  const release = await db
+    .selectFrom('release')
+    .select(['state', 'commit_sha', 'problem'])
+    .where('id', '=', releaseId)
+    .forUpdate()
+    .executeTakeFirst();
+  if (release === undefined) return null;
+  const parts = await db
+    .selectFrom('release_service')
+    .innerJoin('artifact', 'artifact.key', 'release_service.artifact_key')
+    .select(['release_service.service', 'artifact.state', 'artifact.problem'])
+    .where('release_id', '=', releaseId)
+    .orderBy('release_service.service')
+    .execute();
+  if (parts.length === 0) return null; // its configuration could not be read: it failed when it was cut
+  const failed = parts.find(({ state }) => state === 'failed');
+  const next = failed !== undefined ? 'failed' : parts.every(({ state }) => state === 'built') ? 'ready' : 'building';
+  if (next === release.state) return null;
+  const problem = failed === undefined ? null : problemOfPart(failed.service, failed.problem);
+  await db
+    .updateTable('release')
+    .set({
+      state: next,
+      problem: problem === null ? null : JSON.stringify(problem),
+      ready_at: next === 'ready' ? new Date() : null,
+    })
+    .where('id', '=', releaseId)
+    .execute();
+  return next;
+}
+
+function problemOfPart(service: string, problem: unknown): Problem {
+  const what =
+    typeof problem === 'object' && problem !== null && 'what' in problem ? String(problem.what) : 'the build failed.';
+  const fix =
+    typeof problem === 'object' && problem !== null && 'fix' in problem ? String(problem.fix) : 'Read its log.';
+  return { code: 'release.build-failed', what: `"${service}" has no artifact: ${what}`, fix };
+}
+
+/** Every release that contains the artifact. */
+export async function releasesWithKey(db: Sql, key: string): Promise<string[]> {
+  const rows = await db.selectFrom('release_service').select('release_id').where('artifact_key', '=', key).execute();
+  return rows.map(({ release_id }) => release_id);
+}
+
+export async function releaseById(db: Sql, id: string): Promise<Release | null> {
+  const [release] = await releasesByIds(db, [id]);
+  return release ?? null;
+}
+
+/** In the order asked for; unknown ids are left out. */
+export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Release[]> {
+  if (ids.length === 0) return [];
+  const rows = await db
+    .selectFrom('release')
+    .selectAll()
+    .where('id', 'in', [...new Set(ids)])
+    .execute();
+  const parts = await db
+    .selectFrom('release_service')
+    .innerJoin('artifact', 'artifact.key', 'release_service.artifact_key')
+    .select([
+      'release_service.release_id',
+      'release_service.service',
+      'release_service.commit_sha',
+      'artifact.key',
+      'artifact.state',
+      'artifact.repository',
+      'artifact.digest',
+      'artifact.built_for_commit',
+      'artifact.log_id',
+      'artifact.problem',
+    ])
+    .where('release_id', 'in', [...new Set(ids)])
+    .orderBy('release_service.service')
+    .execute();
+  const services = groupBy(parts, ({ release_id }) => release_id);
+  const known = new Map(
+    rows.map((row): [string, Release] => [
+      row.id,
+      {
+        id: row.id,
+        number: row.number,
+        projectId: row.project_id,
+        repositoryId: row.repository_id,
+        commit: row.commit_sha,
+        mixed: row.mixed,
+        fingerprint: row.fingerprint,
+        state: row.state,
+        problem: row.problem as Problem | null,
+        createdBy: row.created_by,
+        createdAt: row.created_at,
+        yank:
+          row.yanked_at === null ? null : { reason: row.yank_reason ?? '', by: row.yanked_by ?? '', at: row.yanked_at },
+        services: (services.get(row.id) ?? []).map((part): ReleaseService => ({
+          service: part.service,
+          commit: part.commit_sha,
+          key: part.key,
+          state: part.state,
+          repository: part.repository,
+          digest: part.digest as Digest | null,
+          builtFor: part.built_for_commit,
+          logId: part.log_id,
+          problem: part.problem as Problem | null,
+        })),
+      },
+    ]),
+  );
+  return ids.flatMap((id) => known.get(id) ?? []);
+}
+
+/** Branches and tags of each release, tags first, the newest name first within each. */
+export async function namesOf(db: Sql, ids: readonly string[]): Promise<Map<string, string[]>> {
+  if (ids.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('release_name')
+    .select(['release_id', 'ref'])
+    .where('release_id', 'in', [...new Set(ids)])
+    .orderBy('named_at', 'desc')
+    .execute();
+  const names = groupBy(rows, ({ release_id }) => release_id);
+  return new Map(
+    [...names].map(([id, list]) => {
+      const refs = list.map(({ ref }) => ref);
+      return [
+        id,
+        [...refs.filter((ref) => ref.startsWith('refs/tags/')), ...refs.filter((ref) => !ref.startsWith('refs/tags/'))],
+      ];
+    }),
+  );
+}
+
+/**
+ * Finds a release as people name it: an id, a number (`#12` or `12`), a tag, a branch (its newest), or a commit of 7 digits or more.
+ * @throws ReleaseError `release.unknown`, `release.ambiguous`
+ */
+export async function findRelease(db: Sql, projectId: string, word: string): Promise<Release> {
+  const id =
+    (await idByNumber(db, projectId, word)) ??
+    (await idByName(db, projectId, word)) ??
+    (await idByCommit(db, projectId, word));
+  const release = id === null ? null : await releaseById(db, id);
+  if (release === null || release.projectId !== projectId) {
+    throw new ReleaseError({
+      code: 'release.unknown',
+      what: `There is no release "${word}" in this project.`,
+      fix: 'Name one by number (#12), commit, branch or tag; `towpath release list` shows them. A commit appears after the next poll.',
+    });
+  }
+  return release;
+}
+
+async function idByNumber(db: Sql, projectId: string, word: string): Promise<string | null> {
+  if (word.startsWith('rel_')) return word;
+  const number = /^#?(\d{1,9})$/.exec(word)?.[1];
+  if (number === undefined) return null;
+  const row = await db
+    .selectFrom('release')
+    .select('id')
+    .where('project_id', '=', projectId)
+    .where('number', '=', Number(number))
+    .executeTakeFirst();
+  return row?.id ?? null;
+}
+
+async function idByName(db: Sql, projectId: string, word: string): Promise<string | null> {
+  const refs = word.startsWith('refs/') ? [word] : [`refs/tags/${word}`, `refs/heads/${word}`];
+  for (const ref of refs) {
+    const row = await db
+      .selectFrom('release_name')
+      .innerJoin('release', 'release.id', 'release_name.release_id')
+      .select('release.id')
+      .where('release.project_id', '=', projectId)
+      .where('release_name.ref', '=', ref)
+      .orderBy('release_name.named_at', 'desc')
+      .executeTakeFirst();
+    if (row !== undefined) return row.id;
+  }
+  return null;
+}
+
+async function idByCommit(db: Sql, projectId: string, word: string): Promise<string | null> {
+  if (!/^[0-9a-f]{7,64}$/.test(word)) return null;
+  const rows = await db
+    .selectFrom('release')
+    .select('id')
+    .where('project_id', '=', projectId)
+    .where('mixed', '=', false)
+    .where('commit_sha', '>=', word)
+    .where('commit_sha', '<', `${word}g`)
+    .limit(2)
+    .execute();
+  if (rows.length > 1) {
+    throw new ReleaseError({
+      code: 'release.ambiguous',
+      what: `"${word}" begins more than one commit.`,
+      fix: 'Give more digits of the commit.',
+    });
+  }
+  return rows[0]?.id ?? null;
+}
+
+/** One page of a project's releases, the newest first. `before` is the number that the last page ended with. */
+export async function listReleases(db: Sql, projectId: string, limit: number, before?: number): Promise<Release[]> {
+  let query = db.selectFrom('release').select('id').where('project_id', '=', projectId);
+  if (before !== undefined) query = query.where('number', '<', before);
+  const rows = await query.orderBy('number', 'desc').limit(limit).execute();
+  return releasesByIds(
+    db,
+    rows.map(({ id }) => id),
+  );
+}
+
+/** Bars a release everywhere. Safe to repeat: the first reason stays. */
+export async function yankRelease(db: Sql, releaseId: string, reason: string, by: string): Promise<boolean> {
+  const result = await db
+    .updateTable('release')
+    .set({ yanked_at: new Date(), yank_reason: reason, yanked_by: by })
+    .where('id', '=', releaseId)
+    .where('yanked_at', 'is', null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+export async function unyankRelease(db: Sql, releaseId: string): Promise<boolean> {
+  const result = await db
+    .updateTable('release')
+    .set({ yanked_at: null, yank_reason: null, yanked_by: null })
+    .where('id', '=', releaseId)
+    .where('yanked_at', 'is not', null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** The reason why these artifacts are barred: a yank of any release that is the same thing to run. */
+export async function yankOf(db: Sql, release: Pick<Release, 'projectId' | 'fingerprint'>): Promise<string | null> {
+  const row = await db
+    .selectFrom('release')
+    .select('yank_reason')
+    .where('project_id', '=', release.projectId)
+    .where('fingerprint', '=', release.fingerprint)
+    .where('yanked_at', 'is not', null)
+    .executeTakeFirst();
+  return row?.yank_reason ?? null;
+}
+
+/** Ready releases nearest in number: what could be promoted instead of one that has no artifacts. */
+export async function readyNear(
+  db: Sql,
+  release: Pick<Release, 'projectId' | 'number'>,
+  limit: number,
+): Promise<string[]> {
+  const rows = await db
+    .selectFrom('release')
+    .select(['commit_sha', 'number'])
+    .where('project_id', '=', release.projectId)
+    .where('state', '=', 'ready')
+    .where('mixed', '=', false)
+    .where('yanked_at', 'is', null)
+    .where('number', '<=', release.number)
+    .orderBy('number', 'desc')
+    .limit(limit)
+    .execute();
+  return rows.map(({ commit_sha, number }) => `#${number} (${commit_sha.slice(0, 7)})`);
+}

@@ -1,0 +1,69 @@
+import type { Digest } from '../lib/digest.ts';
+import { hashOfJson } from '../lib/digest.ts';
+import type { Problem } from '../lib/error.ts';
+import { TowpathError } from '../lib/error.ts';
+
+export class ReleaseError extends TowpathError {}
+
+/** A commit and, for each service, its artifact. A mixed release takes services from several commits. */
+export interface Release {
+  readonly id: string;
+  readonly number: number;
+  readonly projectId: string;
+  readonly repositoryId: string;
+  readonly commit: string;
+  readonly mixed: boolean;
+  readonly fingerprint: string;
+  readonly state: 'building' | 'ready' | 'failed';
+  readonly problem: Problem | null;
+  readonly createdBy: string;
+  readonly createdAt: Date;
+  readonly yank: { readonly reason: string; readonly by: string; readonly at: Date } | null;
+  readonly services: readonly ReleaseService[];
+}
+
+export interface ReleaseService {
+  readonly service: string;
+  readonly commit: string;
+  readonly key: string;
+  readonly state: 'building' | 'built' | 'failed';
+  /** `<project>/<service>` in the registry. */
+  readonly repository: string;
+  readonly digest: Digest | null;
+  readonly builtFor: string;
+  readonly logId: string;
+  readonly problem: Problem | null;
+}
+
+/** Two releases with one fingerprint are the same thing to run, whatever commits they come from. */
+export function fingerprintOf(keys: Readonly<Record<string, string>>): string {
+  return hashOfJson(keys);
+}
+
+/** How people call a release: its tag, else its short commit; a mixed one by its number. */
+export function nameOf(release: Pick<Release, 'commit' | 'mixed' | 'number'>, refs: readonly string[]): string {
+  const tag = refs.find((ref) => ref.startsWith('refs/tags/'));
+  if (tag !== undefined) return tag.slice('refs/tags/'.length);
+  return release.mixed ? `mix #${release.number}` : release.commit.slice(0, 7);
+}
+
+/** A mixed release: services from others put over those of a base; every named service must exist somewhere. */
+export function planMix(
+  base: readonly ReleaseService[],
+  chosen: Readonly<Record<string, readonly ReleaseService[]>>,
+): ReleaseService[] {
+  const parts = new Map(base.map((part) => [part.service, part]));
+  for (const [service, from] of Object.entries(chosen)) {
+    const part = from.find((one) => one.service === service);
+    if (part === undefined) {
+      const known = [...new Set([...base, ...from].map((one) => one.service))].toSorted().join(', ');
+      throw new ReleaseError({
+        code: 'release.no-such-service',
+        what: `The release named for "${service}" has no service of that name.`,
+        fix: `Name one of: ${known}.`,
+      });
+    }
+    parts.set(service, part);
+  }
+  return [...parts.values()].toSorted((a, b) => (a.service < b.service ? -1 : 1));
+}
