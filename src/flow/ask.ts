@@ -1,0 +1,200 @@
+import type { ArtifactRow } from '../artifact/artifact-store.ts';
+import type { CheckDefinition } from '../check/check.ts';
+import { askCheck, kindOf } from '../check/checks.ts';
+import type { Evidence, RecordedEvidence } from '../check/evidence.ts';
+import { latestAnswers, recordEvidence } from '../check/evidence-store.ts';
+import { mustAsk, questionOf } from '../check/question.ts';
+import type { ProjectConfig } from '../config/config.ts';
+import type { SourceTree } from '../git/tree.ts';
+import type { Digest } from '../lib/digest.ts';
+import { TowpathError } from '../lib/error.ts';
+import { newId } from '../lib/ids.ts';
+import type { LogLine } from '../lib/log.ts';
+import type { Release, ReleaseService } from '../release/release.ts';
+import { openLog } from '../store/log-store.ts';
+import type { Deployment } from './deploy-release.ts';
+import type { House } from './house.ts';
+import { configAt } from './project-config.ts';
+
+/** One question that a release's configuration asks of one of its services. */
+interface Question {
+  readonly id: string;
+  readonly name: string;
+  readonly check: CheckDefinition;
+  readonly service: string;
+  readonly digest: Digest;
+  /** Of the image, in our registry. */
+  readonly repository: string;
+  readonly source: SourceTree;
+}
+
+/** Checks with `during: build`, of one service. Only what no evidence answers yet is asked; every answer is given. */
+export async function askDuringBuild(
+  house: House,
+  build: { artifact: ArtifactRow; repositoryId: string; config: ProjectConfig; digest: Digest; signal: AbortSignal },
+): Promise<Evidence[]> {
+  const { artifact, repositoryId, config, digest, signal } = build;
+  const part = { service: artifact.service, commit: artifact.builtForCommit, digest, repository: artifact.repository };
+  const names = Object.entries(config.services[artifact.service]?.checks ?? {}).flatMap(([name, { during }]) =>
+    during === 'build' ? [name] : [],
+  );
+  const questions = await Promise.all(names.map((name) => questionFor(house, repositoryId, config, part, name)));
+  const evidence: Evidence[] = [];
+  for (const question of questions) {
+    if (question === null) continue;
+    const known = (await latestAnswers(house.store.db, [question.id])).get(question.id);
+    // whoever builds again wants to know it anew; else an earlier answer counts, be it a failure
+    if (known !== undefined && artifact.attempt === 1 && !mustAsk(question.check, known.answer)) {
+      evidence.push(known);
+      continue;
+    }
+    evidence.push(
+      await ask(house, artifact.projectId, question, { urls: {}, releaseId: null, environmentId: null, signal }),
+    );
+  }
+  return evidence;
+}
+
+/** Asks a check, by name, of every service of a release that has it. */
+export async function askRelease(
+  house: House,
+  release: Release,
+  name: string,
+  signal: AbortSignal,
+): Promise<Evidence[]> {
+  const evidence: Evidence[] = [];
+  for (const question of await questionsOf(house, release, name)) {
+    if (!(await isOpen(house, question))) continue;
+    evidence.push(
+      await ask(house, release.projectId, question, { urls: {}, releaseId: release.id, environmentId: null, signal }),
+    );
+  }
+  return evidence;
+}
+
+/** @throws TowpathError `check.failed` when a check of the environment's `verify` list is not green */
+export async function askAfterDeployment(
+  house: House,
+  deployment: Deployment & { readonly urls: Readonly<Record<string, string>>; readonly log: LogLine },
+): Promise<void> {
+  const { environment, definition, release, signal, urls, log } = deployment;
+  for (const name of definition.verify) {
+    for (const question of await questionsOf(house, release, name, urls)) {
+      const found = await ask(
+        house,
+        release.projectId,
+        question,
+        { urls, releaseId: release.id, environmentId: environment.id, signal },
+        log,
+      );
+      await recordEvidence(house.store.db, found);
+      const { verdict, summary } = found.answer;
+      if (verdict === 'passed') continue;
+      throw new TowpathError({
+        code: 'check.failed',
+        what: `the check "${name}" of ${question.service} ${verdict === 'failed' ? 'failed' : 'could not be run'} in ${environment.name}: ${summary}`,
+        fix: 'Read its log, fix it and push.',
+      });
+    }
+  }
+}
+
+/** The latest answer to a check, by service. A service whose question was never asked has none. */
+export async function answersOf(
+  house: House,
+  release: Release,
+  name: string,
+): Promise<{ service: string; latest: RecordedEvidence | null }[]> {
+  const questions = await questionsOf(house, release, name);
+  const answers = await latestAnswers(
+    house.store.db,
+    questions.map(({ id }) => id),
+  );
+  return questions.map(({ id, service }) => ({ service, latest: answers.get(id) ?? null }));
+}
+
+/** Is this still to be asked? An unchanged question is not asked twice. */
+async function isOpen(house: House, { id, check }: Question): Promise<boolean> {
+  return mustAsk(check, (await latestAnswers(house.store.db, [id])).get(id)?.answer ?? null);
+}
+
+async function questionsOf(
+  house: House,
+  release: Release,
+  name: string,
+  environment: Readonly<Record<string, string>> | null = null,
+): Promise<Question[]> {
+  const questions = await Promise.all(
+    release.services.map(async (part: ReleaseService) => {
+      if (part.digest === null) return null;
+      const config = await configAt(house, release.repositoryId, part.commit);
+      return questionFor(house, release.repositoryId, config, { ...part, digest: part.digest }, name, environment);
+    }),
+  );
+  return questions.filter((question) => question !== null);
+}
+
+async function questionFor(
+  house: House,
+  repositoryId: string,
+  config: ProjectConfig,
+  part: { service: string; commit: string; digest: Digest; repository: string },
+  name: string,
+  environment: Readonly<Record<string, string>> | null = null,
+): Promise<Question | null> {
+  const service = config.services[part.service];
+  const check = service?.checks[name];
+  if (service === undefined || check === undefined) return null;
+  const mirror = await house.mirrorOf(repositoryId);
+  const source = await mirror.sourceTree(part.commit, service.path === '.' ? '' : service.path);
+  const digests = { [part.service]: part.digest };
+  const id = questionOf({ check, kind: kindOf(check), service: part.service, digests, source, environment });
+  return { id, name, check, service: part.service, digest: part.digest, repository: part.repository, source };
+}
+
+async function ask(
+  house: House,
+  projectId: string,
+  question: Question,
+  where: {
+    urls: Readonly<Record<string, string>>;
+    releaseId: string | null;
+    environmentId: string | null;
+    signal: AbortSignal;
+  },
+  alsoLog?: LogLine,
+): Promise<Evidence> {
+  const logId = newId('log');
+  const log = openLog(house.store, logId);
+  const line: LogLine = (text) => {
+    log.line(text);
+    alsoLog?.(text);
+  };
+  try {
+    const request = {
+      check: question.name,
+      service: question.service,
+      digest: question.digest,
+      source: question.source,
+      urls: where.urls,
+      name: `towpath-check-${logId.replace('_', '-')}`,
+      log: line,
+      signal: where.signal,
+    };
+    const answer = await askCheck(question.check, request, await house.checkToolsFor(question.repository));
+    return {
+      id: newId('evi'),
+      projectId,
+      question: question.id,
+      check: question.name,
+      service: question.service,
+      releaseId: where.releaseId,
+      environmentId: where.environmentId,
+      digests: { [question.service]: question.digest },
+      answer,
+      logId,
+    };
+  } finally {
+    await log.end();
+  }
+}

@@ -1,0 +1,158 @@
+import {
+  artifactByKey,
+  inputsOf,
+  recordBuildFailed,
+  recordBuilt,
+  type ArtifactRow,
+  type BuiltRecord,
+} from '../artifact/artifact-store.ts';
+import type { Evidence } from '../check/evidence.ts';
+import { recordEvidence } from '../check/evidence-store.ts';
+import { type Problem, problemOf, TowpathError } from '../lib/error.ts';
+import { releasesWithKey, settleRelease } from '../release/release-store.ts';
+import { recordEvent } from '../store/event-store.ts';
+import type { Tx } from '../store/database.ts';
+import { openLog } from '../store/log-store.ts';
+import { askDuringBuild } from './ask.ts';
+import { durable } from './engine/durable.ts';
+import { step, transaction } from './engine/step.ts';
+import type { House } from './house.ts';
+import { sourceOf } from './plan-artifacts.ts';
+import { configAt } from './project-config.ts';
+import { isTransient } from './transient.ts';
+
+type Outcome =
+  | { readonly kind: 'built'; readonly built: BuiltRecord; readonly evidence: readonly Evidence[] }
+  | { readonly kind: 'failed'; readonly problem: Problem; readonly evidence: readonly Evidence[] };
+
+/** One key is built once; whatever releases wait for it go on, or learn that it failed. */
+export function buildFlow(house: House) {
+  return durable('build', async ({ key }: { key: string; attempt: number }) => {
+    const built = await step('build', ({ signal }) => build(house, key, signal), {
+      retry: { attempts: 4, firstMs: 1000, when: isTransient },
+    });
+    const outcome =
+      built.kind === 'failed' ? built : await step('check', ({ signal }) => check(house, key, built.built, signal));
+    await transaction('record', (tx) => record(house, tx, key, outcome));
+  });
+}
+
+async function build(house: House, key: string, signal: AbortSignal): Promise<Outcome> {
+  const artifact = await requireArtifact(house, key);
+  const log = openLog(house.store, artifact.logId);
+  try {
+    const { repositoryId, definition } = await definitionOf(house, artifact);
+    const { source, builder } = await sourceOf(
+      house,
+      repositoryId,
+      artifact.builtForCommit,
+      artifact.service,
+      definition,
+    );
+    log.line(
+      `Building ${artifact.service} of ${artifact.builtForCommit.slice(0, 7)} with ${builder.name}: key ${key.slice(0, 12)}.`,
+    );
+    const began = house.clock.now();
+    const made = await builder.build({
+      definition: definition.build.definition,
+      source,
+      platform: house.settings.platform,
+      repository: artifact.repository,
+      pins: inputsOf(artifact).pins,
+      log: log.line,
+      signal,
+    });
+    const took = house.clock.now() - began;
+    log.line(`Built ${made.digest} in ${(took / 1000).toFixed(1)} s.`);
+    const provenance = {
+      builder: artifact.builder,
+      isolation: made.isolation,
+      materials: made.materials,
+      commit: artifact.builtForCommit,
+      tookMs: took,
+    };
+    return {
+      kind: 'built',
+      built: { digest: made.digest, mediaType: made.mediaType, sizeBytes: made.sizeBytes, provenance },
+      evidence: [],
+    };
+  } catch (error) {
+    if (isTransient(error) || signal.aborted) throw error;
+    const problem = problemOf(error, 'artifact.build-failed');
+    log.line(`Failed: ${problem.what}`);
+    log.line(problem.fix);
+    return { kind: 'failed', problem, evidence: [] };
+  } finally {
+    await log.end();
+  }
+}
+
+/** Checks that are asked during the build: one that fails means that there is no artifact. */
+async function check(house: House, key: string, built: BuiltRecord, signal: AbortSignal): Promise<Outcome> {
+  const artifact = await requireArtifact(house, key);
+  const { repositoryId, config } = await definitionOf(house, artifact);
+  const evidence = await askDuringBuild(house, { artifact, repositoryId, config, digest: built.digest, signal });
+  const failed = evidence.find(({ answer }) => answer.verdict !== 'passed');
+  if (failed === undefined) return { kind: 'built', built, evidence };
+  return {
+    kind: 'failed',
+    problem: {
+      code: 'artifact.check-failed',
+      what: `the check "${failed.check}" ${failed.answer.verdict === 'failed' ? 'failed' : 'could not be run'}: ${failed.answer.summary}`,
+      fix: 'Read its log, fix it and push.',
+    },
+    evidence,
+  };
+}
+
+async function record(house: House, tx: Tx, key: string, outcome: Outcome): Promise<void> {
+  for (const item of outcome.evidence) await recordEvidence(tx, item);
+  if (outcome.kind === 'built') await recordBuilt(tx, key, outcome.built);
+  else await recordBuildFailed(tx, key, outcome.problem);
+  for (const releaseId of await releasesWithKey(tx, key)) {
+    const state = await settleRelease(tx, releaseId);
+    if (state === null || state === 'building') continue;
+    const release = await tx
+      .selectFrom('release')
+      .select(['project_id', 'problem'])
+      .where('id', '=', releaseId)
+      .executeTakeFirstOrThrow();
+    await recordEvent(tx, {
+      projectId: release.project_id,
+      kind: `release.${state}`,
+      subject: releaseId,
+      data: { problem: release.problem },
+    });
+    if (state !== 'ready') continue;
+    const names = await tx.selectFrom('release_name').select('ref').where('release_id', '=', releaseId).execute();
+    for (const { ref } of names) await house.starts.route(tx, releaseId, ref);
+  }
+}
+
+async function requireArtifact(house: House, key: string): Promise<ArtifactRow> {
+  const artifact = await artifactByKey(house.store.db, key);
+  if (artifact !== null) return artifact;
+  throw new TowpathError({
+    code: 'artifact.unknown',
+    what: `There is no artifact with the key ${key}.`,
+    fix: 'Push the commit again.',
+  });
+}
+
+async function definitionOf(house: House, artifact: ArtifactRow) {
+  const repository = await house.store.db
+    .selectFrom('release')
+    .innerJoin('release_service', 'release_service.release_id', 'release.id')
+    .select('release.repository_id')
+    .where('release_service.artifact_key', '=', artifact.key)
+    .where('release_service.commit_sha', '=', artifact.builtForCommit)
+    .executeTakeFirstOrThrow();
+  const config = await configAt(house, repository.repository_id, artifact.builtForCommit);
+  const definition = config.services[artifact.service];
+  if (definition !== undefined) return { repositoryId: repository.repository_id, config, definition };
+  throw new TowpathError({
+    code: 'artifact.unknown',
+    what: `Commit ${artifact.builtForCommit.slice(0, 7)} has no service "${artifact.service}".`,
+    fix: 'Push the commit again.',
+  });
+}

@@ -1,0 +1,51 @@
+import { recordEvidence } from '../check/evidence-store.ts';
+import { releaseById } from '../release/release-store.ts';
+import type { Tx } from '../store/database.ts';
+import { recordEvent } from '../store/event-store.ts';
+import { askRelease } from './ask.ts';
+import { durable } from './engine/durable.ts';
+import { step, transaction } from './engine/step.ts';
+import type { House } from './house.ts';
+import { isTransient } from './transient.ts';
+
+/** Asks one check of a release's artifacts; whoever waits for the answer looks again. */
+export function checkFlow(house: House) {
+  return durable('check', async ({ releaseId, check }: { releaseId: string; check: string }) => {
+    const evidence = await step(
+      'ask',
+      async ({ signal }) => {
+        const release = await releaseById(house.store.db, releaseId);
+        return release === null ? [] : askRelease(house, release, check, signal);
+      },
+      { retry: { attempts: 3, firstMs: 1000, when: isTransient } },
+    );
+    await transaction('record', async (tx) => {
+      for (const item of evidence) {
+        await recordEvidence(tx, item);
+        await recordEvent(tx, {
+          projectId: item.projectId,
+          kind: `check.${item.answer.verdict}`,
+          subject: releaseId,
+          data: { check, service: item.service },
+        });
+      }
+      await wakeThoseWith(house, tx, releaseId);
+    });
+  });
+}
+
+/** Promotions of the same artifacts, by whichever release, wait for the same answers. */
+async function wakeThoseWith(house: House, tx: Tx, releaseId: string): Promise<void> {
+  const rows = await tx
+    .selectFrom('promotion')
+    .innerJoin('release', 'release.id', 'promotion.release_id')
+    .innerJoin('release as asked', (join) =>
+      join.onRef('asked.fingerprint', '=', 'release.fingerprint').onRef('asked.project_id', '=', 'release.project_id'),
+    )
+    .select('promotion.id')
+    .where('asked.id', '=', releaseId)
+    .where('promotion.ended_at', 'is', null)
+    .where('promotion.state', '=', 'waiting')
+    .execute();
+  for (const { id } of rows) await house.starts.promote(tx, id);
+}

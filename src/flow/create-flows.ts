@@ -1,0 +1,94 @@
+import { nextRun } from '../path/promotion-store.ts';
+import { buildFlow } from './build.ts';
+import { checkFlow } from './check.ts';
+import type { Durable } from './engine/durable.ts';
+import type { Engine } from './engine/engine.ts';
+import type { WorkerOptions } from './engine/worker.ts';
+import type { House } from './house.ts';
+import { ingestFlow } from './ingest.ts';
+import { promoteFlow } from './promote.ts';
+import { removeFlow } from './remove.ts';
+import { routeFlow } from './route.ts';
+import type { Starts } from './starts.ts';
+
+export interface Flows {
+  readonly ingest: Durable<{ eventId: string }, void>;
+  readonly build: Durable<{ key: string; attempt: number }, void>;
+  readonly route: Durable<{ releaseId: string; ref: string }, void>;
+  readonly promote: Durable<{ promotionId: string; run: number }, void>;
+  readonly check: Durable<{ releaseId: string; check: string }, void>;
+  readonly remove: Durable<{ environmentId: string }, void>;
+}
+
+export function createFlows(house: House): Flows {
+  return {
+    ingest: ingestFlow(house),
+    build: buildFlow(house),
+    route: routeFlow(house),
+    promote: promoteFlow(house),
+    check: checkFlow(house),
+    remove: removeFlow(house),
+  };
+}
+
+/** Builds and checks are heavy, so each worker runs few; a promotion mostly waits for machines. */
+export const QUEUES: NonNullable<WorkerOptions['queues']> = {
+  ingest: { perWorker: 8 },
+  build: { perWorker: 2 },
+  check: { perWorker: 2 },
+  path: { perWorker: 16 },
+};
+
+/** @param flows asked for late: flows start flows */
+export function createStarts(engine: Engine, flows: () => Flows): Starts {
+  return {
+    ingest: (tx, eventId) =>
+      engine.enqueue(tx, flows().ingest, { eventId }, { id: `ingest:${eventId}`, queue: 'ingest' }),
+    build: (tx, key, attempt) =>
+      engine.enqueue(tx, flows().build, { key, attempt }, { id: `build:${key}:${attempt}`, queue: 'build' }),
+    async route(tx, releaseId, ref) {
+      // asked for anew each time that the ref is seen at the release: a branch may come back to a commit
+      const name = await tx
+        .selectFrom('release_name')
+        .select('named_at')
+        .where('release_id', '=', releaseId)
+        .where('ref', '=', ref)
+        .executeTakeFirst();
+      const when = name?.named_at.getTime() ?? 0;
+      await engine.enqueue(
+        tx,
+        flows().route,
+        { releaseId, ref },
+        { id: `route:${releaseId}:${ref}:${when}`, queue: 'path' },
+      );
+    },
+    async promote(tx, promotionId) {
+      const run = await nextRun(tx, promotionId);
+      if (run === null) return;
+      await engine.enqueue(
+        tx,
+        flows().promote,
+        { promotionId, run },
+        { id: `promote:${promotionId}:${run}`, queue: 'path' },
+      );
+    },
+    async check(tx, releaseId, check) {
+      // one at a time: the id is free again when an answer was recorded
+      const { count } = await tx
+        .selectFrom('evidence')
+        .select((eb) => eb.fn.countAll<number>().as('count'))
+        .where('release_id', '=', releaseId)
+        .where('check_name', '=', check)
+        .executeTakeFirstOrThrow();
+      await engine.enqueue(
+        tx,
+        flows().check,
+        { releaseId, check },
+        { id: `check:${releaseId}:${check}:${count}`, queue: 'check' },
+      );
+    },
+    removePreview: (tx, environmentId) =>
+      engine.enqueue(tx, flows().remove, { environmentId }, { id: `remove:${environmentId}`, queue: 'path' }),
+    cancelPromotion: (promotionId, run) => engine.cancel(`promote:${promotionId}:${run}`),
+  };
+}

@@ -1,0 +1,217 @@
+import type { ServiceDefinition } from '../artifact/service.ts';
+import type { CheckDefinition } from '../check/check.ts';
+import { judge } from '../deploy/judge.ts';
+import type { Desired, DesiredService, DeployDriver, Observed, Target } from '../deploy/driver.ts';
+import { type EnvironmentRow, endpointsFor } from '../environment/environment-store.ts';
+import { interpolate } from '../environment/variables.ts';
+import type { Digest } from '../lib/digest.ts';
+import { TowpathError } from '../lib/error.ts';
+import { slugOf } from '../lib/slug.ts';
+import { isPortFree } from '../lib/port.ts';
+import { untilTrue } from '../lib/until.ts';
+import type { PathEnvironment } from '../path/path.ts';
+import type { Release } from '../release/release.ts';
+import { namesOf } from '../release/release-store.ts';
+import { openLog } from '../store/log-store.ts';
+import { askAfterDeployment } from './ask.ts';
+import type { House } from './house.ts';
+import { configAt } from './project-config.ts';
+
+export interface Deployment {
+  readonly promotionId: string;
+  readonly environment: EnvironmentRow;
+  readonly definition: PathEnvironment;
+  readonly release: Release;
+  readonly operation: string;
+  readonly signal: AbortSignal;
+  readonly token: bigint;
+}
+
+/** What was seen running, as the store keeps it. */
+export interface Watched {
+  readonly services: readonly { readonly service: string; readonly digest: Digest; readonly url: string | null }[];
+  readonly note: string;
+}
+
+/** Brings a release in: plans against what is there, and applies. Repeating it with the same operation changes nothing. */
+export async function deployRelease(house: House, deployment: Deployment): Promise<void> {
+  const log = openLog(house.store, await logOf(house, deployment.promotionId));
+  try {
+    const driver = driverOf(house, deployment.definition);
+    const desired = await desire(house, deployment);
+    const actions = driver.plan(desired, await driver.observe(desired.target));
+    log.line(
+      `${deployment.environment.name}: ${actions.length} action${actions.length === 1 ? '' : 's'} by the ${driver.name} driver.`,
+    );
+    for (const { summary } of actions) log.line(`  ${summary}`);
+    await withDeadline(deployment, (signal) =>
+      driver.apply(desired, actions, { log: log.line, signal, token: deployment.token }),
+    );
+  } finally {
+    await log.end();
+  }
+}
+
+/**
+ * Invariant 2: live is what was seen, not what was asked for. Every replica has the digest and is healthy, and stays so for
+ * the settle time; then the environment's own checks are asked.
+ */
+export async function verifyRelease(house: House, deployment: Deployment): Promise<Watched> {
+  const log = openLog(house.store, await logOf(house, deployment.promotionId));
+  try {
+    const driver = driverOf(house, deployment.definition);
+    const desired = await desire(house, deployment);
+    const observed = await settle(house, deployment, driver, desired);
+    log.line(`Every replica runs the digest that was asked for, healthy for ${deployment.definition.settleMs} ms.`);
+    const services = desired.services.map(({ service, digest }) => ({
+      service,
+      digest,
+      url: observed.services[service]?.url ?? null,
+    }));
+    const urls = Object.fromEntries(services.flatMap(({ service, url }) => (url === null ? [] : [[service, url]])));
+    await askAfterDeployment(house, { ...deployment, urls, log: log.line });
+    return { services, note: `Live: ${services.length} service${services.length === 1 ? '' : 's'} seen healthy.` };
+  } finally {
+    await log.end();
+  }
+}
+
+async function settle(house: House, deployment: Deployment, driver: DeployDriver, desired: Desired): Promise<Observed> {
+  let goodSince: number | null = null;
+  let last: Observed = { services: {} };
+  let wrong = 'nothing was seen yet';
+  const settled = await untilTrue(
+    async () => {
+      last = await driver.observe(desired.target);
+      const verdict = judge(desired, last);
+      if (verdict.kind === 'wrong') wrong = verdict.what;
+      goodSince = verdict.kind === 'good' ? (goodSince ?? house.clock.now()) : null;
+      return goodSince !== null && house.clock.now() - goodSince >= deployment.definition.settleMs;
+    },
+    { everyMs: 150, timeoutMs: deployment.definition.timeoutMs, signal: deployment.signal },
+  );
+  if (settled) return last;
+  throw new TowpathError({
+    code: 'deploy.not-healthy',
+    what: `${deployment.environment.name} did not become healthy in time: ${wrong}.`,
+    fix: 'Read the log of the promotion and of the service.',
+  });
+}
+
+/** What the driver is asked for: images by digest, configuration of the environment, ports that stay. */
+async function desire(house: House, { environment, definition, release, operation }: Deployment): Promise<Desired> {
+  const configs = new Map<string, Readonly<Record<string, ServiceDefinition<CheckDefinition>>>>();
+  for (const commit of new Set(release.services.map((part) => part.commit))) {
+    configs.set(commit, (await configAt(house, release.repositoryId, commit)).services);
+  }
+  const runnable = release.services.flatMap((part) => {
+    const service = configs.get(part.commit)?.[part.service];
+    return service === undefined || service.kind !== 'image' || part.digest === null
+      ? []
+      : [{ part, service, digest: part.digest }];
+  });
+  const project = await house.store.db
+    .selectFrom('project')
+    .select('name')
+    .where('id', '=', environment.projectId)
+    .executeTakeFirstOrThrow();
+  const withPort = runnable.filter(({ service }) => service.port !== undefined).map(({ part }) => part.service);
+  const ports = await endpointsFor(house.store.db, environment.id, withPort, {
+    firstPort: house.settings.firstPort,
+    isFree: isPortFree,
+  });
+  const env = await variablesOf(house, environment, definition, release);
+  return {
+    target: {
+      project: project.name,
+      environment: environment.name,
+      slug: slugOf(`${project.name}/${environment.name}/${environment.id}`),
+    },
+    config: definition.deploy.config,
+    operation,
+    services: runnable.map(({ part, service, digest }): DesiredService => {
+      const publicPort = ports[part.service];
+      return {
+        service: part.service,
+        image: `${house.registry.host}/${part.repository}`,
+        digest,
+        ...(service.command === undefined ? {} : { command: service.command }),
+        ...(service.port === undefined ? {} : { port: service.port }),
+        ...(publicPort === undefined ? {} : { publicPort }),
+        ...(service.health === undefined ? {} : { health: service.health }),
+        env,
+        secrets: definition.secrets,
+        replicas: service.replicas,
+        limits: service.limits,
+      };
+    }),
+  };
+}
+
+/** The place as drivers know it. Its slug holds the environment's id: a preview that comes again is another place. */
+export async function targetOf(house: House, environment: EnvironmentRow): Promise<Target> {
+  const project = await house.store.db
+    .selectFrom('project')
+    .select('name')
+    .where('id', '=', environment.projectId)
+    .executeTakeFirstOrThrow();
+  return {
+    project: project.name,
+    environment: environment.name,
+    slug: slugOf(`${project.name}/${environment.name}/${environment.id}`),
+  };
+}
+
+async function variablesOf(
+  house: House,
+  environment: EnvironmentRow,
+  definition: PathEnvironment,
+  release: Release,
+): Promise<Record<string, string>> {
+  const names = (await namesOf(house.store.db, [release.id])).get(release.id) ?? [];
+  const tag = names.find((name) => name.startsWith('refs/tags/'))?.slice('refs/tags/'.length) ?? null;
+  const branch =
+    environment.previewBranch === null
+      ? null
+      : { name: environment.previewBranch, slug: slugOf(environment.previewBranch) };
+  const variables = { branch, environment: { name: environment.name }, release: { commit: release.commit, tag } };
+  return Object.fromEntries(
+    Object.entries(definition.config).map(([name, text]) => [name, interpolate(text, variables)]),
+  );
+}
+
+async function withDeadline<T>(
+  { definition, environment, signal }: Deployment,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = AbortSignal.timeout(definition.timeoutMs);
+  try {
+    return await work(AbortSignal.any([signal, deadline]));
+  } catch (error) {
+    if (!deadline.aborted || signal.aborted) throw error;
+    throw new TowpathError({
+      code: 'deploy.timeout',
+      what: `The deployment to ${environment.name} took longer than ${definition.timeoutMs / 1000} s.`,
+      fix: 'Read the log of the promotion; raise `timeout` of the environment if it needs longer.',
+    });
+  }
+}
+
+export function driverOf(house: House, definition: PathEnvironment): DeployDriver {
+  const driver = house.drivers.get(definition.deploy.driver);
+  if (driver !== undefined) return driver;
+  throw new TowpathError({
+    code: 'deploy.no-driver',
+    what: `This server cannot use the driver "${definition.deploy.driver}".`,
+    fix: `Use one of: ${[...house.drivers.keys()].join(', ')}.`,
+  });
+}
+
+async function logOf(house: House, promotionId: string): Promise<string> {
+  const row = await house.store.db
+    .selectFrom('promotion')
+    .select('log_id')
+    .where('id', '=', promotionId)
+    .executeTakeFirstOrThrow();
+  return row.log_id;
+}

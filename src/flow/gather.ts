@@ -1,0 +1,146 @@
+import { evidenceFor } from './evidence-for.ts';
+import { rulingConfig } from '../config/config-store.ts';
+import { type EnvironmentRow, environmentById, environmentsOf, ranFor } from '../environment/environment-store.ts';
+import { TowpathError } from '../lib/error.ts';
+import type { PredecessorFacts, PromotionFacts } from '../path/facts.ts';
+import { orderOf } from '../path/order.ts';
+import type { PathEnvironment } from '../path/path.ts';
+import { approvalsOf, failureHere, type Promotion } from '../path/promotion-store.ts';
+import { nameOf, type Release } from '../release/release.ts';
+import { namesOf, readyNear, releaseById, yankOf } from '../release/release-store.ts';
+import { commitsOf } from '../source/commit-store.ts';
+import type { House } from './house.ts';
+import { mergeFacts } from './merge-facts.ts';
+import { decideWhetherUnchanged } from '../path/unchanged.ts';
+
+export interface Gathered {
+  readonly facts: PromotionFacts;
+  readonly environment: EnvironmentRow;
+  readonly definition: PathEnvironment;
+  readonly release: Release;
+  /** What ran when the facts were gathered: the decision holds only while that stays so. */
+  readonly currentReleaseId: string | null;
+}
+
+/** A wish as far as a decision needs it: of a stored promotion, or of a dry run. */
+export type Wish = Pick<Promotion, 'kind' | 'automatic' | 'requestedBy' | 'environmentId' | 'releaseId'> & {
+  readonly id: string | null;
+};
+
+/** Puts together all that a promotion is decided from. Reads only. */
+export async function gather(house: House, wish: Wish): Promise<Gathered> {
+  const { db } = house.store;
+  const environment = await environmentById(db, wish.environmentId);
+  const release = await releaseById(db, wish.releaseId);
+  const ruling = await rulingConfig(db, environment.projectId);
+  if (release === null || ruling === null) {
+    throw new TowpathError({
+      code: 'path.unknown',
+      what: 'The path of this project was never read.',
+      fix: '`towpath project list` says why.',
+    });
+  }
+  const definition = definitionOf(environment);
+  const current = environment.currentReleaseId === null ? null : await releaseById(db, environment.currentReleaseId);
+  const names = await namesOf(db, [release.id, ...(current === null ? [] : [current.id])]);
+  const checks = definition.gates.flatMap((gate) => (gate.kind === 'check' ? [gate.name] : []));
+  const facts: PromotionFacts = {
+    now: house.clock.now(),
+    promotion: {
+      kind: wish.kind === 'rollback' ? 'rollback' : 'promotion',
+      automatic: wish.automatic,
+      requestedBy: wish.requestedBy,
+    },
+    environment: {
+      name: environment.name,
+      accepts: definition.accepts,
+      from: definition.from,
+      gates: definition.gates,
+      hold: environment.hold,
+    },
+    release: {
+      name: nameOf(release, names.get(release.id) ?? []),
+      state: release.state,
+      problem: release.problem === null ? null : release.problem.what,
+      mixed: release.mixed,
+      yanked: release.yank?.reason ?? (await yankOf(db, release)),
+      nearest: release.state === 'ready' ? [] : await readyNear(db, release, 3),
+    },
+    order: await orderBetween(house, current, release),
+    currentName: current === null ? null : nameOf(current, names.get(current.id) ?? []),
+    predecessors: await predecessorsOf(house, environment, definition.from, release),
+    evidence: checks.length === 0 ? {} : await evidenceFor(house, release, checks),
+    approvals:
+      wish.id === null
+        ? []
+        : (await approvalsOf(db, wish.id)).map(({ at, ...voice }) => ({ ...voice, at: at.getTime() })),
+    roles: ruling.config.roles,
+    authors: await authorsBetween(house, current, release),
+    failedHere: await failureHere(db, environment.id, release.fingerprint),
+    unchanged: definition.gates.some(({ kind }) => kind === 'unchanged')
+      ? decideWhetherUnchanged(await mergeFacts(house, release, nameOf(release, names.get(release.id) ?? [])))
+      : { kind: 'same' },
+  };
+  return { facts, environment, definition, release, currentReleaseId: environment.currentReleaseId };
+}
+
+/** Written by `syncEnvironments` and `ensurePreview` alone, from a parsed configuration. */
+export function definitionOf(environment: Pick<EnvironmentRow, 'definition'>): PathEnvironment {
+  return environment.definition as PathEnvironment;
+}
+
+async function orderBetween(house: House, current: Release | null, release: Release) {
+  if (current === null) return orderOf(null);
+  if (current.commit === release.commit)
+    return orderOf({
+      same: true,
+      currentIsAncestor: true,
+      releaseIsAncestor: true,
+      currentPosition: null,
+      releasePosition: null,
+    });
+  const mirror = await house.mirrorOf(release.repositoryId);
+  const commits = await commitsOf(house.store.db, release.repositoryId, [current.commit, release.commit]);
+  return orderOf({
+    same: false,
+    currentIsAncestor: await mirror.isAncestor(current.commit, release.commit),
+    releaseIsAncestor: await mirror.isAncestor(release.commit, current.commit),
+    currentPosition: commits.get(current.commit)?.position ?? null,
+    releasePosition: commits.get(release.commit)?.position ?? null,
+  });
+}
+
+async function predecessorsOf(
+  house: House,
+  environment: EnvironmentRow,
+  from: readonly string[],
+  release: Release,
+): Promise<PredecessorFacts[]> {
+  if (from.length === 0) return [];
+  const all = await environmentsOf(house.store.db, environment.projectId);
+  return Promise.all(
+    from.map(async (name) => {
+      const predecessor = all.find((one) => one.name === name);
+      const ran = predecessor === undefined ? null : await ranFor(house.store.db, predecessor.id, release.fingerprint);
+      return { name, ranMs: ran?.ranMs ?? null, runsNow: ran?.runsNow ?? false };
+    }),
+  );
+}
+
+/** Names and addresses of who wrote what this release brings beyond what runs, lower case. */
+async function authorsBetween(house: House, current: Release | null, release: Release): Promise<string[]> {
+  const mirror = await house.mirrorOf(release.repositoryId);
+  const commits = [...new Set(release.services.map(({ commit }) => commit).concat(release.commit))];
+  const infos = (
+    await Promise.all(
+      commits.map((commit) =>
+        current === null || current.commit === commit
+          ? mirror.log({ to: commit, limit: 1 })
+          : mirror.log({ from: current.commit, to: commit, limit: 200 }),
+      ),
+    )
+  ).flat();
+  return [
+    ...new Set(infos.flatMap(({ authorName, authorEmail }) => [authorName.toLowerCase(), authorEmail.toLowerCase()])),
+  ];
+}

@@ -1,0 +1,45 @@
+import type { Logger } from 'pino';
+
+import type { Builder } from '../artifact/builder.ts';
+import type { CheckTools } from '../check/kind.ts';
+import type { Families } from '../config/config.ts';
+import type { DeployDriver } from '../deploy/driver.ts';
+import type { Mirror } from '../git/mirror.ts';
+import type { Remote } from '../git/remote.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Digest } from '../lib/digest.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { Store } from '../store/database.ts';
+import type { Starts } from './starts.ts';
+
+/** Everything that the workflows work with. `main.ts` puts it together once; tests put other parts in. */
+export interface House {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly settings: HouseSettings;
+  /** What the configuration is read with: the schemas of the plug-ins below. */
+  readonly families: Families;
+  readonly builders: ReadonlyMap<string, Builder>;
+  readonly drivers: ReadonlyMap<string, DeployDriver>;
+  /** What the images of a repository are asked with: a runner of programs, scratch space. */
+  readonly checkToolsFor: (repository: string) => Promise<CheckTools>;
+  /** Where our artifacts rest. */
+  readonly registry: Registry;
+  /** The digest that an outside base image means today; null when there is none. */
+  readonly resolveBase: (reference: string) => Promise<Digest | null>;
+  readonly mirrorOf: (repositoryId: string) => Promise<Mirror>;
+  readonly mirrorDirectory: (repositoryId: string) => string;
+  /** How a repository is reached: what is allowed here, and with whose token. */
+  readonly remoteOf: (url: string) => Remote;
+  /** Follows a reference to a secret, at the moment of use. */
+  readonly secretOf: (reference: string) => Promise<string>;
+  readonly starts: Starts;
+}
+
+export interface HouseSettings {
+  /** `linux/amd64` or `linux/arm64`: what is built here. */
+  readonly platform: string;
+  /** The first port for stable addresses of services. */
+  readonly firstPort: number;
+}

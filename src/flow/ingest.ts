@@ -1,0 +1,171 @@
+import { claimArtifacts } from '../artifact/artifact-store.ts';
+import { recordConfig, recordConfigProblem } from '../config/config-store.ts';
+import type { ProjectConfig } from '../config/config.ts';
+import { syncEnvironments } from '../environment/environment-store.ts';
+import { type Problem, problemOf } from '../lib/error.ts';
+import { cutRelease, nameRelease, settleRelease } from '../release/release-store.ts';
+import { recordCommit } from '../source/commit-store.ts';
+import type { Tx } from '../store/database.ts';
+import { recordEvent } from '../store/event-store.ts';
+import { durable } from './engine/durable.ts';
+import { step, transaction } from './engine/step.ts';
+import type { House } from './house.ts';
+import { type PlannedArtifact, planArtifacts } from './plan-artifacts.ts';
+import { configAt } from './project-config.ts';
+import { isTransient } from './transient.ts';
+
+interface Seen {
+  readonly projectId: string;
+  readonly repositoryId: string;
+  readonly ref: string;
+  readonly commit: string;
+  readonly author: string;
+  /** Set when the ref is the default branch: the head that rules the path. */
+  readonly head: string | null;
+}
+
+/** A ref moved: its commit becomes a release, and every artifact that it lacks gets built. */
+export function ingestFlow(house: House) {
+  return durable('ingest', async ({ eventId }: { eventId: string }) => {
+    const retry = { attempts: 5, firstMs: 500, when: isTransient };
+    const seen = await step('read', () => readEvent(house, eventId), { retry });
+    if (seen === null) {
+      await transaction('leave', (tx) => endEvent(tx, eventId));
+      return;
+    }
+    if (seen.head !== null) {
+      const head = seen.head;
+      const config = await step('path', () => readConfig(house, seen.repositoryId, head), { retry });
+      await transaction('lay-path', (tx) => layPath(tx, seen, head, config));
+    }
+    const plan = await step('plan', () => planRelease(house, seen), { retry });
+    await transaction('cut', (tx) => cut(house, tx, eventId, seen, plan));
+  });
+}
+
+type ConfigAnswer = { kind: 'config'; config: ProjectConfig } | { kind: 'problem'; problem: Problem };
+type Plan = { kind: 'artifacts'; artifacts: PlannedArtifact[] } | { kind: 'problem'; problem: Problem };
+
+async function readEvent(house: House, eventId: string): Promise<Seen | null> {
+  const { db } = house.store;
+  const event = await db
+    .selectFrom('ref_event')
+    .innerJoin('repository', 'repository.id', 'ref_event.repository_id')
+    .select([
+      'ref_event.ref',
+      'ref_event.kind',
+      'ref_event.after_sha',
+      'ref_event.handled_at',
+      'repository.id',
+      'repository.project_id',
+      'repository.default_branch',
+    ])
+    .where('ref_event.id', '=', eventId)
+    .executeTakeFirstOrThrow();
+  if (event.handled_at !== null || event.kind === 'deleted' || event.after_sha === null) return null;
+  const mirror = await house.mirrorOf(event.id);
+  await mirror.ensure(event.after_sha);
+  const commit = await mirror.commit(event.after_sha);
+  const isDefault = event.ref === `refs/heads/${event.default_branch}`;
+  await recordCommit(db, event.id, commit, isDefault ? await mirror.firstParentPosition(commit.sha) : null);
+  const head = isDefault ? await headOf(house, event.id, event.ref) : null;
+  if (head !== null) await mirror.ensure(head);
+  return {
+    projectId: event.project_id,
+    repositoryId: event.id,
+    ref: event.ref,
+    commit: commit.sha,
+    author: commit.authorName,
+    head,
+  };
+}
+
+/** Events may come late: the path follows where the default branch is now, never where it was. */
+async function headOf(house: House, repositoryId: string, ref: string): Promise<string | null> {
+  const row = await house.store.db
+    .selectFrom('ref')
+    .select('commit_sha')
+    .where('repository_id', '=', repositoryId)
+    .where('name', '=', ref)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+  return row?.commit_sha ?? null;
+}
+
+async function readConfig(house: House, repositoryId: string, commit: string): Promise<ConfigAnswer> {
+  try {
+    return { kind: 'config', config: await configAt(house, repositoryId, commit) };
+  } catch (error) {
+    if (isTransient(error)) throw error;
+    return { kind: 'problem', problem: problemOf(error) };
+  }
+}
+
+/** A path that cannot be read leaves the last good one in force, and says so. */
+async function layPath(tx: Tx, seen: Seen, head: string, answer: ConfigAnswer): Promise<void> {
+  if (answer.kind === 'problem') {
+    await recordConfigProblem(tx, seen.repositoryId, answer.problem);
+    await recordEvent(tx, {
+      projectId: seen.projectId,
+      kind: 'path.refused',
+      subject: head,
+      data: { problem: answer.problem },
+    });
+    return;
+  }
+  await recordConfig(tx, seen.repositoryId, head, answer.config);
+  const environments = answer.config.path.flatMap((name, position) => {
+    const definition = answer.config.environments[name];
+    return definition === undefined || definition.ephemeral !== undefined ? [] : [{ name, position, definition }];
+  });
+  await syncEnvironments(tx, seen.projectId, environments);
+  await recordEvent(tx, { projectId: seen.projectId, kind: 'path.laid', subject: head, data: {} });
+}
+
+async function planRelease(house: House, seen: Seen): Promise<Plan> {
+  try {
+    const config = await configAt(house, seen.repositoryId, seen.commit);
+    return {
+      kind: 'artifacts',
+      artifacts: await planArtifacts(house, seen.projectId, seen.repositoryId, seen.commit, config),
+    };
+  } catch (error) {
+    if (isTransient(error)) throw error;
+    return { kind: 'problem', problem: problemOf(error) };
+  }
+}
+
+/** The release, its name, its artifact rows and the starts of their builds: all of it, or nothing. */
+async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan): Promise<void> {
+  const artifacts = plan.kind === 'artifacts' ? plan.artifacts : [];
+  const fresh = await claimArtifacts(tx, seen.projectId, seen.commit, artifacts);
+  const releaseId = await cutRelease(tx, {
+    projectId: seen.projectId,
+    repositoryId: seen.repositoryId,
+    commit: seen.commit,
+    mixed: false,
+    createdBy: seen.author,
+    problem: plan.kind === 'problem' ? plan.problem : null,
+    services: artifacts.map(({ service, key }) => ({ service, key, commit: seen.commit })),
+  });
+  await nameRelease(tx, releaseId, seen.ref);
+  for (const key of fresh) await house.starts.build(tx, key, 1);
+  await settleRelease(tx, releaseId);
+  const { state } = await tx
+    .selectFrom('release')
+    .select('state')
+    .where('id', '=', releaseId)
+    .executeTakeFirstOrThrow();
+  await recordEvent(tx, {
+    projectId: seen.projectId,
+    kind: 'release.cut',
+    subject: releaseId,
+    data: { ref: seen.ref, commit: seen.commit, state, builds: fresh.length },
+  });
+  if (state === 'ready') await house.starts.route(tx, releaseId, seen.ref);
+  await endEvent(tx, eventId);
+}
+
+async function endEvent(tx: Tx, eventId: string): Promise<void> {
+  await tx.updateTable('ref_event').set({ handled_at: new Date() }).where('id', '=', eventId).execute();
+}

@@ -1,0 +1,97 @@
+import { artifactKey, type KeyInputs } from '../artifact/key.ts';
+import { pinBase, pinsOf, type WantedArtifact } from '../artifact/artifact-store.ts';
+import type { ServiceDefinition } from '../artifact/service.ts';
+import type { CheckDefinition } from '../check/check.ts';
+import type { ProjectConfig } from '../config/config.ts';
+import type { SourceTree } from '../git/tree.ts';
+import type { Digest } from '../lib/digest.ts';
+import { TowpathError } from '../lib/error.ts';
+import type { House } from './house.ts';
+
+export interface PlannedArtifact extends WantedArtifact {
+  readonly inputs: Readonly<Record<string, unknown>> & KeyInputs;
+}
+
+/**
+ * What a commit's services are made of, as keys. Reads trees only, no file contents but those that name base images; an
+ * outside base that has no pin yet is resolved here, once.
+ */
+export async function planArtifacts(
+  house: House,
+  projectId: string,
+  repositoryId: string,
+  commit: string,
+  config: ProjectConfig,
+): Promise<PlannedArtifact[]> {
+  const planned: PlannedArtifact[] = [];
+  for (const [service, definition] of Object.entries(config.services)) {
+    const { source, builder } = await sourceOf(house, repositoryId, commit, service, definition);
+    const references = await builder.baseReferences(definition.build.definition, source);
+    const inputs: KeyInputs = {
+      kind: definition.kind,
+      builder: { name: builder.name, version: builder.version },
+      platform: house.settings.platform,
+      definition: definition.build.definition,
+      trees: source.entries.map(({ path, mode, oid }) => ({ path, mode, oid })),
+      parents: {},
+      pins: await pinned(house, projectId, references),
+    };
+    planned.push({
+      key: artifactKey(inputs),
+      service,
+      builder: builder.name,
+      repository: `${config.project}/${service}`,
+      inputs: { ...inputs },
+    });
+  }
+  return planned;
+}
+
+/** The source of a service at a commit, filtered as its builder wants it. */
+export async function sourceOf(
+  house: House,
+  repositoryId: string,
+  commit: string,
+  service: string,
+  definition: ServiceDefinition<CheckDefinition>,
+): Promise<{ source: SourceTree; builder: ReturnType<typeof builderOf> }> {
+  const mirror = await house.mirrorOf(repositoryId);
+  const builder = builderOf(house, definition.build.builder);
+  const path = definition.path === '.' ? '' : definition.path;
+  if (path !== '' && (await mirror.entry(commit, path))?.mode !== '040000') {
+    throw new TowpathError({
+      code: 'artifact.no-source',
+      what: `Service "${service}" names the folder "${definition.path}", which commit ${commit.slice(0, 7)} does not have.`,
+      fix: 'Correct `path` in towpath.yaml, or add the folder.',
+    });
+  }
+  const whole = await mirror.sourceTree(commit, path);
+  return { source: await builder.inputs(definition.build.definition, whole), builder };
+}
+
+function builderOf(house: House, name: string) {
+  const builder = house.builders.get(name);
+  if (builder !== undefined) return builder;
+  throw new TowpathError({
+    code: 'artifact.no-builder',
+    what: `This server has no builder "${name}".`,
+    fix: `Use one of: ${[...house.builders.keys()].join(', ')}.`,
+  });
+}
+
+async function pinned(house: House, projectId: string, references: readonly string[]): Promise<Record<string, Digest>> {
+  const known = await pinsOf(house.store.db, projectId, references);
+  for (const reference of references) {
+    if (known[reference] !== undefined) continue;
+    const digest = await house.resolveBase(reference);
+    if (digest === null) {
+      throw new TowpathError({
+        code: 'artifact.no-base',
+        what: `The base image ${reference} is not in its registry.`,
+        fix: 'Correct the reference, or push the image; a registry that asks for a login reads the credentials of `docker login`.',
+      });
+    }
+    known[reference] = await pinBase(house.store.db, projectId, reference, digest, 'towpath');
+  }
+  return known;
+}

@@ -1,0 +1,125 @@
+import { rulingConfig } from '../config/config-store.ts';
+import { ensurePreview, environmentNamed } from '../environment/environment-store.ts';
+import { problemOf } from '../lib/error.ts';
+import type { PathEnvironment } from '../path/path.ts';
+import { movePromotion, requestPromotion } from '../path/promotion-store.ts';
+import { planRoutes, type Route } from '../path/triggers.ts';
+import { applyTags, type ImageName, planTags } from '../registry/image-names.ts';
+import type { Release } from '../release/release.ts';
+import { releaseById } from '../release/release-store.ts';
+import { recordEvent } from '../store/event-store.ts';
+import type { Tx } from '../store/database.ts';
+import { durable } from './engine/durable.ts';
+import { step, transaction } from './engine/step.ts';
+import type { House } from './house.ts';
+import { isTransient } from './transient.ts';
+
+type Named = { readonly kind: 'named' } | { readonly kind: 'refused'; readonly what: string; readonly fix: string };
+
+/** A release is ready and a ref points at it: its artifacts get their names, and the environments that want it are asked. */
+export function routeFlow(house: House) {
+  return durable('route', async ({ releaseId, ref }: { releaseId: string; ref: string }) => {
+    const named = await step('name', () => nameArtifacts(house, releaseId, ref), {
+      retry: { attempts: 6, firstMs: 500, when: isTransient },
+    });
+    await transaction('ask', (tx) => ask(house, tx, releaseId, ref, named));
+  });
+}
+
+/** A tag that named other artifacts before does not move; the refusal is told to those who look at the promotion. */
+async function nameArtifacts(house: House, releaseId: string, ref: string): Promise<Named> {
+  const release = await requireRelease(house, releaseId);
+  try {
+    for (const { repository, digest } of release.services) {
+      if (digest !== null) await applyTags(planTags(repository, digest, namesFor(release.commit, ref)), house.registry);
+    }
+    return { kind: 'named' };
+  } catch (error) {
+    if (isTransient(error)) throw error;
+    const { what, fix } = problemOf(error);
+    return { kind: 'refused', what, fix };
+  }
+}
+
+function namesFor(commit: string, ref: string): ImageName[] {
+  const name: ImageName = ref.startsWith('refs/tags/')
+    ? { kind: 'tag', tag: ref.slice('refs/tags/'.length) }
+    : { kind: 'branch', branch: ref.slice('refs/heads/'.length) };
+  return [{ kind: 'commit', commit }, name];
+}
+
+async function ask(house: House, tx: Tx, releaseId: string, ref: string, named: Named): Promise<void> {
+  const release = await requireRelease(house, releaseId);
+  const ruling = await rulingConfig(tx, release.projectId);
+  if (ruling === null || (await isGone(tx, release.repositoryId, ref))) return;
+  for (const route of planRoutes(ruling.config.environments, ref, ruling.defaultBranch)) {
+    const definition = ruling.config.environments[route.environment];
+    if (definition === undefined) continue;
+    const environmentId = await environmentFor(
+      house,
+      tx,
+      release,
+      route,
+      definition,
+      ruling.config.path.indexOf(route.environment),
+    );
+    const promotion = await requestPromotion(tx, {
+      projectId: release.projectId,
+      environmentId,
+      releaseId,
+      kind: 'promotion',
+      automatic: true,
+      requestedBy: release.createdBy,
+      cause: route.cause,
+    });
+    if (named.kind === 'refused') {
+      const reasons = [{ gate: 'tag', what: named.what, fix: named.fix }];
+      await movePromotion(tx, promotion.id, { to: 'refused', detail: { reasons } });
+      await recordEvent(tx, {
+        projectId: release.projectId,
+        kind: 'promotion.refused',
+        subject: promotion.id,
+        data: { reasons },
+      });
+    } else {
+      await house.starts.promote(tx, promotion.id);
+    }
+  }
+}
+
+async function environmentFor(
+  house: House,
+  tx: Tx,
+  release: Release,
+  route: Route,
+  definition: PathEnvironment,
+  position: number,
+): Promise<string> {
+  if (route.previewBranch === undefined) return (await environmentNamed(tx, release.projectId, route.environment)).id;
+  const ttlMs = definition.ephemeral?.ttlMs ?? 0;
+  return ensurePreview(tx, {
+    projectId: release.projectId,
+    template: route.environment,
+    branch: route.previewBranch,
+    position,
+    definition,
+    expiresAt: new Date(house.clock.now() + ttlMs),
+  });
+}
+
+/** A ref that was deleted while its commit was being built asks for nothing any more. */
+async function isGone(tx: Tx, repositoryId: string, ref: string): Promise<boolean> {
+  const row = await tx
+    .selectFrom('ref')
+    .select('deleted_at')
+    .where('repository_id', '=', repositoryId)
+    .where('name', '=', ref)
+    .executeTakeFirst();
+  return row === undefined || row.deleted_at !== null;
+}
+
+async function requireRelease(house: House, releaseId: string): Promise<Release> {
+  const release = await releaseById(house.store.db, releaseId);
+  if (release !== null) return release;
+  throw new Error(`The release ${releaseId} is gone.`);
+}

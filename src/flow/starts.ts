@@ -1,0 +1,14 @@
+import type { Tx } from '../store/database.ts';
+
+/** Starts of workflows, each within the transaction that gives it its cause: both are stored, or neither. */
+export interface Starts {
+  ingest(tx: Tx, eventId: string): Promise<void>;
+  build(tx: Tx, key: string, attempt: number): Promise<void>;
+  route(tx: Tx, releaseId: string, ref: string): Promise<void>;
+  /** Looks at a promotion (again). Does nothing when it has ended. */
+  promote(tx: Tx, promotionId: string): Promise<void>;
+  check(tx: Tx, releaseId: string, check: string): Promise<void>;
+  removePreview(tx: Tx, environmentId: string): Promise<void>;
+  /** Asks running work of a promotion to stop. */
+  cancelPromotion(promotionId: string, run: number): Promise<void>;
+}

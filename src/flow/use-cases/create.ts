@@ -1,0 +1,79 @@
+import { listAudit } from '../../audit/audit-store.ts';
+import { receiveWebhook } from '../../source/webhook.ts';
+import { followEvents, lastEventId } from '../../store/event-store.ts';
+import { followLog, type LogPart, readLog } from '../../store/log-store.ts';
+import type { House } from '../house.ts';
+import type { EventView, LogBatch, UseCases } from '../use-cases.ts';
+import { diff } from './diff.ts';
+import { environmentCases } from './environments.ts';
+import { lineage } from './lineage.ts';
+import { matrix } from './matrix.ts';
+import { projectCases } from './projects.ts';
+import { promotionCases } from './promotions.ts';
+import { releaseCases } from './releases.ts';
+import { why } from './why.ts';
+
+/** The use cases on the real parts. */
+export function createUseCases(house: House): UseCases {
+  const { store } = house;
+  return {
+    projects: projectCases(house),
+    matrix: (project) => matrix(house, project),
+    releases: releaseCases(house),
+    promotions: promotionCases(house),
+    environments: environmentCases(house),
+    why: (project, subject) => why(house, project, subject),
+    diff: (project, from, to) => diff(house, project, from, to),
+    lineage: (project, subject) => lineage(house, project, subject),
+    logs: {
+      read: async (logId, afterSeq) => batchOf(await readLog(store.db, logId, placeOf(afterSeq))),
+      async *follow(logId, afterSeq, signal) {
+        for await (const part of followLog(store, logId, placeOf(afterSeq), signal)) yield batchOf(part);
+      },
+    },
+    events: { follow: (afterId, signal) => follow(house, afterId, signal) },
+    audit: {
+      async list({ limit, cursor, subject }) {
+        const { entries, next } = await listAudit(store.db, {
+          limit,
+          ...(cursor === undefined ? {} : { cursor }),
+          ...(subject === undefined ? {} : { subject }),
+        });
+        const items = entries.map((entry) => ({ ...entry, at: entry.at.toISOString() }));
+        return next === null ? { items } : { items, next };
+      },
+    },
+    webhook: (repositoryId, headers, body) =>
+      receiveWebhook({ repositoryId, headers, body }, { store, now: house.clock.now(), secretOf: house.secretOf }),
+  };
+}
+
+/** Without a place to begin at, only what is still to come is told. */
+async function* follow({ store }: House, afterId: string | undefined, signal: AbortSignal): AsyncGenerator<EventView> {
+  const from = afterId === undefined ? await lastEventId(store.db) : placeOf(afterId);
+  const projects = new Map<string, string>();
+  for await (const { id, at, projectId, kind, subject, data } of followEvents(store, from, signal)) {
+    if (projectId !== null && !projects.has(projectId)) {
+      const row = await store.db.selectFrom('project').select('name').where('id', '=', projectId).executeTakeFirst();
+      projects.set(projectId, row?.name ?? projectId);
+    }
+    yield {
+      id: String(id),
+      at: at.toISOString(),
+      project: projectId === null ? null : (projects.get(projectId) ?? null),
+      kind,
+      subject,
+      data,
+    };
+  }
+}
+
+function batchOf({ lines, seq, ended }: LogPart): LogBatch {
+  return { lines, seq: String(seq), ended };
+}
+
+/** A place that a reader gives back; one that makes no sense is the beginning. */
+function placeOf(text: string | undefined): number {
+  const place = Number(text ?? '0');
+  return Number.isSafeInteger(place) && place >= 0 ? place : 0;
+}

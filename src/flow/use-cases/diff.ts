@@ -1,0 +1,66 @@
+import { environmentNamed } from '../../environment/environment-store.ts';
+import { hasCode, TowpathError } from '../../lib/error.ts';
+import type { Release } from '../../release/release.ts';
+import { findRelease, releaseById } from '../../release/release-store.ts';
+import type { House } from '../house.ts';
+import type { CommitView, DiffView } from '../use-cases.ts';
+import { projectNamed } from './views.ts';
+
+const SHOWN_COMMITS = 100;
+
+/** What is different between two releases, or what two environments run. */
+export async function diff(house: House, project: string, from: string, to: string): Promise<DiffView> {
+  const { id } = await projectNamed(house.store.db, project);
+  const [one, other] = await Promise.all([sideOf(house, id, from), sideOf(house, id, to)]);
+  const services = [
+    ...new Set([...(one?.services ?? []), ...(other?.services ?? [])].map(({ service }) => service)),
+  ].toSorted();
+  return {
+    from,
+    to,
+    services: services.map((service) => {
+      const before = one?.services.find((part) => part.service === service)?.digest ?? null;
+      const after = other?.services.find((part) => part.service === service)?.digest ?? null;
+      return { service, from: before, to: after, same: before === after };
+    }),
+    commits: await commitsBetween(house, one, other),
+    lost: one === null ? [] : await commitsBetween(house, other, one),
+  };
+}
+
+/** An environment stands for what it runs; null when it runs nothing. */
+async function sideOf(house: House, projectId: string, word: string): Promise<Release | null> {
+  const { db } = house.store;
+  try {
+    const environment = await environmentNamed(db, projectId, word);
+    return environment.currentReleaseId === null ? null : await releaseById(db, environment.currentReleaseId);
+  } catch (error) {
+    if (!hasCode(error, 'environment.unknown')) throw error;
+  }
+  try {
+    return await findRelease(db, projectId, word);
+  } catch (error) {
+    if (!hasCode(error, 'release.unknown')) throw error;
+    throw new TowpathError({
+      code: 'path.unknown-subject',
+      what: `"${word}" is neither an environment nor a release of this project.`,
+      fix: 'Name an environment, or a release by number (#12), commit, branch or tag.',
+    });
+  }
+}
+
+async function commitsBetween(house: House, from: Release | null, to: Release | null): Promise<CommitView[]> {
+  if (to === null || from?.commit === to.commit) return [];
+  const mirror = await house.mirrorOf(to.repositoryId);
+  const commits = await mirror.log({
+    ...(from === null ? {} : { from: from.commit }),
+    to: to.commit,
+    limit: SHOWN_COMMITS,
+  });
+  return commits.map(({ sha, authorName, committedAtMs, subject }) => ({
+    sha,
+    author: authorName,
+    at: new Date(committedAtMs).toISOString(),
+    subject,
+  }));
+}

@@ -1,0 +1,190 @@
+import { recordAudit } from '../../audit/audit-store.ts';
+import {
+  clearHold,
+  environmentNamed,
+  type EnvironmentRow,
+  environmentsOf,
+  setHold,
+} from '../../environment/environment-store.ts';
+import { TowpathError } from '../../lib/error.ts';
+import type { PathEnvironment } from '../../path/path.ts';
+import { movePromotion, openPromotions, promotionsOf, requestPromotion } from '../../path/promotion-store.ts';
+import { isWorking } from '../../path/promotion.ts';
+import type { Sql } from '../../store/database.ts';
+import { recordEvent } from '../../store/event-store.ts';
+import { definitionOf } from '../gather.ts';
+import type { House } from '../house.ts';
+import { wake } from '../promote.ts';
+import type { EnvironmentView, PromoteAnswer, RollbackRequest, UseCases } from '../use-cases.ts';
+import { diff } from './diff.ts';
+import { releaseOf } from './releases.ts';
+import { deploymentsOf, environmentViews, projectNamed, promotionViews, rollbackTarget } from './views.ts';
+
+export function environmentCases(house: House): UseCases['environments'] {
+  const { store } = house;
+  const place = async (db: Sql, project: string, name: string): Promise<EnvironmentRow> =>
+    environmentNamed(db, (await projectNamed(db, project)).id, name);
+  return {
+    async list(project) {
+      const { id } = await projectNamed(store.db, project);
+      return environmentViews(store.db, await environmentsOf(store.db, id));
+    },
+    async show(project, name) {
+      const environment = await place(store.db, project, name);
+      const definition = definitionOf(environment);
+      const history = await promotionsOf(
+        store.db,
+        { projectId: environment.projectId, environmentId: environment.id },
+        25,
+      );
+      return {
+        ...(await viewOf(store.db, environment)),
+        trigger: definition.on.kind === 'manual' ? 'manual' : `${definition.on.kind} ${definition.on.pattern}`,
+        from: definition.from,
+        gates: definition.gates.map(gateName),
+        driver: definition.deploy.driver,
+        services: (await deploymentsOf(store.db, [environment.id])).map(({ service, digest, url, since }) => ({
+          service,
+          digest,
+          url,
+          since,
+        })),
+        history: await promotionViews(store.db, history),
+      };
+    },
+    rollback: (request, by) => rollback(house, request, by),
+    async hold(project, name, reason, by) {
+      const environment = await place(store.db, project, name);
+      await store.transaction(async (tx) => {
+        await setHold(tx, environment.id, { reason, by, since: new Date(house.clock.now()).toISOString() });
+        await recordAudit(tx, { actor: by, action: 'environment.hold', subject: environment.id, detail: { reason } });
+        await recordEvent(tx, {
+          projectId: environment.projectId,
+          kind: 'environment.held',
+          subject: environment.id,
+          data: { reason, by },
+        });
+      });
+      return viewOf(store.db, await place(store.db, project, name));
+    },
+    async resume(project, name, by) {
+      const environment = await place(store.db, project, name);
+      await store.transaction(async (tx) => {
+        if (!(await clearHold(tx, environment.id))) return;
+        await recordAudit(tx, { actor: by, action: 'environment.resume', subject: environment.id, detail: {} });
+        await recordEvent(tx, {
+          projectId: environment.projectId,
+          kind: 'environment.resumed',
+          subject: environment.id,
+          data: { by },
+        });
+        await wake(house, tx, environment.id);
+      });
+      return viewOf(store.db, await place(store.db, project, name));
+    },
+    async remove(project, name, by) {
+      const environment = await place(store.db, project, name);
+      if (environment.previewBranch === null) {
+        throw new TowpathError({
+          code: 'environment.not-a-preview',
+          what: `"${environment.name}" is part of the path and not a preview.`,
+          fix: 'Take it out of towpath.yaml on the default branch.',
+        });
+      }
+      await store.transaction(async (tx) => {
+        await recordAudit(tx, { actor: by, action: 'environment.remove', subject: environment.id, detail: {} });
+        await house.starts.removePreview(tx, environment.id);
+      });
+      return viewOf(store.db, environment);
+    },
+  };
+}
+
+/** Invariant 7: asks for no gate, and what is under way there makes room at once. */
+async function rollback(house: House, request: RollbackRequest, by: string): Promise<PromoteAnswer> {
+  const { store } = house;
+  const project = await projectNamed(store.db, request.project);
+  const environment = await environmentNamed(store.db, project.id, request.environment);
+  const to = request.to === undefined ? undefined : (await releaseOf(store.db, request.project, request.to)).id;
+  const target = await rollbackTarget(store.db, environment, to);
+  if (target.kind === 'none') {
+    const refusal = {
+      gate: 'rollback',
+      what: `${environment.name} cannot be rolled back: ${target.reason}`,
+      fix: 'Promote a release that has its artifacts.',
+    };
+    if (request.dryRun === true)
+      return {
+        kind: 'would',
+        verdict: 'refuse',
+        reasons: [{ ...refusal, until: null }],
+        diff: await diff(house, request.project, request.environment, request.environment),
+      };
+    throw new TowpathError({ code: 'path.no-rollback', what: refusal.what, fix: refusal.fix });
+  }
+  if (request.dryRun === true) {
+    return {
+      kind: 'would',
+      verdict: 'go',
+      reasons: [],
+      diff: await diff(house, request.project, request.environment, target.releaseId),
+    };
+  }
+  const { wish, pushedAside } = await store.transaction(async (tx) => {
+    const wish = await requestPromotion(tx, {
+      projectId: project.id,
+      environmentId: environment.id,
+      releaseId: target.releaseId,
+      kind: 'rollback',
+      automatic: false,
+      requestedBy: by,
+      cause: request.reason ?? `rollback by ${by}`,
+    });
+    const pushedAside = (await openPromotions(tx, [environment.id])).filter(
+      ({ id, state }) => id !== wish.id && isWorking(state),
+    );
+    for (const { id } of pushedAside)
+      await movePromotion(tx, id, { to: 'cancelled', detail: { by: `rollback ${wish.number}` } });
+    await recordAudit(tx, {
+      actor: by,
+      action: 'environment.rollback',
+      subject: environment.id,
+      detail: { to: target.releaseId },
+    });
+    await recordEvent(tx, {
+      projectId: project.id,
+      kind: 'promotion.requested',
+      subject: wish.id,
+      data: { environment: environment.id, by },
+    });
+    await house.starts.promote(tx, wish.id);
+    return { wish, pushedAside };
+  });
+  for (const { id, runs } of pushedAside) await house.starts.cancelPromotion(id, runs);
+  const [view] = await promotionViews(store.db, [wish]);
+  if (view === undefined) throw new Error(`The rollback ${wish.id} is gone.`);
+  return { kind: 'started', promotion: view };
+}
+
+function gateName(gate: PathEnvironment['gates'][number]): string {
+  switch (gate.kind) {
+    case 'unchanged':
+      return 'unchanged';
+    case 'check':
+      return gate.name;
+    case 'approvals':
+      return `${gate.count} approval${gate.count === 1 ? '' : 's'} of ${gate.of}`;
+    case 'soak':
+      return `soak ${gate.ms / 1000} s`;
+    case 'freeze':
+      return 'freeze';
+    default:
+      return gate satisfies never;
+  }
+}
+
+async function viewOf(db: Sql, environment: EnvironmentRow): Promise<EnvironmentView> {
+  const [view] = await environmentViews(db, [environment]);
+  if (view === undefined) throw new Error(`The environment ${environment.id} is gone.`);
+  return view;
+}

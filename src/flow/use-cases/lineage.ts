@@ -1,0 +1,111 @@
+import { evidenceOfRelease } from '../../check/evidence-store.ts';
+import { environmentNamed } from '../../environment/environment-store.ts';
+import { isDigest } from '../../lib/digest.ts';
+import { hasCode } from '../../lib/error.ts';
+import { namesOf } from '../../release/release-store.ts';
+import { commitsOf } from '../../source/commit-store.ts';
+import type { Sql } from '../../store/database.ts';
+import type { House } from '../house.ts';
+import type { LineageView } from '../use-cases.ts';
+import { releaseOf } from './releases.ts';
+import { briefOf, briefsOf, projectNamed } from './views.ts';
+
+const SHOWN = 50;
+
+/** Commit -> artifact -> evidence -> environment, from any of them to all the others, at most 50 releases wide. */
+export async function lineage({ store }: House, project: string, subject: string): Promise<LineageView> {
+  const { db } = store;
+  const { id: projectId } = await projectNamed(db, project);
+  const ids = await releasesBehind(db, project, projectId, subject);
+  const briefs = await briefsOf(db, ids);
+  const releases = ids.flatMap((id) => briefs.get(id) ?? []);
+  const repositoryId = releases[0]?.release.repositoryId;
+  const shas = [
+    ...new Set(releases.flatMap(({ release }) => release.services.map(({ commit }) => commit).concat(release.commit))),
+  ];
+  const commits = repositoryId === undefined ? new Map() : await commitsOf(db, repositoryId, shas);
+  const refs = await namesOf(db, ids);
+  const parts = new Map(releases.flatMap(({ release }) => release.services.map((part) => [part.key, part] as const)));
+  const evidence = (
+    await Promise.all(releases.slice(0, 10).map(({ release }) => evidenceOfRelease(db, release.id)))
+  ).flat();
+  return {
+    subject,
+    commits: shas.map((sha) => {
+      const commit = commits.get(sha);
+      const names = releases.filter(({ commit: own }) => own === sha).flatMap(({ id }) => refs.get(id) ?? []);
+      return { sha, author: commit?.authorName ?? '', subject: commit?.subject ?? '', refs: [...new Set(names)] };
+    }),
+    releases: releases.map(briefOf),
+    artifacts: [...parts.values()].map(({ service, key, digest, builtFor }) => ({ service, key, digest, builtFor })),
+    evidence: [...new Map(evidence.map((item) => [item.id, item])).values()].map(
+      ({ id, check, service, answer, at, logId }) => ({
+        id,
+        check,
+        service,
+        verdict: answer.verdict,
+        summary: answer.summary,
+        at: at.toISOString(),
+        logId,
+      }),
+    ),
+    environments: await travelsOf(db, ids),
+  };
+}
+
+async function releasesBehind(db: Sql, project: string, projectId: string, subject: string): Promise<string[]> {
+  if (isDigest(subject) || /^[0-9a-f]{64}$/.test(subject)) {
+    const rows = await db
+      .selectFrom('artifact')
+      .innerJoin('release_service', 'release_service.artifact_key', 'artifact.key')
+      .innerJoin('release', 'release.id', 'release_service.release_id')
+      .select('release.id')
+      .where('artifact.project_id', '=', projectId)
+      .where(isDigest(subject) ? 'artifact.digest' : 'artifact.key', '=', subject)
+      .orderBy('release.number', 'desc')
+      .limit(SHOWN)
+      .execute();
+    if (rows.length > 0) return rows.map(({ id }) => id);
+  }
+  try {
+    const environment = await environmentNamed(db, projectId, subject);
+    const rows = await db
+      .selectFrom('tenure')
+      .select('release_id')
+      .where('environment_id', '=', environment.id)
+      .orderBy('began_at', 'desc')
+      .limit(SHOWN)
+      .execute();
+    return [...new Set(rows.map(({ release_id }) => release_id))];
+  } catch (error) {
+    if (!hasCode(error, 'environment.unknown')) throw error;
+    return [(await releaseOf(db, project, subject)).id];
+  }
+}
+
+async function travelsOf(db: Sql, ids: readonly string[]): Promise<LineageView['environments']> {
+  if (ids.length === 0) return [];
+  const rows = await db
+    .selectFrom('promotion')
+    .innerJoin('environment', 'environment.id', 'promotion.environment_id')
+    .select([
+      'promotion.id',
+      'promotion.state',
+      'promotion.release_id',
+      'promotion.changed_at',
+      'environment.name',
+      'environment.current_release_id',
+    ])
+    .where('promotion.release_id', 'in', [...ids])
+    .orderBy('promotion.number', 'desc')
+    .limit(4 * SHOWN)
+    .execute();
+  return rows.map((row) => ({
+    environment: row.name,
+    promotion: row.id,
+    release: row.release_id,
+    state: row.state,
+    at: row.changed_at.toISOString(),
+    now: row.current_release_id === row.release_id && row.state === 'live',
+  }));
+}

@@ -1,0 +1,57 @@
+import { environmentsOf } from '../../environment/environment-store.ts';
+import { groupBy } from '../../lib/group.ts';
+import type { House } from '../house.ts';
+import type { MatrixView } from '../use-cases.ts';
+import { deploymentsOf, environmentViews, projectNamed } from './views.ts';
+
+/** Services x environments. "Ahead" is read from releases' numbers: is there something newer here than in the next environment? */
+export async function matrix({ store, clock }: House, project?: string): Promise<MatrixView> {
+  const { db } = store;
+  const projects =
+    project === undefined
+      ? await db.selectFrom('project').select(['id', 'name']).orderBy('name').execute()
+      : [await projectNamed(db, project)];
+  return {
+    at: new Date(clock.now()).toISOString(),
+    projects: await Promise.all(
+      projects.map(async ({ id, name }) => {
+        const rows = await environmentsOf(db, id);
+        const ordered = [
+          ...rows.filter(({ previewBranch }) => previewBranch === null),
+          ...rows.filter(({ previewBranch }) => previewBranch !== null),
+        ];
+        const views = await environmentViews(db, ordered);
+        const cells = groupBy(
+          await deploymentsOf(
+            db,
+            ordered.map(({ id }) => id),
+          ),
+          ({ environmentId }) => environmentId,
+        );
+        const services = [...new Set([...cells.values()].flat().map(({ service }) => service))].toSorted();
+        return {
+          name,
+          services,
+          environments: views.map((view, index) => {
+            const next = view.kind === 'static' ? views[index + 1] : undefined;
+            const beyond = next?.kind === 'static' ? (cells.get(next.id) ?? []) : [];
+            return {
+              ...view,
+              cells: (cells.get(view.id) ?? []).map(({ service, digest, releaseId, url, since }) => ({
+                service,
+                digest,
+                releaseId,
+                url,
+                since,
+                ahead:
+                  next?.kind === 'static' &&
+                  (view.current?.number ?? 0) > (next.current?.number ?? 0) &&
+                  beyond.find((cell) => cell.service === service)?.digest !== digest,
+              })),
+            };
+          }),
+        };
+      }),
+    ),
+  };
+}

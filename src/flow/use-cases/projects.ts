@@ -1,0 +1,151 @@
+import { z } from 'zod';
+
+import { recordAudit } from '../../audit/audit-store.ts';
+import { CONFIG_FILE, parseConfig } from '../../config/config.ts';
+import { listRefs, type RefListing } from '../../git/ls-refs.ts';
+import { openMirror } from '../../git/mirror.ts';
+import { parseRemoteUrl } from '../../git/remote.ts';
+import { TowpathError } from '../../lib/error.ts';
+import { newId } from '../../lib/ids.ts';
+import { wakeRepository } from '../../source/wake-store.ts';
+import type { Sql } from '../../store/database.ts';
+import { recordEvent } from '../../store/event-store.ts';
+import type { House } from '../house.ts';
+import type { AddProject, ProjectView, UseCases } from '../use-cases.ts';
+import { projectNamed } from './views.ts';
+
+export function projectCases(house: House): UseCases['projects'] {
+  const { store } = house;
+  return {
+    add: (request, by) => add(house, request, by),
+    async list() {
+      const rows = await store.db.selectFrom('project').select(['id', 'name']).orderBy('name').execute();
+      return Promise.all(rows.map(({ id, name }) => viewOf(store.db, id, name)));
+    },
+    async show(project) {
+      const { id, name } = await projectNamed(store.db, project);
+      return viewOf(store.db, id, name);
+    },
+    async refresh(project, by) {
+      const { id } = await projectNamed(store.db, project);
+      const repositories = await store.db.selectFrom('repository').select('id').where('project_id', '=', id).execute();
+      await store.transaction(async (tx) => {
+        for (const repository of repositories) await wakeRepository(tx, repository.id, house.clock.now());
+        await recordAudit(tx, { actor: by, action: 'project.refresh', subject: id, detail: {} });
+      });
+    },
+  };
+}
+
+/** Watches a repository from now on. It is asked for its refs at once, so that a wrong address is told here and not later. */
+async function add(house: House, request: AddProject, by: string): Promise<ProjectView> {
+  const { store } = house;
+  const remote = house.remoteOf(request.url);
+  const { href } = parseRemoteUrl(remote.url, remote.allow);
+  const known = await store.db
+    .selectFrom('repository')
+    .innerJoin('project', 'project.id', 'repository.project_id')
+    .select(['project.id', 'project.name'])
+    .where('repository.url', '=', href)
+    .executeTakeFirst();
+  if (known !== undefined) return viewOf(store.db, known.id, known.name);
+  const listing = await listRefs({ ...remote, url: href });
+  const defaultRef = listing.kind === 'listed' ? defaultBranchOf(listing, href) : null;
+  if (defaultRef === null) {
+    throw new TowpathError({
+      code: 'project.empty',
+      what: 'That repository has no commits on its default branch yet.',
+      fix: 'Push a first commit, then add it.',
+    });
+  }
+  const repositoryId = newId('rpo');
+  const name =
+    request.name ??
+    (await nameFrom(
+      house,
+      repositoryId,
+      href,
+      listing.kind === 'listed' ? (listing.refs.find((ref) => ref.name === defaultRef)?.commit ?? '') : '',
+    ));
+  await store.transaction(async (tx) => {
+    const project = { id: newId('prj'), name };
+    const made = await tx
+      .insertInto('project')
+      .values(project)
+      .onConflict((conflict) => conflict.column('name').doNothing())
+      .returning('id')
+      .executeTakeFirst();
+    if (made === undefined) {
+      throw new TowpathError({
+        code: 'project.exists',
+        what: `There is a project "${name}" already.`,
+        fix: 'Give another name with --name, or change `project` in towpath.yaml.',
+      });
+    }
+    await tx
+      .insertInto('repository')
+      .values({
+        id: repositoryId,
+        project_id: project.id,
+        url: href,
+        default_branch: defaultRef.replace(/^refs\/heads\//, ''),
+      })
+      .execute();
+    await recordAudit(tx, { actor: by, action: 'project.add', subject: project.id, detail: { url: href } });
+    await recordEvent(tx, {
+      projectId: project.id,
+      kind: 'project.added',
+      subject: project.id,
+      data: { name, url: href },
+    });
+    await wakeRepository(tx, repositoryId, house.clock.now());
+  });
+  const row = await projectNamed(store.db, name);
+  return viewOf(store.db, row.id, row.name);
+}
+
+/** HEAD says it on a server; a folder of this machine may have any branch checked out, so there the usual names come first. */
+function defaultBranchOf(listing: RefListing & { kind: 'listed' }, url: string): string | null {
+  const usual = url.startsWith('file:') ? ['refs/heads/main', 'refs/heads/master'] : [];
+  return usual.find((name) => listing.refs.some((ref) => ref.name === name)) ?? listing.defaultBranch;
+}
+
+/** The name that the repository gives itself. A configuration with mistakes is a mistake to tell before anything is stored. */
+async function nameFrom(house: House, repositoryId: string, url: string, commit: string): Promise<string> {
+  const mirror = await openMirror({ ...house.remoteOf(url), directory: house.mirrorDirectory(repositoryId) });
+  try {
+    await mirror.ensure(commit);
+    const text = await mirror.file(commit, CONFIG_FILE);
+    if (text !== null) return parseConfig(text, house.families).project;
+  } finally {
+    mirror.close();
+  }
+  throw new TowpathError({
+    code: 'config.missing',
+    what: `The default branch of that repository has no ${CONFIG_FILE}.`,
+    fix: 'Write one at its root and push it; docs/guide/configuration.md begins with an example.',
+  });
+}
+
+const Problem = z.object({ code: z.string(), what: z.string(), fix: z.string() }).nullable();
+
+async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
+  const rows = await db
+    .selectFrom('repository')
+    .select(['id', 'url', 'default_branch', 'polled_at', 'poll_error', 'config_error'])
+    .where('project_id', '=', id)
+    .orderBy('id')
+    .execute();
+  return {
+    id,
+    name,
+    repositories: rows.map((row) => ({
+      id: row.id,
+      url: row.url,
+      defaultBranch: row.default_branch,
+      polledAt: row.polled_at?.toISOString() ?? null,
+      problem: Problem.parse(row.poll_error),
+      configProblem: Problem.parse(row.config_error),
+    })),
+  };
+}

@@ -1,0 +1,218 @@
+import { recordAudit } from '../../audit/audit-store.ts';
+import { environmentNamed } from '../../environment/environment-store.ts';
+import { TowpathError } from '../../lib/error.ts';
+import { decidePromotion } from '../../path/policy.ts';
+import {
+  approvalsOf,
+  eventsOf,
+  movePromotion,
+  type Promotion,
+  promotionById,
+  promotionsOf,
+  recordApproval,
+  requestPromotion,
+} from '../../path/promotion-store.ts';
+import { headline } from '../../path/headline.ts';
+import { isEnded } from '../../path/promotion.ts';
+import type { Sql, Tx } from '../../store/database.ts';
+import { recordEvent } from '../../store/event-store.ts';
+import { gather } from '../gather.ts';
+import type { House } from '../house.ts';
+import { wake } from '../promote.ts';
+import type { PromoteAnswer, PromoteRequest, PromotionView, UseCases } from '../use-cases.ts';
+import { diff } from './diff.ts';
+import { mix, releaseOf } from './releases.ts';
+import { projectNamed, promotionViews, reasonsOf } from './views.ts';
+
+export function promotionCases(house: House): UseCases['promotions'] {
+  const { store } = house;
+  return {
+    request: (request, by) =>
+      request.dryRun === true ? wouldPromote(house, request, by) : startPromotion(house, request, by),
+    async show(id) {
+      const promotion = await requirePromotion(store.db, id);
+      const events = await eventsOf(store.db, promotion.id);
+      return {
+        ...(await viewOf(store.db, promotion)),
+        reasons: reasonsOf(promotion.detail),
+        approvals: (await approvalsOf(store.db, promotion.id)).map(({ at, ...voice }) => ({
+          ...voice,
+          at: at.toISOString(),
+        })),
+        events: events.map(({ from, to, detail, at }) => ({
+          from,
+          to,
+          at: at.toISOString(),
+          note: detail.note ?? headline(to, detail),
+        })),
+      };
+    },
+    async list(project, { limit, cursor, environment }) {
+      const { id } = await projectNamed(store.db, project);
+      const place = environment === undefined ? undefined : await environmentNamed(store.db, id, environment);
+      const rows = await promotionsOf(
+        store.db,
+        {
+          projectId: id,
+          ...(place === undefined ? {} : { environmentId: place.id }),
+          ...(cursor === undefined ? {} : { before: Number(cursor) }),
+        },
+        limit + 1,
+      );
+      const items = await promotionViews(store.db, rows.slice(0, limit));
+      const last = rows[limit - 1];
+      return rows.length > limit && last !== undefined ? { items, next: String(last.number) } : { items };
+    },
+    approve: (id, comment, by) => voice(house, id, 'approved', comment, by),
+    reject: (id, comment, by) => voice(house, id, 'rejected', comment, by),
+    async cancel(id, by) {
+      const before = await requirePromotion(store.db, id);
+      await store.transaction((tx) => cancel(house, tx, before, by));
+      await house.starts.cancelPromotion(before.id, before.runs);
+      return viewOf(store.db, await requirePromotion(store.db, before.id));
+    },
+  };
+}
+
+async function startPromotion(house: House, request: PromoteRequest, by: string): Promise<PromoteAnswer> {
+  const promotion = await house.store.transaction(async (tx) => {
+    const project = await projectNamed(tx, request.project);
+    const environment = await environmentNamed(tx, project.id, request.environment);
+    const mixed = request.services !== undefined && Object.keys(request.services).length > 0;
+    const releaseId = mixed
+      ? await mix(house, tx, { project: request.project, base: request.release, services: request.services }, by)
+      : (await releaseOf(tx, request.project, request.release)).id;
+    const wish = await requestPromotion(tx, {
+      projectId: project.id,
+      environmentId: environment.id,
+      releaseId,
+      kind: 'promotion',
+      automatic: false,
+      requestedBy: by,
+      cause: `asked for by ${by}`,
+    });
+    await recordAudit(tx, {
+      actor: by,
+      action: 'promotion.request',
+      subject: wish.id,
+      detail: { environment: environment.name, release: releaseId },
+    });
+    await recordEvent(tx, {
+      projectId: project.id,
+      kind: 'promotion.requested',
+      subject: wish.id,
+      data: { environment: environment.id, by },
+    });
+    await house.starts.promote(tx, wish.id);
+    return wish;
+  });
+  return { kind: 'started', promotion: await viewOf(house.store.db, promotion) };
+}
+
+/** The policy's answer on the same facts, with nothing stored. A mix is judged without being made. */
+async function wouldPromote(house: House, request: PromoteRequest, by: string): Promise<PromoteAnswer> {
+  const { db } = house.store;
+  const project = await projectNamed(db, request.project);
+  const environment = await environmentNamed(db, project.id, request.environment);
+  const release = await releaseOf(db, request.project, request.release);
+  const { facts } = await gather(house, {
+    id: null,
+    kind: 'promotion',
+    automatic: false,
+    requestedBy: by,
+    environmentId: environment.id,
+    releaseId: release.id,
+  });
+  const mixed = request.services !== undefined && Object.keys(request.services).length > 0;
+  const decision = decidePromotion(mixed ? { ...facts, release: { ...facts.release, mixed: true } } : facts);
+  const verdict = decision.kind === 'go' ? 'go' : decision.kind === 'wait' ? 'wait' : 'refuse';
+  return {
+    kind: 'would',
+    verdict,
+    reasons: decision.kind === 'go' ? [] : reasonsOf({ reasons: decision.reasons }),
+    diff: await diff(house, request.project, request.environment, request.release),
+  };
+}
+
+/** One voice, and the promotion looks again: in one transaction, so that no approval is lost and none counts twice. */
+async function voice(
+  house: House,
+  id: string,
+  verdict: 'approved' | 'rejected',
+  comment: string | undefined,
+  by: string,
+): Promise<PromotionView> {
+  const promotion = await house.store.transaction(async (tx) => {
+    const found = await requirePromotion(tx, id);
+    if (isEnded(found.state)) {
+      throw new TowpathError({
+        code: 'promotion.ended',
+        what: `Promotion ${found.number} has ended: ${headline(found.state, found.detail)}`,
+        fix: 'Ask for a new one with `towpath promote`.',
+      });
+    }
+    await recordApproval(tx, found.id, { by, verdict, comment: comment ?? null });
+    await recordAudit(tx, {
+      actor: by,
+      action: `promotion.${verdict}`,
+      subject: found.id,
+      detail: { comment: comment ?? null },
+    });
+    await recordEvent(tx, {
+      projectId: found.projectId,
+      kind: `promotion.${verdict}`,
+      subject: found.id,
+      data: { by, environment: found.environmentId },
+    });
+    await house.starts.promote(tx, found.id);
+    return found;
+  });
+  return viewOf(house.store.db, promotion);
+}
+
+/** Ends a promotion for good. What is at work hears it and stops; whoever waits behind it looks again. */
+export async function cancel(house: House, tx: Tx, promotion: Promotion, by: string): Promise<void> {
+  const moved = await movePromotion(tx, promotion.id, { to: 'cancelled', detail: { by } });
+  if (moved === null) {
+    throw new TowpathError({
+      code: 'promotion.ended',
+      what: `Promotion ${promotion.number} has ended already.`,
+      fix: 'Nothing is left to cancel.',
+    });
+  }
+  await recordAudit(tx, { actor: by, action: 'promotion.cancel', subject: promotion.id, detail: {} });
+  await recordEvent(tx, {
+    projectId: promotion.projectId,
+    kind: 'promotion.cancelled',
+    subject: promotion.id,
+    data: { by, environment: promotion.environmentId },
+  });
+  await wake(house, tx, promotion.environmentId);
+}
+
+/** By id, or by number within no project: `#12` needs none, for numbers are counted over the installation. */
+export async function requirePromotion(db: Sql, id: string): Promise<Promotion> {
+  const number = /^#?(\d{1,9})$/.exec(id)?.[1];
+  const key =
+    number === undefined
+      ? id
+      : ((await db.selectFrom('promotion').select('id').where('number', '=', Number(number)).executeTakeFirst())?.id ??
+        '');
+  const promotion = await promotionById(db, key);
+  if (promotion !== null) return promotion;
+  throw new TowpathError({
+    code: 'promotion.unknown',
+    what: `There is no promotion "${id}".`,
+    fix: '`towpath status` shows those under way.',
+  });
+}
+
+async function viewOf(db: Sql, promotion: Promotion): Promise<PromotionView> {
+  const [view] = await promotionViews(db, [promotion]);
+  if (view !== undefined) return view;
+  throw new TowpathError({
+    code: 'promotion.unknown',
+    what: 'That promotion is gone.',
+    fix: '`towpath status` shows those under way.',
+  });
+}

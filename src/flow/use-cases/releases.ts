@@ -1,0 +1,166 @@
+import { retryArtifact } from '../../artifact/artifact-store.ts';
+import { evidenceOfRelease } from '../../check/evidence-store.ts';
+import { recordAudit } from '../../audit/audit-store.ts';
+import { TowpathError } from '../../lib/error.ts';
+import { promotionsOf } from '../../path/promotion-store.ts';
+import { planMix, type Release } from '../../release/release.ts';
+import {
+  cutRelease,
+  findRelease,
+  listReleases,
+  settleRelease,
+  unyankRelease,
+  yankRelease,
+} from '../../release/release-store.ts';
+import type { Sql, Tx } from '../../store/database.ts';
+import { recordEvent } from '../../store/event-store.ts';
+import type { House } from '../house.ts';
+import { wake } from '../promote.ts';
+import type { MixRequest, ReleaseView, UseCases } from '../use-cases.ts';
+import { projectNamed, promotionViews, releaseViews } from './views.ts';
+
+export function releaseCases(house: House): UseCases['releases'] {
+  const { store } = house;
+  return {
+    async list(project, { limit, cursor }) {
+      const { id } = await projectNamed(store.db, project);
+      const releases = await listReleases(store.db, id, limit + 1, cursor === undefined ? undefined : Number(cursor));
+      const items = await releaseViews(
+        store.db,
+        releases.slice(0, limit).map((release) => release.id),
+      );
+      const last = releases[limit - 1];
+      return releases.length > limit && last !== undefined ? { items, next: String(last.number) } : { items };
+    },
+    async show(project, word) {
+      const release = await releaseOf(store.db, project, word);
+      const promotions = await promotionsOf(store.db, { projectId: release.projectId, releaseId: release.id }, 50);
+      return {
+        ...(await viewOf(store.db, release.id)),
+        evidence: (await evidenceOfRelease(store.db, release.id)).map(({ id, check, service, answer, at, logId }) => ({
+          id,
+          check,
+          service,
+          verdict: answer.verdict,
+          summary: answer.summary,
+          at: at.toISOString(),
+          logId,
+        })),
+        promotions: await promotionViews(store.db, promotions),
+      };
+    },
+    async mix(request, by) {
+      const id = await store.transaction((tx) => mix(house, tx, request, by));
+      return viewOf(store.db, id);
+    },
+    async yank(project, word, reason, by) {
+      const release = await releaseOf(store.db, project, word);
+      if (reason.trim() === '')
+        throw new TowpathError({
+          code: 'release.no-reason',
+          what: 'A yank needs a reason.',
+          fix: 'Say why, in one sentence: everybody who is refused will read it.',
+        });
+      await store.transaction(async (tx) => {
+        if (!(await yankRelease(tx, release.id, reason, by))) return;
+        await recordAudit(tx, { actor: by, action: 'release.yank', subject: release.id, detail: { reason } });
+        await recordEvent(tx, {
+          projectId: release.projectId,
+          kind: 'release.yanked',
+          subject: release.id,
+          data: { reason, by },
+        });
+        await wakeProject(house, tx, release.projectId);
+      });
+      return viewOf(store.db, release.id);
+    },
+    async unyank(project, word, by) {
+      const release = await releaseOf(store.db, project, word);
+      await store.transaction(async (tx) => {
+        if (!(await unyankRelease(tx, release.id))) return;
+        await recordAudit(tx, { actor: by, action: 'release.unyank', subject: release.id, detail: {} });
+        await recordEvent(tx, {
+          projectId: release.projectId,
+          kind: 'release.unyanked',
+          subject: release.id,
+          data: { by },
+        });
+      });
+      return viewOf(store.db, release.id);
+    },
+    async retry(project, word, by) {
+      const release = await releaseOf(store.db, project, word);
+      await store.transaction(async (tx) => {
+        for (const { key, state } of release.services) {
+          if (state !== 'failed') continue;
+          const again = await retryArtifact(tx, key);
+          if (again !== null) await house.starts.build(tx, key, again.attempt);
+        }
+        await settleRelease(tx, release.id);
+        await recordAudit(tx, { actor: by, action: 'release.retry', subject: release.id, detail: {} });
+      });
+      return viewOf(store.db, release.id);
+    },
+  };
+}
+
+/** A release out of several: its artifacts are there already, so it is ready at once (or as soon as they are). */
+export async function mix(house: House, tx: Tx, request: MixRequest, by: string): Promise<string> {
+  const base = await releaseOf(tx, request.project, request.base);
+  const chosen = Object.fromEntries(
+    await Promise.all(
+      Object.entries(request.services).map(
+        async ([service, word]) => [service, (await findRelease(tx, base.projectId, word)).services] as const,
+      ),
+    ),
+  );
+  const services = planMix(base.services, chosen);
+  const releaseId = await cutRelease(tx, {
+    projectId: base.projectId,
+    repositoryId: base.repositoryId,
+    commit: base.commit,
+    mixed: true,
+    createdBy: by,
+    problem: null,
+    services,
+  });
+  await settleRelease(tx, releaseId);
+  await recordAudit(tx, {
+    actor: by,
+    action: 'release.mix',
+    subject: releaseId,
+    detail: { base: request.base, services: request.services },
+  });
+  await recordEvent(tx, {
+    projectId: base.projectId,
+    kind: 'release.cut',
+    subject: releaseId,
+    data: { mixed: true, by },
+  });
+  return releaseId;
+}
+
+async function wakeProject(house: House, tx: Tx, projectId: string): Promise<void> {
+  const rows = await tx
+    .selectFrom('environment')
+    .select('id')
+    .where('project_id', '=', projectId)
+    .where('removed_at', 'is', null)
+    .execute();
+  for (const { id } of rows) await wake(house, tx, id);
+}
+
+export async function releaseOf(db: Sql, project: string, word: string): Promise<Release> {
+  const { id } = await projectNamed(db, project);
+  return findRelease(db, id, word);
+}
+
+async function viewOf(db: Sql, id: string): Promise<ReleaseView> {
+  const [view] = await releaseViews(db, [id]);
+  if (view !== undefined) return view;
+  throw new TowpathError({
+    code: 'release.unknown',
+    what: 'That release is gone.',
+    fix: 'List them with `towpath release list`.',
+  });
+}

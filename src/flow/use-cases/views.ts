@@ -1,0 +1,259 @@
+import { type EnvironmentRow, tenuresOf } from '../../environment/environment-store.ts';
+import type { Digest } from '../../lib/digest.ts';
+import { TowpathError } from '../../lib/error.ts';
+import { headline } from '../../path/headline.ts';
+import { lastEnded, openPromotions, type Promotion } from '../../path/promotion-store.ts';
+import { planRollback, type RollbackTarget } from '../../path/rollback.ts';
+import type { Release } from '../../release/release.ts';
+import { namesOf, releasesByIds } from '../../release/release-store.ts';
+import { commitsOf, type CommitRow } from '../../source/commit-store.ts';
+import type { Sql } from '../../store/database.ts';
+import type { EnvironmentView, PromotionView, ReasonView, ReleaseBrief, ReleaseView } from '../use-cases.ts';
+import type { PromotionDetail } from '../../path/promotion.ts';
+
+/** A project by its name. @throws TowpathError `project.unknown` */
+export async function projectNamed(db: Sql, name: string): Promise<{ id: string; name: string }> {
+  const row = await db.selectFrom('project').select(['id', 'name']).where('name', '=', name).executeTakeFirst();
+  if (row !== undefined) return row;
+  const known = await db.selectFrom('project').select('name').orderBy('name').limit(20).execute();
+  throw new TowpathError({
+    code: 'project.unknown',
+    what: `There is no project "${name}".`,
+    fix:
+      known.length === 0
+        ? 'Add one with `towpath project add <git url>`.'
+        : `Name one of: ${known.map((one) => one.name).join(', ')}.`,
+  });
+}
+
+/** Everything that briefs of releases are made from, read in three queries whatever their number. */
+export async function briefsOf(
+  db: Sql,
+  ids: readonly string[],
+): Promise<Map<string, ReleaseBrief & { release: Release; author: string }>> {
+  const releases = await releasesByIds(db, [...new Set(ids)]);
+  const names = await namesOf(
+    db,
+    releases.map(({ id }) => id),
+  );
+  const commits = new Map<string, CommitRow>();
+  for (const repositoryId of new Set(releases.map((release) => release.repositoryId))) {
+    const shas = releases.filter((release) => release.repositoryId === repositoryId).map(({ commit }) => commit);
+    for (const [sha, commit] of await commitsOf(db, repositoryId, shas)) commits.set(sha, commit);
+  }
+  return new Map(
+    releases.map((release) => {
+      const commit = commits.get(release.commit);
+      return [
+        release.id,
+        {
+          id: release.id,
+          number: release.number,
+          commit: release.commit,
+          subject: release.mixed ? mixSubject(release) : (commit?.subject ?? ''),
+          names: (names.get(release.id) ?? []).map(shortRef),
+          yanked: release.yank !== null,
+          release,
+          author: commit?.authorName ?? release.createdBy,
+        },
+      ];
+    }),
+  );
+}
+
+function mixSubject(release: Release): string {
+  const parts = release.services
+    .filter(({ commit }) => commit !== release.commit)
+    .map(({ service, commit }) => `${service} of ${commit.slice(0, 7)}`);
+  return `mix: ${parts.join(', ')}`;
+}
+
+function shortRef(ref: string): string {
+  return ref.replace(/^refs\/(heads|tags)\//, '');
+}
+
+export function briefOf({ id, number, commit, subject, names, yanked }: ReleaseBrief): ReleaseBrief {
+  return { id, number, commit, subject, names, yanked };
+}
+
+export async function releaseViews(db: Sql, ids: readonly string[]): Promise<ReleaseView[]> {
+  const briefs = await briefsOf(db, ids);
+  return ids.flatMap((id) => {
+    const brief = briefs.get(id);
+    if (brief === undefined) return [];
+    const { release, author } = brief;
+    return [
+      {
+        ...briefOf(brief),
+        state: release.state,
+        mixed: release.mixed,
+        author,
+        createdAt: release.createdAt.toISOString(),
+        problem: release.problem,
+        yank:
+          release.yank === null
+            ? null
+            : { reason: release.yank.reason, by: release.yank.by, at: release.yank.at.toISOString() },
+        services: release.services.map(({ service, commit, key, state, digest, builtFor, logId }) => ({
+          service,
+          commit,
+          key,
+          state,
+          digest,
+          reused: builtFor !== commit,
+          logId,
+        })),
+      },
+    ];
+  });
+}
+
+export async function promotionViews(db: Sql, promotions: readonly Promotion[]): Promise<PromotionView[]> {
+  if (promotions.length === 0) return [];
+  const briefs = await briefsOf(
+    db,
+    promotions.map(({ releaseId }) => releaseId),
+  );
+  const places = await db
+    .selectFrom('environment')
+    .innerJoin('project', 'project.id', 'environment.project_id')
+    .select(['environment.id', 'environment.name', 'project.name as project'])
+    .where('environment.id', 'in', [...new Set(promotions.map(({ environmentId }) => environmentId))])
+    .execute();
+  const placeById = new Map(places.map((place) => [place.id, place]));
+  return promotions.flatMap((promotion) => {
+    const brief = briefs.get(promotion.releaseId);
+    const place = placeById.get(promotion.environmentId);
+    if (brief === undefined || place === undefined) return [];
+    return [
+      {
+        id: promotion.id,
+        number: promotion.number,
+        kind: promotion.kind,
+        project: place.project,
+        environment: place.name,
+        release: briefOf(brief),
+        state: promotion.state,
+        automatic: promotion.automatic,
+        requestedBy: promotion.requestedBy,
+        headline: headline(promotion.state, promotion.detail),
+        createdAt: promotion.createdAt.toISOString(),
+        changedAt: promotion.changedAt.toISOString(),
+        endedAt: promotion.endedAt?.toISOString() ?? null,
+        logId: promotion.logId,
+      },
+    ];
+  });
+}
+
+export function reasonsOf(detail: PromotionDetail): ReasonView[] {
+  const reasons = (detail.reasons ?? []).map(({ gate, what, fix, untilMs }) => ({
+    gate,
+    what,
+    fix: fix ?? null,
+    until: untilMs === undefined ? null : new Date(untilMs).toISOString(),
+  }));
+  const problem =
+    detail.problem === undefined
+      ? []
+      : [{ gate: detail.step ?? 'work', what: detail.problem.what, fix: detail.problem.fix, until: null }];
+  return [...reasons, ...problem];
+}
+
+/** What a rollback of an environment would put back now. */
+export async function rollbackTarget(
+  db: Sql,
+  environment: EnvironmentRow,
+  to?: string,
+): Promise<RollbackTarget & { number?: number }> {
+  const tenures = await tenuresOf(db, environment.id, 50);
+  const releases = new Map(
+    (
+      await releasesByIds(
+        db,
+        tenures.map(({ releaseId }) => releaseId),
+      )
+    ).map((release) => [release.id, release]),
+  );
+  const current =
+    environment.currentReleaseId === null ? null : (releases.get(environment.currentReleaseId)?.fingerprint ?? null);
+  return planRollback(
+    tenures.map(({ releaseId, fingerprint, yanked }) => {
+      const release = releases.get(releaseId);
+      return {
+        releaseId,
+        fingerprint,
+        name: release === undefined ? releaseId : `#${release.number} (${release.commit.slice(0, 7)})`,
+        yanked,
+        hasArtifacts: release?.state === 'ready',
+      };
+    }),
+    current,
+    to,
+  );
+}
+
+export async function environmentViews(db: Sql, environments: readonly EnvironmentRow[]): Promise<EnvironmentView[]> {
+  const ids = environments.map(({ id }) => id);
+  const open = await openPromotions(db, ids);
+  const ended = await lastEnded(db, ids);
+  const openViews = new Map((await promotionViews(db, open)).map((view) => [view.id, view]));
+  const endedViews = new Map((await promotionViews(db, ended)).map((view) => [view.id, view]));
+  const briefs = await briefsOf(
+    db,
+    environments.flatMap(({ currentReleaseId }) => (currentReleaseId === null ? [] : [currentReleaseId])),
+  );
+  return Promise.all(
+    environments.map(async (environment): Promise<EnvironmentView> => {
+      const current = environment.currentReleaseId === null ? undefined : briefs.get(environment.currentReleaseId);
+      const trouble = ended.find(
+        ({ environmentId, state }) => environmentId === environment.id && state !== 'live' && state !== 'cancelled',
+      );
+      const back = await rollbackTarget(db, environment);
+      const backBrief = back.kind === 'target' ? (await briefsOf(db, [back.releaseId])).get(back.releaseId) : undefined;
+      return {
+        id: environment.id,
+        name: environment.name,
+        kind: environment.previewBranch === null ? 'static' : 'preview',
+        branch: environment.previewBranch,
+        expiresAt: environment.expiresAt?.toISOString() ?? null,
+        hold: environment.hold,
+        current:
+          current === undefined
+            ? null
+            : { ...briefOf(current), since: (environment.currentSince ?? new Date(0)).toISOString() },
+        open: open
+          .filter(({ environmentId }) => environmentId === environment.id)
+          .flatMap(({ id }) => openViews.get(id) ?? []),
+        lastTrouble: trouble === undefined ? null : (endedViews.get(trouble.id) ?? null),
+        canRollBack:
+          backBrief === undefined
+            ? { to: null, reason: back.kind === 'none' ? back.reason : 'The release that ran before is gone.' }
+            : { to: briefOf(backBrief) },
+      };
+    }),
+  );
+}
+
+export async function deploymentsOf(
+  db: Sql,
+  environmentIds: readonly string[],
+): Promise<
+  { environmentId: string; service: string; digest: Digest; releaseId: string; url: string | null; since: string }[]
+> {
+  if (environmentIds.length === 0) return [];
+  const rows = await db
+    .selectFrom('deployment')
+    .selectAll()
+    .where('environment_id', 'in', [...environmentIds])
+    .orderBy('service')
+    .execute();
+  return rows.map((row) => ({
+    environmentId: row.environment_id,
+    service: row.service,
+    digest: row.digest as Digest,
+    releaseId: row.release_id,
+    url: row.url,
+    since: row.since.toISOString(),
+  }));
+}

@@ -1,0 +1,126 @@
+import { environmentNamed } from '../../environment/environment-store.ts';
+import { hasCode } from '../../lib/error.ts';
+import { headline } from '../../path/headline.ts';
+import { eventsOf, lastEnded, openPromotions, type Promotion } from '../../path/promotion-store.ts';
+import type { House } from '../house.ts';
+import type { ReasonView, WhyView } from '../use-cases.ts';
+import { requirePromotion } from './promotions.ts';
+import { releaseOf } from './releases.ts';
+import { environmentViews, projectNamed, promotionViews, reasonsOf, releaseViews } from './views.ts';
+
+/** Invariant 14: why something waits, was refused, is held, or is live. */
+export async function why(house: House, project: string, subject: string): Promise<WhyView> {
+  if (/^(pro_|#?\d+$)/.test(subject)) {
+    try {
+      return await whyPromotion(house, await requirePromotion(house.store.db, subject));
+    } catch (error) {
+      if (!hasCode(error, 'promotion.unknown')) throw error;
+    }
+  }
+  const environment = await whyEnvironment(house, project, subject);
+  return environment ?? whyRelease(house, project, subject);
+}
+
+async function whyPromotion({ store }: House, promotion: Promotion): Promise<WhyView> {
+  const [view] = await promotionViews(store.db, [promotion]);
+  const name =
+    view === undefined ? promotion.id : `promotion ${view.number}: ${label(view.release)} to ${view.environment}`;
+  return {
+    subject: name,
+    headline: headline(promotion.state, promotion.detail),
+    reasons: reasonsOf(promotion.detail),
+    story: (await eventsOf(store.db, promotion.id)).map(({ to, detail, at }) => ({
+      at: at.toISOString(),
+      what: `${to}: ${detail.note ?? headline(to, detail)}`,
+    })),
+  };
+}
+
+/** An environment: its hold, what waits for it, and what failed last. */
+async function whyEnvironment({ store }: House, project: string, name: string): Promise<WhyView | null> {
+  const { id } = await projectNamed(store.db, project);
+  const environment = await environmentNamed(store.db, id, name).catch((error: unknown) => {
+    if (hasCode(error, 'environment.unknown')) return null;
+    throw error;
+  });
+  if (environment === null) return null;
+  const [view] = await environmentViews(store.db, [environment]);
+  const open = await openPromotions(store.db, [environment.id]);
+  const ended = (await lastEnded(store.db, [environment.id])).filter(({ state }) => state !== 'live');
+  const reasons: ReasonView[] = [
+    ...(environment.hold === null
+      ? []
+      : [
+          {
+            gate: 'hold',
+            what: `On hold since ${environment.hold.since}, set by ${environment.hold.by}: ${environment.hold.reason}`,
+            fix: `\`towpath resume ${environment.name}\` lets it move again.`,
+            until: null,
+          },
+        ]),
+    ...open.flatMap(({ detail }) => reasonsOf(detail)),
+    ...(open.length > 0 ? [] : ended.flatMap(({ detail }) => reasonsOf(detail))),
+  ];
+  const runs = view === undefined || view.current === null ? 'runs nothing yet' : `runs ${label(view.current)}`;
+  const waits =
+    open.length === 0
+      ? ''
+      : `; ${open.length} under way: ${headline(open[0]?.state ?? 'waiting', open[0]?.detail ?? {})}`;
+  const held = environment.hold === null ? '' : ' and is on hold';
+  const newest = open[0] ?? ended[0];
+  return {
+    subject: environment.name,
+    headline: `${environment.name} ${runs}${held}${waits}`,
+    reasons,
+    story:
+      newest === undefined
+        ? []
+        : (await eventsOf(store.db, newest.id)).map(({ to, detail, at }) => ({
+            at: at.toISOString(),
+            what: `promotion ${newest.number} ${to}: ${detail.note ?? headline(to, detail)}`,
+          })),
+  };
+}
+
+async function whyRelease({ store }: House, project: string, word: string): Promise<WhyView> {
+  const release = await releaseOf(store.db, project, word);
+  const [view] = await releaseViews(store.db, [release.id]);
+  const yank = view?.yank ?? null;
+  const problem = view?.problem ?? null;
+  const reasons: ReasonView[] = [
+    ...(yank === null
+      ? []
+      : [
+          {
+            gate: 'yank',
+            what: `Yanked by ${yank.by}: ${yank.reason}`,
+            fix: '`towpath unyank` lifts it.',
+            until: null,
+          },
+        ]),
+    ...(problem === null ? [] : [{ gate: 'artifact', what: problem.what, fix: problem.fix, until: null }]),
+  ];
+  const reused = view?.services.filter((part) => part.reused).map(({ service }) => service) ?? [];
+  const built = view?.services.filter((part) => !part.reused).map(({ service }) => service) ?? [];
+  return {
+    subject: view === undefined ? word : label(view),
+    headline: `${view === undefined ? word : label(view)} is ${view?.state ?? 'unknown'}${yank === null ? '' : ' and yanked'}`,
+    reasons,
+    story: [
+      {
+        at: release.createdAt.toISOString(),
+        what: `cut from commit ${release.commit.slice(0, 7)} by ${view?.author ?? release.createdBy}`,
+      },
+      ...(built.length === 0
+        ? []
+        : [{ at: release.createdAt.toISOString(), what: `built for it: ${built.join(', ')}` }]),
+      ...(reused.length === 0
+        ? []
+        : [{ at: release.createdAt.toISOString(), what: `the same artifacts as before: ${reused.join(', ')}` }]),
+    ],
+  };
+}
+
+function label({ names, commit, number }: { names: readonly string[]; commit: string; number: number }): string {
+  return `#${number} (${[commit.slice(0, 7), ...names.slice(0, 2)].join(', ')})`;
+}
