@@ -1,0 +1,204 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { type Logger, pino } from 'pino';
+
+import { storedCredentials } from './access/credential-store.ts';
+import { createGuard, type Guard } from './access/guard.ts';
+import { ensureLocalToken, readLocalToken } from './access/local-token-store.ts';
+import { createFlows, createStarts, type Flows, QUEUES } from './flow/create-flows.ts';
+import { createEngine, type Engine } from './flow/engine/engine.ts';
+import { migrateEverything } from './flow/engine/migrate.ts';
+import type { House } from './flow/house.ts';
+import { createMirrors, type Mirrors } from './flow/mirrors.ts';
+import { followNews } from './flow/news.ts';
+import { runSweep } from './flow/sweep.ts';
+import type { UseCases } from './flow/use-cases.ts';
+import { createUseCases } from './flow/use-cases/create.ts';
+import { listRefs } from './git/ls-refs.ts';
+import type { Remote, Scheme } from './git/remote.ts';
+import { storedAnswers } from './http/answer-store.ts';
+import { createServer } from './http/server.ts';
+import { systemClock } from './lib/clock.ts';
+import type { LogLine } from './lib/log.ts';
+import { freePort } from './lib/port.ts';
+import { isImmutableTag } from './registry/image-names.ts';
+import { createEmbeddedRegistry } from './registry/embedded/embedded.ts';
+import { createPlugins } from './plugins.ts';
+import { POLL_SETTINGS } from './source/poll-plan.ts';
+import { runPoller } from './source/poller.ts';
+import { openStore, type Store } from './store/database.ts';
+import { startEmbeddedPostgres } from './store/embedded/postgres.ts';
+
+export interface InstallationOptions {
+  /** Everything that is kept lies below it. */
+  readonly data: string;
+  /** Postgres; the embedded one where it is not given. */
+  readonly databaseUrl?: string | undefined;
+  /** Downloads and layers; several servers of a machine may share it. Default: below `data`. */
+  readonly cache?: string | undefined;
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  readonly roles: readonly ('api' | 'worker')[];
+  /** Of git: `file` and `http` only where whoever starts the server says so. */
+  readonly allow?: readonly Scheme[];
+  readonly firstPort?: number;
+  readonly pollEveryMs?: number;
+  readonly log?: Logger;
+}
+
+export interface Installation {
+  readonly url: string;
+  readonly store: Store;
+  readonly engine: Engine;
+  readonly guard: Guard;
+  readonly useCases: UseCases;
+  /** Stops taking work, waits for what runs, lets go. What users run stays up. */
+  stop(): Promise<void>;
+}
+
+const WEB = fileURLToPath(new URL('../web', import.meta.url));
+const VERSION = '0.1.0';
+
+/** Starts one server on its data: everything is wired here, once. Ready when it answers. */
+export async function startInstallation(options: InstallationOptions): Promise<Installation> {
+  const log = options.log ?? pino({ level: 'warn' }, pino.destination(2));
+  await makeDataDirectory(options.data);
+  const postgres =
+    options.databaseUrl === undefined ? await startEmbeddedPostgres({ directory: join(options.data, 'pg') }) : null;
+  const databaseUrl = options.databaseUrl ?? postgres?.url ?? '';
+  const engineLog = (level: 'debug' | 'info' | 'warn' | 'error', text: string): void => log[level](text);
+  await migrateEverything(databaseUrl, engineLog);
+  const store = await openStore(databaseUrl);
+  const engine = await createEngine({ store, log: engineLog });
+  const guard = createGuard({ keeper: storedCredentials(store.db), clock: systemClock, random: randomBytes });
+  await ensureLocalToken(guard, options.data, userName());
+
+  // image references hold the port, so it is known before anything listens on it
+  const port = options.port === 0 ? await freePort(options.host) : options.port;
+  const registryHost = `127.0.0.1:${port}`;
+  const embedded = await createEmbeddedRegistry({
+    directory: join(options.data, 'registry'),
+    host: registryHost,
+    immutable: isImmutableTag,
+    onError: (error) => log.warn({ err: error }, 'the registry failed at a request'),
+  });
+
+  let flows: Flows | undefined;
+  const starts = createStarts(engine, () => flows ?? unready());
+  const allow = options.allow ?? ['https', 'ssh'];
+  const remoteOf = (url: string): Remote => ({ url, allow });
+  const mirrors = createMirrors(store, { directory: join(options.data, 'mirrors'), remoteOf });
+  const plugins = await createPlugins({
+    data: options.data,
+    cache: options.cache ?? join(options.data, 'cache'),
+    registry: embedded.registry(),
+    password: async () => (await readLocalToken(options.data)) ?? '',
+  });
+  const house: House = {
+    families: plugins.families,
+    builders: plugins.builders,
+    drivers: plugins.drivers,
+    checkToolsFor: plugins.checkToolsFor,
+    resolveBase: plugins.resolveBase,
+    secretOf: plugins.secretOf,
+    store,
+    clock: systemClock,
+    log,
+    settings: { platform: plugins.platform, firstPort: options.firstPort ?? 7100 },
+    registry: embedded.registry(),
+    mirrorOf: (id) => mirrors.of(id),
+    mirrorDirectory: (id) => mirrors.directoryOf(id),
+    remoteOf,
+    starts,
+  };
+  flows = createFlows(house);
+  const useCases = createUseCases(house);
+  const server = await createServer({
+    useCases,
+    guard,
+    answers: storedAnswers(store.db),
+    clock: systemClock,
+    version: VERSION,
+    web: WEB,
+    registry: embedded,
+    registryOpenToLoopback: true,
+  });
+  await server.listen({ host: options.host, port });
+  const url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
+  await writeFile(join(options.data, 'server'), `${url}\n`);
+
+  const ending = new AbortController();
+  const loops = options.roles.includes('worker')
+    ? await startWorker(options, { house, engine, flows, mirrors, log, revive: plugins.revive }, ending.signal)
+    : [];
+  return {
+    url,
+    store,
+    engine,
+    guard,
+    useCases,
+    async stop() {
+      ending.abort();
+      await Promise.all([server.close(), ...loops]);
+      await engine.stop();
+      mirrors.close();
+      await store.close();
+      await postgres?.stop();
+    },
+  };
+}
+
+interface WorkerParts {
+  readonly house: House;
+  readonly engine: Engine;
+  readonly flows: Flows;
+  readonly mirrors: Mirrors;
+  readonly revive: (log: LogLine) => Promise<number>;
+  readonly log: Logger;
+}
+
+async function startWorker(
+  options: InstallationOptions,
+  parts: WorkerParts,
+  signal: AbortSignal,
+): Promise<Promise<void>[]> {
+  const { house, engine, flows, mirrors, log } = parts;
+  await engine.start({ workflows: Object.values(flows), queues: QUEUES });
+  const poller = runPoller(
+    {
+      store: house.store,
+      clock: house.clock,
+      chance: Math.random,
+      remoteOf: ({ url }) => house.remoteOf(url),
+      list: listRefs,
+      mirrorOf: ({ id }) => mirrors.of(id),
+      onNews: followNews(() => house.starts),
+      onError: (error) => log.warn({ err: error }, 'polling failed and is tried again'),
+      ...(options.pollEveryMs === undefined ? {} : { settings: { ...POLL_SETTINGS, intervalMs: options.pollEveryMs } }),
+    },
+    signal,
+  );
+  return [poller, runSweep(house, engine, parts.revive, signal)];
+}
+
+/**
+ * Others of this machine may pass through the data directory (Postgres and services run as users of their own) but see
+ * nothing of what is private in it.
+ */
+async function makeDataDirectory(data: string): Promise<void> {
+  await mkdir(data, { recursive: true, mode: 0o711 });
+  for (const own of ['registry', 'mirrors', 'cache', 'proxy'])
+    await mkdir(join(data, own), { recursive: true, mode: 0o700 });
+}
+
+function unready(): never {
+  throw new Error('A workflow was started before the workflows were made.');
+}
+
+function userName(): string {
+  return process.env['USER'] ?? process.env['LOGNAME'] ?? 'admin';
+}

@@ -1,0 +1,89 @@
+import type { DemoOptions, ProxyOptions, ServeOptions, UpOptions } from './cli/house.ts';
+import { serveProxy } from './deploy/proxy/serve.ts';
+import type { Scheme } from './git/remote.ts';
+import { problemOf, TowpathError } from './lib/error.ts';
+import { type Installation, type InstallationOptions, startInstallation } from './installation.ts';
+
+/** Everything on this machine, on embedded defaults, until it is told to stop. Local repositories are allowed: it is your machine. */
+export async function up(options: UpOptions): Promise<number> {
+  const installation = await startInstallation({
+    data: options.data,
+    ...fromEnvironment(),
+    host: options.host,
+    port: options.port,
+    roles: ['api', 'worker'],
+    allow: ['https', 'ssh', 'http', 'file'],
+  });
+  say(`Towpath is ready: ${installation.url}`);
+  for (const url of options.repositories) await watch(installation, url);
+  return untilStopped(installation, options.signal);
+}
+
+/** One server of several on a shared Postgres. */
+export async function serve(options: ServeOptions): Promise<number> {
+  const installation = await startInstallation({
+    data: options.data,
+    ...fromEnvironment(),
+    databaseUrl: options.databaseUrl,
+    host: options.host,
+    port: options.port,
+    roles: options.roles,
+    allow: gitSchemes(process.env['TOWPATH_GIT_ALLOW']),
+  });
+  say(`Towpath is ready: ${installation.url} (${options.roles.join(' and ')})`);
+  return untilStopped(installation, options.signal);
+}
+
+export async function proxy(options: ProxyOptions): Promise<number> {
+  const running = await serveProxy({ stateFile: options.state, socket: options.socket, log: say });
+  options.signal.addEventListener('abort', () => void running.stop());
+  await running.ended;
+  return 0;
+}
+
+export function demo(_options: DemoOptions): Promise<number> {
+  throw new TowpathError({
+    code: 'demo.missing',
+    what: 'The story is not part of this build.',
+    fix: 'Use `towpath up` on a repository of your own.',
+  });
+}
+
+/** https and ssh, and what an administrator allows besides (`file`, `http`), separated by commas. */
+function gitSchemes(more: string | undefined): Scheme[] {
+  const known = (more ?? '').split(',').filter((word): word is 'http' | 'file' => word === 'http' || word === 'file');
+  return ['https', 'ssh', ...known];
+}
+
+/** Settings that few need: where caches lie, how often repositories are asked, which ports services get. */
+function fromEnvironment(): Pick<InstallationOptions, 'cache' | 'pollEveryMs' | 'firstPort'> {
+  const firstPort = Number(process.env['TOWPATH_FIRST_PORT']);
+  const pollEveryMs = Number(process.env['TOWPATH_POLL_MS']);
+  return {
+    cache: process.env['TOWPATH_CACHE'],
+    ...(pollEveryMs > 0 ? { pollEveryMs } : {}),
+    ...(firstPort > 0 ? { firstPort } : {}),
+  };
+}
+
+async function watch(installation: Installation, url: string): Promise<void> {
+  try {
+    const project = await installation.useCases.projects.add({ url }, 'towpath up');
+    say(`Watching ${url} as project "${project.name}".`);
+  } catch (error) {
+    const { what, fix } = problemOf(error);
+    say(`${url} is not watched: ${what} ${fix}`);
+  }
+}
+
+async function untilStopped(installation: Installation, signal: AbortSignal): Promise<number> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  say('Stopping. What runs in your environments stays up.');
+  await installation.stop();
+  return 0;
+}
+
+/** For people: standard output is for answers. */
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
