@@ -125,7 +125,6 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     version: VERSION,
     web: WEB,
     registry: embedded,
-    registryOpenToLoopback: true,
   });
   await server.listen({ host: options.host, port });
   const url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;

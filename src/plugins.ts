@@ -1,19 +1,16 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { createDockerfileBuilder } from './artifact/builders/dockerfile/dockerfile-builder.ts';
-import { dockerTool } from './artifact/builders/dockerfile/docker-tool.ts';
-import { createNodeBuilder, nodeBasePin } from './artifact/builders/node/create.ts';
+import { builders, type BuilderParts } from './artifact/builders.ts';
+import { findDockerfileTool } from './artifact/builders/dockerfile/find-tool.ts';
+import { nodeBasePin } from './artifact/builders/node/create.ts';
 import { checks } from './check/checks.ts';
 import { dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
 import { dockerTaskRunner } from './container/docker/task-runner.ts';
-import { bwrapLauncher } from './container/process/bwrap.ts';
-import { hostLauncher } from './container/process/host.ts';
-import type { Launcher } from './container/process/launcher.ts';
-import { taskRunner } from './container/process/task-runner.ts';
-import { readImage } from './container/rootfs/image.ts';
+import { serviceLaunchers, usableTaskRunners } from './container/process/launchers.ts';
+import { type ImageSource, readImage } from './container/rootfs/image.ts';
 import { ensureRootfs, hostPlatform } from './container/rootfs/unpack.ts';
-import type { ImageOnMachine, TaskRunner } from './container/runtime.ts';
+import type { ImageOnMachine } from './container/runtime.ts';
 import { createDockerDriver } from './deploy/docker/docker.ts';
 import { driverConfigs } from './deploy/drivers.ts';
 import type { DeployDriver } from './deploy/driver.ts';
@@ -27,6 +24,7 @@ import { systemClock } from './lib/clock.ts';
 import { type Digest, sha256Hex } from './lib/digest.ts';
 import { TowpathError } from './lib/error.ts';
 import { createRegistryClient } from './registry/client/client.ts';
+import { dockerCredentials } from './registry/client/docker-credentials.ts';
 import { parseReference } from './registry/reference.ts';
 import type { Registry } from './registry/registry.ts';
 import { secretsOf } from './secret/secret.ts';
@@ -59,32 +57,32 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
       host === registry.host ? { username: 'towpath', password: await password() } : null,
   };
   const engine = dockerWhenNeeded(docker);
-  const launchers = [bwrapLauncher(), hostLauncher()];
   const rootfsDirectory = join(data, 'rootfs');
-  const tasks = launchers.map((launcher) => taskRunner(launcher, join(data, 'work')));
-  const unpacked = (repository: string, image: Digest, signal: AbortSignal): Promise<ImageOnMachine> =>
-    ensureRootfs(registry, repository, image, { directory: rootfsDirectory, host: registry.host, platform, signal });
+  const work = join(data, 'work');
+  const tasks = await usableTaskRunners(work);
+  const unpacked = (
+    images: ImageSource,
+    repository: string,
+    image: Digest,
+    signal: AbortSignal,
+  ): Promise<ImageOnMachine> =>
+    ensureRootfs(images, repository, image, { directory: rootfsDirectory, host: registry.host, platform, signal });
 
-  const builders = [
-    createNodeBuilder({
-      images: registry,
-      cacheDirectory: cache,
-      tasks,
-      imageOnMachine: (_runner, { repository, digest }, signal) => unpacked(repository, digest, signal),
-      locateBase: (reference) => {
-        const { host, repository } = parseReference(reference);
-        return { images: outside(host), repository };
-      },
-    }),
-    createDockerfileBuilder({
-      images: registry,
-      registryHost: registry.host,
-      tool: async () => {
-        const found = await findDocker(docker);
-        return found === null ? null : dockerTool(found);
-      },
-    }),
-  ];
+  const parts: BuilderParts = {
+    images: registry,
+    cacheDirectory: cache,
+    debianMirrors: (process.env['TOWPATH_DEBIAN_MIRROR'] ?? '').split(' ').filter((mirror) => mirror !== ''),
+    // whatever an install script does, it does inside the base image and out of reach of this machine's files
+    tasks: tasks.filter(({ isolates }) => isolates),
+    imageOnMachine: (_runner, { images, repository, digest }, signal) => unpacked(images, repository, digest, signal),
+    locateBase: (reference) => {
+      const { host, repository } = parseReference(reference);
+      return { images: host === registry.host ? registry : outside(host), repository };
+    },
+    registryHost: registry.host,
+    dockerfileTool: () =>
+      findDockerfileTool({ engine, buildah: { directory: join(data, 'buildah'), credentials: docker.credentials } }),
+  };
 
   const cutover = createProxyControl({ directory: join(data, 'proxy'), command: proxyCommand() });
   const ledger = fileLedger(join(data, 'run', 'ledger'));
@@ -95,7 +93,7 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
     rootfsDirectory,
     images: registry,
     host: registry.host,
-    launchers,
+    launchers: serviceLaunchers(),
   });
   const dockerDriver = createDockerDriver({ ...local, engine, installation: sha256Hex(data).slice(0, 8) });
   const drivers: DeployDriver[] = [processDriver, dockerDriver];
@@ -107,28 +105,32 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
       drivers: Object.entries(driverConfigs).map(([name, config]) => ({ name, config })),
       checks,
     },
-    builders: new Map(builders.map((builder) => [builder.name, builder])),
+    builders: new Map(builders.map((plugin) => [plugin.name, plugin.create(parts)])),
     drivers: new Map(drivers.map((driver) => [driver.name, driver])),
     async checkToolsFor(repository) {
       const found = await findDocker(docker);
-      const directory = join(data, 'work');
-      if (found === null)
+      if (found !== null)
         return {
-          runner: await firstUsable(launchers, tasks),
-          image: (_service, digest, signal) => unpacked(repository, digest, signal),
-          directory,
+          runner: dockerTaskRunner(found),
+          image: (_service, digest) => pulled(registry, repository, digest, platform),
+          directory: work,
         };
+      const [runner] = tasks;
+      if (runner === undefined) throw noRunner();
       return {
-        runner: dockerTaskRunner(found),
-        image: (_service, digest) => pulled(registry, repository, digest, platform),
-        directory,
+        runner,
+        image: (_service, digest, signal) => unpacked(registry, repository, digest, signal),
+        directory: work,
       };
     },
     async resolveBase(reference) {
       const own = nodeBasePin(reference, platform);
       if (own !== null) return own;
       const { host, repository, tag, digest } = parseReference(reference);
-      return (await outside(host).manifest(repository, digest ?? tag ?? 'latest'))?.digest ?? null;
+      return (
+        (await (host === registry.host ? registry : outside(host)).manifest(repository, digest ?? tag ?? 'latest'))
+          ?.digest ?? null
+      );
     },
     secretOf: (reference) => secrets.resolve(reference),
     revive: (log) => processDriver.revive(log),
@@ -138,7 +140,7 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
 const registries = new Map<string, Registry>();
 
 function outside(host: string): Registry {
-  const known = registries.get(host) ?? createRegistryClient({ host });
+  const known = registries.get(host) ?? createRegistryClient({ host, credentials: dockerCredentials() });
   registries.set(host, known);
   return known;
 }
@@ -154,13 +156,8 @@ async function pulled(
   return { reference: `${registry.host}/${repository}@${digest}`, config };
 }
 
-/** Where no engine is, the best that this machine allows; the last one always works, and isolates nothing. */
-async function firstUsable(launchers: readonly Launcher[], tasks: readonly TaskRunner[]): Promise<TaskRunner> {
-  for (const [index, launcher] of launchers.entries()) {
-    const task = tasks[index];
-    if (task !== undefined && (await launcher.available())) return task;
-  }
-  throw new TowpathError({
+function noRunner(): TowpathError {
+  return new TowpathError({
     code: 'container.no-runner',
     what: 'Nothing on this machine can run a program of an image.',
     fix: 'Start a Docker Engine, or install bubblewrap.',
