@@ -18,7 +18,7 @@ import assert from 'node:assert';
 import { total } from '../basket.js';
 test('adds', () => assert.equal(total([1, 2]), 3));
 `;
-const JUNIT = 'node --test --test-reporter=junit --test-reporter-destination=reports/junit.xml test/';
+const JUNIT = 'node --test --test-reporter=junit --test-reporter-destination=reports/junit.xml';
 
 let home = '';
 let lines: string[] = [];
