@@ -69,7 +69,7 @@ function write(out: Context['out'], line: string): void {
 /** The log that a person means. An environment means the promotion on its way in, else the last one. */
 async function logOf(context: Context, subject: string, service: string | undefined): Promise<string> {
   const client = await context.client();
-  if (service !== undefined) return buildLog(context, client, subject, service);
+  if (service !== undefined) return buildLog(context, client, await releaseNamed(context, client, subject), service);
   if (subject.startsWith('log_')) return subject;
   if (subject.startsWith('pro')) {
     const promotion = await orNull(client.call('promotion.show', { params: { promotion: subject } }), 'promotion.');
@@ -81,6 +81,13 @@ async function logOf(context: Context, subject: string, service: string | undefi
   const promotion = environment.open[0] ?? environment.history[0];
   if (promotion === undefined) throw usage(`Nothing has moved into ${subject} yet.`, 'See `towpath status`.');
   return promotion.logId;
+}
+
+/** With a service an environment means the release on its way in, else the one that runs there. */
+async function releaseNamed(context: Context, client: Client, subject: string): Promise<string> {
+  const params = { project: await context.project(), environment: subject };
+  const environment = await orNull(client.call('environment.show', { params }), 'environment.');
+  return environment?.open[0]?.release.id ?? environment?.current?.id ?? subject;
 }
 
 async function buildLog(context: Context, client: Client, name: string, service: string | undefined): Promise<string> {

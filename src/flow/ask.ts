@@ -31,9 +31,17 @@ interface Question {
 /** Checks with `during: build`, of one service. Only what no evidence answers yet is asked; every answer is given. */
 export async function askDuringBuild(
   house: House,
-  build: { artifact: ArtifactRow; repositoryId: string; config: ProjectConfig; digest: Digest; signal: AbortSignal },
+  build: {
+    artifact: ArtifactRow;
+    repositoryId: string;
+    config: ProjectConfig;
+    digest: Digest;
+    /** Of the build: what a check says belongs to the story of why there is no artifact. */
+    log: LogLine;
+    signal: AbortSignal;
+  },
 ): Promise<Evidence[]> {
-  const { artifact, repositoryId, config, digest, signal } = build;
+  const { artifact, repositoryId, config, digest, log, signal } = build;
   const part = { service: artifact.service, commit: artifact.builtForCommit, digest, repository: artifact.repository };
   const names = Object.entries(config.services[artifact.service]?.checks ?? {}).flatMap(([name, { during }]) =>
     during === 'build' ? [name] : [],
@@ -45,12 +53,15 @@ export async function askDuringBuild(
     const known = (await latestAnswers(house.store.db, [question.id])).get(question.id);
     // whoever builds again wants to know it anew; else an earlier answer counts, be it a failure
     if (known !== undefined && artifact.attempt === 1 && !mustAsk(question.check, known.answer)) {
+      log(`Check "${question.name}": ${known.answer.verdict} earlier: ${known.answer.summary}.`);
       evidence.push(known);
       continue;
     }
-    evidence.push(
-      await ask(house, artifact.projectId, question, { urls: {}, releaseId: null, environmentId: null, signal }),
-    );
+    log(`Check "${question.name}":`);
+    const where = { urls: {}, releaseId: null, environmentId: null, signal };
+    const found = await ask(house, artifact.projectId, question, where, log);
+    log(`Check "${question.name}" ${found.answer.verdict}: ${found.answer.summary}.`);
+    evidence.push(found);
   }
   return evidence;
 }

@@ -71,19 +71,22 @@ async function build(house: House, key: string, signal: AbortSignal): Promise<Ou
       commit: artifact.builtForCommit,
       tookMs: took,
     };
+    await log.flush(); // its checks go on with it
     return {
       kind: 'built',
       built: { digest: made.digest, mediaType: made.mediaType, sizeBytes: made.sizeBytes, provenance },
       evidence: [],
     };
   } catch (error) {
-    if (isTransient(error) || signal.aborted) throw error;
+    if (isTransient(error) || signal.aborted) {
+      await log.end();
+      throw error;
+    }
     const problem = problemOf(error, 'artifact.build-failed');
     log.line(`Failed: ${problem.what}`);
     log.line(problem.fix);
-    return { kind: 'failed', problem, evidence: [] };
-  } finally {
     await log.end();
+    return { kind: 'failed', problem, evidence: [] };
   }
 }
 
@@ -91,15 +94,22 @@ async function build(house: House, key: string, signal: AbortSignal): Promise<Ou
 async function check(house: House, key: string, built: BuiltRecord, signal: AbortSignal): Promise<Outcome> {
   const artifact = await requireArtifact(house, key);
   const { repositoryId, config } = await definitionOf(house, artifact);
-  const evidence = await askDuringBuild(house, { artifact, repositoryId, config, digest: built.digest, signal });
+  const log = openLog(house.store, artifact.logId);
+  const asked = { artifact, repositoryId, config, digest: built.digest, log: log.line, signal };
+  let evidence: readonly Evidence[];
+  try {
+    evidence = await askDuringBuild(house, asked);
+  } finally {
+    await log.end();
+  }
   const failed = evidence.find(({ answer }) => answer.verdict !== 'passed');
   if (failed === undefined) return { kind: 'built', built, evidence };
   return {
     kind: 'failed',
     problem: {
       code: 'artifact.check-failed',
-      what: `the check "${failed.check}" ${failed.answer.verdict === 'failed' ? 'failed' : 'could not be run'}: ${failed.answer.summary}`,
-      fix: 'Read its log, fix it and push.',
+      what: `the check "${failed.check}" ${failed.answer.verdict === 'failed' ? 'failed' : 'could not be run'}: ${failed.answer.summary}.`,
+      fix: `\`towpath logs ${artifact.builtForCommit.slice(0, 7)} ${artifact.service}\` shows what it said. Fix it and push.`,
     },
     evidence,
   };

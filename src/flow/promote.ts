@@ -3,13 +3,7 @@ import { enterLane, inLane, leaveLane } from '../environment/lane-store.ts';
 import { type Problem, problemOf } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { decidePromotion, type Decision } from '../path/policy.ts';
-import {
-  lockPromotion,
-  movePromotion,
-  openPromotions,
-  type Promotion,
-  promotionById,
-} from '../path/promotion-store.ts';
+import { lockPromotion, movePromotion, type Promotion, promotionById } from '../path/promotion-store.ts';
 import { isWorking, type PromotionDetail, type PromotionState } from '../path/promotion.ts';
 import { applyTags, planTags } from '../registry/image-names.ts';
 import { keepTag } from '../registry/keep-tag.ts';
@@ -24,6 +18,7 @@ import { definitionOf, gather } from './gather.ts';
 import type { House } from './house.ts';
 import { supersede } from './supersede.ts';
 import { isTransient } from './transient.ts';
+import { wake, wakeFollowers } from './wake.ts';
 
 /** What a run knows of the place that it works in. Plain JSON: it is written down between the steps. */
 interface Turn {
@@ -214,6 +209,7 @@ async function live(house: House, tx: Tx, turn: Turn, watched: Watched): Promise
       services: watched.services,
     });
     if (turn.stepsBack) await holdAfterStepBack(tx, promotion, house);
+    await wakeFollowers(house, tx, turn.environmentId);
   }
   await leave(house, tx, turn);
 }
@@ -313,6 +309,7 @@ async function restored(
       promotionId: environment.current_promotion_id ?? turn.promotionId,
       services: watched.services,
     });
+    await wakeFollowers(house, tx, turn.environmentId);
   }
   await leave(house, tx, turn);
 }
@@ -345,12 +342,6 @@ async function giveBack(house: House, turn: Turn): Promise<void> {
 async function leave(house: House, tx: Tx, turn: Turn): Promise<void> {
   await leaveLane(tx, turn.environmentId, turn.promotionId);
   await wake(house, tx, turn.environmentId);
-}
-
-/** Everything that waits in an environment looks again: something there has changed. */
-export async function wake(house: House, tx: Tx, environmentId: string): Promise<void> {
-  const waiting = await openPromotions(tx, [environmentId]);
-  for (const { id, state } of waiting) if (state === 'waiting') await house.starts.promote(tx, id);
 }
 
 /** @returns false when it ended meanwhile: cancelled, or pushed aside by a rollback */

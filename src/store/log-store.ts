@@ -10,6 +10,8 @@ import { follow } from './follow.ts';
 export interface LogWriter {
   /** Never waits and never throws: lines are kept until they are written. */
   readonly line: LogLine;
+  /** Writes what is left; another writer may then go on with the log. @throws as `end` */
+  flush(): Promise<void>;
   /** Writes what is left and marks the end, so that who follows stops. @throws what Postgres answers when it stays away */
   end(): Promise<void>;
 }
@@ -62,6 +64,7 @@ export function openLog(store: Store, logId: string): LogWriter {
       else backlog.push(storable(text));
       timer ??= setTimeout(() => void flush().catch(() => undefined), FLUSH_MS); // what stays unwritten is tried again by `end`
     },
+    flush,
     end: async () => {
       await flush();
       await appendWithRetries(store, logId, []);

@@ -14,7 +14,7 @@ import type { Sql } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import { definitionOf } from '../gather.ts';
 import type { House } from '../house.ts';
-import { wake } from '../promote.ts';
+import { wake } from '../wake.ts';
 import type { EnvironmentView, PromoteAnswer, RollbackRequest, UseCases } from '../use-cases.ts';
 import { diff } from './diff.ts';
 import { releaseOf } from './releases.ts';

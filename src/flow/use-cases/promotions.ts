@@ -18,7 +18,7 @@ import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import { gather } from '../gather.ts';
 import type { House } from '../house.ts';
-import { wake } from '../promote.ts';
+import { wake } from '../wake.ts';
 import type { PromoteAnswer, PromoteRequest, PromotionView, UseCases } from '../use-cases.ts';
 import { diff } from './diff.ts';
 import { mix, releaseOf } from './releases.ts';

@@ -15,7 +15,7 @@ import {
 import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import type { House } from '../house.ts';
-import { wake } from '../promote.ts';
+import { wake } from '../wake.ts';
 import type { MixRequest, ReleaseView, UseCases } from '../use-cases.ts';
 import { projectNamed, promotionViews, releaseViews } from './views.ts';
 

@@ -4,6 +4,7 @@ import { headline } from '../../path/headline.ts';
 import { eventsOf, lastEnded, openPromotions, type Promotion } from '../../path/promotion-store.ts';
 import type { House } from '../house.ts';
 import type { ReasonView, WhyView } from '../use-cases.ts';
+import { notThere } from './not-there.ts';
 import { requirePromotion } from './promotions.ts';
 import { releaseOf } from './releases.ts';
 import { environmentViews, projectNamed, promotionViews, reasonsOf, releaseViews } from './views.ts';
@@ -59,7 +60,9 @@ async function whyEnvironment({ store }: House, project: string, name: string): 
           },
         ]),
     ...open.flatMap(({ detail }) => reasonsOf(detail)),
-    ...(open.length > 0 ? [] : ended.flatMap(({ detail }) => reasonsOf(detail))),
+    ...(open.length > 0
+      ? []
+      : [...(await notThere(store.db, environment)), ...ended.flatMap(({ detail }) => reasonsOf(detail))]),
   ];
   const runs = view === undefined || view.current === null ? 'runs nothing yet' : `runs ${label(view.current)}`;
   const waits =

@@ -1,0 +1,39 @@
+import { rulingConfig } from '../../config/config-store.ts';
+import type { EnvironmentRow } from '../../environment/environment-store.ts';
+import { planRoutes } from '../../path/triggers.ts';
+import { nameOf, type Release } from '../../release/release.ts';
+import { listReleases, namesOf } from '../../release/release-store.ts';
+import type { Sql } from '../../store/database.ts';
+import { definitionOf } from '../gather.ts';
+import type { ReasonView } from '../use-cases.ts';
+
+const LOOK_BACK = 20;
+
+/**
+ * Why the newest release that an environment would take by itself never asked for it: it has no artifacts, yet or at all.
+ * No promotion tells that, for none is made before there is something to promote.
+ */
+export async function notThere(db: Sql, environment: EnvironmentRow): Promise<ReasonView[]> {
+  const ruling = await rulingConfig(db, environment.projectId);
+  if (ruling === null) return [];
+  const releases = await listReleases(db, environment.projectId, LOOK_BACK);
+  const names = await namesOf(
+    db,
+    releases.map(({ id }) => id),
+  );
+  const definitions = { [environment.name]: definitionOf(environment) };
+  const isWanted = (ref: string): boolean =>
+    planRoutes(definitions, ref, ruling.defaultBranch).some(
+      ({ previewBranch }) => previewBranch === undefined || previewBranch === environment.previewBranch,
+    );
+  const newest = releases.find(({ id }) => names.get(id)?.some(isWanted));
+  if (newest === undefined || newest.state === 'ready') return [];
+  return [reasonOf(newest, nameOf(newest, names.get(newest.id) ?? []))];
+}
+
+function reasonOf(release: Release, name: string): ReasonView {
+  if (release.state === 'building' || release.problem === null)
+    return { gate: 'artifact', what: `${name} (#${release.number}) is being built.`, fix: null, until: null };
+  const { what, fix } = release.problem;
+  return { gate: 'artifact', what: `${name} (#${release.number}) cannot run: ${what}`, fix, until: null };
+}

@@ -1,0 +1,28 @@
+import { environmentById, environmentsOf } from '../environment/environment-store.ts';
+import { openPromotions } from '../path/promotion-store.ts';
+import type { Sql, Tx } from '../store/database.ts';
+import { definitionOf } from './gather.ts';
+import type { House } from './house.ts';
+
+/** Everything that waits in an environment looks again: something there has changed. */
+export async function wake(house: House, tx: Tx, environmentId: string): Promise<void> {
+  await wakeIn(house, tx, [environmentId]);
+}
+
+/** What runs in an environment has changed: whoever waits to come from there looks again, and its soak begins to count. */
+export async function wakeFollowers(house: House, tx: Tx, environmentId: string): Promise<void> {
+  await wakeIn(house, tx, await followersOf(tx, environmentId));
+}
+
+async function wakeIn(house: House, tx: Tx, environmentIds: readonly string[]): Promise<void> {
+  if (environmentIds.length === 0) return;
+  for (const { id, state } of await openPromotions(tx, environmentIds))
+    if (state === 'waiting') await house.starts.promote(tx, id);
+}
+
+async function followersOf(db: Sql, environmentId: string): Promise<string[]> {
+  const { projectId, name } = await environmentById(db, environmentId);
+  return (await environmentsOf(db, projectId))
+    .filter((environment) => definitionOf(environment).from.includes(name))
+    .map(({ id }) => id);
+}
