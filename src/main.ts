@@ -6,7 +6,7 @@ import { processIo } from './cli/io.ts';
 const house: House = {
   up: async (options) => (await import('./servers.ts')).up(options satisfies UpOptions),
   serve: async (options) => (await import('./servers.ts')).serve(options satisfies ServeOptions),
-  proxy: async (options) => (await import('./servers.ts')).proxy(options),
+  proxy: async (options) => (await import('./proxy.ts')).proxy(options),
   demo: async (options) => (await import('./servers.ts')).demo(options),
 };
 

@@ -1,5 +1,4 @@
-import type { DemoOptions, ProxyOptions, ServeOptions, UpOptions } from './cli/house.ts';
-import { serveProxy } from './deploy/proxy/serve.ts';
+import type { DemoOptions, ServeOptions, UpOptions } from './cli/house.ts';
 import type { Scheme } from './git/remote.ts';
 import { problemOf, TowpathError } from './lib/error.ts';
 import { type Installation, type InstallationOptions, startInstallation } from './installation.ts';
@@ -32,13 +31,6 @@ export async function serve(options: ServeOptions): Promise<number> {
   });
   say(`Towpath is ready: ${installation.url} (${options.roles.join(' and ')})`);
   return untilStopped(installation, options.signal);
-}
-
-export async function proxy(options: ProxyOptions): Promise<number> {
-  const running = await serveProxy({ stateFile: options.state, socket: options.socket, log: say });
-  options.signal.addEventListener('abort', () => void running.stop());
-  await running.ended;
-  return 0;
 }
 
 export function demo(_options: DemoOptions): Promise<number> {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, request, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcp, type Server as TcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -241,3 +241,23 @@ function upgrade(): Promise<{ say(text: string): Promise<string>; end(): void }>
     out.end();
   });
 }
+
+test('a proxy whose directory was removed ends by itself, and a new one may begin in its place', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'towpath-proxy-'));
+  const control = createProxyControl({ directory: place, command: await proxyCommand() });
+  await control.ensureRunning();
+  await rm(place, { recursive: true });
+  await mkdir(place);
+  await expect
+    .poll(
+      () =>
+        control.ensureRunning().then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 20_000 },
+    )
+    .toBe(true);
+  await control.shutdown();
+  await rm(place, { recursive: true });
+});

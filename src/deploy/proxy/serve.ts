@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { createServer as createLock, type Server as Lock } from 'node:net';
@@ -51,9 +52,16 @@ export async function serveProxy(options: ProxyOptions): Promise<RunningProxy> {
       resolve();
     };
   });
+  const watch = setInterval(() => {
+    // whoever removed the data directory wants nothing of it to live on
+    if (!existsSync(options.socket) || !existsSync(dirname(options.stateFile))) void stop();
+  }, ORPHAN_CHECK_MS);
+  void ended.then(() => clearInterval(watch));
   options.log(`proxy ready, ${proxy.current.routes.length} routes`);
   return { ended, stop: () => stop().then(() => ended) };
 }
+
+const ORPHAN_CHECK_MS = 2000;
 
 /** The working state: routes on disk, their listeners, and what upstreams are busy with. */
 export class Proxy {
