@@ -14,7 +14,7 @@ machine:
 # What speaks SQL runs twice: on the embedded Postgres and on an external one (the chaos test asks for both by itself). Both lines
 # of Node that Towpath supports run it: the one that is here, and 22.
 test: setup machine
-	npm run check:format && npm run check:lint && npm run check:types
+	npm run check
 	npm test
 	TOWPATH_TEST_STORE=external npx vitest run src/store src/audit src/source src/environment src/check src/release src/path src/flow --exclude src/flow/engine/chaos.test.ts
 	node tools/node22.js node_modules/vitest/vitest.mjs run src e2e/path.test.ts --exclude src/flow/engine/chaos.test.ts --exclude 'src/deploy/**'

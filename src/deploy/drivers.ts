@@ -10,9 +10,3 @@ export const driverConfigs = {
   process: LocalConfig,
   docker: LocalConfig,
 } as const satisfies Record<string, z.ZodType>;
-
-export type DriverName = keyof typeof driverConfigs;
-
-export function isDriverName(name: string): name is DriverName {
-  return Object.hasOwn(driverConfigs, name);
-}

@@ -1,5 +1,4 @@
 import type { Gate } from './gate.ts';
-import type { PromotionState } from './promotion.ts';
 
 /**
  * All that a promotion is decided from, as recorded. Gathered once, stored with the decision, and the same facts always
@@ -76,9 +75,3 @@ export interface ApprovalFacts {
 export type UnchangedFacts =
   | { readonly kind: 'same' }
   | { readonly kind: 'differs'; readonly what: string; readonly fix: string };
-
-/** A state's name and what it is called in a sentence. */
-export type OpenState = Exclude<
-  PromotionState,
-  'live' | 'refused' | 'failed' | 'superseded' | 'cancelled' | 'rolled-back'
->;

@@ -17,8 +17,12 @@ async function bundle(): Promise<string> {
   await mkdir(dirname(outfile), { recursive: true });
   await build({
     stdin: {
-      contents: `import { runProxyProgram } from './src/deploy/proxy/program.ts';
-        await runProxyProgram(process.argv.slice(2), (line) => process.stdout.write(line + '\\n'));`,
+      contents: `import { parseArgs } from 'node:util';
+        import { serveProxy } from './src/deploy/proxy/serve.ts';
+        const { state, socket } = parseArgs({ options: { state: { type: 'string' }, socket: { type: 'string' } } }).values;
+        const proxy = await serveProxy({ stateFile: state, socket, log: (line) => process.stdout.write(line + '\\n') });
+        for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void proxy.stop());
+        await proxy.ended;`,
       resolveDir: root,
       loader: 'ts',
     },

@@ -89,11 +89,6 @@ export async function pause(ms: number): Promise<void> {
   await DBOS.sleepms(ms);
 }
 
-/** The id under which this workflow was enqueued; undefined outside a workflow. */
-export function workflowId(): string | undefined {
-  return DBOS.workflowID;
-}
-
 function currentTransaction(): Tx {
   const tx = openTransaction.getStore();
   if (tx === undefined) throw new Error('The data source ran a transaction without opening one.');

@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest';
 
 import type { Store } from '../../store/database.ts';
-import { testDatabase, testStore } from '../../store/testing.ts';
+import { testStore } from '../../store/testing.ts';
 import type { Template } from '../../store/testing.ts';
 import { createEngine } from './engine.ts';
 import type { Engine, EngineOptions } from './engine.ts';
@@ -13,13 +13,6 @@ export const ENGINE: Template = { name: 'engine', prepare: (url) => migrateEvery
 /** A fresh database with our schema and the engine's. */
 export function testEngineStore(server?: string): Promise<Store> {
   return testStore({ template: ENGINE, ...(server === undefined ? {} : { server }) });
-}
-
-/** As `testEngineStore`, for tests whose processes open their own store. */
-export function testEngineDatabase(
-  server?: string,
-): Promise<{ readonly url: string; readonly drop: () => Promise<void> }> {
-  return testDatabase({ template: ENGINE, ...(server === undefined ? {} : { server }) });
 }
 
 /** An engine that takes no more work when the test ends. One worker per process: start one at a time. */
