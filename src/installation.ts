@@ -15,6 +15,7 @@ import type { House } from './flow/house.ts';
 import { createMirrors, type Mirrors } from './flow/mirrors.ts';
 import { followNews } from './flow/news.ts';
 import { runSweep } from './flow/sweep.ts';
+import { careTasks, createCare, type MachineCare } from './flow/care/care.ts';
 import type { UseCases } from './flow/use-cases.ts';
 import { createUseCases } from './flow/use-cases/create.ts';
 import { listRefs } from './git/ls-refs.ts';
@@ -22,7 +23,6 @@ import type { Remote, Scheme } from './git/remote.ts';
 import { storedAnswers } from './http/answer-store.ts';
 import { createServer } from './http/server.ts';
 import { systemClock } from './lib/clock.ts';
-import type { LogLine } from './lib/log.ts';
 import { freePort } from './lib/port.ts';
 import { isImmutableTag } from './registry/image-names.ts';
 import { createEmbeddedRegistry } from './registry/embedded/embedded.ts';
@@ -47,6 +47,8 @@ export interface InstallationOptions {
   readonly allow?: readonly Scheme[];
   readonly firstPort?: number;
   readonly pollEveryMs?: number;
+  /** Between two looks at what changes rarely: names of images, old uploads, mirrors. */
+  readonly careEveryMs?: number;
   readonly log?: Logger;
 }
 
@@ -131,8 +133,9 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   await writeFile(join(options.data, 'server'), `${url}\n`);
 
   const ending = new AbortController();
+  const machine = { ...plugins.machine, sweepUploads: (beforeMs: number) => embedded.sweep(beforeMs) };
   const loops = options.roles.includes('worker')
-    ? await startWorker(options, { house, engine, flows, mirrors, log, revive: plugins.revive }, ending.signal)
+    ? await startWorker(options, { house, engine, flows, mirrors, log, machine }, ending.signal)
     : [];
   return {
     url,
@@ -156,7 +159,7 @@ interface WorkerParts {
   readonly engine: Engine;
   readonly flows: Flows;
   readonly mirrors: Mirrors;
-  readonly revive: (log: LogLine) => Promise<number>;
+  readonly machine: MachineCare;
   readonly log: Logger;
 }
 
@@ -181,7 +184,8 @@ async function startWorker(
     },
     signal,
   );
-  return [poller, runSweep(house, engine, parts.revive, signal)];
+  const care = createCare(careTasks(house, engine, parts.machine, options.careEveryMs), log, signal);
+  return [poller, runSweep(house, care, signal)];
 }
 
 /**

@@ -9,16 +9,17 @@ import { dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
 import { dockerTaskRunner } from './container/docker/task-runner.ts';
 import { serviceLaunchers, usableTaskRunners } from './container/process/launchers.ts';
 import { type ImageSource, readImage } from './container/rootfs/image.ts';
-import { ensureRootfs, hostPlatform } from './container/rootfs/unpack.ts';
+import { ensureRootfs, hostPlatform, sweepRootfs } from './container/rootfs/unpack.ts';
 import type { ImageOnMachine } from './container/runtime.ts';
 import { createDockerDriver } from './deploy/docker/docker.ts';
 import { driverConfigs } from './deploy/drivers.ts';
 import type { DeployDriver } from './deploy/driver.ts';
 import { fileLedger } from './deploy/ledger-store.ts';
 import { createProcessDriver } from './deploy/process/process.ts';
-import type { Reviver } from './deploy/process/revive.ts';
+import { recordedDigests } from './deploy/process/record.ts';
 import { createProxyControl } from './deploy/proxy/control.ts';
 import { probe } from './deploy/proxy/probe.ts';
+import type { MachineCare } from './flow/care/care.ts';
 import type { House } from './flow/house.ts';
 import { systemClock } from './lib/clock.ts';
 import { type Digest, sha256Hex } from './lib/digest.ts';
@@ -44,8 +45,7 @@ export interface Plugins extends Pick<
   'families' | 'builders' | 'drivers' | 'checkToolsFor' | 'resolveBase' | 'secretOf'
 > {
   readonly platform: string;
-  /** Starts again what should run on this machine and does not. */
-  readonly revive: Reviver['revive'];
+  readonly machine: Omit<MachineCare, 'sweepUploads'>;
 }
 
 /** Every member of every family, with the tools that it works with on this machine. */
@@ -133,7 +133,14 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
       );
     },
     secretOf: (reference) => secrets.resolve(reference),
-    revive: (log) => processDriver.revive(log),
+    machine: {
+      revive: (log) => processDriver.revive(log),
+      ensureProxy: () => cutover.ensureServing(),
+      async sweepUnpacked(kept, beforeMs) {
+        const started = await recordedDigests(join(data, 'run', 'instances'));
+        return sweepRootfs(rootfsDirectory, new Set([...kept, ...started]), beforeMs);
+      },
+    },
   };
 }
 

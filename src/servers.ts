@@ -48,12 +48,14 @@ function gitSchemes(more: string | undefined): Scheme[] {
 }
 
 /** Settings that few need: where caches lie, how often repositories are asked, which ports services get. */
-function fromEnvironment(): Pick<InstallationOptions, 'cache' | 'pollEveryMs' | 'firstPort'> {
+function fromEnvironment(): Pick<InstallationOptions, 'cache' | 'pollEveryMs' | 'careEveryMs' | 'firstPort'> {
   const firstPort = Number(process.env['TOWPATH_FIRST_PORT']);
   const pollEveryMs = Number(process.env['TOWPATH_POLL_MS']);
+  const careEveryMs = Number(process.env['TOWPATH_CARE_MS']);
   return {
     cache: process.env['TOWPATH_CACHE'],
     ...(pollEveryMs > 0 ? { pollEveryMs } : {}),
+    ...(careEveryMs > 0 ? { careEveryMs } : {}),
     ...(firstPort > 0 ? { firstPort } : {}),
   };
 }

@@ -362,6 +362,15 @@ export async function deadPreviews(db: Sql): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
+/** The wish that a preview ends, as a row: whatever becomes of the first try, it counts until the preview is gone. */
+export async function endPreview(db: Sql, environmentId: string): Promise<void> {
+  await db
+    .updateTable('environment')
+    .set({ expires_at: sql<Date>`clock_timestamp()` })
+    .where('id', '=', environmentId)
+    .execute();
+}
+
 /** Marks an environment as gone and gives its ports back. Safe to repeat. */
 export async function recordRemoved(db: Sql, environmentId: string): Promise<void> {
   const now = new Date();

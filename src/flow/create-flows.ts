@@ -87,8 +87,10 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
         { id: `check:${releaseId}:${check}:${count}`, queue: 'check' },
       );
     },
-    removePreview: (tx, environmentId) =>
-      engine.enqueue(tx, flows().remove, { environmentId }, { id: `remove:${environmentId}`, queue: 'path' }),
+    async removePreview(tx, environmentId, again) {
+      const id = `remove:${environmentId}${again === undefined ? '' : `:${again}`}`;
+      await engine.enqueue(tx, flows().remove, { environmentId }, { id, queue: 'path' });
+    },
     cancelPromotion: (promotionId, run) => engine.cancel(`promote:${promotionId}:${run}`),
   };
 }

@@ -8,7 +8,8 @@ export interface Starts {
   /** Looks at a promotion (again). Does nothing when it has ended. */
   promote(tx: Tx, promotionId: string): Promise<void>;
   check(tx: Tx, releaseId: string, check: string): Promise<void>;
-  removePreview(tx: Tx, environmentId: string): Promise<void>;
+  /** @param again tells a new try from the first, which is asked for any number of times and runs once */
+  removePreview(tx: Tx, environmentId: string, again?: number): Promise<void>;
   /** Asks running work of a promotion to stop. */
   cancelPromotion(promotionId: string, run: number): Promise<void>;
 }

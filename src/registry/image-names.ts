@@ -26,6 +26,9 @@ const SHORT_SHA = 12;
 /** What a branch, a commit, an environment or a registry's own bookkeeping is called. No git tag gets such a name. */
 const MOVING = /^(?:[a-z][a-z0-9-]*-[0-9a-f]{8}|[0-9a-f]{12}|env-.*|sha256-[0-9a-f]{64}.*|latest)$/;
 
+/** Names that come and go with their reason: pins of environments, and those under which builds deliver. */
+const PASSING = /^(?:keep|incoming)-/;
+
 /**
  * The image tag for a name: `<branch-slug>`, `<short-sha>`, `<git tag>` or `env-<environment>`. A git tag that is no
  * image tag (`release/1.0`, `v1+b2`), or that reads like a name of another kind, becomes `git_<slug>`.
@@ -37,7 +40,7 @@ export function imageTagOf(name: ImageName): string {
     case 'commit':
       return name.commit.slice(0, SHORT_SHA);
     case 'tag':
-      return isTag(name.tag) && !MOVING.test(name.tag) && !name.tag.startsWith('git_')
+      return isTag(name.tag) && !MOVING.test(name.tag) && !PASSING.test(name.tag) && !name.tag.startsWith('git_')
         ? name.tag
         : `git_${slugOf(name.tag)}`;
     case 'environment':

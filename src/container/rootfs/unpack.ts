@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, lstat, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -72,11 +72,19 @@ export async function ensureRootfs(
   return made;
 }
 
-/** Removes unpacked images that are not `kept`. @returns how many went */
-export async function sweepRootfs(directory: string, kept: ReadonlySet<Digest>): Promise<number> {
+/**
+ * Removes unpacked images that are not `kept` and that nobody asked for since `beforeMs`: a task of a build or a check
+ * may be at work in any other.
+ * @returns how many went
+ */
+export async function sweepRootfs(directory: string, kept: ReadonlySet<Digest>, beforeMs: number): Promise<number> {
   const keep = new Set([...kept].map((digest) => hexOf(digest)));
   const names = await readdir(directory).catch(() => []);
-  const stale = names.filter((name) => /^[0-9a-f]{64}$/.test(name) && !keep.has(name));
+  const stale: string[] = [];
+  for (const name of names.filter((one) => /^[0-9a-f]{64}$/.test(one) && !keep.has(one))) {
+    const usedMs = (await stat(join(directory, name)).catch(() => null))?.mtimeMs ?? Number.POSITIVE_INFINITY;
+    if (usedMs < beforeMs) stale.push(name);
+  }
   for (const name of stale) {
     const grave = join(directory, `.draft-${process.pid}-${randomBytes(6).toString('hex')}`);
     await rename(join(directory, name), grave); // vanishes at once for whoever looks, then takes its time
@@ -151,6 +159,8 @@ function decompressor(compression: 'gzip' | 'zstd'): Transform {
 }
 
 async function readReady(final: string, reference: string): Promise<ImageOnMachine | null> {
+  const now = new Date();
+  await utimes(final, now, now).catch(() => undefined); // says when it was last asked for
   const text = await readFile(join(final, 'image.json'), 'utf8').catch(() => null);
   return text === null
     ? null

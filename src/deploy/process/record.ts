@@ -63,3 +63,10 @@ export async function readRecords(directory: string): Promise<ProcessRecord[]> {
   const records = await Promise.all(names.map((name) => readRecord(join(directory, name))));
   return records.filter((record) => record !== null);
 }
+
+/** The images of all that was started here and is not removed; `directory` holds a folder per target. */
+export async function recordedDigests(directory: string): Promise<Digest[]> {
+  const targets = await readdir(directory).catch(() => []);
+  const records = await Promise.all(targets.map((name) => readRecords(join(directory, name))));
+  return records.flat().map(({ service }) => service.digest);
+}

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -25,6 +26,8 @@ export interface ProxyControlOptions {
 export interface ProxyControl extends Cutover {
   /** Starts the proxy unless it answers. It outlives this process, and finds its routes again. */
   ensureRunning(): Promise<void>;
+  /** As `ensureRunning`, where there ever was a route: a machine that serves nothing needs no proxy. */
+  ensureServing(): Promise<void>;
   status(): Promise<ProxyStatus>;
   /** Ends the proxy; routes stay on disk for the next one. */
   shutdown(): Promise<void>;
@@ -62,6 +65,9 @@ export function createProxyControl(options: ProxyControlOptions): ProxyControl {
   const status = (): Promise<ProxyStatus> => order(ProxyStatus, 'GET', '/status', null);
   return {
     ensureRunning: ensure,
+    ensureServing: async () => {
+      if (existsSync(stateFile)) await ensure();
+    },
     status,
     route: async ({ port, owner, service, upstreams, token }) => {
       await change({ kind: 'route', port, owner, service, upstreams: [...upstreams], token: String(token) });

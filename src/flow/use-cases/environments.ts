@@ -1,6 +1,7 @@
 import { recordAudit } from '../../audit/audit-store.ts';
 import {
   clearHold,
+  endPreview,
   environmentNamed,
   type EnvironmentRow,
   environmentsOf,
@@ -93,6 +94,7 @@ export function environmentCases(house: House): UseCases['environments'] {
       }
       await store.transaction(async (tx) => {
         await recordAudit(tx, { actor: by, action: 'environment.remove', subject: environment.id, detail: {} });
+        await endPreview(tx, environment.id);
         await house.starts.removePreview(tx, environment.id);
       });
       return viewOf(store.db, environment);

@@ -1,0 +1,113 @@
+import { sql } from 'kysely';
+
+import { storedCredentials } from '../../access/credential-store.ts';
+import type { Digest } from '../../lib/digest.ts';
+import type { LogLine } from '../../lib/log.ts';
+import { forgetDeliveries } from '../../source/wake-store.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { House } from '../house.ts';
+import { attemptEach } from './attempt.ts';
+import { reconcile } from './lost-work.ts';
+import { retainImages } from './retain-images.ts';
+import { digestsInUse } from './retention-facts.ts';
+
+/** What of this machine has to be kept in order; its implementations know the files and processes. */
+export interface MachineCare {
+  /** Starts again what should run here and does not. @returns how many */
+  revive(log: LogLine): Promise<number>;
+  /** The proxy runs wherever there is something for it to serve. */
+  ensureProxy(): Promise<void>;
+  /** Drops unfinished uploads that nobody has added to since then. */
+  sweepUploads(beforeMs: number): Promise<number>;
+  /** Drops unpacked images that nothing of ours needs and nobody used since then. */
+  sweepUnpacked(kept: ReadonlySet<Digest>, beforeMs: number): Promise<number>;
+}
+
+export interface CareTask {
+  readonly name: string;
+  readonly everyMs: number;
+  /** The signal says that the server ends. */
+  run(signal: AbortSignal): Promise<unknown>;
+}
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+/** A signature of a webhook is good for minutes; a day is more than enough to tell a repetition. */
+const DELIVERIES_KEPT_MS = DAY_MS;
+const UPLOADS_KEPT_MS = DAY_MS;
+const UNPACKED_KEPT_MS = DAY_MS;
+
+/**
+ * What each worker does for its own machine, and what any one of them does for all. Everything compares what is with
+ * what should be, so that doing it twice, or at two workers at once, is the same as doing it once.
+ * @param everyMs the pause between two looks at what changes rarely
+ */
+export function careTasks(
+  house: House,
+  engine: Pick<Engine, 'state'>,
+  machine: MachineCare,
+  everyMs = 10 * MINUTE_MS,
+): CareTask[] {
+  const { store, clock, log } = house;
+  const often = Math.min(everyMs, MINUTE_MS / 4);
+  return [
+    { name: 'lost work', everyMs: often, run: () => reconcile(house, engine) },
+    { name: 'the proxy', everyMs: often, run: () => machine.ensureProxy() },
+    { name: 'what should run here', everyMs: often, run: () => machine.revive((line) => log.warn(line)) },
+    { name: 'names of images', everyMs, run: () => retainImages(house) },
+    { name: 'uploads', everyMs, run: () => machine.sweepUploads(clock.now() - UPLOADS_KEPT_MS) },
+    {
+      name: 'unpacked images',
+      everyMs,
+      run: async () => machine.sweepUnpacked(await digestsInUse(store.db), clock.now() - UNPACKED_KEPT_MS),
+    },
+    {
+      name: 'webhook deliveries',
+      everyMs,
+      run: () => forgetDeliveries(store.db, clock.now() - DELIVERIES_KEPT_MS),
+    },
+    { name: 'sessions', everyMs, run: () => storedCredentials(store.db).forget(clock.now()) },
+    {
+      name: 'kept answers',
+      everyMs,
+      run: () => sql`delete from kept_answer where until < clock_timestamp()`.execute(store.db),
+    },
+    { name: 'mirrors', everyMs: 6 * everyMs, run: (signal) => maintainMirrors(house, signal) },
+  ];
+}
+
+async function maintainMirrors(house: House, signal: AbortSignal): Promise<void> {
+  const repositories = await house.store.db.selectFrom('repository').select('id').execute();
+  await attemptEach(house.log, repositories, 'care of a mirror', async ({ id }) =>
+    (await house.mirrorOf(id)).maintain(signal),
+  );
+}
+
+export interface Care {
+  /** Starts what is due and is not under way: one that takes long, or fails, holds up no other. */
+  begin(nowMs: number): void;
+  /** Resolves when nothing is under way. */
+  ended(): Promise<void>;
+}
+
+export function createCare(tasks: readonly CareTask[], log: Pick<House['log'], 'warn'>, signal: AbortSignal): Care {
+  const lastMs = new Map<CareTask, number>();
+  const running = new Map<CareTask, Promise<void>>();
+  return {
+    begin(nowMs) {
+      for (const task of tasks) {
+        const dueMs = (lastMs.get(task) ?? Number.NEGATIVE_INFINITY) + task.everyMs;
+        if (nowMs < dueMs || running.has(task)) continue;
+        lastMs.set(task, nowMs);
+        const work = attemptEach(log, [task.name], 'care', () => task.run(signal));
+        running.set(
+          task,
+          work.finally(() => running.delete(task)),
+        );
+      }
+    },
+    async ended() {
+      await Promise.all(running.values());
+    },
+  };
+}
