@@ -23,7 +23,7 @@ import { why } from './why.ts';
 import { unyank, yank } from './yank.ts';
 
 /** Every command, in the order of the help: what one starts with, what one does each day, what is rare. */
-const VERBS: readonly Verb[] = [
+export const VERBS: readonly Verb[] = [
   up,
   demo,
   status,
