@@ -19,7 +19,7 @@ import { careTasks, createCare, type MachineCare } from './flow/care/care.ts';
 import type { UseCases } from './flow/use-cases.ts';
 import { createUseCases } from './flow/use-cases/create.ts';
 import { listRefs } from './git/ls-refs.ts';
-import type { Remote, Scheme } from './git/remote.ts';
+import type { Scheme } from './git/remote.ts';
 import { storedAnswers } from './http/answer-store.ts';
 import { createServer } from './http/server.ts';
 import { systemClock } from './lib/clock.ts';
@@ -29,6 +29,7 @@ import { createEmbeddedRegistry } from './registry/embedded/embedded.ts';
 import { createPlugins } from './plugins.ts';
 import { POLL_SETTINGS } from './source/poll-plan.ts';
 import { runPoller } from './source/poller.ts';
+import { credentialOf } from './source/repository-credential.ts';
 import { openStore, type Store } from './store/database.ts';
 import { startEmbeddedPostgres } from './store/embedded/postgres.ts';
 
@@ -92,7 +93,14 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   let flows: Flows | undefined;
   const starts = createStarts(engine, () => flows ?? unready());
   const allow = options.allow ?? ['https', 'ssh'];
-  const remoteOf = (url: string): Remote => ({ url, allow });
+  const remoteOf: House['remoteOf'] = (url, credential) => ({
+    url,
+    allow,
+    credential: async () => {
+      const reference = await credential();
+      return reference === null ? undefined : credentialOf(url, reference, plugins.secretOf);
+    },
+  });
   const mirrors = createMirrors(store, { directory: join(options.data, 'mirrors'), remoteOf });
   const plugins = await createPlugins({
     data: options.data,
@@ -175,7 +183,7 @@ async function startWorker(
       store: house.store,
       clock: house.clock,
       chance: Math.random,
-      remoteOf: ({ url }) => house.remoteOf(url),
+      remoteOf: ({ url, credential }) => house.remoteOf(url, () => Promise.resolve(credential)),
       list: listRefs,
       mirrorOf: ({ id }) => mirrors.of(id),
       onNews: followNews(() => house.starts),

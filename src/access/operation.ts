@@ -27,6 +27,11 @@ export const OPERATIONS = {
   'project.list': { route: 'GET /api/v1/projects', needs: 'path:read', summary: 'All projects' },
   'project.add': { route: 'POST /api/v1/projects', needs: 'project:change', summary: 'Watch one more repository' },
   'project.show': { route: 'GET /api/v1/projects/:project', needs: 'path:read', summary: 'One project' },
+  'project.change': {
+    route: 'PUT /api/v1/projects/:project/access',
+    needs: 'project:change',
+    summary: 'Say by which references to secrets the repository is reached and its webhooks are signed',
+  },
   'project.refresh': {
     route: 'POST /api/v1/projects/:project/refresh',
     needs: 'project:refresh',

@@ -152,6 +152,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'build main',
     'release mix v1.0.0 --from web=main --from worker=v1.1.0',
     'project add https://git.example/other --name other',
+    'project set --webhook-secret env:HOOK --credential none',
     'project refresh',
     'env remove preview/feature/dark-header',
   ])
@@ -165,6 +166,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'retry main',
     'mix v1.0.0 {"web":"main","worker":"v1.1.0"}',
     'add https://git.example/other',
+    'change shop {"credential":null,"webhookSecret":"env:HOOK"}',
     'refresh shop',
     'remove preview/feature/dark-header',
   ]);

@@ -1,20 +1,40 @@
 import type { ProjectView } from '../flow/use-cases.ts';
+import { usage } from './cli-error.ts';
 import { EXIT } from './exit.ts';
 import { needs, type Verb } from './verb.ts';
 
 export const project: Verb = (program, run) => {
-  const group = program.command('project').description('projects: add, list, refresh');
+  const group = program.command('project').description('projects: add, set, list, refresh');
 
   group
     .command('add')
     .description('watch one more repository')
     .argument('<url>', 'https://, ssh://, user@host:path; file:// where the server allows it')
     .option('--name <name>', 'else it is read from towpath.yaml')
+    .option('--credential <reference>', 'where its token or key is: env:NAME or file:/path; never the value')
     .addHelpText('after', needs('project.add'))
     .action(
-      run<{ name?: string }>(async (context, { name }, url = '') => {
-        const body = name === undefined ? { url } : { url, name };
+      run<{ name?: string; credential?: string }>(async (context, options, url = '') => {
+        const body = { url, ...options };
         context.out.data(await (await context.client()).call('project.add', { body }), projectText);
+        return EXIT.ok;
+      }),
+    );
+
+  group
+    .command('set')
+    .description('say with what its repository is reached, and what signs its webhooks')
+    .option('--credential <reference>', 'env:NAME or file:/path of a token or a key; `none` takes it away')
+    .option('--webhook-secret <reference>', 'env:NAME or file:/path of the secret; `none` takes it away')
+    .addHelpText('after', needs('project.change'))
+    .action(
+      run<{ credential?: string; webhookSecret?: string }>(async (context, options) => {
+        if (Object.keys(options).length === 0) throw usage('Nothing is set.', 'Give --credential or --webhook-secret.');
+        const body = Object.fromEntries(
+          Object.entries(options).map(([name, reference]) => [name, reference === 'none' ? null : reference]),
+        );
+        const params = { project: await context.project() };
+        context.out.data(await (await context.client()).call('project.change', { params, body }), projectText);
         return EXIT.ok;
       }),
     );
@@ -46,9 +66,15 @@ export const project: Verb = (program, run) => {
 };
 
 function projectText({ name, repositories }: ProjectView): string {
-  const lines = repositories.flatMap(({ url, defaultBranch, polledAt, problem, configProblem }) => [
-    `  ${url} (${defaultBranch}), ${polledAt === null ? 'not polled yet' : `polled ${polledAt}`}`,
-    ...[problem, configProblem].flatMap((trouble) => (trouble === null ? [] : [`  ! ${trouble.what} ${trouble.fix}`])),
-  ]);
+  const lines = repositories.flatMap(
+    ({ url, defaultBranch, polledAt, credential, webhook, problem, configProblem }) => [
+      `  ${url} (${defaultBranch}), ${polledAt === null ? 'not polled yet' : `polled ${polledAt}`}`,
+      ...(credential === null ? [] : [`  reached with ${credential}`]),
+      ...(webhook.secret === null ? [] : [`  webhook ${webhook.path}, signed with ${webhook.secret}`]),
+      ...[problem, configProblem].flatMap((trouble) =>
+        trouble === null ? [] : [`  ! ${trouble.what} ${trouble.fix}`],
+      ),
+    ],
+  );
   return [name, ...lines].join('\n');
 }

@@ -30,8 +30,8 @@ export interface House {
   readonly resolveBase: (reference: string) => Promise<Digest | null>;
   readonly mirrorOf: (repositoryId: string) => Promise<Mirror>;
   readonly mirrorDirectory: (repositoryId: string) => string;
-  /** How a repository is reached: what is allowed here, and with whose token. */
-  readonly remoteOf: (url: string) => Remote;
+  /** How a repository is reached: what is allowed here, and with which credential (a reference, asked for at each use). */
+  readonly remoteOf: (url: string, credential: () => Promise<string | null>) => Remote;
   /** Follows a reference to a secret, at the moment of use. */
   readonly secretOf: (reference: string) => Promise<string>;
   readonly starts: Starts;

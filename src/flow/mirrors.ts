@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 
 import { type Mirror, openMirror } from '../git/mirror.ts';
-import type { Remote } from '../git/remote.ts';
+import { repositoryAccess } from '../source/access-store.ts';
 import type { Store } from '../store/database.ts';
+import type { House } from './house.ts';
 
 export interface Mirrors {
   of(repositoryId: string): Promise<Mirror>;
@@ -13,7 +14,7 @@ export interface Mirrors {
 /** The mirrors of this process: each is opened once and kept, with the processes that read its objects. */
 export function createMirrors(
   store: Store,
-  { directory, remoteOf }: { directory: string; remoteOf: (url: string) => Remote },
+  { directory, remoteOf }: { directory: string; remoteOf: House['remoteOf'] },
 ): Mirrors {
   const opened = new Map<string, Promise<Mirror>>();
   const directoryOf = (repositoryId: string): string => join(directory, repositoryId);
@@ -39,12 +40,9 @@ async function open(
   store: Store,
   repositoryId: string,
   directory: string,
-  remoteOf: (url: string) => Remote,
+  remoteOf: House['remoteOf'],
 ): Promise<Mirror> {
-  const { url } = await store.db
-    .selectFrom('repository')
-    .select('url')
-    .where('id', '=', repositoryId)
-    .executeTakeFirstOrThrow();
-  return openMirror({ ...remoteOf(url), directory });
+  const { url } = await repositoryAccess(store.db, repositoryId);
+  const credential = async (): Promise<string | null> => (await repositoryAccess(store.db, repositoryId)).credential;
+  return openMirror({ ...remoteOf(url, credential), directory });
 }

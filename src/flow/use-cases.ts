@@ -9,6 +9,8 @@ export interface UseCases {
     add(request: AddProject, by: string): Promise<ProjectView>;
     list(): Promise<ProjectView[]>;
     show(project: string): Promise<ProjectView>;
+    /** Says by which references its repositories are reached and woken; what is not given stays. They are polled at once. */
+    change(project: string, change: ChangeProject, by: string): Promise<ProjectView>;
     /** Polls its repositories now. */
     refresh(project: string, by: string): Promise<void>;
   };
@@ -80,6 +82,14 @@ export interface AddProject {
   readonly url: string;
   /** Read from `towpath.yaml` when it is not given. */
   readonly name?: string | undefined;
+  /** Of a repository that is not public: a reference to a token or a key, never the value. */
+  readonly credential?: string | undefined;
+}
+
+/** References to secrets, such as `env:SHOP_TOKEN`; null takes one away. */
+export interface ChangeProject {
+  readonly credential?: string | null | undefined;
+  readonly webhookSecret?: string | null | undefined;
 }
 
 export interface ProjectView {
@@ -90,6 +100,10 @@ export interface ProjectView {
     readonly url: string;
     readonly defaultBranch: string;
     readonly polledAt: string | null;
+    /** The reference to what it is reached with. */
+    readonly credential: string | null;
+    /** Where its webhook goes, and the reference to the secret that signs it; without one none is accepted. */
+    readonly webhook: { readonly path: string; readonly secret: string | null };
     readonly problem: ProblemView | null;
     readonly configProblem: ProblemView | null;
   }[];

@@ -94,7 +94,7 @@ function sshCommand(credential: GitCredential | undefined): string {
     '-oForwardAgent=no',
     '-oConnectTimeout=20',
   ];
-  if (ssh !== undefined) options.push(`-oUserKnownHostsFile=${sshPath(ssh.knownHostsFile)}`);
+  if (ssh?.knownHostsFile !== undefined) options.push(`-oUserKnownHostsFile=${sshPath(ssh.knownHostsFile)}`);
   if (ssh?.keyFile !== undefined) options.push('-oIdentitiesOnly=yes', `-oIdentityFile=${sshPath(ssh.keyFile)}`);
   return ['ssh', ...options].map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ');
 }

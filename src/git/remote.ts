@@ -8,7 +8,7 @@ export type Scheme = 'https' | 'ssh' | 'http' | 'file';
 export interface Remote {
   readonly url: string;
   /** Asked each time the network is used, so that a short-lived token is fresh and none is kept. */
-  readonly credential?: (() => Promise<GitCredential>) | undefined;
+  readonly credential?: (() => Promise<GitCredential | undefined>) | undefined;
   /** Default: https and ssh. */
   readonly allow?: readonly Scheme[] | undefined;
 }

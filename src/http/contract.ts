@@ -4,7 +4,7 @@ import type { OperationName } from '../access/operation.ts';
 import { Me, NewToken, SessionCode, Token, TokenRequest } from './view/access.ts';
 import { Environment, EnvironmentWithStory, Matrix } from './view/environment.ts';
 import { Audit, Lineage, Log, Why } from './view/path.ts';
-import { Project, ProjectWish } from './view/project.ts';
+import { Project, ProjectChange, ProjectWish } from './view/project.ts';
 import { Diff, PromoteOutcome, Promotion, PromotionWithStory } from './view/promotion.ts';
 import { Release, ReleaseWithStory } from './view/release.ts';
 import { listOf, Name, PageQuery, pageOf, ReleaseName, Remark } from './view/view.ts';
@@ -39,6 +39,7 @@ export const CONTRACT = {
   'project.list': { answer: listOf(Project) },
   'project.add': { body: ProjectWish, answer: Project, status: 201 },
   'project.show': { params: inProject, answer: Project },
+  'project.change': { params: inProject, body: ProjectChange, answer: Project },
   'project.refresh': { params: inProject, answer: null, status: 204 },
   'release.list': { params: inProject, query: PageQuery, answer: pageOf(Release) },
   'release.show': { params: ofRelease, answer: ReleaseWithStory },

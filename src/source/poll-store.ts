@@ -15,6 +15,8 @@ export interface ClaimedRepository {
   readonly id: string;
   readonly projectId: string;
   readonly url: string;
+  /** A reference to a secret. */
+  readonly credential: string | null;
   readonly defaultBranch: string;
   /** The hash of the listing that the rows of `ref` show; `null` before the first poll. */
   readonly refsHash: string | null;
@@ -74,12 +76,13 @@ export async function claimDue(
     .from('due')
     .set({ lease_until: leaseUntil })
     .whereRef('repository.id', '=', 'due.id')
-    .returning(['repository.id', 'project_id', 'url', 'default_branch', 'refs_hash', 'poll_failures'])
+    .returning(['repository.id', 'project_id', 'url', 'credential', 'default_branch', 'refs_hash', 'poll_failures'])
     .execute();
   return rows.map((row) => ({
     id: row.id,
     projectId: row.project_id,
     url: row.url,
+    credential: row.credential,
     defaultBranch: row.default_branch,
     refsHash: row.refs_hash,
     failures: row.poll_failures,

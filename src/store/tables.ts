@@ -322,6 +322,7 @@ export interface RepositoryTable {
   poll_error: Json | null;
   woken_at: Timestamp | null;
   lease_until: Timestamp | null;
+  credential: string | null;
 }
 
 export interface TenureTable {

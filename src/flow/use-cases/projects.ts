@@ -4,20 +4,23 @@ import { recordAudit } from '../../audit/audit-store.ts';
 import { CONFIG_FILE, parseConfig } from '../../config/config.ts';
 import { listRefs, type RefListing } from '../../git/ls-refs.ts';
 import { openMirror } from '../../git/mirror.ts';
-import { parseRemoteUrl } from '../../git/remote.ts';
+import { parseRemoteUrl, type Remote } from '../../git/remote.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { newId } from '../../lib/ids.ts';
+import { recordAccess } from '../../source/access-store.ts';
+import { credentialOf } from '../../source/repository-credential.ts';
 import { wakeRepository } from '../../source/wake-store.ts';
 import type { Sql } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import type { House } from '../house.ts';
-import type { AddProject, ProjectView, UseCases } from '../use-cases.ts';
+import type { AddProject, ChangeProject, ProjectView, UseCases } from '../use-cases.ts';
 import { projectNamed } from './views.ts';
 
 export function projectCases(house: House): UseCases['projects'] {
   const { store } = house;
   return {
     add: (request, by) => add(house, request, by),
+    change: (project, request, by) => change(house, project, request, by),
     async list() {
       const rows = await store.db.selectFrom('project').select(['id', 'name']).orderBy('name').execute();
       return Promise.all(rows.map(({ id, name }) => viewOf(store.db, id, name)));
@@ -40,7 +43,9 @@ export function projectCases(house: House): UseCases['projects'] {
 /** Watches a repository from now on. It is asked for its refs at once, so that a wrong address is told here and not later. */
 async function add(house: House, request: AddProject, by: string): Promise<ProjectView> {
   const { store } = house;
-  const remote = house.remoteOf(request.url);
+  const credential = request.credential ?? null;
+  if (credential !== null) await requireSecret(house, request.url, credential);
+  const remote = house.remoteOf(request.url, () => Promise.resolve(credential));
   const { href } = parseRemoteUrl(remote.url, remote.allow);
   const known = await store.db
     .selectFrom('repository')
@@ -64,7 +69,7 @@ async function add(house: House, request: AddProject, by: string): Promise<Proje
     (await nameFrom(
       house,
       repositoryId,
-      href,
+      { ...remote, url: href },
       listing.kind === 'listed' ? (listing.refs.find((ref) => ref.name === defaultRef)?.commit ?? '') : '',
     ));
   await store.transaction(async (tx) => {
@@ -88,6 +93,7 @@ async function add(house: House, request: AddProject, by: string): Promise<Proje
         id: repositoryId,
         project_id: project.id,
         url: href,
+        credential,
         default_branch: defaultRef.replace(/^refs\/heads\//, ''),
       })
       .execute();
@@ -104,6 +110,47 @@ async function add(house: House, request: AddProject, by: string): Promise<Proje
   return viewOf(store.db, row.id, row.name);
 }
 
+async function change(
+  house: House,
+  project: string,
+  { credential, webhookSecret }: ChangeProject,
+  by: string,
+): Promise<ProjectView> {
+  const { store } = house;
+  const { id, name } = await projectNamed(store.db, project);
+  const repositories = await store.db
+    .selectFrom('repository')
+    .select(['id', 'url'])
+    .where('project_id', '=', id)
+    .execute();
+  for (const { url } of repositories) if (typeof credential === 'string') await requireSecret(house, url, credential);
+  if (typeof webhookSecret === 'string') await house.secretOf(webhookSecret);
+  await store.transaction(async (tx) => {
+    for (const repository of repositories) {
+      await recordAccess(tx, repository.id, { credential, webhookSecret });
+      await wakeRepository(tx, repository.id, house.clock.now());
+    }
+    await recordAudit(tx, {
+      actor: by,
+      action: 'project.change',
+      subject: id,
+      detail: {
+        ...(credential === undefined ? {} : { credential }),
+        ...(webhookSecret === undefined ? {} : { webhookSecret }),
+      },
+    });
+  });
+  return viewOf(store.db, id, name);
+}
+
+/**
+ * A reference is followed before it is stored. So a mistake is told at once, and a value that somebody pasted, which leads
+ * nowhere, is kept nowhere.
+ */
+async function requireSecret(house: House, url: string, reference: string): Promise<void> {
+  await credentialOf(url, reference, house.secretOf);
+}
+
 /** HEAD says it on a server; a folder of this machine may have any branch checked out, so there the usual names come first. */
 function defaultBranchOf(listing: RefListing & { kind: 'listed' }, url: string): string | null {
   const usual = url.startsWith('file:') ? ['refs/heads/main', 'refs/heads/master'] : [];
@@ -111,8 +158,8 @@ function defaultBranchOf(listing: RefListing & { kind: 'listed' }, url: string):
 }
 
 /** The name that the repository gives itself. A configuration with mistakes is a mistake to tell before anything is stored. */
-async function nameFrom(house: House, repositoryId: string, url: string, commit: string): Promise<string> {
-  const mirror = await openMirror({ ...house.remoteOf(url), directory: house.mirrorDirectory(repositoryId) });
+async function nameFrom(house: House, repositoryId: string, remote: Remote, commit: string): Promise<string> {
+  const mirror = await openMirror({ ...remote, directory: house.mirrorDirectory(repositoryId) });
   try {
     await mirror.ensure(commit);
     const text = await mirror.file(commit, CONFIG_FILE);
@@ -132,7 +179,7 @@ const Problem = z.object({ code: z.string(), what: z.string(), fix: z.string() }
 async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
   const rows = await db
     .selectFrom('repository')
-    .select(['id', 'url', 'default_branch', 'polled_at', 'poll_error', 'config_error'])
+    .select(['id', 'url', 'default_branch', 'polled_at', 'poll_error', 'config_error', 'credential', 'webhook_secret'])
     .where('project_id', '=', id)
     .orderBy('id')
     .execute();
@@ -144,6 +191,8 @@ async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
       url: row.url,
       defaultBranch: row.default_branch,
       polledAt: row.polled_at?.toISOString() ?? null,
+      credential: row.credential,
+      webhook: { path: `/hooks/${row.id}`, secret: row.webhook_secret },
       problem: Problem.parse(row.poll_error),
       configProblem: Problem.parse(row.config_error),
     })),

@@ -24,6 +24,8 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
         url: 'https://git.example/shop',
         defaultBranch: 'main',
         polledAt: START,
+        credential: null,
+        webhook: { path: '/hooks/rep_1', secret: null },
         problem: null,
         configProblem: null,
         webhookSecret: SECRET, // a field that no schema names: it must never leave the server
@@ -69,6 +71,10 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       list: async () => [project],
       show: async (name) => {
         if (name !== PROJECT) throw missing('project', name);
+        return project;
+      },
+      change: async (name, change, by) => {
+        did(by, `change ${name} ${JSON.stringify(change)}`);
         return project;
       },
       refresh: async (name, by) => {

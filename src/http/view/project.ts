@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import type { AddProject, ProjectView } from '../../flow/use-cases.ts';
+import type { AddProject, ChangeProject, ProjectView } from '../../flow/use-cases.ts';
 import { Problem } from './problem.ts';
 import { Instant, listOf, Name, view } from './view.ts';
 
@@ -9,6 +9,8 @@ const Repository = view<ProjectView['repositories'][number]>()('Repository', {
   url: z.string(),
   defaultBranch: z.string(),
   polledAt: Instant.nullable(),
+  credential: z.string().nullable(),
+  webhook: z.object({ path: z.string(), secret: z.string().nullable() }),
   problem: Problem.nullable(),
   configProblem: Problem.nullable(),
 });
@@ -19,7 +21,19 @@ export const Project = view<ProjectView>()('Project', {
   repositories: listOf(Repository),
 });
 
+const Reference = z
+  .string()
+  .min(1)
+  .max(1_000)
+  .describe('A reference to a secret, such as `env:SHOP_TOKEN`; never the value');
+
 export const ProjectWish = view<AddProject>()('ProjectWish', {
   url: z.string().min(1).max(2_000),
   name: Name.optional(),
+  credential: Reference.optional(),
+});
+
+export const ProjectChange = view<ChangeProject>()('ProjectChange', {
+  credential: Reference.nullable().optional(),
+  webhookSecret: Reference.nullable().optional(),
 });
