@@ -49,7 +49,7 @@ test('one commit pushed to two branches at once is built once, and each branch g
   expect(one.services.map(({ url }) => url)).not.toEqual(two.services.map(({ url }) => url));
   expect(await story.releasesOf(commit)).toHaveLength(1);
   expect(await buildsOf('web', commit)).toBe(1);
-}, 60_000);
+}, 120_000);
 
 test('two commits that need one key at the same moment build it once', async () => {
   const change = { 'services/api/main.js': program('the same on both') };
@@ -61,14 +61,14 @@ test('two commits that need one key at the same moment build it once', async () 
   const keys = releases.map(({ services }) => services.find(({ service }) => service === 'api')?.key);
   expect(keys[0]).toBe(keys[1]);
   expect((await buildsOf('api', left)) + (await buildsOf('api', right))).toBe(1);
-}, 60_000);
+}, 120_000);
 
 test('a force-push moves the preview to the rewritten commit', async () => {
   await repository.git('switch', '--quiet', 'feature/one');
   await repository.git('reset', '--quiet', '--hard', 'main');
   const rewritten = await repository.commit('Say hello once', { 'services/web/main.js': program('hello') });
   await story.live('feature/one', rewritten);
-}, 60_000);
+}, 120_000);
 
 test('when a branch is deleted its preview goes: its processes, its ports and its row', async () => {
   const { services } = await story.environment('feature/two');
@@ -78,7 +78,7 @@ test('when a branch is deleted its preview goes: its processes, its ports and it
   await repository.git('branch', '--quiet', '--delete', '--force', 'feature/two');
   await until(async () => ((await story.environment('feature/two').catch(ifMissing)) === null ? true : null));
   expect(await Promise.all(ports.map(isListening))).toEqual([false, false]);
-}, 60_000);
+}, 120_000);
 
 test('a git tag that moved after its promotion is refused, `why` says so, and the image tag stays', async () => {
   const first = await repository.git('rev-parse', 'main');
@@ -98,7 +98,7 @@ test('a git tag that moved after its promotion is refused, `why` says so, and th
   expect((await story.environment('prod')).current?.commit).toBe(first);
   expect(await manifestOf('web', 'v1.0.0')).toBe(tagged);
   expect(prod.services.find(({ service }) => service === 'web')?.digest).toBe(tagged);
-}, 60_000);
+}, 120_000);
 
 test('a commit without towpath.yaml makes a release that says so, and nothing moves', async () => {
   await repository.git('switch', '--quiet', '--create', 'feature/bare', 'main');
@@ -107,7 +107,7 @@ test('a commit without towpath.yaml makes a release that says so, and nothing mo
   expect(release.problem?.code).toBe('config.missing');
   expect((await server.cli('why', commit.slice(0, 10))).stdout).toContain('has no towpath.yaml');
   expect(await story.environment('feature/bare').catch(ifMissing)).toBeNull();
-}, 60_000);
+}, 120_000);
 
 test('a mistake in towpath.yaml of a branch stops that branch alone, with the line', async () => {
   await repository.git('switch', '--quiet', '--create', 'feature/typo', 'main');
@@ -116,7 +116,7 @@ test('a mistake in towpath.yaml of a branch stops that branch alone, with the li
   const release = await story.release(commit, 'failed');
   expect(`${release.problem?.what} ${release.problem?.fix}`).toMatch(/2[\s\S]*servces[\s\S]*services/);
   expect((await projectView()).configProblem).toBeNull();
-}, 60_000);
+}, 120_000);
 
 test('a mistake on the default branch is shown, and the last good path stays in force until it is mended', async () => {
   await repository.git('switch', '--quiet', 'main');
@@ -132,7 +132,7 @@ test('a mistake on the default branch is shown, and the last good path stays in 
   await repository.git('merge', '--quiet', '--ff-only', 'feature/mended');
   await story.live('qa', commit);
   expect((await projectView()).configProblem).toBeNull();
-}, 60_000);
+}, 120_000);
 
 async function projectView() {
   const { repositories } = await server.client.call('project.show', { params: { project } });

@@ -15,6 +15,9 @@ const program = fileURLToPath(new URL('../../bin/towpath.js', import.meta.url));
 /** Bases and packages are fetched once for all tests of a machine. */
 const cache = join(tmpdir(), `towpath-test-cache-${userInfo().uid}`);
 
+/** Test files run at the same time: each has its own thousand of ports, below those that the system gives away. */
+const firstPort = String(10_000 + (process.pid % 22) * 1000);
+
 /** The real program on data of its own, as a user starts it. It may be killed and started again. */
 export interface TestServer {
   readonly data: string;
@@ -56,6 +59,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
         TOWPATH_CACHE: cache,
         TOWPATH_GIT_ALLOW: 'file,http',
         TOWPATH_POLL_MS: '500',
+        TOWPATH_FIRST_PORT: firstPort,
         ...(options.databaseUrl === undefined ? {} : { TOWPATH_DATABASE_URL: options.databaseUrl }),
         ...options.env,
         ...env,

@@ -2,10 +2,11 @@ import type { ServiceDefinition } from '../artifact/service.ts';
 import type { CheckDefinition } from '../check/check.ts';
 import { judge } from '../deploy/judge.ts';
 import type { Desired, DesiredService, DeployDriver, Observed, Target } from '../deploy/driver.ts';
+import { forgetUnusedEndpoints } from '../environment/endpoint-store.ts';
 import { type EnvironmentRow, endpointsFor } from '../environment/environment-store.ts';
 import { interpolate } from '../environment/variables.ts';
 import type { Digest } from '../lib/digest.ts';
-import { TowpathError } from '../lib/error.ts';
+import { hasCode, TowpathError } from '../lib/error.ts';
 import { slugOf } from '../lib/slug.ts';
 import { isPortFree } from '../lib/port.ts';
 import { untilTrue } from '../lib/until.ts';
@@ -47,6 +48,10 @@ export async function deployRelease(house: House, deployment: Deployment): Promi
     await withDeadline(deployment, (signal) =>
       driver.apply(desired, actions, { log: log.line, signal, token: deployment.token }),
     );
+  } catch (error) {
+    // between our look and its opening another program took the port: the next try gets another one
+    if (hasCode(error, 'proxy.port-taken')) await forgetUnusedEndpoints(house.store.db, deployment.environment.id);
+    throw error;
   } finally {
     await log.end();
   }

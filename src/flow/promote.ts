@@ -325,7 +325,9 @@ async function lost(house: House, tx: Tx, turn: Turn, problem: Problem, second: 
   await leave(house, tx, turn);
 }
 
+/** A preview follows its branch, so the next push is its author's answer; the artifacts that failed are barred there anyway. */
 async function holdAfterFailure(house: House, tx: Tx, promotion: Promotion, problem: Problem): Promise<void> {
+  if ((await environmentById(tx, promotion.environmentId)).previewBranch !== null) return;
   await setHold(tx, promotion.environmentId, {
     reason: `promotion ${promotion.number} failed: ${problem.what}`,
     by: 'towpath',

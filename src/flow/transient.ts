@@ -9,6 +9,7 @@ const CODES = [
   'registry.unreachable',
   'registry.throttled',
   'docker.unreachable',
+  'proxy.port-taken',
 ];
 
 /** True for what says nothing about the thing asked: worth a retry, never a verdict. */
