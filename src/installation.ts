@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -8,6 +8,7 @@ import { type Logger, pino } from 'pino';
 import { storedCredentials } from './access/credential-store.ts';
 import { createGuard, type Guard } from './access/guard.ts';
 import { ensureLocalToken, readLocalToken } from './access/local-token-store.ts';
+import { makeDataDirectory, takeDataDirectory } from './data-directory.ts';
 import { createFlows, createStarts, type Flows, QUEUES } from './flow/create-flows.ts';
 import { createEngine, type Engine } from './flow/engine/engine.ts';
 import { migrateEverything } from './flow/engine/migrate.ts';
@@ -21,7 +22,9 @@ import { createUseCases } from './flow/use-cases/create.ts';
 import { listRefs } from './git/ls-refs.ts';
 import type { Scheme } from './git/remote.ts';
 import { storedAnswers } from './http/answer-store.ts';
+import { listen, requireFreePort } from './http/listen.ts';
 import { createServer } from './http/server.ts';
+import { createWorkerServer } from './http/worker-server.ts';
 import { systemClock } from './lib/clock.ts';
 import { freePort } from './lib/port.ts';
 import { isImmutableTag } from './registry/image-names.ts';
@@ -65,23 +68,43 @@ export interface Installation {
 
 const WEB = fileURLToPath(new URL('../web', import.meta.url));
 const VERSION = '0.1.0';
+/** Whoever asks a server to end waits ten seconds and no longer: work of that time is given to others. */
+const DRAIN_MS = 5_000;
 
 /** Starts one server on its data: everything is wired here, once. Ready when it answers. */
 export async function startInstallation(options: InstallationOptions): Promise<Installation> {
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    return await start(options, undo);
+  } catch (error) {
+    for (const step of undo.toReversed()) await step().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** @param undo gets what lets go of each thing that was taken, for the case that a later one fails */
+async function start(options: InstallationOptions, undo: (() => Promise<void>)[]): Promise<Installation> {
   const log = options.log ?? pino({ level: 'warn' }, pino.destination(2));
   await makeDataDirectory(options.data);
-  const postgres =
-    options.databaseUrl === undefined ? await startEmbeddedPostgres({ directory: join(options.data, 'pg') }) : null;
+  const alone = options.databaseUrl === undefined;
+  const giveBack = alone ? await takeDataDirectory(options.data) : async () => undefined;
+  undo.push(giveBack);
+  // image references hold the port, so it is known before anything listens on it
+  const { host } = options;
+  const port = options.port === 0 ? await freePort(host) : options.port;
+  await requireFreePort(port, host);
+  const postgres = alone ? await startEmbeddedPostgres({ directory: join(options.data, 'pg') }) : null;
+  undo.push(async () => postgres?.stop());
   const databaseUrl = options.databaseUrl ?? postgres?.url ?? '';
   const engineLog = (level: 'debug' | 'info' | 'warn' | 'error', text: string): void => log[level](text);
   await migrateEverything(databaseUrl, engineLog);
   const store = await openStore(databaseUrl);
+  undo.push(() => store.close());
   const engine = await createEngine({ store, log: engineLog });
+  undo.push(() => engine.stop({ drainMs: 0 }));
   const guard = createGuard({ keeper: storedCredentials(store.db), clock: systemClock, random: randomBytes });
   await ensureLocalToken(guard, options.data, userName());
 
-  // image references hold the port, so it is known before anything listens on it
-  const port = options.port === 0 ? await freePort(options.host) : options.port;
   const registryHost = `127.0.0.1:${port}`;
   const embedded = await createEmbeddedRegistry({
     directory: join(options.data, 'registry'),
@@ -127,18 +150,13 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   };
   flows = createFlows(house);
   const useCases = createUseCases(house);
-  const server = await createServer({
-    useCases,
-    guard,
-    answers: storedAnswers(store.db),
-    clock: systemClock,
-    version: VERSION,
-    web: WEB,
-    registry: embedded,
-  });
-  await server.listen({ host: options.host, port });
-  const url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
-  await writeFile(join(options.data, 'server'), `${url}\n`);
+  const answers = storedAnswers(store.db);
+  const faces = { useCases, guard, answers, clock: systemClock, version: VERSION, web: WEB, registry: embedded };
+  const isApi = options.roles.includes('api');
+  const closeServer = await listen(isApi ? await createServer(faces) : createWorkerServer(faces), { host, port });
+  undo.push(closeServer);
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  if (isApi) await writeFile(join(options.data, 'server'), `${url}\n`);
 
   const ending = new AbortController();
   const machine = { ...plugins.machine, sweepUploads: (beforeMs: number) => embedded.sweep(beforeMs) };
@@ -153,11 +171,11 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     useCases,
     async stop() {
       ending.abort();
-      await Promise.all([server.close(), ...loops]);
-      await engine.stop();
+      await Promise.all([closeServer(), ...loops, engine.stop({ drainMs: DRAIN_MS })]);
       mirrors.close();
       await store.close();
       await postgres?.stop();
+      await giveBack();
     },
   };
 }
@@ -194,16 +212,6 @@ async function startWorker(
   );
   const care = createCare(careTasks(house, engine, parts.machine, options.careEveryMs), log, signal);
   return [poller, runSweep(house, care, signal)];
-}
-
-/**
- * Others of this machine may pass through the data directory (Postgres and services run as users of their own) but see
- * nothing of what is private in it.
- */
-async function makeDataDirectory(data: string): Promise<void> {
-  await mkdir(data, { recursive: true, mode: 0o711 });
-  for (const own of ['registry', 'mirrors', 'cache', 'proxy'])
-    await mkdir(join(data, own), { recursive: true, mode: 0o700 });
 }
 
 function unready(): never {

@@ -13,3 +13,5 @@ const house: House = {
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
 process.exitCode = await runCli(process.argv.slice(2), processIo(stop.signal), house, '0.1.0');
+// Whoever was told to end has let go by now; what still runs here is given up, and others take it over.
+if (stop.signal.aborted) process.exit();

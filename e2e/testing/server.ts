@@ -10,7 +10,7 @@ import { type Client, createClient } from '../../src/cli/client.ts';
 import { createProxyControl } from '../../src/deploy/proxy/control.ts';
 import { stopEmbeddedPostgres } from '../../src/store/embedded/postgres.ts';
 
-const program = fileURLToPath(new URL('../../bin/towpath.js', import.meta.url));
+export const program = fileURLToPath(new URL('../../bin/towpath.js', import.meta.url));
 
 /** Bases and packages are fetched once for all tests of a machine. */
 const cache = join(tmpdir(), `towpath-test-cache-${userInfo().uid}`);
@@ -22,6 +22,8 @@ const firstPort = String(10_000 + (process.pid % 22) * 1000);
 export interface TestServer {
   readonly data: string;
   readonly client: Client;
+  /** Of the administrator that every installation begins with. */
+  readonly token: string;
   readonly process: ChildProcess;
   /** What it has said so far. */
   output(): string;
@@ -31,6 +33,8 @@ export interface TestServer {
   restart(env?: Readonly<Record<string, string>>): Promise<void>;
   /** Runs one command line against it. @returns its exit code and outputs */
   cli(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** SIGKILL to all that it runs in environments, and to the proxy before it. */
+  killPrograms(): Promise<void>;
   /** Ends everything and removes the data. */
   dispose(): Promise<void>;
 }
@@ -42,6 +46,8 @@ export interface TestServerOptions {
   /** Serves on an external Postgres in place of the embedded one. */
   readonly databaseUrl?: string;
   readonly port?: number;
+  /** With `databaseUrl`. Default: both. */
+  readonly roles?: readonly ('api' | 'worker')[];
 }
 
 export async function startServer(options: TestServerOptions = {}): Promise<TestServer> {
@@ -50,10 +56,12 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   let output = '';
   let child: ChildProcess;
   let client: Client;
+  let token = '';
   const port = String(options.port ?? 0);
   const start = async (env: Readonly<Record<string, string>>): Promise<void> => {
     const command = options.databaseUrl === undefined ? 'up' : 'serve';
-    child = spawn(process.execPath, [program, command, '--data', data, '--port', port], {
+    const roles = (options.roles ?? []).flatMap((role) => ['--role', role]);
+    child = spawn(process.execPath, [program, command, '--data', data, '--port', port, ...roles], {
       env: {
         ...process.env,
         TOWPATH_CACHE: cache,
@@ -74,7 +82,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
         (child.exitCode === null ? null : fail(`The server ended: ${output.slice(began)}`)),
       60_000,
     );
-    const token = (await readFile(join(data, 'token'), 'utf8')).trim();
+    token = (await readFile(join(data, 'token'), 'utf8')).trim();
     client = createClient({ server: url, token }, new AbortController().signal);
   };
   const end = async (signal: NodeJS.Signals): Promise<void> => {
@@ -89,6 +97,9 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     get client() {
       return client;
     },
+    get token() {
+      return token;
+    },
     get process() {
       return child;
     },
@@ -99,6 +110,10 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
       await start(env);
     },
     cli: (...args) => runCli(data, client.server, args),
+    async killPrograms() {
+      await killMarked(data);
+      await proxyOf(data).shutdown();
+    },
     async dispose() {
       await removePreviewsAndStop(data, () => end('SIGTERM'));
       if (options.data === undefined) await rm(data, { recursive: true, force: true, maxRetries: 5 });
@@ -109,11 +124,12 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
 async function removePreviewsAndStop(data: string, stop: () => Promise<void>): Promise<void> {
   await stop();
   await killMarked(data);
-  await createProxyControl({
-    directory: join(data, 'proxy'),
-    command: [process.execPath, program, 'proxy'],
-  }).shutdown();
+  await proxyOf(data).shutdown();
   await stopEmbeddedPostgres(join(data, 'pg'));
+}
+
+function proxyOf(data: string) {
+  return createProxyControl({ directory: join(data, 'proxy'), command: [process.execPath, program, 'proxy'] });
 }
 
 /** What the process driver started below this data directory: found by its records, ended by its ids. */

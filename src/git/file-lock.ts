@@ -22,18 +22,30 @@ export interface FileLockOptions {
  * @throws GitError `git.locked`, `git.cancelled`
  */
 export async function withFileLock<T>(file: string, work: () => Promise<T>, options: FileLockOptions = {}): Promise<T> {
+  const release = await holdFileLock(file, options);
+  try {
+    return await work();
+  } finally {
+    await release();
+  }
+}
+
+/**
+ * As `withFileLock`, until it is given back or the process ends.
+ * @returns gives it back
+ */
+export async function holdFileLock(file: string, options: FileLockOptions = {}): Promise<() => Promise<void>> {
   const mine = JSON.stringify({ host: hostname(), pid: process.pid, born: await bornOf(process.pid), nonce: nonce() });
   await acquire(file, mine, options);
   const beat = setInterval(() => {
     const now = new Date();
     utimes(file, now, now).catch(() => undefined); // a lost lock shows at the release
   }, BEAT_MS);
-  try {
-    return await work();
-  } finally {
+  beat.unref();
+  return async () => {
     clearInterval(beat);
     if ((await readFile(file, 'utf8').catch(() => '')) === mine) await rm(file, { force: true });
-  }
+  };
 }
 
 async function acquire(file: string, mine: string, { signal, waitMs = 600_000 }: FileLockOptions): Promise<void> {

@@ -1,0 +1,38 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { expect, onTestFinished, test } from 'vitest';
+
+import { takeDataDirectory } from './data-directory.ts';
+
+test('a data directory has one server at a time; the next one gets it when the first is done', async () => {
+  const data = await directory();
+  const giveBack = await takeDataDirectory(data);
+  await expect(takeDataDirectory(data)).rejects.toMatchObject({ code: 'server.running' });
+  await giveBack();
+  await (
+    await takeDataDirectory(data)
+  )();
+});
+
+test('a server that was killed holds nothing', async () => {
+  const data = await directory();
+  const giveBack = await takeDataDirectory(data);
+  const held = JSON.parse(await readFile(join(data, 'server.lock'), 'utf8')) as { pid: number };
+  await giveBack();
+  const child = spawn(process.execPath, ['--eval', '']);
+  await once(child, 'exit');
+  await writeFile(join(data, 'server.lock'), JSON.stringify({ ...held, pid: child.pid }));
+  await (
+    await takeDataDirectory(data)
+  )();
+});
+
+async function directory(): Promise<string> {
+  const data = await mkdtemp(join(tmpdir(), 'towpath-data-'));
+  onTestFinished(() => rm(data, { recursive: true }));
+  return data;
+}

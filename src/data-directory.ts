@@ -1,0 +1,39 @@
+import { chmod, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { holdFileLock } from './git/file-lock.ts';
+import { hasCode, TowpathError } from './lib/error.ts';
+
+/**
+ * Others of this machine may pass through the data directory (Postgres and services run as users of their own) but see
+ * nothing of what is private in it.
+ */
+export async function makeDataDirectory(data: string): Promise<void> {
+  await mkdir(data, { recursive: true, mode: 0o711 });
+  for (const own of ['registry', 'mirrors', 'cache', 'proxy']) {
+    await mkdir(join(data, own), { recursive: true, mode: 0o700 });
+    await chmod(join(data, own), 0o700);
+  }
+}
+
+/**
+ * Makes the directory this server's own, until it ends in whatever way. Two that each believe to rule alone would
+ * supervise one Postgres, and both write where the commands of this machine find their server.
+ * @returns gives it back
+ * @throws TowpathError `server.running`
+ */
+export async function takeDataDirectory(data: string): Promise<() => Promise<void>> {
+  try {
+    return await holdFileLock(join(data, 'server.lock'), { waitMs: 0 });
+  } catch (error) {
+    if (!hasCode(error, 'git.locked')) throw error;
+    throw new TowpathError(
+      {
+        code: 'server.running',
+        what: `Another Towpath server works on the data in ${data}.`,
+        fix: 'Use that one, stop it first, or give this one a directory of its own with --data.',
+      },
+      { cause: error },
+    );
+  }
+}

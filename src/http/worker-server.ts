@@ -1,0 +1,43 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+
+import type { Faces } from './faces.ts';
+import type { Listener } from './listen.ts';
+import { createRegistryDoor, isForRegistry } from './registry-door.ts';
+
+const PROBLEM = {
+  type: 'about:blank',
+  title: 'Not found',
+  status: 404,
+  code: 'http.worker-only',
+  detail: 'This server only works. Ask one that has the role api.',
+};
+
+/** The HTTP side of a server that only works: engines of its machine get images from it, and it answers nothing else. */
+export function createWorkerServer(
+  faces: Pick<Faces, 'guard' | 'registryOpenToLoopback'> & Required<Pick<Faces, 'registry'>>,
+): Listener {
+  const { registry, guard, registryOpenToLoopback = false } = faces;
+  const door = registry && createRegistryDoor({ registry, guard, openToLoopback: registryOpenToLoopback });
+  const server = createServer({ keepAliveTimeout: 72_000, requestTimeout: 0 }, (request, response) => {
+    if (door !== undefined && isForRegistry(request.url)) {
+      void door(request, response);
+      return;
+    }
+    request.resume();
+    response.writeHead(404, { 'content-type': 'application/problem+json' });
+    response.end(JSON.stringify(PROBLEM));
+  });
+  return {
+    server,
+    async listen(where) {
+      server.listen(where);
+      await once(server, 'listening');
+    },
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      }),
+  };
+}
