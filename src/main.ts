@@ -12,6 +12,7 @@ const house: House = {
 
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
-process.exitCode = await runCli(process.argv.slice(2), processIo(stop.signal), house, '0.1.0');
-// Whoever was told to end has let go by now; what still runs here is given up, and others take it over.
-if (stop.signal.aborted) process.exit();
+const code = await runCli(process.argv.slice(2), processIo(stop.signal), house, '0.1.0');
+// Whoever was told to end has let go by now: what still runs here (an event stream that did not hear that it is over, work
+// that others take over) must not keep the process. What was written goes out first.
+process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
