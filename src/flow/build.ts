@@ -133,10 +133,24 @@ async function record(house: House, tx: Tx, key: string, outcome: Outcome): Prom
       subject: releaseId,
       data: { problem: release.problem },
     });
+    await wakeThoseFor(house, tx, releaseId);
     if (state !== 'ready') continue;
     const names = await tx.selectFrom('release_name').select('ref').where('release_id', '=', releaseId).execute();
     for (const { ref } of names) await house.starts.route(tx, releaseId, ref);
   }
+}
+
+/** Somebody may have asked for the release while it was being built. */
+async function wakeThoseFor(house: House, tx: Tx, releaseId: string): Promise<void> {
+  const rows = await tx
+    .selectFrom('promotion')
+    .select('id')
+    .where('release_id', '=', releaseId)
+    .where('ended_at', 'is', null)
+    .where('state', '=', 'waiting')
+    .orderBy('id')
+    .execute();
+  for (const { id } of rows) await house.starts.promote(tx, id);
 }
 
 async function requireArtifact(house: House, key: string): Promise<ArtifactRow> {

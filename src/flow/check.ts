@@ -46,6 +46,7 @@ async function wakeThoseWith(house: House, tx: Tx, releaseId: string): Promise<v
     .where('asked.id', '=', releaseId)
     .where('promotion.ended_at', 'is', null)
     .where('promotion.state', '=', 'waiting')
+    .orderBy('promotion.id')
     .execute();
   for (const { id } of rows) await house.starts.promote(tx, id);
 }

@@ -19,6 +19,7 @@ async function stateOf(house: House, release: Release, check: string): Promise<E
   if (bad?.latest)
     return { state: 'failed', at: bad.latest.at.getTime(), what: `${bad.service}: ${bad.latest.answer.summary}` };
   // a check that no service of this commit has proves nothing: the gate must not be passed by deleting the check
-  if (answers.length === 0 || answers.some(({ latest }) => latest === null)) return { state: 'missing' };
+  if (answers.length === 0) return { state: 'absent' };
+  if (answers.some(({ latest }) => latest === null)) return { state: 'missing' };
   return { state: 'passed', at: Math.max(...answers.map(({ latest }) => latest?.at.getTime() ?? 0)) };
 }

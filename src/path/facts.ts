@@ -63,6 +63,8 @@ export type EvidenceState =
   | { readonly state: 'passed'; readonly at: number }
   | { readonly state: 'failed'; readonly at: number; readonly what: string }
   | { readonly state: 'missing' }
+  /** No service of the release has a check of this name: nobody could ever answer. */
+  | { readonly state: 'absent' }
   | { readonly state: 'running' };
 
 export interface ApprovalFacts {

@@ -24,7 +24,12 @@ export type GateVerdict =
 
 /** May this release go into this environment now? Refusals win over waits; every reason is named, not only the first. */
 export function decidePromotion(facts: PromotionFacts): Decision {
-  const verdicts = [decideRelease(facts), ...(facts.promotion.kind === 'rollback' ? [] : decidePath(facts))];
+  const released = decideRelease(facts);
+  // without artifacts there is nothing that the other conditions could be asked of
+  const verdicts =
+    released.kind === 'wait'
+      ? [released]
+      : [released, ...(facts.promotion.kind === 'rollback' ? [] : decidePath(facts))];
   const refusals = verdicts.flatMap((verdict) => (verdict.kind === 'refuse' ? [verdict.reason] : []));
   if (refusals.length > 0) return { kind: 'refuse', reasons: refusals };
   const waits = verdicts.flatMap((verdict) => (verdict.kind === 'wait' ? [verdict] : []));
@@ -47,12 +52,13 @@ function decideRelease({ release }: PromotionFacts): GateVerdict {
       'Promote another release, or lift the yank with `towpath unyank`.',
     );
   }
-  if (release.state !== 'ready') {
-    const reason = release.problem === null ? `its artifacts are not built yet` : release.problem;
+  if (release.state === 'building')
+    return { kind: 'wait', reason: { gate: 'artifact', what: `The artifacts of ${release.name} are being built.` } };
+  if (release.state === 'failed') {
     const near = release.nearest.length === 0 ? '' : ` Nearest that has them: ${release.nearest.join(', ')}.`;
     return refuse(
       'artifact',
-      `${release.name} cannot run: ${reason}`,
+      `${release.name} cannot run: ${release.problem ?? 'it has no artifacts.'}`,
       `Fix the build and push, or promote a release that has every artifact.${near}`,
     );
   }

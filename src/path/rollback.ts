@@ -21,6 +21,8 @@ export function planRollback(
   to?: string,
 ): RollbackTarget {
   if (currentFingerprint === null) return { kind: 'none', reason: 'Nothing has been live here yet.' };
+  if (tenures.some(({ releaseId, fingerprint }) => releaseId === to && fingerprint === currentFingerprint))
+    return { kind: 'none', reason: 'That is what runs here now.' };
   const candidates = tenures.filter(
     ({ fingerprint, releaseId }) => fingerprint !== currentFingerprint && (to === undefined || releaseId === to),
   );

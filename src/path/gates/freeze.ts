@@ -9,7 +9,7 @@ export function decideFreeze(
 ): GateVerdict {
   const untilMs = frozenUntil(gate.windows, now);
   if (untilMs === null) return { kind: 'pass' };
-  const why = gate.windows.find(({ reason }) => reason !== undefined)?.reason;
+  const why = gate.windows.find((window) => window.reason !== undefined && frozenUntil([window], now) !== null)?.reason;
   return {
     kind: 'wait',
     reason: {

@@ -6,28 +6,32 @@ import type { GateVerdict } from '../policy.ts';
  * came between does not take the time back. Where one runs now, the wait ends at a known instant.
  */
 export function decideSoak(gate: { readonly ms: number }, { predecessors, now }: PromotionFacts): GateVerdict {
-  const longest = predecessors.reduce<{ ranMs: number; runsNow: boolean; name: string } | null>(
-    (best, { name, ranMs, runsNow }) =>
-      ranMs !== null && (best === null || ranMs > best.ranMs) ? { name, ranMs, runsNow } : best,
-    null,
+  // one that runs now gets there by itself, however long another has run that does not
+  const [nearest] = predecessors.toSorted(
+    (a, b) => Number(b.runsNow) - Number(a.runsNow) || (b.ranMs ?? -1) - (a.ranMs ?? -1),
   );
-  if (longest !== null && longest.ranMs >= gate.ms) return { kind: 'pass' };
-  const left = gate.ms - (longest?.ranMs ?? 0);
-  const where = longest?.name ?? predecessors.map(({ name }) => name).join(' or ');
-  if (longest?.runsNow !== true) {
+  if (predecessors.some(({ ranMs }) => ranMs !== null && ranMs >= gate.ms)) return { kind: 'pass' };
+  const left = gate.ms - (nearest?.ranMs ?? 0);
+  if (nearest?.runsNow === true) {
     return {
       kind: 'wait',
-      reason: { gate: 'soak', what: `It has to run ${seconds(left)} more in ${where}, and does not run there now.` },
+      reason: { gate: 'soak', what: `It has to run ${spoken(left)} more in ${nearest.name}.`, untilMs: now + left },
+      wakeAtMs: now + left,
     };
   }
+  const where =
+    nearest === undefined || nearest.ranMs === null ? predecessors.map(({ name }) => name).join(' or ') : nearest.name;
   return {
     kind: 'wait',
-    reason: { gate: 'soak', what: `It has to run ${seconds(left)} more in ${where}.`, untilMs: now + left },
-    wakeAtMs: now + left,
+    reason: {
+      gate: 'soak',
+      what: `It has to run ${spoken(left)} more in ${where}, and does not run there now.`,
+      fix: `Bring it into ${where} again; the time it ran there before counts.`,
+    },
   };
 }
 
-function seconds(ms: number): string {
+function spoken(ms: number): string {
   if (ms < 120_000) return `${Math.ceil(ms / 1000)} s`;
   return ms < 7_200_000 ? `${Math.ceil(ms / 60_000)} min` : `${Math.ceil(ms / 3_600_000)} h`;
 }

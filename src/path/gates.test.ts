@@ -1,0 +1,124 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+import type { ApprovalFacts } from './facts.ts';
+import { decideGate } from './gates.ts';
+import type { GateVerdict } from './policy.ts';
+import { anyFacts, factsOf, NOW } from './testing/facts.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+function approvals(count: number, ...given: ApprovalFacts[]): GateVerdict {
+  return decideGate({ kind: 'approvals', of: 'managers', count, expiresMs: DAY }, factsOf({ approvals: given }));
+}
+
+function yes(by: string, at = NOW - HOUR): ApprovalFacts {
+  return { by, verdict: 'approved', at, comment: null };
+}
+
+function what(verdict: GateVerdict): string {
+  return verdict.kind === 'pass' ? 'pass' : verdict.reason.what;
+}
+
+test('n people of the role have to agree', () => {
+  expect(what(approvals(1))).toBe('It waits for 1 more approval of managers.');
+  expect(what(approvals(2, yes('bob')))).toBe('It waits for 1 more approval of managers (so far: bob).');
+  expect(approvals(2, yes('bob'), yes('eve')).kind).toBe('pass');
+});
+
+test('who is not of the role has no voice, neither for nor against', () => {
+  expect(approvals(1, yes('mallory')).kind).toBe('wait');
+  expect(approvals(1, yes('bob'), { ...yes('mallory'), verdict: 'rejected' }).kind).toBe('pass');
+});
+
+test('the author alone is never enough, whatever the case of the name; beside another one they count', () => {
+  expect(what(approvals(1, yes('Ana')))).toContain('by somebody who did not write it');
+  expect(approvals(2, yes('ana'), yes('bob')).kind).toBe('pass');
+});
+
+test('an approval expires at a known instant', () => {
+  expect(approvals(1, yes('bob', NOW - DAY)).kind).toBe('wait');
+  expect(approvals(1, yes('bob', NOW - DAY + 1)).kind).toBe('pass');
+  expect(approvals(2, yes('bob', NOW - HOUR))).toMatchObject({ kind: 'wait', wakeAtMs: NOW - HOUR + DAY });
+});
+
+test('one rejection refuses, with its comment', () => {
+  const verdict = approvals(1, yes('bob'), { ...yes('eve'), verdict: 'rejected', comment: 'not on a Friday' });
+  expect(verdict.kind).toBe('refuse');
+  expect(what(verdict)).toBe('eve rejected it: not on a Friday.');
+});
+
+test('fewer voices never pass where more did not', () => {
+  fc.assert(
+    fc.property(anyFacts, fc.integer({ min: 1, max: 3 }), (facts, count) => {
+      const gate = { kind: 'approvals', of: 'managers', count, expiresMs: DAY } as const;
+      fc.pre(facts.approvals.every(({ verdict }) => verdict === 'approved'));
+      fc.pre(decideGate(gate, facts).kind !== 'pass');
+      expect(decideGate(gate, { ...facts, approvals: facts.approvals.slice(1) }).kind).not.toBe('pass');
+    }),
+  );
+});
+
+test('a check passes only by a pass; a failure refuses, and what nobody asked yet is asked', () => {
+  const unit = { kind: 'check', name: 'unit' } as const;
+  const verdict = (evidence: Parameters<typeof factsOf>[0]) => decideGate(unit, factsOf(evidence));
+  expect(verdict({ evidence: { unit: { state: 'passed', at: 1 } } })).toEqual({ kind: 'pass' });
+  expect(verdict({ evidence: { unit: { state: 'failed', at: 1, what: 'web: 1 of 9' } } }).kind).toBe('refuse');
+  expect(verdict({ evidence: {} })).toMatchObject({ kind: 'wait', checks: ['unit'], wakeAtMs: NOW + 60_000 });
+  expect(verdict({ evidence: { unit: { state: 'running' } } })).not.toHaveProperty('checks');
+});
+
+test('a check that no service has can prove nothing: deleting it does not open the gate', () => {
+  const verdict = decideGate({ kind: 'check', name: 'unit' }, factsOf({ evidence: { unit: { state: 'absent' } } }));
+  expect(verdict.kind).toBe('refuse');
+});
+
+test('soak counts the time in a predecessor, and ends at a known instant where it runs now', () => {
+  const soak = (...predecessors: { name: string; ranMs: number | null; runsNow: boolean }[]) =>
+    decideGate({ kind: 'soak', ms: HOUR }, factsOf({ predecessors }));
+  expect(soak({ name: 'qa', ranMs: HOUR, runsNow: false })).toEqual({ kind: 'pass' });
+  expect(soak({ name: 'qa', ranMs: HOUR - 1000, runsNow: true })).toEqual({
+    kind: 'wait',
+    reason: { gate: 'soak', what: 'It has to run 1 s more in qa.', untilMs: NOW + 1000 },
+    wakeAtMs: NOW + 1000,
+  });
+  const away = soak({ name: 'qa', ranMs: 1000, runsNow: false });
+  expect(away).not.toHaveProperty('wakeAtMs');
+  expect(what(away)).toBe('It has to run 60 min more in qa, and does not run there now.');
+  expect(
+    what(soak({ name: 'qa', ranMs: null, runsNow: false }, { name: 'demo', ranMs: null, runsNow: false })),
+  ).toContain('qa or demo');
+});
+
+test('of several predecessors the one where it runs now ends the wait', () => {
+  fc.assert(
+    fc.property(anyFacts, fc.integer({ min: 1, max: 9 * HOUR }), (facts, ms) => {
+      const verdict = decideGate({ kind: 'soak', ms }, facts);
+      expect(verdict.kind === 'pass').toBe(facts.predecessors.some(({ ranMs }) => ranMs !== null && ranMs >= ms));
+      if (verdict.kind === 'wait')
+        expect(verdict.wakeAtMs !== undefined).toBe(facts.predecessors.some(({ runsNow }) => runsNow));
+    }),
+  );
+});
+
+test('a freeze holds everybody until its windows have closed, and gives the reason of the one that is open', () => {
+  const window = { kind: 'once', fromMs: NOW - HOUR, untilMs: NOW + HOUR, reason: 'the fair' } as const;
+  const later = { ...window, fromMs: NOW + DAY, untilMs: NOW + 2 * DAY, reason: 'holidays' };
+  const verdict = decideGate(
+    { kind: 'freeze', windows: [later, window] },
+    factsOf({ promotion: { automatic: false } }),
+  );
+  expect(verdict).toMatchObject({ kind: 'wait', wakeAtMs: NOW + HOUR });
+  expect(what(verdict)).toContain('qa is frozen (the fair) until 2026-05-20T13:00:00.000Z');
+  expect(decideGate({ kind: 'freeze', windows: [later] }, factsOf())).toEqual({ kind: 'pass' });
+});
+
+test('unchanged refuses other artifacts than the tested ones; the first ever is the base line', () => {
+  const unchanged = { kind: 'differs', what: 'It is another image.', fix: 'Merge again.' } as const;
+  expect(decideGate({ kind: 'unchanged' }, factsOf({ unchanged }))).toMatchObject({
+    kind: 'refuse',
+    reason: { what: 'It is another image.', fix: 'Merge again.' },
+  });
+  expect(decideGate({ kind: 'unchanged' }, factsOf({ unchanged, order: 'first' }))).toEqual({ kind: 'pass' });
+});

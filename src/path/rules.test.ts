@@ -1,0 +1,176 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+import { headline } from './headline.ts';
+import { orderOf } from './order.ts';
+import type { PromotionState } from './promotion.ts';
+import { planRollback, type TenureFacts } from './rollback.ts';
+import { planRoutes } from './triggers.ts';
+import { decideWhetherUnchanged } from './unchanged.ts';
+
+function tenure(releaseId: string, patch: Partial<TenureFacts> = {}): TenureFacts {
+  return {
+    releaseId,
+    fingerprint: `f-${releaseId}`,
+    name: `#${releaseId}`,
+    yanked: false,
+    hasArtifacts: true,
+    ...patch,
+  };
+}
+
+test('a rollback takes the newest release before with other artifacts', () => {
+  const tenures = [tenure('3'), tenure('2', { fingerprint: 'f-3' }), tenure('1'), tenure('0')];
+  expect(planRollback(tenures, 'f-3')).toEqual({ kind: 'target', releaseId: '1', name: '#1' });
+  expect(planRollback(tenures, 'f-3', '0')).toEqual({ kind: 'target', releaseId: '0', name: '#0' });
+});
+
+test('a rollback passes over what is yanked or gone, and says why there is nothing', () => {
+  const yanked = tenure('2', { yanked: true });
+  expect(planRollback([tenure('3'), yanked, tenure('1')], 'f-3')).toMatchObject({ releaseId: '1' });
+  expect(planRollback([tenure('3'), yanked], 'f-3')).toMatchObject({ reason: '#2, which ran before, is yanked.' });
+  const gone = tenure('2', { hasArtifacts: false });
+  expect(planRollback([tenure('3'), gone], 'f-3')).toMatchObject({ reason: 'The artifacts of #2 are gone.' });
+  expect(planRollback([], null)).toMatchObject({ reason: 'Nothing has been live here yet.' });
+  expect(planRollback([tenure('3')], 'f-3')).toMatchObject({ reason: 'Nothing else has been live here before.' });
+  expect(planRollback([tenure('3')], 'f-3', '9')).toMatchObject({ reason: 'That release was never live here.' });
+  expect(planRollback([tenure('3')], 'f-3', '3')).toMatchObject({ reason: 'That is what runs here now.' });
+});
+
+test('a rollback never brings what is yanked, gone, or runs already', () => {
+  const anyTenure = fc.record({
+    releaseId: fc.constantFrom('1', '2', '3', '4'),
+    fingerprint: fc.constantFrom('a', 'b', 'c'),
+    name: fc.constant('one'),
+    yanked: fc.boolean(),
+    hasArtifacts: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(anyTenure), fc.constantFrom('a', 'b', null), (tenures, current) => {
+      const target = planRollback(tenures, current);
+      const usable = tenures.filter((one) => one.fingerprint !== current && !one.yanked && one.hasArtifacts);
+      if (current === null || usable.length === 0) expect(target.kind).toBe('none');
+      else expect(target).toMatchObject({ releaseId: usable[0]?.releaseId });
+    }),
+  );
+});
+
+test('order is ancestry, then the place on the default branch, and never a guess', () => {
+  const apart = { same: false, currentIsAncestor: false, releaseIsAncestor: false };
+  const at = (currentPosition: number | null, releasePosition: number | null) =>
+    orderOf({ ...apart, currentPosition, releasePosition });
+  expect(orderOf(null)).toBe('first');
+  expect(orderOf({ ...apart, currentIsAncestor: true, currentPosition: 9, releasePosition: 1 })).toBe('newer');
+  expect(orderOf({ ...apart, releaseIsAncestor: true, currentPosition: 1, releasePosition: 9 })).toBe('older');
+  expect([at(3, 4), at(4, 3), at(4, 4), at(null, 4), at(4, null)]).toEqual([
+    'newer',
+    'older',
+    'diverged',
+    'diverged',
+    'diverged',
+  ]);
+});
+
+test('of two releases at most one is newer than the other', () => {
+  const ancestry = fc.record({
+    same: fc.boolean(),
+    currentIsAncestor: fc.boolean(),
+    releaseIsAncestor: fc.boolean(),
+    currentPosition: fc.option(fc.nat(9)),
+    releasePosition: fc.option(fc.nat(9)),
+  });
+  const turned = { first: 'first', same: 'same', newer: 'older', older: 'newer', diverged: 'diverged' } as const;
+  fc.assert(
+    fc.property(ancestry, (one) => {
+      fc.pre(one.same || !(one.currentIsAncestor && one.releaseIsAncestor));
+      const other = {
+        same: one.same,
+        currentIsAncestor: one.releaseIsAncestor,
+        releaseIsAncestor: one.currentIsAncestor,
+        currentPosition: one.releasePosition,
+        releasePosition: one.currentPosition,
+      };
+      expect(orderOf(other)).toBe(turned[orderOf(one)]);
+    }),
+  );
+});
+
+const environments = {
+  preview: { on: { kind: 'branch', pattern: '*' }, ephemeral: { ttlMs: 1 } },
+  dev: { on: { kind: 'manual' } },
+  qa: { on: { kind: 'merge', pattern: 'main' } },
+  old: { on: { kind: 'release-branch', pattern: 'release-*' } },
+  demo: { on: { kind: 'tag', pattern: 'rc-*' } },
+  prod: { on: { kind: 'tag', pattern: 'v*' } },
+} as const;
+
+test.each([
+  ['refs/heads/main', ['qa: merge to main']],
+  ['refs/heads/feature', ['preview: push to feature']],
+  ['refs/heads/release-1', ['preview: push to release-1', 'old: push to release-1']],
+  ['refs/heads/v1', ['preview: push to v1']],
+  ['refs/tags/v1.0.0', ['prod: tag v1.0.0']],
+  ['refs/tags/rc-1', ['demo: tag rc-1']],
+  ['refs/tags/main', []],
+  ['refs/notes/commits', []],
+])('%s goes where the path says', (ref, expected) => {
+  const routes = planRoutes(environments, ref, 'main');
+  expect(routes.map(({ environment, cause }) => `${environment}: ${cause}`)).toEqual(expected);
+  for (const { environment, previewBranch } of routes)
+    expect(previewBranch).toBe(environment === 'preview' ? ref.slice('refs/heads/'.length) : undefined);
+});
+
+const web = { service: 'web', testedBefore: true, differences: [] };
+
+test('artifacts that were tested before are the same, whatever commit brings them', () => {
+  expect(decideWhetherUnchanged({ name: 'v1', branchHead: null, services: [web], lacked: [] })).toEqual({
+    kind: 'same',
+  });
+});
+
+test('a refusal names what differs and the commits that the branch lacked', () => {
+  const lacked = Array.from({ length: 7 }, (_, index) => `abc000${index} Change ${index}`);
+  const services = [web, { service: 'worker', testedBefore: false, differences: ['file a.js differs'] }];
+  expect(decideWhetherUnchanged({ name: 'v1', branchHead: 'b', services, lacked })).toEqual({
+    kind: 'differs',
+    what: `v1 did not give the artifacts its branch was tested with (worker: file a.js differs). The branch lacked ${lacked.slice(0, 5).join('; ')} and 2 more.`,
+    fix: 'Merge the target branch into the branch, let it be tested, then merge again.',
+  });
+  const direct = decideWhetherUnchanged({
+    name: 'v1',
+    branchHead: null,
+    services: [{ ...web, testedBefore: false }],
+    lacked: [],
+  });
+  expect(direct).toMatchObject({ kind: 'differs', what: 'v1 brought new artifacts of web that no branch had before.' });
+});
+
+test('every state of a promotion has a sentence', () => {
+  const states: PromotionState[] = [
+    'requested',
+    'evaluating',
+    'waiting',
+    'tagging',
+    'deploying',
+    'verifying',
+    'live',
+    'failed',
+    'superseded',
+    'cancelled',
+    'rolled-back',
+  ];
+  for (const state of states) expect(headline(state, {})).toMatch(/\.$|unknown|work/);
+  const problem = { code: 'deploy.not-healthy', what: 'web answers 500.', fix: 'Read its log.' };
+  expect(headline('rolled-back', { step: 'verifying', problem, to: '#3 (1234567)' })).toBe(
+    'Failed at verifying: web answers 500. Rolled back to #3 (1234567).',
+  );
+  expect(
+    headline('waiting', {
+      reasons: [
+        { gate: 'a', what: 'One.' },
+        { gate: 'b', what: 'Two.' },
+      ],
+    }),
+  ).toBe('One. Two.');
+  expect(headline('cancelled', { by: 'bob' })).toBe('Cancelled by bob.');
+});

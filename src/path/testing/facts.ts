@@ -1,0 +1,117 @@
+import fc from 'fast-check';
+
+import type { ApprovalFacts, EvidenceState, Order, PredecessorFacts, PromotionFacts } from '../facts.ts';
+import type { Gate } from '../gate.ts';
+
+export const NOW = Date.UTC(2026, 4, 20, 12);
+const HOUR = 3_600_000;
+
+export interface FactsPatch extends Partial<Omit<PromotionFacts, 'promotion' | 'environment' | 'release'>> {
+  readonly promotion?: Partial<PromotionFacts['promotion']>;
+  readonly environment?: Partial<PromotionFacts['environment']>;
+  readonly release?: Partial<PromotionFacts['release']>;
+}
+
+/** An automatic promotion of a ready, newer release into a place without gates: it goes. A test says what is otherwise. */
+export function factsOf({ promotion, environment, release, ...rest }: FactsPatch = {}): PromotionFacts {
+  return {
+    now: NOW,
+    promotion: { kind: 'promotion', automatic: true, requestedBy: 'ana', ...promotion },
+    environment: { name: 'qa', accepts: 'path', from: [], gates: [], hold: null, ...environment },
+    release: {
+      name: '4f2a91c',
+      state: 'ready',
+      problem: null,
+      mixed: false,
+      yanked: null,
+      nearest: [],
+      ...release,
+    },
+    order: 'newer',
+    currentName: 'v1.0.0',
+    predecessors: [],
+    evidence: {},
+    approvals: [],
+    roles: { managers: ['bob', 'eve', 'ana'] },
+    authors: ['ana', 'ana@shop.example'],
+    failedHere: null,
+    unchanged: { kind: 'same' },
+    ...rest,
+  };
+}
+
+const anyName = fc.constantFrom('ana', 'bob', 'eve', 'Mallory');
+const anyInstant = fc.integer({ min: NOW - 100 * HOUR, max: NOW });
+
+const anyGate: fc.Arbitrary<Gate> = fc.oneof(
+  fc.constant<Gate>({ kind: 'unchanged' }),
+  fc.constantFrom('unit', 'smoke').map((name): Gate => ({ kind: 'check', name })),
+  fc.record({
+    kind: fc.constant('approvals' as const),
+    of: fc.constantFrom('managers', 'nobody'),
+    count: fc.integer({ min: 1, max: 3 }),
+    expiresMs: fc.integer({ min: 1, max: 50 * HOUR }),
+  }),
+  fc.integer({ min: 0, max: 4 * HOUR }).map((ms): Gate => ({ kind: 'soak', ms })),
+  fc.integer({ min: -HOUR, max: HOUR }).map((shift): Gate => {
+    return { kind: 'freeze', windows: [{ kind: 'once', fromMs: NOW - HOUR, untilMs: NOW + shift }] };
+  }),
+);
+
+const anyEvidence: fc.Arbitrary<EvidenceState> = fc.oneof(
+  anyInstant.map((at): EvidenceState => ({ state: 'passed', at })),
+  anyInstant.map((at): EvidenceState => ({ state: 'failed', at, what: 'web: 1 of 9 failed' })),
+  fc.constantFrom<EvidenceState>({ state: 'missing' }, { state: 'running' }, { state: 'absent' }),
+);
+
+const anyApproval: fc.Arbitrary<ApprovalFacts> = fc.record({
+  by: anyName,
+  verdict: fc.constantFrom('approved' as const, 'approved' as const, 'rejected' as const),
+  at: anyInstant,
+  comment: fc.option(fc.string()),
+});
+
+const anyPredecessor: fc.Arbitrary<PredecessorFacts> = fc
+  .record({
+    name: fc.constantFrom('dev', 'qa', 'demo'),
+    ranMs: fc.option(fc.integer({ min: 0, max: 5 * HOUR })),
+    runsNow: fc.boolean(),
+  })
+  .map((one) => (one.ranMs === null ? { ...one, runsNow: false } : one));
+
+/** Facts of every kind, as a store could hold them. */
+export const anyFacts: fc.Arbitrary<PromotionFacts> = fc
+  .record({
+    promotion: fc.record({
+      kind: fc.constantFrom('promotion' as const, 'promotion' as const, 'rollback' as const),
+      automatic: fc.boolean(),
+      requestedBy: anyName,
+    }),
+    environment: fc.record({
+      name: fc.constant('prod'),
+      accepts: fc.constantFrom('path' as const, 'any' as const),
+      gates: fc.array(anyGate, { maxLength: 4 }),
+      hold: fc.option(fc.constant({ reason: 'audit week', by: 'olga' }), { freq: 3 }),
+    }),
+    release: fc.record({
+      name: fc.constant('v2.0.0'),
+      state: fc.constantFrom('ready' as const, 'ready' as const, 'building' as const, 'failed' as const),
+      problem: fc.option(fc.constant('"web" has no artifact: a test failed.')),
+      mixed: fc.boolean(),
+      yanked: fc.option(fc.constant('wrong tax'), { freq: 2 }),
+      nearest: fc.constantFrom([], ['#3 (1234567)']),
+    }),
+    order: fc.constantFrom<Order>('first', 'newer', 'older', 'same', 'diverged'),
+    predecessors: fc.uniqueArray(anyPredecessor, { maxLength: 3, selector: ({ name }) => name }),
+    evidence: fc.dictionary(fc.constantFrom('unit', 'smoke'), anyEvidence),
+    approvals: fc.uniqueArray(anyApproval, { maxLength: 4, selector: ({ by }) => by }),
+    authors: fc.constantFrom(['ana'], ['ana', 'bob'], [], ['mallory']),
+    failedHere: fc.option(fc.constant({ promotion: 7, what: 'it never became healthy.' }), { freq: 2 }),
+    unchanged: fc.constantFrom(
+      { kind: 'same' as const },
+      { kind: 'differs' as const, what: 'It is another image.', fix: 'Merge again.' },
+    ),
+  })
+  .map(({ environment, ...rest }) => {
+    return factsOf({ ...rest, environment: { ...environment, from: rest.predecessors.map(({ name }) => name) } });
+  });
