@@ -37,17 +37,20 @@ export async function claimArtifacts(
   commit: string,
   wanted: readonly WantedArtifact[],
 ): Promise<string[]> {
-  const rows = wanted.map(({ key, service, builder, repository, inputs }) => ({
-    key,
-    project_id: projectId,
-    service,
-    builder,
-    repository,
-    inputs: JSON.stringify(inputs),
-    state: 'building' as const,
-    log_id: newId('log'),
-    built_for_commit: commit,
-  }));
+  // in one order always: two who claim at once wait for each other, and never in a circle
+  const rows = wanted
+    .toSorted((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ key, service, builder, repository, inputs }) => ({
+      key,
+      project_id: projectId,
+      service,
+      builder,
+      repository,
+      inputs: JSON.stringify(inputs),
+      state: 'building' as const,
+      log_id: newId('log'),
+      built_for_commit: commit,
+    }));
   if (rows.length === 0) return [];
   const fresh = await db
     .insertInto('artifact')

@@ -1,13 +1,14 @@
 import { evidenceFor } from './evidence-for.ts';
 import { rulingConfig } from '../config/config-store.ts';
-import { type EnvironmentRow, environmentById, environmentsOf, ranFor } from '../environment/environment-store.ts';
+import { type EnvironmentRow, environmentById, environmentsOf } from '../environment/environment-store.ts';
+import { ranFor } from '../environment/tenure-store.ts';
 import { TowpathError } from '../lib/error.ts';
 import type { PredecessorFacts, PromotionFacts } from '../path/facts.ts';
 import { orderOf } from '../path/order.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { approvalsOf, failureHere, type Promotion } from '../path/promotion-store.ts';
 import { nameOf, type Release } from '../release/release.ts';
-import { namesOf, readyNear, releaseById, yankOf } from '../release/release-store.ts';
+import { namesOf, readyNear, releaseById } from '../release/release-store.ts';
 import { commitsOf } from '../source/commit-store.ts';
 import type { House } from './house.ts';
 import { mergeFacts } from './merge-facts.ts';
@@ -63,7 +64,7 @@ export async function gather(house: House, wish: Wish): Promise<Gathered> {
       state: release.state,
       problem: release.problem === null ? null : release.problem.what,
       mixed: release.mixed,
-      yanked: release.yank?.reason ?? (await yankOf(db, release)),
+      yanked: release.yank?.reason ?? null,
       nearest: release.state === 'ready' ? [] : await readyNear(db, release, 3),
     },
     order: await orderBetween(house, current, release),

@@ -13,6 +13,7 @@ import type { House } from './house.ts';
 import { type PlannedArtifact, planArtifacts } from './plan-artifacts.ts';
 import { configAt } from './project-config.ts';
 import { isTransient } from './transient.ts';
+import { wakeProject } from './wake.ts';
 
 interface Seen {
   readonly projectId: string;
@@ -36,7 +37,7 @@ export function ingestFlow(house: House) {
     if (seen.head !== null) {
       const head = seen.head;
       const config = await step('path', () => readConfig(house, seen.repositoryId, head), { retry });
-      await transaction('lay-path', (tx) => layPath(tx, seen, head, config));
+      await transaction('lay-path', (tx) => layPath(house, tx, seen, head, config));
     }
     const plan = await step('plan', () => planRelease(house, seen), { retry });
     await transaction('cut', (tx) => cut(house, tx, eventId, seen, plan));
@@ -102,7 +103,7 @@ async function readConfig(house: House, repositoryId: string, commit: string): P
 }
 
 /** A path that cannot be read leaves the last good one in force, and says so. */
-async function layPath(tx: Tx, seen: Seen, head: string, answer: ConfigAnswer): Promise<void> {
+async function layPath(house: House, tx: Tx, seen: Seen, head: string, answer: ConfigAnswer): Promise<void> {
   if (answer.kind === 'problem') {
     await recordConfigProblem(tx, seen.repositoryId, answer.problem);
     await recordEvent(tx, {
@@ -120,6 +121,7 @@ async function layPath(tx: Tx, seen: Seen, head: string, answer: ConfigAnswer): 
   });
   await syncEnvironments(tx, seen.projectId, environments);
   await recordEvent(tx, { projectId: seen.projectId, kind: 'path.laid', subject: head, data: {} });
+  await wakeProject(house, tx, seen.projectId);
 }
 
 async function planRelease(house: House, seen: Seen): Promise<Plan> {

@@ -1,14 +1,22 @@
-import { type EnvironmentRow, environmentById, recordLive, setHold } from '../environment/environment-store.ts';
+import { type EnvironmentRow, environmentById, setHold } from '../environment/environment-store.ts';
+import { recordLive } from '../environment/tenure-store.ts';
 import { enterLane, inLane, leaveLane } from '../environment/lane-store.ts';
 import { type Problem, problemOf } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { decidePromotion, type Decision } from '../path/policy.ts';
-import { lockPromotion, movePromotion, type Promotion, promotionById } from '../path/promotion-store.ts';
+import {
+  lockPromotion,
+  movePromotion,
+  openPromotions,
+  type Promotion,
+  promotionById,
+} from '../path/promotion-store.ts';
 import { isWorking, type PromotionDetail, type PromotionState } from '../path/promotion.ts';
 import { applyTags, planTags } from '../registry/image-names.ts';
 import { keepTag } from '../registry/keep-tag.ts';
 import type { Release } from '../release/release.ts';
-import { releaseById, yankRelease } from '../release/release-store.ts';
+import { releaseById } from '../release/release-store.ts';
+import { yankRelease } from '../release/yank-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts';
@@ -36,11 +44,18 @@ interface Turn {
  */
 export function promoteFlow(house: House) {
   const retry = { attempts: 5, firstMs: 500, when: isTransient };
-  return durable('promote', async ({ promotionId }: { promotionId: string; run: number }) => {
+  return durable('promote', async ({ promotionId, run }: { promotionId: string; run: number }) => {
     await transaction('open', (tx) => open(house, tx, promotionId));
-    const looked = await step('look', () => look(house, promotionId), { retry });
-    if (looked === null) return;
-    const turn = await transaction('decide', (tx) => decide(house, tx, promotionId, looked));
+    let turn: Turn | null;
+    try {
+      const looked = await step('look', () => look(house, promotionId), { retry });
+      if (looked === null) return;
+      turn = await transaction('decide', (tx) => decide(house, tx, { promotionId, run, looked }));
+    } catch (error) {
+      // nothing was touched: it is looked at again in a while, and says until then what stood in its way
+      await transaction('not-seen', (tx) => waitForSight(house, tx, promotionId, problemOf(error)));
+      return;
+    }
     if (turn === null) return;
     try {
       await step('tag', () => tagEnvironment(house, turn), { retry });
@@ -72,13 +87,20 @@ async function look(house: House, promotionId: string): Promise<Looked | null> {
   if (promotion === null || promotion.endedAt !== null) return null;
   const { facts, currentReleaseId, definition } = await gather(house, promotion);
   const stepsBack =
-    promotion.kind === 'rollback' ||
-    (definition.accepts === 'path' && (facts.order === 'older' || facts.order === 'diverged'));
+    (promotion.kind === 'rollback' && !promotion.automatic) ||
+    (promotion.kind === 'promotion' &&
+      definition.accepts === 'path' &&
+      (facts.order === 'older' || facts.order === 'diverged'));
   return { decision: decidePromotion(facts), currentReleaseId, stepsBack };
 }
 
 /** Writes the decision down; a `go` takes the lane in the same transaction, or waits for it. */
-async function decide(house: House, tx: Tx, promotionId: string, looked: Looked): Promise<Turn | null> {
+async function decide(
+  house: House,
+  tx: Tx,
+  { promotionId, run, looked }: { promotionId: string; run: number; looked: Looked },
+): Promise<Turn | null> {
+  const currentReleaseId = await lockEnvironmentOf(tx, promotionId);
   const promotion = await lockPromotion(tx, promotionId);
   // another look was faster, and it moves in or has ended
   if (promotion === null || promotion.endedAt !== null || isWorking(promotion.state)) return null;
@@ -87,7 +109,7 @@ async function decide(house: House, tx: Tx, promotionId: string, looked: Looked)
     await move(house, tx, promotionId, { to: 'refused', detail: { reasons: decision.reasons } });
     return null;
   }
-  await supersede(house, tx, promotion);
+  if (await supersede(house, tx, promotion)) return null;
   if (decision.kind === 'wait') {
     await move(house, tx, promotionId, {
       to: 'waiting',
@@ -97,15 +119,10 @@ async function decide(house: House, tx: Tx, promotionId: string, looked: Looked)
     for (const check of decision.checks) await house.starts.check(tx, promotion.releaseId, check);
     return null;
   }
-  const environment = await tx
-    .selectFrom('environment')
-    .select('current_release_id')
-    .where('id', '=', promotion.environmentId)
-    .forUpdate()
-    .executeTakeFirstOrThrow();
+  if (await mustWaitForOthers(tx, promotion)) return waitForLane(house, tx, promotion);
   const lane = await enterLane(tx, promotion.environmentId, promotion.id);
   if (lane.kind === 'taken') return waitForLane(house, tx, promotion);
-  if (environment.current_release_id !== looked.currentReleaseId) {
+  if (currentReleaseId !== looked.currentReleaseId) {
     // somebody moved in between the look and the lane: look again, now that it is ours to wait for
     await leaveLane(tx, promotion.environmentId, promotion.id);
     return waitForLane(house, tx, promotion);
@@ -113,6 +130,7 @@ async function decide(house: House, tx: Tx, promotionId: string, looked: Looked)
   await move(house, tx, promotionId, {
     to: 'tagging',
     token: lane.token,
+    run,
     ...(looked.currentReleaseId === null ? {} : { previousReleaseId: looked.currentReleaseId }),
   });
   return {
@@ -124,6 +142,43 @@ async function decide(house: House, tx: Tx, promotionId: string, looked: Looked)
     stepsBack: looked.stepsBack,
   };
 }
+
+/**
+ * Locks the environment before any promotion in it: everybody takes these locks in this order.
+ * @returns what runs there
+ */
+async function lockEnvironmentOf(tx: Tx, promotionId: string): Promise<string | null> {
+  const row = await tx
+    .selectFrom('environment')
+    .innerJoin('promotion', 'promotion.environment_id', 'environment.id')
+    .select('environment.current_release_id')
+    .where('promotion.id', '=', promotionId)
+    .forUpdate('environment')
+    .executeTakeFirst();
+  return row?.current_release_id ?? null;
+}
+
+/**
+ * One works at a time, and keeps its place while its worker is being replaced, however long that takes: the lane's time
+ * alone would let another slip in between. A rollback that waits goes before everything else.
+ */
+async function mustWaitForOthers(tx: Tx, promotion: Promotion): Promise<boolean> {
+  const others = (await openPromotions(tx, [promotion.environmentId])).filter(({ id }) => id !== promotion.id);
+  return others.some(({ kind, state }) => isWorking(state) || (kind === 'rollback' && promotion.kind !== 'rollback'));
+}
+
+/** What it is decided from could not be read (the repository is away, say). */
+async function waitForSight(house: House, tx: Tx, promotionId: string, problem: Problem): Promise<void> {
+  const promotion = await lockPromotion(tx, promotionId);
+  if (promotion === null || promotion.endedAt !== null || isWorking(promotion.state)) return;
+  await move(house, tx, promotionId, {
+    to: 'waiting',
+    detail: { reasons: [{ gate: 'facts', what: `It could not be decided: ${problem.what}`, fix: problem.fix }] },
+    wakeAtMs: house.clock.now() + SIGHT_WAIT_MS,
+  });
+}
+
+const SIGHT_WAIT_MS = 30_000;
 
 /** The holder wakes those who wait when it leaves; the clock is there for the case that it dies. */
 async function waitForLane(house: House, tx: Tx, promotion: Promotion): Promise<null> {
@@ -261,7 +316,7 @@ async function planRecovery(house: House, tx: Tx, turn: Turn, problem: Problem):
   const { definition, environment } = await placeOf(house, turn, turn.releaseId);
   const step = promotion.state;
   await told(tx, promotion, 'promotion.broke', { step, problem });
-  if (definition.onFailure.yank) {
+  if (definition.onFailure.yank && promotion.kind === 'promotion') {
     const reason = `failed in ${environment.name}: ${problem.what}`;
     if (await yankRelease(tx, turn.releaseId, reason, 'towpath'))
       await told(tx, promotion, 'release.yanked', { reason });

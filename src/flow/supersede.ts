@@ -7,13 +7,18 @@ import type { House } from './house.ts';
 /**
  * Of promotions that came by themselves and wait for one environment, the newest by ancestry stays: each whose commit
  * is contained in this one's is superseded, and this one is when a waiting one contains it. What a person asked for stays.
+ * @returns whether this one was superseded
  */
-export async function supersede(house: House, tx: Tx, promotion: Promotion): Promise<void> {
+export async function supersede(house: House, tx: Tx, promotion: Promotion): Promise<boolean> {
+  if (promotion.kind !== 'promotion') return false;
   const others = (await openPromotions(tx, [promotion.environmentId])).filter(
-    ({ id, automatic, state }) =>
-      id !== promotion.id && automatic && (state === 'waiting' || state === 'requested' || state === 'evaluating'),
+    ({ id, kind, automatic, state }) =>
+      id !== promotion.id &&
+      kind === 'promotion' &&
+      automatic &&
+      (state === 'waiting' || state === 'requested' || state === 'evaluating'),
   );
-  if (others.length === 0) return;
+  if (others.length === 0) return false;
   const releases = new Map(
     (
       await releasesByIds(
@@ -23,23 +28,31 @@ export async function supersede(house: House, tx: Tx, promotion: Promotion): Pro
     ).map((release) => [release.id, release]),
   );
   const mine = releases.get(promotion.releaseId);
-  if (mine === undefined) return;
+  if (mine === undefined || mine.mixed) return false;
   const mirror = await house.mirrorOf(mine.repositoryId);
   for (const other of others) {
     const theirs = releases.get(other.releaseId);
     if (theirs === undefined || theirs.commit === mine.commit) continue;
-    if (!(await mirror.isAncestor(theirs.commit, mine.commit))) continue;
-    const moved = await movePromotion(tx, other.id, {
-      to: 'superseded',
-      detail: { by: `promotion ${promotion.number}` },
-    });
-    if (moved !== null) {
-      await recordEvent(tx, {
-        projectId: other.projectId,
-        kind: 'promotion.superseded',
-        subject: other.id,
-        data: { by: promotion.id, environment: other.environmentId },
-      });
+    // one that was not looked at yet may still be refused: it takes nobody's place
+    if (promotion.automatic && other.state === 'waiting' && (await mirror.isAncestor(mine.commit, theirs.commit))) {
+      await giveWay(tx, promotion, other);
+      return true;
     }
+    if (await mirror.isAncestor(theirs.commit, mine.commit)) await giveWay(tx, other, promotion);
   }
+  return false;
+}
+
+async function giveWay(tx: Tx, older: Promotion, newer: Promotion): Promise<void> {
+  const moved = await movePromotion(tx, older.id, {
+    to: 'superseded',
+    detail: { by: `promotion ${newer.number}` },
+  });
+  if (moved === null) return;
+  await recordEvent(tx, {
+    projectId: older.projectId,
+    kind: 'promotion.superseded',
+    subject: older.id,
+    data: { by: newer.id, environment: older.environmentId },
+  });
 }

@@ -14,6 +14,16 @@ export async function wakeFollowers(house: House, tx: Tx, environmentId: string)
   await wakeIn(house, tx, await followersOf(tx, environmentId));
 }
 
+/** Everything that waits in a project looks again: its path, or what is barred, has changed. */
+export async function wakeProject(house: House, tx: Tx, projectId: string): Promise<void> {
+  const environments = await environmentsOf(tx, projectId);
+  await wakeIn(
+    house,
+    tx,
+    environments.map(({ id }) => id),
+  );
+}
+
 async function wakeIn(house: House, tx: Tx, environmentIds: readonly string[]): Promise<void> {
   if (environmentIds.length === 0) return;
   for (const { id, state } of await openPromotions(tx, environmentIds))

@@ -43,6 +43,8 @@ export interface PromotionToRequest {
  */
 export async function requestPromotion(db: Sql, wish: PromotionToRequest): Promise<Promotion> {
   if (wish.automatic) {
+    // one at a time, so that two who ask at once get one promotion
+    await db.selectFrom('environment').select('id').where('id', '=', wish.environmentId).forUpdate().execute();
     const open = await db
       .selectFrom('promotion')
       .selectAll()
@@ -80,6 +82,8 @@ export interface Move {
   /** The lane's token: a mover with a smaller one than the promotion remembers is a late writer, and is refused. */
   readonly token?: bigint;
   readonly previousReleaseId?: string;
+  /** The run that does the work from here on: `runs` stays at it, so that whoever stops the work stops the right run. */
+  readonly run?: number;
 }
 
 /**
@@ -103,6 +107,7 @@ export async function movePromotion(db: Sql, id: string, move: Move): Promise<Pr
       changed_at: now,
       ended_at: isEnded(move.to) ? now : null,
       ...(move.previousReleaseId === undefined ? {} : { previous_release_id: move.previousReleaseId }),
+      ...(move.run === undefined ? {} : { runs: move.run }),
     })
     .where('id', '=', id)
     .returningAll()
@@ -134,13 +139,17 @@ async function recordEvent(
     .execute();
 }
 
-/** Counts a run, so that its workflow has an id of its own. @returns the run's number, or null when the promotion has ended */
+/**
+ * Counts a run, so that its workflow has an id of its own. @returns the run's number, or null when there is nothing to
+ * look at: the promotion has ended, or is at work already.
+ */
 export async function nextRun(db: Sql, id: string): Promise<number | null> {
   const row = await db
     .updateTable('promotion')
     .set((eb) => ({ runs: eb('runs', '+', 1), wake_at: null }))
     .where('id', '=', id)
     .where('ended_at', 'is', null)
+    .where('state', 'in', ['requested', 'evaluating', 'waiting'])
     .returning('runs')
     .executeTakeFirst();
   return row?.runs ?? null;
@@ -254,7 +263,7 @@ export async function recordApproval(db: Sql, promotionId: string, voice: Omit<A
     .onConflict((conflict) =>
       conflict
         .columns(['promotion_id', 'by_user'])
-        .doUpdateSet({ verdict: voice.verdict, comment: voice.comment, at: new Date() }),
+        .doUpdateSet({ verdict: voice.verdict, comment: voice.comment, at: sql<Date>`clock_timestamp()` }),
     )
     .execute();
 }

@@ -3,7 +3,8 @@ import type { Problem } from '../lib/error.ts';
 import { groupBy } from '../lib/group.ts';
 import { newId } from '../lib/ids.ts';
 import type { Sql } from '../store/database.ts';
-import { ReleaseError, fingerprintOf, type Release, type ReleaseService } from './release.ts';
+import { fingerprintOf, type Release, type ReleaseService } from './release.ts';
+import { twinKey, yanksOf } from './yank-store.ts';
 
 export interface ReleaseToCut {
   readonly projectId: string;
@@ -115,7 +116,12 @@ function problemOfPart(service: string, problem: unknown): Problem {
 
 /** Every release that contains the artifact. */
 export async function releasesWithKey(db: Sql, key: string): Promise<string[]> {
-  const rows = await db.selectFrom('release_service').select('release_id').where('artifact_key', '=', key).execute();
+  const rows = await db
+    .selectFrom('release_service')
+    .select('release_id')
+    .where('artifact_key', '=', key)
+    .orderBy('release_id')
+    .execute();
   return rows.map(({ release_id }) => release_id);
 }
 
@@ -150,6 +156,7 @@ export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Re
     .where('release_id', 'in', [...new Set(ids)])
     .orderBy('release_service.service')
     .execute();
+  const yanks = await yanksOf(db, rows);
   const services = groupBy(parts, ({ release_id }) => release_id);
   const known = new Map(
     rows.map((row): [string, Release] => [
@@ -166,8 +173,7 @@ export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Re
         problem: row.problem as Problem | null,
         createdBy: row.created_by,
         createdAt: row.created_at,
-        yank:
-          row.yanked_at === null ? null : { reason: row.yank_reason ?? '', by: row.yanked_by ?? '', at: row.yanked_at },
+        yank: yanks.get(twinKey(row)) ?? null,
         services: (services.get(row.id) ?? []).map((part): ReleaseService => ({
           service: part.service,
           commit: part.commit_sha,
@@ -206,76 +212,6 @@ export async function namesOf(db: Sql, ids: readonly string[]): Promise<Map<stri
   );
 }
 
-/**
- * Finds a release as people name it: an id, a number (`#12` or `12`), a tag, a branch (its newest), or a commit of 7 digits or more.
- * @throws ReleaseError `release.unknown`, `release.ambiguous`
- */
-export async function findRelease(db: Sql, projectId: string, word: string): Promise<Release> {
-  const id =
-    (await idByNumber(db, projectId, word)) ??
-    (await idByName(db, projectId, word)) ??
-    (await idByCommit(db, projectId, word));
-  const release = id === null ? null : await releaseById(db, id);
-  if (release === null || release.projectId !== projectId) {
-    throw new ReleaseError({
-      code: 'release.unknown',
-      what: `There is no release "${word}" in this project.`,
-      fix: 'Name one by number (#12), commit, branch or tag; `towpath release list` shows them. A commit appears after the next poll.',
-    });
-  }
-  return release;
-}
-
-async function idByNumber(db: Sql, projectId: string, word: string): Promise<string | null> {
-  if (word.startsWith('rel_')) return word;
-  const number = /^#?(\d{1,9})$/.exec(word)?.[1];
-  if (number === undefined) return null;
-  const row = await db
-    .selectFrom('release')
-    .select('id')
-    .where('project_id', '=', projectId)
-    .where('number', '=', Number(number))
-    .executeTakeFirst();
-  return row?.id ?? null;
-}
-
-async function idByName(db: Sql, projectId: string, word: string): Promise<string | null> {
-  const refs = word.startsWith('refs/') ? [word] : [`refs/tags/${word}`, `refs/heads/${word}`];
-  for (const ref of refs) {
-    const row = await db
-      .selectFrom('release_name')
-      .innerJoin('release', 'release.id', 'release_name.release_id')
-      .select('release.id')
-      .where('release.project_id', '=', projectId)
-      .where('release_name.ref', '=', ref)
-      .orderBy('release_name.named_at', 'desc')
-      .executeTakeFirst();
-    if (row !== undefined) return row.id;
-  }
-  return null;
-}
-
-async function idByCommit(db: Sql, projectId: string, word: string): Promise<string | null> {
-  if (!/^[0-9a-f]{7,64}$/.test(word)) return null;
-  const rows = await db
-    .selectFrom('release')
-    .select('id')
-    .where('project_id', '=', projectId)
-    .where('mixed', '=', false)
-    .where('commit_sha', '>=', word)
-    .where('commit_sha', '<', `${word}g`)
-    .limit(2)
-    .execute();
-  if (rows.length > 1) {
-    throw new ReleaseError({
-      code: 'release.ambiguous',
-      what: `"${word}" begins more than one commit.`,
-      fix: 'Give more digits of the commit.',
-    });
-  }
-  return rows[0]?.id ?? null;
-}
-
 /** One page of a project's releases, the newest first. `before` is the number that the last page ended with. */
 export async function listReleases(db: Sql, projectId: string, limit: number, before?: number): Promise<Release[]> {
   let query = db.selectFrom('release').select('id').where('project_id', '=', projectId);
@@ -285,39 +221,6 @@ export async function listReleases(db: Sql, projectId: string, limit: number, be
     db,
     rows.map(({ id }) => id),
   );
-}
-
-/** Bars a release everywhere. Safe to repeat: the first reason stays. */
-export async function yankRelease(db: Sql, releaseId: string, reason: string, by: string): Promise<boolean> {
-  const result = await db
-    .updateTable('release')
-    .set({ yanked_at: new Date(), yank_reason: reason, yanked_by: by })
-    .where('id', '=', releaseId)
-    .where('yanked_at', 'is', null)
-    .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
-}
-
-export async function unyankRelease(db: Sql, releaseId: string): Promise<boolean> {
-  const result = await db
-    .updateTable('release')
-    .set({ yanked_at: null, yank_reason: null, yanked_by: null })
-    .where('id', '=', releaseId)
-    .where('yanked_at', 'is not', null)
-    .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
-}
-
-/** The reason why these artifacts are barred: a yank of any release that is the same thing to run. */
-export async function yankOf(db: Sql, release: Pick<Release, 'projectId' | 'fingerprint'>): Promise<string | null> {
-  const row = await db
-    .selectFrom('release')
-    .select('yank_reason')
-    .where('project_id', '=', release.projectId)
-    .where('fingerprint', '=', release.fingerprint)
-    .where('yanked_at', 'is not', null)
-    .executeTakeFirst();
-  return row?.yank_reason ?? null;
 }
 
 /** Ready releases nearest in number: what could be promoted instead of one that has no artifacts. */
@@ -332,7 +235,18 @@ export async function readyNear(
     .where('project_id', '=', release.projectId)
     .where('state', '=', 'ready')
     .where('mixed', '=', false)
-    .where('yanked_at', 'is', null)
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('release as twin')
+            .select('twin.id')
+            .whereRef('twin.project_id', '=', 'release.project_id')
+            .whereRef('twin.fingerprint', '=', 'release.fingerprint')
+            .where('twin.yanked_at', 'is not', null),
+        ),
+      ),
+    )
     .where('number', '<=', release.number)
     .orderBy('number', 'desc')
     .limit(limit)

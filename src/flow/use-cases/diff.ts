@@ -1,7 +1,8 @@
 import { environmentNamed } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
 import type { Release } from '../../release/release.ts';
-import { findRelease, releaseById } from '../../release/release-store.ts';
+import { releaseById } from '../../release/release-store.ts';
+import { findRelease } from '../../release/find-store.ts';
 import type { House } from '../house.ts';
 import type { CommitView, DiffView } from '../use-cases.ts';
 import { projectNamed } from './views.ts';

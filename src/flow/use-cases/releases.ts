@@ -4,18 +4,13 @@ import { recordAudit } from '../../audit/audit-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { promotionsOf } from '../../path/promotion-store.ts';
 import { planMix, type Release } from '../../release/release.ts';
-import {
-  cutRelease,
-  findRelease,
-  listReleases,
-  settleRelease,
-  unyankRelease,
-  yankRelease,
-} from '../../release/release-store.ts';
+import { cutRelease, listReleases, settleRelease } from '../../release/release-store.ts';
+import { findRelease } from '../../release/find-store.ts';
+import { unyankRelease, yankRelease } from '../../release/yank-store.ts';
 import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import type { House } from '../house.ts';
-import { wake } from '../wake.ts';
+import { wakeProject } from '../wake.ts';
 import type { MixRequest, ReleaseView, UseCases } from '../use-cases.ts';
 import { projectNamed, promotionViews, releaseViews } from './views.ts';
 
@@ -77,7 +72,7 @@ export function releaseCases(house: House): UseCases['releases'] {
     async unyank(project, word, by) {
       const release = await releaseOf(store.db, project, word);
       await store.transaction(async (tx) => {
-        if (!(await unyankRelease(tx, release.id))) return;
+        if (!(await unyankRelease(tx, release))) return;
         await recordAudit(tx, { actor: by, action: 'release.unyank', subject: release.id, detail: {} });
         await recordEvent(tx, {
           projectId: release.projectId,
@@ -138,16 +133,6 @@ export async function mix(house: House, tx: Tx, request: MixRequest, by: string)
     data: { mixed: true, by },
   });
   return releaseId;
-}
-
-async function wakeProject(house: House, tx: Tx, projectId: string): Promise<void> {
-  const rows = await tx
-    .selectFrom('environment')
-    .select('id')
-    .where('project_id', '=', projectId)
-    .where('removed_at', 'is', null)
-    .execute();
-  for (const { id } of rows) await wake(house, tx, id);
 }
 
 export async function releaseOf(db: Sql, project: string, word: string): Promise<Release> {

@@ -1,4 +1,5 @@
-import { type EnvironmentRow, tenuresOf } from '../../environment/environment-store.ts';
+import { type EnvironmentRow } from '../../environment/environment-store.ts';
+import { tenuresOf } from '../../environment/tenure-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { headline } from '../../path/headline.ts';

@@ -1,0 +1,91 @@
+import type { Sql } from '../store/database.ts';
+import { ReleaseError, type Release } from './release.ts';
+import { releaseById } from './release-store.ts';
+
+/**
+ * Finds a release as people name it: an id, a number (`#12` or `12`), a tag, a branch (its newest), or a commit of 7 digits or more.
+ * @throws ReleaseError `release.unknown`, `release.ambiguous`
+ */
+export async function findRelease(db: Sql, projectId: string, word: string): Promise<Release> {
+  const id =
+    (await idByNumber(db, projectId, word)) ??
+    (await idByName(db, projectId, word)) ??
+    (await idByCommit(db, projectId, word));
+  const release = id === null ? null : await releaseById(db, id);
+  if (release === null || release.projectId !== projectId) {
+    throw new ReleaseError({
+      code: 'release.unknown',
+      what: `There is no release "${word}" in this project.`,
+      fix: 'Name one by number (#12), commit, branch or tag; `towpath release list` shows them. A commit appears after the next poll.',
+    });
+  }
+  return release;
+}
+
+async function idByNumber(db: Sql, projectId: string, word: string): Promise<string | null> {
+  if (word.startsWith('rel_')) return word;
+  const number = /^#?(\d{1,9})$/.exec(word)?.[1];
+  if (number === undefined) return null;
+  const row = await db
+    .selectFrom('release')
+    .select('id')
+    .where('project_id', '=', projectId)
+    .where('number', '=', Number(number))
+    .executeTakeFirst();
+  return row?.id ?? null;
+}
+
+async function idByName(db: Sql, projectId: string, word: string): Promise<string | null> {
+  const refs = word.startsWith('refs/') ? [word] : [`refs/tags/${word}`, `refs/heads/${word}`];
+  for (const ref of refs) {
+    const head = await idByHead(db, projectId, ref);
+    if (head !== null) return head;
+    const row = await db
+      .selectFrom('release_name')
+      .innerJoin('release', 'release.id', 'release_name.release_id')
+      .select('release.id')
+      .where('release.project_id', '=', projectId)
+      .where('release_name.ref', '=', ref)
+      .orderBy('release_name.named_at', 'desc')
+      .executeTakeFirst();
+    if (row !== undefined) return row.id;
+  }
+  return null;
+}
+
+/** Where a ref points now counts; when its releases were cut does not: an older commit may be read later. */
+async function idByHead(db: Sql, projectId: string, ref: string): Promise<string | null> {
+  const row = await db
+    .selectFrom('ref')
+    .innerJoin('release', (join) =>
+      join.onRef('release.repository_id', '=', 'ref.repository_id').onRef('release.commit_sha', '=', 'ref.commit_sha'),
+    )
+    .select('release.id')
+    .where('release.project_id', '=', projectId)
+    .where('release.mixed', '=', false)
+    .where('ref.name', '=', ref)
+    .where('ref.deleted_at', 'is', null)
+    .executeTakeFirst();
+  return row?.id ?? null;
+}
+
+async function idByCommit(db: Sql, projectId: string, word: string): Promise<string | null> {
+  if (!/^[0-9a-f]{7,64}$/.test(word)) return null;
+  const rows = await db
+    .selectFrom('release')
+    .select('id')
+    .where('project_id', '=', projectId)
+    .where('mixed', '=', false)
+    .where('commit_sha', '>=', word)
+    .where('commit_sha', '<', `${word}g`)
+    .limit(2)
+    .execute();
+  if (rows.length > 1) {
+    throw new ReleaseError({
+      code: 'release.ambiguous',
+      what: `"${word}" begins more than one commit.`,
+      fix: 'Give more digits of the commit.',
+    });
+  }
+  return rows[0]?.id ?? null;
+}
