@@ -89,4 +89,6 @@ export interface DeployDriver<Config = unknown, A extends Action = Action> {
   apply(desired: Desired<Config>, actions: readonly A[], context: ApplyContext): Promise<void>;
   observe(target: Target): Promise<Observed>;
   destroy(target: Target, context: ApplyContext): Promise<void>;
+  /** Ends what this driver still runs for a target that another driver serves now. Asked after each deployment by another. */
+  handOver?(target: Target, context: ApplyContext): Promise<void>;
 }

@@ -37,8 +37,10 @@ export type LocalConfig = z.infer<typeof LocalConfig>;
 const FIRST_PROBES_MS = 50;
 const TAIL_LINES = 20;
 
+export type LocalDriver = Required<DeployDriver<LocalConfig, RolloutAction>>;
+
 /** A driver for one machine: the shared rollout over a `Runtime`. */
-export function createLocalDriver(parts: LocalDriverParts): DeployDriver<LocalConfig, RolloutAction> {
+export function createLocalDriver(parts: LocalDriverParts): LocalDriver {
   return {
     name: parts.name,
     config: LocalConfig,
@@ -46,6 +48,7 @@ export function createLocalDriver(parts: LocalDriverParts): DeployDriver<LocalCo
     apply: (desired, actions, context) => apply(parts, desired, actions, context),
     observe: (target) => observe(parts, target),
     destroy: (target, context) => destroy(parts, target, context),
+    handOver: (target, context) => handOver(parts, target, context),
   };
 }
 
@@ -236,6 +239,20 @@ async function destroy(parts: LocalDriverParts, target: Target, context: ApplyCo
   await Promise.all(instances.map(({ id }) => end(parts, target, id, LocalConfig.parse({}).graceMs)));
   await parts.runtime.clear(target);
   await parts.ledger.forget(target, context.token); // one of the same name that is made later counts from the start
+}
+
+/** Drivers of one machine share the stable URLs and the ledger of who serves, so what it does not name is left over. */
+async function handOver(parts: LocalDriverParts, target: Target, context: ApplyContext): Promise<void> {
+  await parts.ledger.claim(target, context.token);
+  const serving = new Set(Object.values(await parts.ledger.serving(target)).flat());
+  const left = (await parts.runtime.list(target)).filter(({ id }) => !serving.has(id));
+  if (left.length === 0) return;
+  const { drainMs, graceMs } = LocalConfig.parse({});
+  const ids = left.map(({ id }) => id);
+  context.log(`end what the ${parts.name} driver ran here before: ${left.map(({ service }) => service).join(', ')}`);
+  await drain(parts, target, ids, drainMs, context);
+  await Promise.all(ids.map((id) => end(parts, target, id, graceMs)));
+  if ((await parts.runtime.list(target)).length === 0) await parts.runtime.clear(target);
 }
 
 function serviceOf(desired: Desired, name: string): DesiredService {

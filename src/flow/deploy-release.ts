@@ -6,7 +6,8 @@ import { endpointsFor, forgetUnusedEndpoints } from '../environment/endpoint-sto
 import { type EnvironmentRow } from '../environment/environment-store.ts';
 import { interpolate } from '../environment/variables.ts';
 import type { Digest } from '../lib/digest.ts';
-import { hasCode, TowpathError } from '../lib/error.ts';
+import { hasCode, problemOf, TowpathError } from '../lib/error.ts';
+import type { LogLine } from '../lib/log.ts';
 import { slugOf } from '../lib/slug.ts';
 import { isPortFree } from '../lib/port.ts';
 import { untilTrue } from '../lib/until.ts';
@@ -68,6 +69,7 @@ export async function verifyRelease(house: House, deployment: Deployment): Promi
     const desired = await desire(house, deployment);
     const observed = await settle(house, deployment, driver, desired);
     log.line(`Every replica runs the digest that was asked for, healthy for ${deployment.definition.settleMs} ms.`);
+    await endOthers(house, deployment, driver, desired.target, log.line);
     const services = desired.services.map(({ service, digest }) => ({
       service,
       digest,
@@ -78,6 +80,27 @@ export async function verifyRelease(house: House, deployment: Deployment): Promi
     return { services, note: `Live: ${services.length} service${services.length === 1 ? '' : 's'} seen healthy.` };
   } finally {
     await log.end();
+  }
+}
+
+/** An environment whose driver was changed has two of each for a moment: the new ones are healthy, so the old ones go. */
+async function endOthers(
+  house: House,
+  { signal, token }: Deployment,
+  driver: DeployDriver,
+  target: Target,
+  log: LogLine,
+): Promise<void> {
+  for (const other of house.drivers.values()) {
+    if (other.name === driver.name || other.handOver === undefined) continue;
+    try {
+      await other.handOver(target, { log, signal, token });
+    } catch (error) {
+      signal.throwIfAborted();
+      log(
+        `What the ${other.name} driver ran here before could not be ended; the next deployment tries again: ${problemOf(error).what}`,
+      );
+    }
   }
 }
 
