@@ -92,7 +92,9 @@ async function releaseNamed(context: Context, client: Client, subject: string): 
 
 async function buildLog(context: Context, client: Client, name: string, service: string | undefined): Promise<string> {
   const params = { project: await context.project(), release: name };
-  const { services } = await client.call('release.show', { params });
+  const { services, problem } = await client.call('release.show', { params });
+  if (services.length === 0)
+    throw usage(`${name} has no builds. ${problem?.what ?? ''}`.trim(), problem?.fix ?? 'See `towpath release show`.');
   const found =
     services.find((candidate) => candidate.service === service) ?? (services.length === 1 ? services[0] : undefined);
   if (found !== undefined && (service === undefined || found.service === service)) return found.logId;

@@ -33,7 +33,7 @@ export function decideApprovals(gate: ApprovalsGate, facts: PromotionFacts): Gat
     return waits(
       gate,
       valid,
-      `waits for ${missing} more approval${missing === 1 ? '' : 's'} of ${gate.of}${saidSo(valid)}`,
+      `waits for ${missing} more approval${missing === 1 ? '' : 's'} of ${gate.of}${saidSo(valid)}${others(gate, facts, allowed)}`,
     );
   if (valid.every(({ by }) => isAuthor(by, facts))) {
     return waits(gate, valid, `waits for an approval of ${gate.of} by somebody who did not write it${saidSo(valid)}`);
@@ -52,6 +52,12 @@ function waits(gate: ApprovalsGate, valid: readonly ApprovalFacts[], what: strin
 
 function saidSo(valid: readonly ApprovalFacts[]): string {
   return valid.length === 0 ? '' : ` (so far: ${valid.map(({ by }) => by).join(', ')})`;
+}
+
+/** Who said yes and does not count would else wonder why nothing happens. */
+function others(gate: ApprovalsGate, { approvals }: PromotionFacts, allowed: ReadonlySet<string>): string {
+  const names = [...new Set(approvals.map(({ by }) => by))].filter((by) => !allowed.has(by.toLowerCase()));
+  return names.length === 0 ? '' : ` (${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} not of ${gate.of})`;
 }
 
 function isAuthor(user: string, { authors }: PromotionFacts): boolean {
