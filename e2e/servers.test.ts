@@ -82,7 +82,7 @@ test('the names of images that nothing needs go away by themselves', async () =>
 
 test('a program that was killed is started again, and so is the proxy before it', async () => {
   const url = (await qa()).services[0]?.url ?? '';
-  await worker.killPrograms();
+  expect(await worker.killPrograms()).toBe(1);
   await until(async () =>
     fetch(url).then(
       async (answer) => ((await answer.text()) === 'one' ? true : null),

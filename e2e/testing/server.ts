@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { type Client, createClient } from '../../src/cli/client.ts';
 import { createProxyControl } from '../../src/deploy/proxy/control.ts';
 import { stopEmbeddedPostgres } from '../../src/store/embedded/postgres.ts';
+import { killPrograms } from './programs.ts';
 
 export const program = fileURLToPath(new URL('../../bin/towpath.js', import.meta.url));
 
@@ -33,8 +34,8 @@ export interface TestServer {
   restart(env?: Readonly<Record<string, string>>): Promise<void>;
   /** Runs one command line against it. @returns its exit code and outputs */
   cli(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
-  /** SIGKILL to all that it runs in environments, and to the proxy before it. */
-  killPrograms(): Promise<void>;
+  /** SIGKILL to all that it runs in environments, and the proxy before it ends. @returns how many instances were killed */
+  killPrograms(): Promise<number>;
   /** Ends everything and removes the data. */
   dispose(): Promise<void>;
 }
@@ -111,8 +112,9 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     },
     cli: (...args) => runCli(data, client.server, args),
     async killPrograms() {
-      await killMarked(data);
+      const killed = await killPrograms(data);
       await proxyOf(data).shutdown();
+      return killed;
     },
     async dispose() {
       await removePreviewsAndStop(data, () => end('SIGTERM'));
@@ -123,30 +125,13 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
 
 async function removePreviewsAndStop(data: string, stop: () => Promise<void>): Promise<void> {
   await stop();
-  await killMarked(data);
+  await killPrograms(data);
   await proxyOf(data).shutdown();
   await stopEmbeddedPostgres(join(data, 'pg'));
 }
 
 function proxyOf(data: string) {
   return createProxyControl({ directory: join(data, 'proxy'), command: [process.execPath, program, 'proxy'] });
-}
-
-/** What the process driver started below this data directory: found by its records, ended by its ids. */
-async function killMarked(data: string): Promise<void> {
-  const { markedProcesses } = await import('../../src/container/process/marked.ts');
-  const { readdir } = await import('node:fs/promises');
-  const known = new Set(await readdir(join(data, 'run', 'instances'), { recursive: true }).catch(() => []));
-  for (const [mark, processes] of await markedProcesses()) {
-    if (![...known].some((path) => path.includes(mark))) continue;
-    for (const { pid } of processes) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // it has ended by itself
-      }
-    }
-  }
 }
 
 async function runCli(
