@@ -1,4 +1,4 @@
-import Docker from 'dockerode';
+import type Docker from 'dockerode';
 
 import { asked, DockerError } from './error.ts';
 
@@ -30,7 +30,7 @@ const OLDEST_API = '1.30';
 export async function connectDocker(
   options: { readonly host?: string | undefined; readonly credentials?: CredentialsOf } = {},
 ): Promise<DockerEngine> {
-  const docker = open(options.host);
+  const docker = await open(options.host);
   const [version, info] = await asked(
     'say what it is',
     Promise.all([docker.version(), docker.info() as Promise<Info>]),
@@ -79,7 +79,9 @@ interface Info {
   readonly InitCommit?: { readonly ID?: string };
 }
 
-function open(host: string | undefined): Docker {
+/** The client comes with SSH and gRPC, a tenth of a server's start: only who needs an engine loads it. */
+async function open(host: string | undefined): Promise<Docker> {
+  const { default: Docker } = await import('dockerode');
   if (host === undefined) return new Docker(); // reads the environment
   if (host.startsWith('unix:///')) return new Docker({ socketPath: host.slice('unix://'.length) });
   const url = URL.canParse(host) ? new URL(host) : null;
