@@ -6,8 +6,10 @@ import type { Figure } from './figure.ts';
 /** Every bench by its name; each loads only when it runs. */
 const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Figure[]> }>>> = {
   build: async () => import('./build.bench.ts'),
+  path: async () => import('./path.bench.ts'),
   poll: async () => import('./poll.bench.ts'),
   retag: async () => import('./retag.bench.ts'),
+  server: async () => import('./server.bench.ts'),
 };
 
 const { positionals } = parseArgs({ allowPositionals: true });
