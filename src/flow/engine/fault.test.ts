@@ -1,6 +1,10 @@
-import { expect, test } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
-import { isHit, readFaultPlan } from './fault.ts';
+import { expect, onTestFinished, test } from 'vitest';
+
+import { isArmed, isHit, readFaultPlan } from './fault.ts';
 
 test('a fault hits its boundary the first time, or the time it names', () => {
   expect(isHit('promote:deploy:done', 'promote:deploy:done', 1)).toBe(true);
@@ -12,4 +16,15 @@ test('a fault hits its boundary the first time, or the time it names', () => {
 
 test('without its variables nothing is planned', () => {
   expect(readFaultPlan({ TOWPATH_FAULT: '' })).toEqual({ at: undefined, onceFile: undefined, traceFile: undefined });
+});
+
+test('a fault in a file hits once, whoever passes first', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'towpath-fault-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const file = join(directory, 'armed');
+  expect(isArmed(file, 'promote:deploy:done')).toBe(false);
+  await writeFile(file, 'promote:deploy:done\n');
+  expect(isArmed(file, 'promote:deploy:before')).toBe(false);
+  expect(isArmed(file, 'promote:deploy:done')).toBe(true);
+  expect(isArmed(file, 'promote:deploy:done')).toBe(false);
 });

@@ -1,4 +1,4 @@
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
 import { currentWorkflow } from './durable.ts';
 
@@ -9,7 +9,10 @@ import { currentWorkflow } from './durable.ts';
 export type Boundary = 'before' | 'done' | 'recorded';
 
 export interface FaultPlan {
-  /** `<workflow>:<step>:<boundary>`, with `#n` for the n-th time that this process passes it. */
+  /**
+   * `<workflow>:<step>:<boundary>`, with `#n` for the n-th time that this process passes it; or `@FILE`, which holds such a
+   * name whenever one is wanted: it is read at each boundary, and the one that dies of it removes it.
+   */
   readonly at: string | undefined;
   /** A file that is made at the kill; where it exists already, nothing is killed. */
   readonly onceFile: string | undefined;
@@ -37,7 +40,20 @@ export function passBoundary(step: string, boundary: Boundary): void {
   const times = (passed.get(name) ?? 0) + 1;
   passed.set(name, times);
   if (plan.traceFile !== undefined) appendFileSync(plan.traceFile, `${name}\n`);
-  if (isHit(plan.at, name, times) && mayKill(plan.onceFile)) killMyself();
+  if (plan.at?.startsWith('@') === true) {
+    if (isArmed(plan.at.slice(1), name)) killMyself();
+  } else if (isHit(plan.at, name, times) && mayKill(plan.onceFile)) killMyself();
+}
+
+/** Of several processes that pass the boundary at once, one removes the file. */
+export function isArmed(file: string, name: string): boolean {
+  try {
+    if (readFileSync(file, 'utf8').trim() !== name) return false;
+    rmSync(file);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function isHit(at: string | undefined, name: string, times: number): boolean {
