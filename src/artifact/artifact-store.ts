@@ -29,7 +29,9 @@ export interface WantedArtifact {
 }
 
 /**
- * Invariant 1: makes sure that every wanted key has its one row. @returns the keys that had none, and so have to be built now
+ * Invariant 1: makes sure that every wanted key has its one row. Until the end of the transaction none of them ends its
+ * build: else the end would not know of the release that is being cut, nor that release of the end.
+ * @returns the keys that had none, and so have to be built now
  */
 export async function claimArtifacts(
   db: Sql,
@@ -57,6 +59,17 @@ export async function claimArtifacts(
     .values(rows)
     .onConflict((conflict) => conflict.column('key').doNothing())
     .returning('key')
+    .execute();
+  await db
+    .selectFrom('artifact')
+    .select('key')
+    .where(
+      'key',
+      'in',
+      rows.map(({ key }) => key),
+    )
+    .orderBy('key')
+    .forShare()
     .execute();
   return fresh.map(({ key }) => key);
 }

@@ -28,13 +28,24 @@ type Outcome =
 /** One key is built once; whatever releases wait for it go on, or learn that it failed. */
 export function buildFlow(house: House) {
   return durable('build', async ({ key }: { key: string; attempt: number }) => {
-    const built = await step('build', ({ signal }) => build(house, key, signal), {
-      retry: { attempts: 4, firstMs: 1000, when: isTransient },
-    });
+    const retry = { attempts: 5, firstMs: 1000, when: isTransient };
+    const built = await orFailed(step('build', ({ signal }) => build(house, key, signal), { retry }));
     const outcome =
-      built.kind === 'failed' ? built : await step('check', ({ signal }) => check(house, key, built.built, signal));
+      built.kind === 'failed'
+        ? built
+        : await orFailed(step('check', ({ signal }) => check(house, key, built.built, signal), { retry }));
     await transaction('record', (tx) => record(house, tx, key, outcome));
   });
+}
+
+/** What was away for as long as we tried is a failure like others: said in the release, and asked for again with `towpath build`. */
+async function orFailed(work: Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!isTransient(error)) throw error;
+    return { kind: 'failed', problem: problemOf(error, 'artifact.build-failed'), evidence: [] };
+  }
 }
 
 async function build(house: House, key: string, signal: AbortSignal): Promise<Outcome> {
@@ -90,8 +101,17 @@ async function build(house: House, key: string, signal: AbortSignal): Promise<Ou
   }
 }
 
-/** Checks that are asked during the build: one that fails means that there is no artifact. */
 async function check(house: House, key: string, built: BuiltRecord, signal: AbortSignal): Promise<Outcome> {
+  try {
+    return await askChecks(house, key, built, signal);
+  } catch (error) {
+    if (isTransient(error) || signal.aborted) throw error;
+    return { kind: 'failed', problem: problemOf(error, 'artifact.check-failed'), evidence: [] };
+  }
+}
+
+/** Checks that are asked during the build: one that fails means that there is no artifact. */
+async function askChecks(house: House, key: string, built: BuiltRecord, signal: AbortSignal): Promise<Outcome> {
   const artifact = await requireArtifact(house, key);
   const { repositoryId, config } = await definitionOf(house, artifact);
   const log = openLog(house.store, artifact.logId);

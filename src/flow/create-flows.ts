@@ -42,8 +42,13 @@ export const QUEUES: NonNullable<WorkerOptions['queues']> = {
 /** @param flows asked for late: flows start flows */
 export function createStarts(engine: Engine, flows: () => Flows): Starts {
   return {
-    ingest: (tx, eventId) =>
-      engine.enqueue(tx, flows().ingest, { eventId }, { id: `ingest:${eventId}`, queue: 'ingest' }),
+    ingest: (tx, eventId, again) =>
+      engine.enqueue(
+        tx,
+        flows().ingest,
+        { eventId },
+        { id: `ingest:${eventId}${again === undefined ? '' : `:${again}`}`, queue: 'ingest' },
+      ),
     build: (tx, key, attempt) =>
       engine.enqueue(tx, flows().build, { key, attempt }, { id: `build:${key}:${attempt}`, queue: 'build' }),
     async route(tx, releaseId, ref) {

@@ -2,7 +2,7 @@ import { claimArtifacts } from '../artifact/artifact-store.ts';
 import { recordConfig, recordConfigProblem } from '../config/config-store.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import { syncEnvironments } from '../environment/environment-store.ts';
-import { type Problem, problemOf } from '../lib/error.ts';
+import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import { cutRelease, nameRelease, settleRelease } from '../release/release-store.ts';
 import { recordCommit } from '../source/commit-store.ts';
 import type { Tx } from '../store/database.ts';
@@ -30,8 +30,8 @@ export function ingestFlow(house: House) {
   return durable('ingest', async ({ eventId }: { eventId: string }) => {
     const retry = { attempts: 5, firstMs: 500, when: isTransient };
     const seen = await step('read', () => readEvent(house, eventId), { retry });
-    if (seen === null) {
-      await transaction('leave', (tx) => endEvent(tx, eventId));
+    if (seen === null || 'gone' in seen) {
+      await transaction('leave', (tx) => leave(tx, eventId, seen));
       return;
     }
     if (seen.head !== null) {
@@ -39,7 +39,7 @@ export function ingestFlow(house: House) {
       const config = await step('path', () => readConfig(house, seen.repositoryId, head), { retry });
       await transaction('lay-path', (tx) => layPath(house, tx, seen, head, config));
     }
-    const plan = await step('plan', () => planRelease(house, seen), { retry });
+    const plan = await step('plan', () => planRelease(house, seen), { retry }).catch(toPlan);
     await transaction('cut', (tx) => cut(house, tx, eventId, seen, plan));
   });
 }
@@ -47,7 +47,31 @@ export function ingestFlow(house: House) {
 type ConfigAnswer = { kind: 'config'; config: ProjectConfig } | { kind: 'problem'; problem: Problem };
 type Plan = { kind: 'artifacts'; artifacts: PlannedArtifact[] } | { kind: 'problem'; problem: Problem };
 
-async function readEvent(house: House, eventId: string): Promise<Seen | null> {
+/** What was away for as long as we tried (the registry of a base image, say) is said in the release; `towpath build` plans it again. */
+function toPlan(error: unknown): Plan {
+  if (!isTransient(error)) throw error;
+  return { kind: 'problem', problem: problemOf(error) };
+}
+
+/** A commit that was pushed away, or that git refuses, before it was read: nothing of it can be built. */
+interface Gone {
+  readonly projectId: string;
+  readonly ref: string;
+  readonly gone: Problem;
+}
+
+async function leave(tx: Tx, eventId: string, seen: Gone | null): Promise<void> {
+  if (seen !== null)
+    await recordEvent(tx, {
+      projectId: seen.projectId,
+      kind: 'ref.gone',
+      subject: seen.ref,
+      data: { problem: seen.gone },
+    });
+  await endEvent(tx, eventId);
+}
+
+async function readEvent(house: House, eventId: string): Promise<Seen | Gone | null> {
   const { db } = house.store;
   const event = await db
     .selectFrom('ref_event')
@@ -65,7 +89,12 @@ async function readEvent(house: House, eventId: string): Promise<Seen | null> {
     .executeTakeFirstOrThrow();
   if (event.handled_at !== null || event.kind === 'deleted' || event.after_sha === null) return null;
   const mirror = await house.mirrorOf(event.id);
-  await mirror.ensure(event.after_sha);
+  try {
+    await mirror.ensure(event.after_sha);
+  } catch (error) {
+    if (!hasCode(error, 'git.object-missing', 'git.unsafe-object')) throw error;
+    return { projectId: event.project_id, ref: event.ref, gone: problemOf(error) };
+  }
   const commit = await mirror.commit(event.after_sha);
   const isDefault = event.ref === `refs/heads/${event.default_branch}`;
   await recordCommit(db, event.id, commit, isDefault ? await mirror.firstParentPosition(commit.sha) : null);

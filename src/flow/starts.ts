@@ -2,7 +2,8 @@ import type { Tx } from '../store/database.ts';
 
 /** Starts of workflows, each within the transaction that gives it its cause: both are stored, or neither. */
 export interface Starts {
-  ingest(tx: Tx, eventId: string): Promise<void>;
+  /** @param again as for a preview's removal, below */
+  ingest(tx: Tx, eventId: string, again?: number): Promise<void>;
   build(tx: Tx, key: string, attempt: number): Promise<void>;
   route(tx: Tx, releaseId: string, ref: string): Promise<void>;
   /** Looks at a promotion (again). Does nothing when it has ended. */

@@ -16,7 +16,10 @@ export interface ReleaseToCut {
   readonly services: readonly { readonly service: string; readonly key: string; readonly commit: string }[];
 }
 
-/** Cuts a release. A commit has one (unmixed) release: asked again, that one is given. */
+/**
+ * Cuts a release. A commit has one (unmixed) release: asked again, that one is given. One that could not be planned (an
+ * outside base that was away) has no services, and gets those that a later plan found.
+ */
 export async function cutRelease(db: Sql, cut: ReleaseToCut): Promise<string> {
   const fingerprint = fingerprintOf(Object.fromEntries(cut.services.map(({ service, key }) => [service, key])));
   const row = await db
@@ -43,22 +46,43 @@ export async function cutRelease(db: Sql, cut: ReleaseToCut): Promise<string> {
       .where('commit_sha', '=', cut.commit)
       .where('mixed', '=', false)
       .executeTakeFirstOrThrow();
+    await planAgain(db, known.id, cut, fingerprint);
     return known.id;
   }
-  if (cut.services.length > 0) {
-    await db
-      .insertInto('release_service')
-      .values(
-        cut.services.map(({ service, key, commit }) => ({
-          release_id: row.id,
-          service,
-          artifact_key: key,
-          commit_sha: commit,
-        })),
-      )
-      .execute();
-  }
+  await recordServices(db, row.id, cut);
   return row.id;
+}
+
+async function planAgain(db: Sql, releaseId: string, cut: ReleaseToCut, fingerprint: string): Promise<void> {
+  const { numUpdatedRows } = await db
+    .updateTable('release')
+    .set({
+      fingerprint,
+      state: cut.problem === null ? 'building' : 'failed',
+      problem: cut.problem === null ? null : JSON.stringify(cut.problem),
+    })
+    .where('id', '=', releaseId)
+    .where('state', '<>', 'ready')
+    .where(({ not, exists, selectFrom }) =>
+      not(exists(selectFrom('release_service').select('service').where('release_id', '=', releaseId))),
+    )
+    .executeTakeFirst();
+  if (numUpdatedRows > 0n) await recordServices(db, releaseId, cut);
+}
+
+async function recordServices(db: Sql, releaseId: string, { services }: ReleaseToCut): Promise<void> {
+  if (services.length === 0) return;
+  await db
+    .insertInto('release_service')
+    .values(
+      services.map(({ service, key, commit }) => ({
+        release_id: releaseId,
+        service,
+        artifact_key: key,
+        commit_sha: commit,
+      })),
+    )
+    .execute();
 }
 
 /** A release is known by every branch and tag that pointed at its commit. */

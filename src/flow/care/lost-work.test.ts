@@ -33,7 +33,62 @@ test('a preview whose removal was given up is removed again, once in a while, an
       return states[id] ?? ({ kind: 'missing' } as const);
     },
   };
-  const starts = { removePreview: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]) };
+  const starts = {
+    removePreview: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
+    ingest: never,
+  };
   await reconcile({ store, starts, clock: { now: () => NOW }, log: pino({ level: 'silent' }) }, engine);
   expect(started).toEqual([[lost, SPAN]]);
 });
+
+test('a commit whose taking in was given up is taken in again, and a build without a worker fails for all to see', async () => {
+  const store = await testStore();
+  await store.db.insertInto('project').values({ id: 'p', name: 'shop' }).execute();
+  const repository = { id: 'r', project_id: 'p', url: 'https://git.example/shop', default_branch: 'main' };
+  await store.db.insertInto('repository').values(repository).execute();
+  for (const id of ['given-up', 'at-work'])
+    await store.db
+      .insertInto('ref_event')
+      .values({ id, repository_id: 'r', ref: 'refs/heads/main', kind: 'moved', seen_at: new Date(Date.now() - 60_000) })
+      .execute();
+  for (const key of ['lost', 'built-now'])
+    await store.db
+      .insertInto('artifact')
+      .values({
+        key,
+        project_id: 'p',
+        service: 'web',
+        builder: 'node',
+        inputs: '{}',
+        state: 'building',
+        repository: 'shop/web',
+        log_id: 'l',
+        built_for_commit: 'c',
+        requested_at: new Date(Date.now() - 60_000),
+      })
+      .execute();
+  const failed = { kind: 'failed', problem: { code: 'git.unreachable', what: 'It was away.', fix: '' } } as const;
+  const states: Record<string, WorkflowState> = {
+    'ingest:given-up': failed,
+    'ingest:at-work': { kind: 'queued' },
+    'build:lost:1': failed,
+    'build:built-now:1': { kind: 'running', executorId: 'x' },
+  };
+  const started: unknown[] = [];
+  const starts = {
+    removePreview: never,
+    ingest: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
+  };
+  const engine = { state: async (id: string) => states[id] ?? ({ kind: 'missing' } as const) };
+  await reconcile({ store, starts, clock: { now: () => NOW }, log: pino({ level: 'silent' }) }, engine);
+  expect(started).toEqual([['given-up', SPAN]]);
+  const rows = await store.db.selectFrom('artifact').select(['key', 'state', 'problem']).orderBy('key').execute();
+  expect(rows).toEqual([
+    { key: 'built-now', state: 'building', problem: null },
+    { key: 'lost', state: 'failed', problem: failed.problem },
+  ]);
+});
+
+function never(): Promise<never> {
+  throw new Error('Nothing asks for that here.');
+}

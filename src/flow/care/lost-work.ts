@@ -1,9 +1,12 @@
 import { sql } from 'kysely';
 
+import { artifactsInWork, recordBuildLost } from '../../artifact/lost-store.ts';
 import { deadPreviews } from '../../environment/environment-store.ts';
 import { leaveLane } from '../../environment/lane-store.ts';
 import type { Problem } from '../../lib/error.ts';
 import { movePromotion, promotionById } from '../../path/promotion-store.ts';
+import { releasesWithKey, settleRelease } from '../../release/release-store.ts';
+import { eventsInWork } from '../../source/ref-event-store.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import type { Engine } from '../engine/engine.ts';
 import { hasEnded } from '../engine/state.ts';
@@ -16,7 +19,7 @@ const BATCH = 100;
 const AGAIN_MS = 5 * 60_000;
 
 type Workflows = Pick<Engine, 'state'>;
-type Place = Pick<House, 'store' | 'clock' | 'log'> & { readonly starts: Pick<Starts, 'removePreview'> };
+type Place = Pick<House, 'store' | 'clock' | 'log'> & { readonly starts: Pick<Starts, 'removePreview' | 'ingest'> };
 
 /** Rows that say that they are worked on, while no workflow works for them, are set right. */
 export async function reconcile(house: Place, engine: Workflows): Promise<void> {
@@ -30,6 +33,12 @@ export async function reconcile(house: Place, engine: Workflows): Promise<void> 
     .execute();
   await attemptEach(house.log, rows, 'settling a lost promotion', ({ id, runs, environment_id: environmentId }) =>
     settleLost(house, engine, { id, runs, environmentId }),
+  );
+  await attemptEach(house.log, await eventsInWork(house.store.db, BATCH), 'taking in a commit again', (id) =>
+    ingestAgain(house, engine, id),
+  );
+  await attemptEach(house.log, await artifactsInWork(house.store.db, BATCH), 'settling a lost build', (build) =>
+    settleLostBuild(house, engine, build),
   );
   await attemptEach(house.log, await deadPreviews(house.store.db), 'ending a preview again', (id) =>
     removeAgain(house, engine, id),
@@ -66,11 +75,43 @@ const LOST: Problem = {
   fix: 'Promote it again; the server log has the story.',
 };
 
+/** A git server that was away for longer than we tried: the commit that it told of is still to be taken in. */
+async function ingestAgain(house: Place, engine: Workflows, eventId: string): Promise<void> {
+  const span = Math.floor(house.clock.now() / AGAIN_MS);
+  if (!(await isOver(engine, `ingest:${eventId}`, span))) return;
+  await house.store.transaction((tx) => house.starts.ingest(tx, eventId, span));
+}
+
+/** An artifact that nobody builds any more has failed: its releases say so, and `towpath build` asks for it again. */
+async function settleLostBuild(
+  house: Place,
+  engine: Workflows,
+  { key, attempt }: { readonly key: string; readonly attempt: number },
+): Promise<void> {
+  const state = await engine.state(`build:${key}:${attempt}`);
+  if (state.kind === 'queued' || state.kind === 'running') return;
+  const problem = state.kind === 'failed' ? state.problem : LOST_BUILD;
+  await house.store.transaction(async (tx) => {
+    if (!(await recordBuildLost(tx, key, attempt, problem))) return;
+    for (const releaseId of await releasesWithKey(tx, key)) await settleRelease(tx, releaseId);
+  });
+}
+
+const LOST_BUILD: Problem = {
+  code: 'artifact.lost',
+  what: 'Its build ended without a result.',
+  fix: 'Ask for it again with `towpath build`; the server log has the story.',
+};
+
 /** The first try has an id of its own and is asked for as often as one likes; a later one is of its span of time. */
 async function removeAgain(house: Place, engine: Workflows, environmentId: string): Promise<void> {
   const span = Math.floor(house.clock.now() / AGAIN_MS);
-  const first = await engine.state(`remove:${environmentId}`);
-  const before = await engine.state(`remove:${environmentId}:${span - 1}`);
-  if (!hasEnded(first) || !(before.kind === 'missing' || hasEnded(before))) return;
+  if (!(await isOver(engine, `remove:${environmentId}`, span))) return;
   await house.store.transaction((tx) => house.starts.removePreview(tx, environmentId, span));
+}
+
+/** True when the first try and that of the span before have ended. */
+async function isOver(engine: Workflows, id: string, span: number): Promise<boolean> {
+  const before = await engine.state(`${id}:${span - 1}`);
+  return hasEnded(await engine.state(id)) && (before.kind === 'missing' || hasEnded(before));
 }

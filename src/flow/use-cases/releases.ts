@@ -4,9 +4,10 @@ import { recordAudit } from '../../audit/audit-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { promotionsOf } from '../../path/promotion-store.ts';
 import { planMix, type Release } from '../../release/release.ts';
-import { cutRelease, listReleases, settleRelease } from '../../release/release-store.ts';
+import { cutRelease, listReleases, namesOf, settleRelease } from '../../release/release-store.ts';
 import { findRelease } from '../../release/find-store.ts';
 import { unyankRelease, yankRelease } from '../../release/yank-store.ts';
+import { seeAgain } from '../../source/ref-event-store.ts';
 import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import type { House } from '../house.ts';
@@ -91,12 +92,23 @@ export function releaseCases(house: House): UseCases['releases'] {
           const again = await retryArtifact(tx, key);
           if (again !== null) await house.starts.build(tx, key, again.attempt);
         }
+        if (release.services.length === 0) await planAgain(house, tx, release);
         await settleRelease(tx, release.id);
         await recordAudit(tx, { actor: by, action: 'release.retry', subject: release.id, detail: {} });
       });
       return viewOf(store.db, release.id);
     },
   };
+}
+
+/** What its services are could not be said: the commit is taken in anew, under each of its names. */
+async function planAgain(house: House, tx: Tx, release: Release): Promise<void> {
+  if (release.mixed) return;
+  const names = await namesOf(tx, [release.id]);
+  for (const ref of names.get(release.id) ?? []) {
+    const eventId = await seeAgain(tx, release.repositoryId, ref, release.commit, house.clock.now());
+    await house.starts.ingest(tx, eventId);
+  }
 }
 
 /** A release out of several: its artifacts are there already, so it is ready at once (or as soon as they are). */

@@ -1,0 +1,42 @@
+import { sql } from 'kysely';
+
+import { newId } from '../lib/ids.ts';
+import type { Sql } from '../store/database.ts';
+
+/** Notes a commit once more under a ref, though nothing moved, so that it can be taken in anew. @returns the event */
+export async function seeAgain(
+  db: Sql,
+  repositoryId: string,
+  ref: string,
+  commit: string,
+  now: number,
+): Promise<string> {
+  const id = newId('rev', now);
+  await db
+    .insertInto('ref_event')
+    .values({
+      id,
+      repository_id: repositoryId,
+      ref,
+      kind: 'moved',
+      before_sha: commit,
+      after_sha: commit,
+      seen_at: new Date(now),
+    })
+    .execute();
+  return id;
+}
+
+/** Events of the last day that are not handled and not quite fresh: somebody should be at work on each. */
+export async function eventsInWork(db: Sql, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('ref_event')
+    .select('id')
+    .where('handled_at', 'is', null)
+    .where('seen_at', '<', sql<Date>`clock_timestamp() - interval '15 seconds'`)
+    .where('seen_at', '>', sql<Date>`clock_timestamp() - interval '1 day'`)
+    .orderBy('seen_at')
+    .limit(limit)
+    .execute();
+  return rows.map(({ id }) => id);
+}
