@@ -29,23 +29,40 @@ type Outcome =
 export function buildFlow(house: House) {
   return durable('build', async ({ key }: { key: string; attempt: number }) => {
     const retry = { attempts: 5, firstMs: 1000, when: isTransient };
-    const built = await orFailed(step('build', ({ signal }) => build(house, key, signal), { retry }));
+    const giveUp = (problem: Problem): Promise<void> => step('give-up', () => endLog(house, key, problem));
+    const built = await orFailed(
+      step('build', ({ signal }) => build(house, key, signal), { retry }),
+      giveUp,
+    );
     const outcome =
       built.kind === 'failed'
         ? built
-        : await orFailed(step('check', ({ signal }) => check(house, key, built.built, signal), { retry }));
+        : await orFailed(
+            step('check', ({ signal }) => check(house, key, built.built, signal), { retry }),
+            giveUp,
+          );
     await transaction('record', (tx) => record(house, tx, key, outcome));
   });
 }
 
 /** What was away for as long as we tried is a failure like others: said in the release, and asked for again with `towpath build`. */
-async function orFailed(work: Promise<Outcome>): Promise<Outcome> {
+async function orFailed(work: Promise<Outcome>, giveUp: (problem: Problem) => Promise<void>): Promise<Outcome> {
   try {
     return await work;
   } catch (error) {
     if (!isTransient(error)) throw error;
-    return { kind: 'failed', problem: problemOf(error, 'artifact.build-failed'), evidence: [] };
+    const problem = problemOf(error, 'artifact.build-failed');
+    await giveUp(problem);
+    return { kind: 'failed', problem, evidence: [] };
   }
+}
+
+/** The last words of a build that failed: who follows its log stops. */
+async function endLog(house: House, key: string, problem: Problem): Promise<void> {
+  const log = openLog(house.store, (await requireArtifact(house, key)).logId);
+  log.line(`Failed: ${problem.what}`);
+  log.line(problem.fix);
+  await log.end();
 }
 
 async function build(house: House, key: string, signal: AbortSignal): Promise<Outcome> {
@@ -89,14 +106,14 @@ async function build(house: House, key: string, signal: AbortSignal): Promise<Ou
       evidence: [],
     };
   } catch (error) {
+    const problem = problemOf(error, 'artifact.build-failed');
     if (isTransient(error) || signal.aborted) {
-      await log.end();
+      log.line(`${problem.what} It is tried again.`);
+      await log.flush();
       throw error;
     }
-    const problem = problemOf(error, 'artifact.build-failed');
-    log.line(`Failed: ${problem.what}`);
-    log.line(problem.fix);
-    await log.end();
+    await log.flush();
+    await endLog(house, key, problem);
     return { kind: 'failed', problem, evidence: [] };
   }
 }
@@ -106,7 +123,9 @@ async function check(house: House, key: string, built: BuiltRecord, signal: Abor
     return await askChecks(house, key, built, signal);
   } catch (error) {
     if (isTransient(error) || signal.aborted) throw error;
-    return { kind: 'failed', problem: problemOf(error, 'artifact.check-failed'), evidence: [] };
+    const problem = problemOf(error, 'artifact.check-failed');
+    await endLog(house, key, problem);
+    return { kind: 'failed', problem, evidence: [] };
   }
 }
 

@@ -63,8 +63,8 @@ async function planAgain(db: Sql, releaseId: string, cut: ReleaseToCut, fingerpr
     })
     .where('id', '=', releaseId)
     .where('state', '<>', 'ready')
-    .where(({ not, exists, selectFrom }) =>
-      not(exists(selectFrom('release_service').select('service').where('release_id', '=', releaseId))),
+    .where((eb) =>
+      eb.not(eb.exists(eb.selectFrom('release_service').select('service').where('release_id', '=', releaseId))),
     )
     .executeTakeFirst();
   if (numUpdatedRows > 0n) await recordServices(db, releaseId, cut);
