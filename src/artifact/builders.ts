@@ -1,7 +1,7 @@
 import type { Builder } from './builder.ts';
 import { createDockerfileBuilder, DockerfileDefinition } from './builders/dockerfile/dockerfile-builder.ts';
 import type { DockerfileTool } from './builders/dockerfile/tool.ts';
-import { createNodeBuilder } from './builders/node/create.ts';
+import { createNodeBuilder, nodeBaseLender } from './builders/node/create.ts';
 import type { NodeBuilderOptions } from './builders/node/create.ts';
 import { NodeDefinition } from './builders/node/definition.ts';
 import type { BuilderFamily } from './service.ts';
@@ -25,7 +25,12 @@ export const builders: readonly BuilderPlugin[] = [
   {
     name: 'dockerfile',
     definition: DockerfileDefinition,
-    create: ({ images, registryHost, dockerfileTool }) =>
-      createDockerfileBuilder({ images, registryHost, tool: dockerfileTool }),
+    create: (parts) =>
+      createDockerfileBuilder({
+        images: parts.images,
+        registryHost: parts.registryHost,
+        tool: parts.dockerfileTool,
+        lendBase: nodeBaseLender(parts),
+      }),
   },
 ];

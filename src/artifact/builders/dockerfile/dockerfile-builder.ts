@@ -4,8 +4,9 @@ import type { Digest } from '../../../lib/digest.ts';
 import { ArtifactError } from '../../artifact-error.ts';
 import type { Builder } from '../../builder.ts';
 import type { ImageReader } from '../../image-store.ts';
+import type { LendBase } from '../../lend-base.ts';
 import { contextOf, readDockerfile } from './context.ts';
-import { findImages, pinImages } from './dockerfile.ts';
+import { findImages, pinImages, type PinnedImage } from './dockerfile.ts';
 import type { DockerfileTool } from './tool.ts';
 
 const Path = z
@@ -44,6 +45,8 @@ export function createDockerfileBuilder(parts: {
   readonly registryHost: string;
   /** What is there to build with; asked at each build, for it may have been started since. */
   readonly tool: () => Promise<DockerfileTool | null>;
+  /** Lets `FROM towpath:node-22` name a default base image, which no hub has. */
+  readonly lendBase?: LendBase;
 }): Builder<DockerfileDefinition> {
   return {
     name: 'dockerfile',
@@ -59,9 +62,16 @@ export function createDockerfileBuilder(parts: {
     },
     async build({ definition, source, platform, repository, pins, log, signal }) {
       const { file, args, target } = definition;
-      const pinned = pinImages(await readDockerfile(source, file), args, pins);
       const tool = await parts.tool();
       if (tool === null) throw noTool();
+      const lent = new Map<string, PinnedImage>();
+      for (const [reference, pin] of Object.entries(pins)) {
+        const place = await parts.lendBase?.(reference, { pin, platform, log, signal });
+        if (!place) continue;
+        const { repository: base, digest } = place;
+        lent.set(reference, { reference: `${parts.registryHost}/${base}@${digest}`, digest });
+      }
+      const pinned = pinImages(await readDockerfile(source, file), args, pins, lent);
       const digest = await tool.build({
         context: await contextOf(source, file),
         dockerfile: { path: file, text: pinned.text },

@@ -55,6 +55,14 @@ test('every mention is replaced by its digest and all else stays as it is', () =
   ]);
 });
 
+test('a base image that is lent is named by the place where it rests', () => {
+  const reference = `localhost:5000/towpath/node@${sha256('image')}`;
+  const lent = new Map([['towpath:node-22', { reference, digest: sha256('image') }]]);
+  const pinned = pinImages('FROM towpath:node-22\nFROM b:1\n', {}, { 'towpath:node-22': pin, 'b:1': pin }, lent);
+  expect(pinned.text).toBe(`FROM ${reference}\nFROM b@${pin}\n`);
+  expect(pinned.images.map(({ digest }) => digest)).toEqual([sha256('image'), pin]);
+});
+
 test('an image without a pin is refused, one that names its digest is its own pin', () => {
   expect(() => pinImages('FROM a', {}, {})).toThrow(expect.objectContaining({ code: 'artifact.unpinned' }));
   expect(() => pinImages('FROM constructor', {}, {})).toThrow(expect.objectContaining({ code: 'artifact.unpinned' }));

@@ -56,18 +56,20 @@ export function findImages(text: string, args: Readonly<Record<string, string>>)
 
 /**
  * The Dockerfile with each outside image named by its digest, so that what is built from is what was pinned.
+ * @param lent images that rest elsewhere than their reference says
  * @throws ArtifactError `artifact.unpinned`
  */
 export function pinImages(
   text: string,
   args: Readonly<Record<string, string>>,
   pins: Readonly<Record<string, Digest>>,
+  lent: ReadonlyMap<string, PinnedImage> = new Map(),
 ): { readonly text: string; readonly images: readonly PinnedImage[] } {
   let pinned = '';
   let at = 0;
   const images = new Map<string, PinnedImage>();
   for (const { reference, start, end } of findImages(text, args)) {
-    const image = pinOf(reference, pins);
+    const image = lent.get(reference) ?? pinOf(reference, pins);
     images.set(image.reference, image);
     pinned += `${text.slice(at, start)}${image.reference}`;
     at = end;

@@ -4,11 +4,14 @@ import type { ImageOnMachine, TaskRunner } from '../../../container/runtime.ts';
 import type { Digest } from '../../../lib/digest.ts';
 import type { Builder } from '../../builder.ts';
 import type { ImageStore } from '../../image-store.ts';
+import type { LendBase } from '../../lend-base.ts';
 import { createLayerCache } from '../../oci/layer-cache.ts';
 import { baseLock } from './base/base-lock.ts';
 import { aptMirrors, mirrorsFor } from './base/debian-mirror.ts';
+import { BASE_REPOSITORY, ensureNodeBase } from './base/node-base.ts';
+import type { NodeBaseParts } from './base/node-base.ts';
 import type { NodeDefinition } from './definition.ts';
-import { pinOfDefaultBase } from './found-base.ts';
+import { lineOfDefaultBase, pinOfDefaultBase } from './found-base.ts';
 import type { BasePlace, LocateBase } from './found-base.ts';
 import { nodeBuilder } from './node.ts';
 import { createNpmCi } from './npm-ci.ts';
@@ -37,30 +40,44 @@ export interface NodeBuilderOptions {
 
 /** The `node` builder with its caches on this machine's disk. */
 export function createNodeBuilder(options: NodeBuilderOptions): Builder<NodeDefinition> {
-  const { images, tasks = [], debianMirrors = [] } = options;
-  const cacheDirectory = resolve(options.cacheDirectory); // it is mounted, and mounts know no relative paths
-  const npm = options.npm ?? readNpmConfig(process.env);
-  const tarball = createTarballs(join(cacheDirectory, 'npm'));
-  const base = {
-    images,
-    layers: createLayerCache(join(cacheDirectory, 'layers')),
-    tarball,
-    npm,
-    mirrors: mirrorsFor([...debianMirrors, ...aptMirrors()], baseLock.debian.snapshot),
-    directory: join(cacheDirectory, 'debian'),
-    lock: baseLock,
-  };
+  const { tasks = [] } = options;
+  const base = basePartsOf(options);
   const imageOnMachine = options.imageOnMachine;
   const npmCi = createNpmCi({
     tasks: imageOnMachine === undefined ? [] : tasks,
     imageOnMachine: imageOnMachine ?? (() => Promise.reject(new Error('No runner was given.'))),
-    tarball,
-    npm,
+    tarball: base.tarball,
+    npm: base.npm,
     base,
     lock: baseLock,
-    directory: join(cacheDirectory, 'work'),
+    directory: join(resolve(options.cacheDirectory), 'work'),
   });
   return nodeBuilder({ base, npmCi, locateBase: options.locateBase ?? (() => null) });
+}
+
+/** Lends the default base images to builders of other kinds: puts one into the store, and says where it rests. */
+export function nodeBaseLender(options: NodeBuilderOptions): LendBase {
+  const parts = basePartsOf(options);
+  return async (reference, { pin, platform, log, signal }) => {
+    const line = lineOfDefaultBase(reference);
+    if (line === null) return null;
+    const question = { line, platform, variant: 'runtime' } as const;
+    return { repository: BASE_REPOSITORY, digest: await ensureNodeBase(parts, question, pin, log, signal) };
+  };
+}
+
+function basePartsOf(options: NodeBuilderOptions): NodeBaseParts {
+  const { images, debianMirrors = [] } = options;
+  const cacheDirectory = resolve(options.cacheDirectory); // it is mounted, and mounts know no relative paths
+  return {
+    images,
+    layers: createLayerCache(join(cacheDirectory, 'layers')),
+    tarball: createTarballs(join(cacheDirectory, 'npm')),
+    npm: options.npm ?? readNpmConfig(process.env),
+    mirrors: mirrorsFor([...debianMirrors, ...aptMirrors()], baseLock.debian.snapshot),
+    directory: join(cacheDirectory, 'debian'),
+    lock: baseLock,
+  };
 }
 
 /**

@@ -38,8 +38,13 @@ export function baseReference({ from, node }: NodeDefinition): string {
  * machine and needs no network.
  */
 export function pinOfDefaultBase(reference: string, platform: string, lock: BaseLock): Digest | null {
-  const line = /^towpath:node-(\d+)$/.exec(reference)?.[1];
-  return line === undefined ? null : lockedBase(lock, { line, platform, variant: 'runtime' });
+  const line = lineOfDefaultBase(reference);
+  return line === null ? null : lockedBase(lock, { line, platform, variant: 'runtime' });
+}
+
+/** `22` for `towpath:node-22`; null for every image that is not ours. */
+export function lineOfDefaultBase(reference: string): string | null {
+  return /^towpath:node-(\d+)$/.exec(reference)?.[1] ?? null;
 }
 
 /** @throws ArtifactError for a base that is not pinned, not known, not there, or not for the platform */
