@@ -1,5 +1,5 @@
 # Every command sets up what it needs; see CONTRIBUTING.md.
-.PHONY: setup machine test
+.PHONY: setup machine demo demo-ci test
 
 node_modules/.package-lock.json: package-lock.json
 	npm ci
@@ -10,6 +10,17 @@ setup: node_modules/.package-lock.json
 # Real programs that the tests run against: installed where we may, else named.
 machine:
 	node tools/packages.js
+
+# The whole story on an example, from a branch to production. It needs Node and git; with a Docker Engine it uses containers.
+STARTED := $(shell date +%s)
+demo: setup
+	@npm run --silent build
+	@TOWPATH_DEMO_SINCE=$(STARTED) node bin/towpath.js demo
+
+# The same without pauses: every step is asserted, and it ends.
+demo-ci: setup
+	@npm run --silent build
+	@TOWPATH_DEMO_SINCE=$(STARTED) node bin/towpath.js demo --ci
 
 # What speaks SQL runs twice: on the embedded Postgres and on an external one (the chaos test asks for both by itself). Both lines
 # of Node that Towpath supports run it: the one that is here, and 22.

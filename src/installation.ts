@@ -17,6 +17,7 @@ import { createMirrors, type Mirrors } from './flow/mirrors.ts';
 import { followNews } from './flow/news.ts';
 import { runSweep } from './flow/sweep.ts';
 import { careTasks, createCare, type MachineCare } from './flow/care/care.ts';
+import { takeDown } from './flow/take-down.ts';
 import type { UseCases } from './flow/use-cases.ts';
 import { createUseCases } from './flow/use-cases/create.ts';
 import { listRefs } from './git/ls-refs.ts';
@@ -62,8 +63,8 @@ export interface Installation {
   readonly engine: Engine;
   readonly guard: Guard;
   readonly useCases: UseCases;
-  /** Stops taking work, waits for what runs, lets go. What users run stays up. */
-  stop(): Promise<void>;
+  /** Stops taking work, waits for what runs, lets go. What users run stays up, unless `everything` shall end. */
+  stop(options?: { readonly everything?: boolean }): Promise<void>;
 }
 
 const WEB = fileURLToPath(new URL('../web', import.meta.url));
@@ -169,9 +170,16 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     engine,
     guard,
     useCases,
-    async stop() {
+    async stop({ everything = false } = {}) {
       ending.abort();
-      await Promise.all([closeServer(), ...loops, engine.stop({ drainMs: DRAIN_MS })]);
+      await Promise.all([closeServer(), ...loops, engine.stop({ drainMs: everything ? 1000 : DRAIN_MS })]);
+      if (everything) {
+        try {
+          await takeDown(house);
+        } finally {
+          await plugins.endProxy();
+        }
+      }
       mirrors.close();
       await store.close();
       await postgres?.stop();

@@ -7,7 +7,7 @@ const house: House = {
   up: async (options) => (await import('./servers.ts')).up(options satisfies UpOptions),
   serve: async (options) => (await import('./servers.ts')).serve(options satisfies ServeOptions),
   proxy: async (options) => (await import('./proxy.ts')).proxy(options),
-  demo: async (options) => (await import('./servers.ts')).demo(options),
+  demo: async (options) => (await import('./demo.ts')).demo(options),
 };
 
 const stop = new AbortController();

@@ -46,6 +46,8 @@ export interface Plugins extends Pick<
 > {
   readonly platform: string;
   readonly machine: Omit<MachineCare, 'sweepUploads'>;
+  /** The local proxy is a process of its own; it ends when it is told to. */
+  readonly endProxy: () => Promise<void>;
 }
 
 /** Every member of every family, with the tools that it works with on this machine. */
@@ -141,6 +143,7 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
         return sweepRootfs(rootfsDirectory, new Set([...kept, ...started]), beforeMs);
       },
     },
+    endProxy: () => cutover.shutdown(),
   };
 }
 

@@ -1,6 +1,6 @@
-import type { DemoOptions, ServeOptions, UpOptions } from './cli/house.ts';
+import type { ServeOptions, UpOptions } from './cli/house.ts';
 import type { Scheme } from './git/remote.ts';
-import { problemOf, TowpathError } from './lib/error.ts';
+import { problemOf } from './lib/error.ts';
 import { type Installation, type InstallationOptions, startInstallation } from './installation.ts';
 
 /** Everything on this machine, on embedded defaults, until it is told to stop. Local repositories are allowed: it is your machine. */
@@ -31,14 +31,6 @@ export async function serve(options: ServeOptions): Promise<number> {
   });
   say(`Towpath is ready: ${installation.url} (${options.roles.join(' and ')})`);
   return untilStopped(installation, options.signal);
-}
-
-export function demo(_options: DemoOptions): Promise<number> {
-  throw new TowpathError({
-    code: 'demo.missing',
-    what: 'The story is not part of this build.',
-    fix: 'Use `towpath up` on a repository of your own.',
-  });
 }
 
 /** https and ssh, and what an administrator allows besides (`file`, `http`), separated by commas. */

@@ -35,6 +35,7 @@ export async function streamEvents(
   raw.writeHead(200, {
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-store',
+    connection: 'close', // it is nobody's when it ends, and would keep a server that stops waiting
     'x-accel-buffering': 'no',
     'x-content-type-options': 'nosniff',
   });

@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, mkdir } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { expect, test } from 'vitest';
+
+import { dockerHost } from '../tools/test-machine/machine.ts';
+
+const program = fileURLToPath(new URL('../bin/towpath.js', import.meta.url));
+
+test('the demo plays its whole story without Docker, and leaves nothing behind', async () => {
+  const { code, stdout, stderr } = await playDemo('unix:///nowhere/docker.sock');
+  expect(stderr).toBe('');
+  expect(stdout).toContain('services run as processes');
+  expect(stdout).toContain('from nothing to prod took');
+  expect(stdout).toMatch(/nothing moves in until somebody says so/);
+  expect(code).toBe(0);
+  const folder = /keeps all it has in (\S+)/.exec(stdout)?.[1] ?? '/';
+  await expect(access(folder)).rejects.toThrow(/ENOENT/);
+}, 400_000);
+
+test('where a Docker Engine answers, the same story is told with containers', async () => {
+  const { code, stdout, stderr } = await playDemo(await dockerHost());
+  expect(stderr).toBe('');
+  expect(stdout).toContain('services run in containers');
+  expect(stdout).toMatch(/^ +receipt +[0-9a-f]{12}/m);
+  expect(code).toBe(0);
+}, 400_000);
+
+test('a folder that is not empty is not made the demo’s own, for it would be removed', async () => {
+  const folder = fileURLToPath(new URL('.', import.meta.url));
+  const { code, stderr } = await playDemo('unix:///nowhere/docker.sock', '--data', folder);
+  expect(code).toBe(1);
+  expect(stderr).toContain('is not empty');
+  await access(join(folder, 'demo.test.ts'));
+});
+
+async function playDemo(docker: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const cache = join(tmpdir(), `towpath-test-cache-${userInfo().uid}`);
+  await mkdir(cache, { recursive: true });
+  const child = spawn(process.execPath, [program, 'demo', '--ci', ...args], {
+    env: { ...process.env, DOCKER_HOST: docker, TOWPATH_CACHE: cache },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code: code ?? -1, stdout, stderr };
+}

@@ -1,0 +1,137 @@
+import { randomInt } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { pino } from 'pino';
+
+import { readLocalToken } from './access/local-token-store.ts';
+import type { DemoOptions } from './cli/house.ts';
+import { processIo } from './cli/io.ts';
+import { findDocker } from './container/docker/engine.ts';
+import { createShop } from './demo-shop.ts';
+import { createStage, DemoError, type Stage } from './demo-stage.ts';
+import { playStory } from './demo-story.ts';
+import { type Installation, startInstallation } from './installation.ts';
+import { problemOf } from './lib/error.ts';
+
+/** How soon a push is seen: the repository lies on this machine, so asking it often costs nothing. */
+const POLL_MS = 500;
+
+/**
+ * Plays the story on an installation of its own and keeps it running until it is told to stop; with `ci` it ends by itself.
+ * Whatever it started is stopped, and its folder removed, also when the story goes wrong.
+ * @returns 0 when every step was as the story says, 2 when it was stopped before its end, else 1
+ */
+export async function demo(options: DemoOptions): Promise<number> {
+  const sinceMs = Number(process.env['TOWPATH_DEMO_SINCE']) * 1000 || Date.now();
+  const folder = await ownFolder(options.data);
+  let installation: Installation | undefined;
+  try {
+    say('Towpath: one artifact, one path to production.');
+    const withDocker = (await findDocker()) !== null;
+    say(withDocker ? 'A Docker Engine answers: services run in containers.' : NO_DOCKER);
+    say('Starting on embedded defaults: Postgres, a registry, a proxy, and the server itself.');
+    const data = join(folder, 'data');
+    installation = await startInstallation({
+      data,
+      cache: cacheDirectory(),
+      host: '127.0.0.1',
+      port: options.port ?? 0,
+      roles: ['api', 'worker'],
+      allow: ['https', 'ssh', 'http', 'file'],
+      pollEveryMs: POLL_MS,
+      log: pino({ level: 'error' }, pino.destination(2)),
+      firstPort: firstPort(options.ci),
+    });
+    const { url } = installation;
+    const shop = await createShop(folder, withDocker);
+    say(`It listens on ${url} and keeps all it has in ${folder}`);
+    say(`To type along in another terminal: cd ${shop.directory}; export TOWPATH_DATA=${data}`);
+    const token = (await readLocalToken(data)) ?? '';
+    const io = processIo(options.signal);
+    const stage = createStage({
+      io,
+      server: { url, token, data },
+      shop,
+      isPaced: !options.ci,
+      sinceMs,
+      signal: options.signal,
+    });
+    const { firstProdMs } = await playStory(stage, folder);
+    await ending(stage, url);
+    if (options.ci) say(`\nfigure demo.first-prod ${(firstProdMs / 1000).toFixed(1)} s goal <= 60`);
+    else await untilStopped(options.signal);
+    return 0;
+  } catch (error) {
+    const { what, fix, code } = problemOf(error);
+    if (options.signal.aborted) return 2;
+    process.stderr.write(`\nThe demo went wrong: ${what}\n${fix}\n${code}\n`);
+    return 1;
+  } finally {
+    say('\nStopping what the demo started: services, proxy, server and Postgres.');
+    await installation?.stop({ everything: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+const NO_DOCKER =
+  'No Docker Engine answers: services run as processes of this machine, from their unpacked images. The path is the same.';
+
+/** Where to look, and what to try: the installation is the watcher's now. */
+async function ending(stage: Stage, url: string): Promise<void> {
+  await stage.chapter(
+    'What runs where',
+    'Each column is an environment; ">" marks what is newer than in the next one.',
+  );
+  const { code } = await stage.towpath('status');
+  stage.expect(code === 0, 'the matrix', `exit code ${code}`);
+  stage.tell(`\n    The same, live, as a page: ${url} (\`towpath open\` prints an address that lets you in)`);
+  stage.tell('    Try next:');
+  for (const [command, what] of NEXT) stage.tell(`      ${command.padEnd(34)} ${what}`);
+}
+
+const NEXT: readonly (readonly [string, string])[] = [
+  ['towpath lineage v1.0.0', 'from the commit to prod, with the evidence'],
+  ['towpath diff demo prod', 'what demo has and prod lacks'],
+  ['towpath resume prod', 'lets prod move again'],
+  ['towpath rollback demo --wait', 'back to what ran before, without a build'],
+  ['towpath up --watch URL', 'the same on a repository of yours'],
+];
+
+async function untilStopped(signal: AbortSignal): Promise<void> {
+  say('\nIt keeps running. Ctrl-C stops it and removes all that it made.');
+  if (!signal.aborted) await new Promise((stop) => signal.addEventListener('abort', stop, { once: true }));
+}
+
+/** Nothing of the user's is ever removed: a folder that was named has to be empty. */
+async function ownFolder(given: string | undefined): Promise<string> {
+  const folder = given === undefined ? await mkdtemp(join(tmpdir(), 'towpath-demo-')) : resolve(given);
+  await mkdir(folder, { recursive: true });
+  if ((await readdir(folder)).length > 0)
+    throw new DemoError({
+      code: 'demo.folder-not-empty',
+      what: `The demo removes its folder at the end, and ${folder} is not empty.`,
+      fix: 'Name another folder with --data, or none.',
+    });
+  await chmod(folder, 0o711); // Postgres and services run as users of their own, in folders below
+  return folder;
+}
+
+/** Downloads outlive the demo, so that the second one is fast. */
+function cacheDirectory(): string {
+  const { TOWPATH_CACHE: given, XDG_CACHE_HOME: caches } = process.env;
+  return given ?? join(caches ?? join(homedir(), '.cache'), 'towpath');
+}
+
+/** Without a person who reads addresses, several may play at once on a machine: each takes ports elsewhere. */
+function firstPort(isAlone: boolean): number {
+  const given = Number(process.env['TOWPATH_FIRST_PORT']);
+  if (given > 0) return given;
+  return isAlone ? randomInt(200, 300) * 100 : 7100;
+}
+
+/** The story is the answer of this command. */
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
