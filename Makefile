@@ -1,5 +1,5 @@
 # Every command sets up what it needs; see CONTRIBUTING.md.
-.PHONY: setup machine demo demo-ci test
+.PHONY: setup machine demo demo-ci test kill bench
 
 node_modules/.package-lock.json: package-lock.json
 	npm ci
@@ -29,3 +29,11 @@ test: setup machine
 	npm test
 	TOWPATH_TEST_STORE=external npx vitest run src/store src/audit src/source src/environment src/check src/release src/path src/flow --exclude src/flow/engine/chaos.test.ts
 	node tools/node22.js node_modules/vitest/vitest.mjs run src e2e/path.test.ts --exclude src/flow/engine/chaos.test.ts --exclude 'src/deploy/**'
+
+# The kill suite alone; its last line is `N passed, N failed`.
+kill: setup machine
+	@npx vitest run --config vitest.kill.config.ts
+
+# Every figure of speed and size, or one: `npm run bench -- retag`.
+bench: setup machine
+	npm run bench

@@ -1,0 +1,59 @@
+import { afterAll, describe, expect, test } from 'vitest';
+
+import { externalPostgresUrl } from '../tools/test-machine/machine.ts';
+import { finished } from './testing/kill/operations.ts';
+import { moment, pictureSince } from './testing/kill/picture.ts';
+import { createPool } from './testing/kill/pool.ts';
+import { embeddedStage, sharedStage } from './testing/kill/stage.ts';
+import { eachOnce, tellStory } from './testing/kill/story.ts';
+
+/**
+ * The server is ended by SIGKILL at every boundary of every step, and what an operation leaves behind is what it leaves
+ * without a kill. The boundaries are those that the workflows pass when the story is told once; nobody wrote the list.
+ */
+const kills = await tellStory();
+
+/** How long it may take until somebody goes on where the killed server ended, and until all is done on a busy machine. */
+const TAKEN_OVER_WITHIN_MS = 30_000;
+const DONE_WITHIN_MS = 180_000;
+
+/** Much of the time is waiting: for a server to start, for a lease to run out. */
+const SIDE_BY_SIDE = 2;
+const TIMEOUT_MS = 1_200_000;
+
+const setUps = [
+  { name: 'one server with its own Postgres', open: embeddedStage, kills },
+  {
+    name: 'two workers on an external Postgres',
+    open: async () => sharedStage(await externalPostgresUrl()),
+    kills: eachOnce(kills),
+  },
+];
+
+describe.each(setUps)('on $name', ({ open, kills }) => {
+  const pool = createPool(open, SIDE_BY_SIDE);
+  afterAll(() => pool.dispose(), 120_000);
+
+  test.concurrent.each(kills)(
+    'killed at $boundary, $operation.name ends as without it',
+    { timeout: TIMEOUT_MS },
+    ({ operation, boundary, picture }) =>
+      pool.withStage(async (stage) => {
+        await operation.prepare(stage);
+        const before = await moment(stage);
+        await stage.arm(boundary);
+        const over = await operation.perform(stage);
+        await stage.killed();
+        await stage.takenOver(TAKEN_OVER_WITHIN_MS);
+        await finished(stage, over, DONE_WITHIN_MS);
+        expect(await pictureSince(stage, before)).toEqual(picture);
+        await stage.heal();
+        await operation.tidy(stage);
+      }),
+  );
+});
+
+test('the story passes the steps of all workflows', () => {
+  const workflows = new Set(kills.map(({ boundary }) => boundary.split(':')[0]));
+  expect(workflows).toEqual(new Set(['ingest', 'build', 'check', 'route', 'promote', 'remove']));
+});
