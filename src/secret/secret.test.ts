@@ -52,7 +52,7 @@ test('a value does not show in any of its shapes, however the stream is cut', ()
   fc.assert(
     fc.property(value, fc.constantFrom(...shapes), fc.array(fc.nat(60)), (text, shape, cuts) => {
       const shown = stream(`before ${shape(text)} after`, text, cuts);
-      expect(shown).not.toContain(shape(text).replace(/^.*=/, ''));
+      expect(shown).not.toContain(shape(text).replace(/^text=/, ''));
       expect(shown).toContain('[secret]');
     }),
   );
