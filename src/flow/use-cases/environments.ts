@@ -133,6 +133,7 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
     };
   }
   const { wish, pushedAside } = await store.transaction(async (tx) => {
+    await tx.selectFrom('environment').select('id').where('id', '=', environment.id).forUpdate().execute();
     const wish = await requestPromotion(tx, {
       projectId: project.id,
       environmentId: environment.id,

@@ -5,6 +5,7 @@ import { decidePromotion } from '../../path/policy.ts';
 import {
   approvalsOf,
   eventsOf,
+  lockPromotion,
   movePromotion,
   type Promotion,
   promotionById,
@@ -13,11 +14,12 @@ import {
   requestPromotion,
 } from '../../path/promotion-store.ts';
 import { headline } from '../../path/headline.ts';
-import { isEnded } from '../../path/promotion.ts';
+import { isEnded, isWorking } from '../../path/promotion.ts';
 import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import { gather } from '../gather.ts';
 import type { House } from '../house.ts';
+import { putBack } from '../put-back.ts';
 import { wake } from '../wake.ts';
 import type { PromoteAnswer, PromoteRequest, PromotionView, UseCases } from '../use-cases.ts';
 import { diff } from './diff.ts';
@@ -67,8 +69,8 @@ export function promotionCases(house: House): UseCases['promotions'] {
     reject: (id, comment, by) => voice(house, id, 'rejected', comment, by),
     async cancel(id, by) {
       const before = await requirePromotion(store.db, id);
-      await store.transaction((tx) => cancel(house, tx, before, by));
-      await house.starts.cancelPromotion(before.id, before.runs);
+      const { runs } = await store.transaction((tx) => cancel(house, tx, before, by));
+      await house.starts.cancelPromotion(before.id, runs);
       return viewOf(store.db, await requirePromotion(store.db, before.id));
     },
   };
@@ -170,8 +172,13 @@ async function voice(
   return viewOf(house.store.db, promotion);
 }
 
-/** Ends a promotion for good. What is at work hears it and stops; whoever waits behind it looks again. */
-export async function cancel(house: House, tx: Tx, promotion: Promotion, by: string): Promise<void> {
+/**
+ * Ends a promotion for good. What is at work hears it and stops, and what ran before is put back, for nobody knows how
+ * far it came; whoever waits behind it looks again.
+ */
+async function cancel(house: House, tx: Tx, { id, environmentId }: Promotion, by: string): Promise<Promotion> {
+  await tx.selectFrom('environment').select('id').where('id', '=', environmentId).forUpdate().execute();
+  const promotion = (await lockPromotion(tx, id)) ?? (await requirePromotion(tx, id));
   const moved = await movePromotion(tx, promotion.id, { to: 'cancelled', detail: { by } });
   if (moved === null) {
     throw new TowpathError({
@@ -187,7 +194,9 @@ export async function cancel(house: House, tx: Tx, promotion: Promotion, by: str
     subject: promotion.id,
     data: { by, environment: promotion.environmentId },
   });
-  await wake(house, tx, promotion.environmentId);
+  if (isWorking(promotion.state)) await putBack(house, tx, promotion, { by, why: 'was cancelled' });
+  await wake(house, tx, environmentId);
+  return promotion;
 }
 
 /** By id, or by number within no project: `#12` needs none, for numbers are counted over the installation. */

@@ -6,11 +6,11 @@ import { headline } from '../../path/headline.ts';
 import { lastEnded, openPromotions, type Promotion } from '../../path/promotion-store.ts';
 import { planRollback, type RollbackTarget } from '../../path/rollback.ts';
 import type { Release } from '../../release/release.ts';
-import { namesOf, releasesByIds } from '../../release/release-store.ts';
+import { namesOf, releaseById, releasesByIds } from '../../release/release-store.ts';
 import { commitsOf, type CommitRow } from '../../source/commit-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { EnvironmentView, PromotionView, ReasonView, ReleaseBrief, ReleaseView } from '../use-cases.ts';
-import type { PromotionDetail } from '../../path/promotion.ts';
+import { isWorking, type PromotionDetail } from '../../path/promotion.ts';
 
 /** A project by its name. @throws TowpathError `project.unknown` */
 export async function projectNamed(db: Sql, name: string): Promise<{ id: string; name: string }> {
@@ -161,7 +161,10 @@ export function reasonsOf(detail: PromotionDetail): ReasonView[] {
   return [...reasons, ...problem];
 }
 
-/** What a rollback of an environment would put back now. */
+/**
+ * What a rollback of an environment would put back now: while a deployment is under way, what ran before it; else what
+ * ran before the present one.
+ */
 export async function rollbackTarget(
   db: Sql,
   environment: EnvironmentRow,
@@ -176,8 +179,12 @@ export async function rollbackTarget(
       )
     ).map((release) => [release.id, release]),
   );
+  const atWork = (await openPromotions(db, [environment.id])).find(({ state }) => isWorking(state));
+  const coming = atWork === undefined ? null : await releaseById(db, atWork.releaseId);
   const current =
-    environment.currentReleaseId === null ? null : (releases.get(environment.currentReleaseId)?.fingerprint ?? null);
+    environment.currentReleaseId === null
+      ? null
+      : (coming?.fingerprint ?? releases.get(environment.currentReleaseId)?.fingerprint ?? null);
   return planRollback(
     tenures.map(({ releaseId, fingerprint, yanked }) => {
       const release = releases.get(releaseId);
