@@ -9,6 +9,7 @@ import type { PathEnvironment } from '../path/path.ts';
 import { approvalsOf, failureHere, type Promotion } from '../path/promotion-store.ts';
 import { nameOf, type Release } from '../release/release.ts';
 import { namesOf, readyNear, releaseById } from '../release/release-store.ts';
+import { branchFilter } from '../source/ref-filter.ts';
 import { commitsOf } from '../source/commit-store.ts';
 import type { House } from './house.ts';
 import { mergeFacts } from './merge-facts.ts';
@@ -79,7 +80,13 @@ export async function gather(house: House, wish: Wish): Promise<Gathered> {
     authors: await authorsBetween(house, current, release),
     failedHere: await failureHere(db, environment.id, release.fingerprint),
     unchanged: definition.gates.some(({ kind }) => kind === 'unchanged')
-      ? decideWhetherUnchanged(await mergeFacts(house, release, nameOf(release, names.get(release.id) ?? [])))
+      ? decideWhetherUnchanged(
+          await mergeFacts(house, release, {
+            name: nameOf(release, names.get(release.id) ?? []),
+            environmentId: environment.id,
+            target: targetOf(definition, ruling.defaultBranch),
+          }),
+        )
       : { kind: 'same' },
   };
   return { facts, environment, definition, release, currentReleaseId: environment.currentReleaseId };
@@ -88,6 +95,12 @@ export async function gather(house: House, wish: Wish): Promise<Gathered> {
 /** Written by `syncEnvironments` and `ensurePreview` alone, from a parsed configuration. */
 export function definitionOf(environment: Pick<EnvironmentRow, 'definition'>): PathEnvironment {
   return environment.definition as PathEnvironment;
+}
+
+/** The branches that are merged to: what only they had was tested on no branch. */
+function targetOf({ on }: PathEnvironment, defaultBranch: string): (ref: string) => boolean {
+  const merged = on.kind === 'merge' ? branchFilter(on.pattern) : () => false;
+  return (ref) => ref === `refs/heads/${defaultBranch}` || merged(ref);
 }
 
 async function orderBetween(house: House, current: Release | null, release: Release) {

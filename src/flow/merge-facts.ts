@@ -1,5 +1,3 @@
-import { sql } from 'kysely';
-
 import { artifactByKey, inputsOf } from '../artifact/artifact-store.ts';
 import { describeDifference, differenceOf } from '../artifact/key-difference.ts';
 import type { MergeFacts } from '../path/unchanged.ts';
@@ -8,17 +6,21 @@ import { releasesByIds } from '../release/release-store.ts';
 import type { House } from './house.ts';
 
 /** How the artifacts of a commit on a merged branch came to be, for the `unchanged` gate. */
-export async function mergeFacts(house: House, release: Release, name: string): Promise<MergeFacts> {
+export async function mergeFacts(
+  house: House,
+  release: Release,
+  { name, environmentId, target }: { name: string; environmentId: string; target: (ref: string) => boolean },
+): Promise<MergeFacts> {
   const mirror = await house.mirrorOf(release.repositoryId);
   const commit = await mirror.commit(release.commit);
   const branchHead = commit.parents[1] ?? null;
   const branch = branchHead === null ? null : await releaseOfCommit(house, release.repositoryId, branchHead);
   const services = await Promise.all(
-    release.services.map(async ({ service, key, builtFor }) => {
+    release.services.map(async ({ service, key }) => {
       const before = branch?.services.find((one) => one.service === service);
-      // built for another commit: some branch had this very artifact; built for this one: only if it was a branch's head too
       const testedBefore =
-        builtFor !== release.commit || (branchHead === null && (await wasOnAnotherBranch(house, release)));
+        (await wasOnAnotherBranch(house, release.repositoryId, key, target)) ||
+        (await ranHere(house, environmentId, key));
       return {
         service,
         testedBefore,
@@ -43,16 +45,34 @@ async function releaseOfCommit(house: House, repositoryId: string, commit: strin
   return row === undefined ? null : ((await releasesByIds(house.store.db, [row.id]))[0] ?? null);
 }
 
-/** A fast-forward: the very commit was the head of a branch other than the default one. */
-async function wasOnAnotherBranch(house: House, release: Release): Promise<boolean> {
-  const row = await house.store.db
-    .selectFrom('release_name')
-    .innerJoin('release', 'release.id', 'release_name.release_id')
-    .innerJoin('repository', 'repository.id', 'release.repository_id')
+/** Some branch other than the one that is merged to had this very artifact at its head: there it was tested. */
+async function wasOnAnotherBranch(
+  house: House,
+  repositoryId: string,
+  key: string,
+  target: (ref: string) => boolean,
+): Promise<boolean> {
+  const rows = await house.store.db
+    .selectFrom('release_service')
+    .innerJoin('release', 'release.id', 'release_service.release_id')
+    .innerJoin('release_name', 'release_name.release_id', 'release.id')
     .select('release_name.ref')
-    .where('release_name.release_id', '=', release.id)
+    .distinct()
+    .where('release_service.artifact_key', '=', key)
+    .where('release.repository_id', '=', repositoryId)
     .where('release_name.ref', 'like', 'refs/heads/%')
-    .where('release_name.ref', '<>', sql<string>`'refs/heads/' || repository.default_branch`)
+    .execute();
+  return rows.some(({ ref }) => !target(ref));
+}
+
+/** It passed this gate before, or was the base line. */
+async function ranHere(house: House, environmentId: string, key: string): Promise<boolean> {
+  const row = await house.store.db
+    .selectFrom('tenure')
+    .innerJoin('release_service', 'release_service.release_id', 'tenure.release_id')
+    .select('tenure.release_id')
+    .where('tenure.environment_id', '=', environmentId)
+    .where('release_service.artifact_key', '=', key)
     .executeTakeFirst();
   return row !== undefined;
 }
