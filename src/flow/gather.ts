@@ -3,7 +3,7 @@ import { rulingConfig } from '../config/config-store.ts';
 import { type EnvironmentRow, environmentById, environmentsOf } from '../environment/environment-store.ts';
 import { ranFor } from '../environment/tenure-store.ts';
 import { TowpathError } from '../lib/error.ts';
-import type { PredecessorFacts, PromotionFacts } from '../path/facts.ts';
+import type { Order, PredecessorFacts, PromotionFacts } from '../path/facts.ts';
 import { orderOf } from '../path/order.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { approvalsOf, failureHere, type Promotion } from '../path/promotion-store.ts';
@@ -68,7 +68,7 @@ export async function gather(house: House, wish: Wish): Promise<Gathered> {
       yanked: release.yank?.reason ?? null,
       nearest: release.state === 'ready' ? [] : await readyNear(db, release, 3),
     },
-    order: await orderBetween(house, current, release),
+    order: await orderBetween(house, environment, current, release),
     currentName: current === null ? null : nameOf(current, names.get(current.id) ?? []),
     predecessors: await predecessorsOf(house, environment, definition.from, release),
     evidence: checks.length === 0 ? {} : await evidenceFor(house, release, checks),
@@ -103,7 +103,12 @@ function targetOf({ on }: PathEnvironment, defaultBranch: string): (ref: string)
   return (ref) => ref === `refs/heads/${defaultBranch}` || merged(ref);
 }
 
-async function orderBetween(house: House, current: Release | null, release: Release) {
+async function orderBetween(
+  house: House,
+  { previewBranch }: EnvironmentRow,
+  current: Release | null,
+  release: Release,
+): Promise<Order> {
   if (current === null) return orderOf(null);
   if (current.commit === release.commit)
     return orderOf({
@@ -113,15 +118,29 @@ async function orderBetween(house: House, current: Release | null, release: Rele
       currentPosition: null,
       releasePosition: null,
     });
+  if (previewBranch !== null && (await isHead(house, release, `refs/heads/${previewBranch}`))) return 'newer';
   const mirror = await house.mirrorOf(release.repositoryId);
   const commits = await commitsOf(house.store.db, release.repositoryId, [current.commit, release.commit]);
-  return orderOf({
+  const order = orderOf({
     same: false,
     currentIsAncestor: await mirror.isAncestor(current.commit, release.commit),
     releaseIsAncestor: await mirror.isAncestor(release.commit, current.commit),
     currentPosition: commits.get(current.commit)?.position ?? null,
     releasePosition: commits.get(release.commit)?.position ?? null,
   });
+  // a preview follows its branch, also where that was rewritten: what the branch has left behind is old there
+  return previewBranch !== null && order === 'diverged' ? 'older' : order;
+}
+
+async function isHead({ store }: House, release: Release, ref: string): Promise<boolean> {
+  const row = await store.db
+    .selectFrom('ref')
+    .select('commit_sha')
+    .where('repository_id', '=', release.repositoryId)
+    .where('name', '=', ref)
+    .where('deleted_at', 'is', null)
+    .executeTakeFirst();
+  return row?.commit_sha === release.commit;
 }
 
 async function predecessorsOf(

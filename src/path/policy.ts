@@ -76,9 +76,12 @@ function decidePath(facts: PromotionFacts): GateVerdict[] {
   ];
 }
 
-/** Invariant 5: by itself, nothing newer is overwritten by something older. A person may step back; that sets a hold. */
+/**
+ * Invariant 5: by itself, nothing newer is overwritten by something older, also where any is accepted; there another line
+ * of history may come in. A person may step back; that sets a hold.
+ */
 function decideOrder({ order, promotion, environment, release, currentName }: PromotionFacts): GateVerdict {
-  if (!promotion.automatic || environment.accepts === 'any') return { kind: 'pass' };
+  if (!promotion.automatic) return { kind: 'pass' };
   if (order === 'older') {
     return refuse(
       'order',
@@ -86,7 +89,7 @@ function decideOrder({ order, promotion, environment, release, currentName }: Pr
       `To go back on purpose: \`towpath rollback ${environment.name}\`.`,
     );
   }
-  if (order === 'diverged') {
+  if (order === 'diverged' && environment.accepts === 'path') {
     return refuse(
       'order',
       `${release.name} and ${currentName ?? 'what'} that runs in ${environment.name} are on lines of history that do not contain each other.`,
