@@ -2,7 +2,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { removeTree } from '../rootfs/unpack.ts';
+import { removeTree } from '../rootfs/folders.ts';
 import type { Launcher, LaunchSpec } from './launcher.ts';
 import { groupMembers, type Limits, limitGroup, removeLimitGroup } from './limits.ts';
 import { MARK, markedProcesses, type MarkedProcess } from './marked.ts';

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import type { LogLine } from '../../lib/log.ts';
-import { removeTree } from '../rootfs/unpack.ts';
+import { removeTree } from '../rootfs/folders.ts';
 import type { RunResult, RunSpec, TaskRunner } from '../runtime.ts';
 import { accountOf, type Launcher } from './launcher.ts';
 import { limitGroup } from './limits.ts';

@@ -19,18 +19,23 @@ export interface ImageSource {
 /** An image of one platform, resolved to what has to be fetched. */
 export interface ImageParts {
   readonly config: ImageConfig;
-  readonly layers: readonly {
-    readonly digest: Digest;
-    readonly diffId: Digest;
-    readonly compression: 'none' | 'gzip' | 'zstd';
-  }[];
+  readonly layers: readonly ImageLayer[];
+}
+
+export interface ImageLayer {
+  readonly digest: Digest;
+  /** Of the layer without its compression. */
+  readonly diffId: Digest;
+  readonly compression: 'none' | 'gzip' | 'zstd';
+  /** Bytes, compressed, as the manifest says. */
+  readonly size: number;
 }
 
 const MAX_JSON_BYTES = 4 * 1024 * 1024;
 const digest = z.custom<Digest>(isDigest, 'a sha256 digest');
 const Manifest = z.object({
   config: z.object({ digest }),
-  layers: z.array(z.object({ mediaType: z.string(), digest })).max(512),
+  layers: z.array(z.object({ mediaType: z.string(), digest, size: z.number().int().min(0) })).max(512),
 });
 const Index = z.object({
   manifests: z.array(z.object({ digest, platform: z.object({ os: z.string(), architecture: z.string() }).optional() })),
@@ -76,6 +81,7 @@ export async function readImage(
       digest: layer.digest,
       diffId: diffIds[index] ?? layer.digest,
       compression: compressionOf(layer.mediaType, image),
+      size: layer.size,
     })),
   };
 }

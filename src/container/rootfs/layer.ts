@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Header } from 'tar-stream';
 
 import { ContainerError } from '../container-error.ts';
+import { cloneTree } from './clone.ts';
 import { pathInRoot } from './root-path.ts';
 
 export interface LayerLimits {
@@ -39,13 +40,27 @@ export class LayerWriter {
     this.limits = limits;
   }
 
+  /**
+   * Makes the root.
+   * @param tree whose content it begins with, in place of the layers that lie in it; its files are lent, not copied
+   */
+  async begin(tree: string | null): Promise<void> {
+    if (tree === null) {
+      await mkdir(this.root, { mode: 0o755 });
+      return;
+    }
+    const { entries, bytes, folders } = await cloneTree(tree, this.root, () => true);
+    this.add(entries, bytes);
+    for (const [path, mode] of folders) if (path !== '') this.modes.set(path, mode);
+  }
+
   /** Whiteouts hide what lower layers brought, never what their own layer did. */
   beginLayer(): void {
     this.made = new Set();
   }
 
   async write(header: Header, content: AsyncIterable<Uint8Array>): Promise<void> {
-    this.count(header);
+    this.add(1, header.size ?? 0);
     const parts = header.name.split('/').filter((part) => part !== '' && part !== '.');
     if (parts.includes('..') || header.name.includes('\0')) throw hostile(`an entry is named "${shown(header.name)}"`);
     if (parts.length === 0) return;
@@ -163,9 +178,9 @@ export class LayerWriter {
     for (let at = path; at !== '.' && !this.made.has(at); at = dirname(at)) this.made.add(at);
   }
 
-  private count(header: Header): void {
-    this.entries += 1;
-    this.bytes += header.size ?? 0;
+  private add(entries: number, bytes: number): void {
+    this.entries += entries;
+    this.bytes += bytes;
     if (this.entries > this.limits.maxEntries || this.bytes > this.limits.maxBytes) {
       throw hostile(`it holds more than ${this.limits.maxBytes} bytes or ${this.limits.maxEntries} entries`);
     }

@@ -13,9 +13,11 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import { sha256 } from '../../lib/digest.ts';
+import { sha256, sha256Hex } from '../../lib/digest.ts';
 import { type TestEntry, type TestImage, type TestImages, testImages } from '../testing/images.ts';
-import { ensureRootfs, removeTree, sweepRootfs } from './unpack.ts';
+import { removeTree } from './folders.ts';
+import { chainId, HEAVY_BYTES } from './tree.ts';
+import { ensureRootfs, sweepRootfs } from './unpack.ts';
 
 let place: string;
 let images: TestImages;
@@ -111,6 +113,36 @@ test('a layer that is not what its image says is refused', async () => {
   });
 });
 
+test('images that begin alike unpack it once, and none sees what another lays over it', async () => {
+  const base = [
+    { name: 'usr', type: 'directory' as const, mode: 0o555 },
+    file('usr/node', heavy('node')),
+    file('usr/motd', 'from the base'),
+    link('bin', 'usr'),
+  ];
+  const first = await unpack([base, [file('usr/motd', 'first'), file('a', '1')]]);
+  const blobs = images.read.length;
+  const second = await unpack([base, [file('usr/.wh.motd', ''), file('b', '2')]]);
+  expect(images.read.length - blobs).toBe(2); // its configuration and its own layer
+  expect(statSync(join(second, 'usr/node')).ino).toBe(statSync(join(first, 'usr/node')).ino);
+  expect(readdirSync(join(first, 'bin/')).sort()).toEqual(['motd', 'node']);
+  expect(readFileSync(join(first, 'usr/motd'), 'utf8')).toBe('first');
+  expect(readdirSync(join(second, 'usr'))).toEqual(['node']);
+  expect(statSync(join(second, 'usr')).mode & 0o777).toBe(0o555);
+  const third = await unpack([base, [file('c', '3')]]);
+  expect(readFileSync(join(third, 'usr/motd'), 'utf8')).toBe('from the base');
+});
+
+test('what images begin with counts towards their limits', async () => {
+  const layers = [[file('big', heavy('x'))], [file('a', 'x')]];
+  await unpack(layers);
+  const digest = await images.add('shop/web', { layers: [...layers, [file('b', 'y')]] });
+  const tight = { ...options(), limits: { maxBytes: HEAVY_BYTES, maxEntries: 10 } };
+  await expect(ensureRootfs(images, 'shop/web', digest, tight)).rejects.toMatchObject({
+    code: 'container.image-refused',
+  });
+});
+
 test('an image that the registry lost is said to be missing', async () => {
   await expect(ensureRootfs(images, 'shop/web', sha256('nothing'), options())).rejects.toMatchObject({
     code: 'container.image-missing',
@@ -147,6 +179,28 @@ test('a sweep removes the images that nobody keeps', async () => {
   expect(readdirSync(join(place, 'rootfs'))).toEqual([one.slice('sha256:'.length)]);
 });
 
+test('a sweep removes what images began with, and they stay whole', async () => {
+  const digest = await images.add('shop/web', { layers: [[file('usr', heavy('x'))], [file('a', '1')]] });
+  const { rootfs = '' } = await ensureRootfs(images, 'shop/web', digest, options());
+  expect(readdirSync(join(place, 'rootfs/layers'))).toHaveLength(1);
+  await sweepRootfs(join(place, 'rootfs'), new Set([digest]), Date.now() + 60_000);
+  expect(readdirSync(join(place, 'rootfs/layers'))).toEqual([]);
+  expect(readdirSync(rootfs).sort()).toEqual(['a', 'usr']);
+  const again = await images.add('shop/web', { layers: [[file('usr', heavy('x'))], [file('b', '2')]] });
+  expect(readdirSync((await ensureRootfs(images, 'shop/web', again, options())).rootfs ?? '').sort()).toEqual([
+    'b',
+    'usr',
+  ]);
+});
+
+test('the name of layers over each other is that of the OCI image specification', () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((text) => ({ diffId: sha256(text) }));
+  if (a === undefined || b === undefined || c === undefined) throw new Error('three');
+  expect(chainId([a])).toBe(a.diffId);
+  expect(chainId([a, b])).toBe(sha256(`${a.diffId} ${b.diffId}`));
+  expect(chainId([a, b, c])).toBe(sha256(`${chainId([a, b])} ${c.diffId}`));
+});
+
 test('what a killed server left half-unpacked is swept by the next one', async () => {
   const digest = await images.add('shop/web', image([[file('a', '1')]]));
   await ensureRootfs(images, 'shop/web', digest, options());
@@ -155,6 +209,13 @@ test('what a killed server left half-unpacked is swept by the next one', async (
   await ensureRootfs(images, 'shop/web', digest, options());
   expect(readdirSync(join(place, 'rootfs'))).toEqual([digest.slice(7)]);
 });
+
+/** Content that no compression makes light. */
+function heavy(seed: string): string {
+  const bytes: string[] = [];
+  for (let size = 0, hash = seed; size < 2 * HEAVY_BYTES; size += hash.length) bytes.push((hash = sha256Hex(hash)));
+  return bytes.join('');
+}
 
 function options() {
   return { directory: join(place, 'rootfs'), host: images.host, platform: 'linux/amd64' };

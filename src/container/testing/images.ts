@@ -20,6 +20,8 @@ export interface TestImages extends ImageSource {
     readonly blobs: ReadonlyMap<Digest, Buffer>;
   }): void;
   forget(digest: Digest): void;
+  /** The blobs that were read, one after another. */
+  readonly read: readonly Digest[];
 }
 
 export interface TestImage {
@@ -37,8 +39,10 @@ export function testImages(): TestImages {
     blobs.set(digest, bytes);
     return digest;
   };
+  const read: Digest[] = [];
   return {
     host: 'registry.test',
+    read,
     manifest: (_repository, reference) => {
       const bytes = blobs.get(reference);
       return Promise.resolve(
@@ -48,6 +52,7 @@ export function testImages(): TestImages {
       );
     },
     readBlob: (_repository, digest) => {
+      read.push(digest);
       const bytes = blobs.get(digest);
       return bytes === undefined
         ? Promise.reject(new Error(`no blob ${digest}`))

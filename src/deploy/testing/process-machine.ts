@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { makeTestImage } from '../../../tools/test-machine/image.ts';
 import type { Launcher } from '../../container/process/launcher.ts';
 import { serviceLaunchers } from '../../container/process/launchers.ts';
-import { removeTree } from '../../container/rootfs/unpack.ts';
+import { removeTree } from '../../container/rootfs/folders.ts';
 import { testImages } from '../../container/testing/images.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Digest } from '../../lib/digest.ts';

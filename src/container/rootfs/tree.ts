@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import { access, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Transform, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import * as zlib from 'node:zlib';
+
+import { extract } from 'tar-stream';
+
+import type { Digest } from '../../lib/digest.ts';
+import { hexOf, sha256, shortDigest } from '../../lib/digest.ts';
+import { ContainerError } from '../container-error.ts';
+import { makeWhole } from './folders.ts';
+import type { ImageLayer, ImageSource } from './image.ts';
+import { type LayerLimits, LayerWriter } from './layer.ts';
+
+export interface TreeOptions {
+  /** Where trees that images share lie: on the disk of the images, or they are copied. */
+  readonly shared: string;
+  readonly limits: LayerLimits;
+  readonly signal?: AbortSignal;
+}
+
+/** A layer from this size on (compressed) is worth a tree of its own that ends with it: the next image begins there. */
+export const HEAVY_BYTES = 4 * 1024 * 1024;
+
+/** Trees that this process is making, by where they will lie. */
+const making = new Map<string, Promise<void>>();
+
+/**
+ * Lays the layers of an image over each other. What is below the last heavy layer it has in common with other images
+ * is unpacked once on a machine: an image of a new commit mostly brings a small layer on top of what is there.
+ * @param to is not there yet
+ */
+export async function layTree(
+  source: ImageSource,
+  repository: string,
+  layers: readonly ImageLayer[],
+  to: string,
+  options: TreeOptions,
+): Promise<void> {
+  const below = layers.slice(0, -1).findLastIndex(({ size }) => size >= HEAVY_BYTES) + 1;
+  const writer = new LayerWriter(to, options.limits);
+  await writer.begin(below === 0 ? null : await sharedTree(source, repository, layers.slice(0, below), options));
+  for (const layer of layers.slice(below)) {
+    options.signal?.throwIfAborted();
+    writer.beginLayer();
+    await unpackLayer(await source.readBlob(repository, layer.digest), layer, writer, options.signal);
+  }
+  await writer.finish();
+}
+
+/** The name of layers laid over each other, as in the OCI image specification (`config.md`, "Layer ChainID"). */
+export function chainId(layers: readonly Pick<ImageLayer, 'diffId'>[]): Digest {
+  const [first, ...rest] = layers.map(({ diffId }) => diffId);
+  if (first === undefined) throw new RangeError('no layer');
+  return rest.reduce((chain, diffId) => sha256(`${chain} ${diffId}`), first);
+}
+
+/** The tree of the lower layers, made when it is not there; it is read only, and lent to the images that begin with it. */
+async function sharedTree(
+  source: ImageSource,
+  repository: string,
+  layers: readonly ImageLayer[],
+  options: TreeOptions,
+): Promise<string> {
+  const final = join(options.shared, hexOf(chainId(layers)));
+  const tree = join(final, 'fs');
+  await making.get(final)?.catch(() => undefined); // a failure may be of that image alone: this one tries by itself
+  const now = new Date();
+  await utimes(final, now, now).catch(() => undefined); // says when it was last asked for
+  if (await isThere(tree)) return tree;
+  const work = makeWhole(options.shared, final, (draft) =>
+    layTree(source, repository, layers, join(draft, 'fs'), options),
+  );
+  making.set(final, work);
+  await work.finally(() => making.delete(final));
+  return tree;
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function unpackLayer(
+  blob: Readable,
+  layer: { digest: Digest; diffId: Digest; compression: 'none' | 'gzip' | 'zstd' },
+  writer: LayerWriter,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const hash = createHash('sha256');
+  const hashing = new Transform({
+    transform: (chunk: Buffer, _encoding, done) => {
+      hash.update(chunk);
+      done(null, chunk);
+    },
+  });
+  const tar = extract();
+  const options = signal === undefined ? {} : { signal };
+  const flow =
+    layer.compression === 'none'
+      ? pipeline(blob, hashing, tar, options)
+      : pipeline(blob, decompressor(layer.compression), hashing, tar, options);
+  const writing = (async () => {
+    for await (const entry of tar) {
+      await writer.write(entry.header, entry as AsyncIterable<Uint8Array>);
+      entry.resume();
+    }
+  })();
+  const [flowed, written] = await Promise.allSettled([flow, writing]);
+  // The writer's refusal says more than the broken pipe that it causes.
+  if (written.status === 'rejected' && isOurs(written.reason)) throw written.reason;
+  if (flowed.status === 'rejected') throw flowed.reason;
+  if (written.status === 'rejected') throw written.reason;
+  if (`sha256:${hash.digest('hex')}` !== layer.diffId) {
+    throw new ContainerError({
+      code: 'container.image-malformed',
+      what: `The layer ${shortDigest(layer.digest)} does not hold what its image says.`,
+      fix: 'Build and push the image again.',
+    });
+  }
+}
+
+function decompressor(compression: 'gzip' | 'zstd'): Transform {
+  if (compression === 'gzip') return zlib.createGunzip();
+  const create: unknown = Reflect.get(zlib, 'createZstdDecompress'); // from Node 22.15 on
+  if (typeof create === 'function') return create() as Transform;
+  throw new ContainerError({
+    code: 'container.zstd',
+    what: `This Node (${process.version}) cannot read layers compressed with zstd.`,
+    fix: 'Run Towpath with Node 22.15 or newer, or push the image with gzip layers.',
+  });
+}
+
+function isOurs(error: unknown): boolean {
+  return error instanceof ContainerError;
+}
