@@ -1,7 +1,9 @@
+import type { Stats } from 'node:fs';
 import { lstat, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { ContainerError } from '../container-error.ts';
+import { cloneTree } from '../rootfs/clone.ts';
 import { pathInRoot } from '../rootfs/root-path.ts';
 import type { Account } from './launcher.ts';
 import { findProgram, runQuietly } from './programs.ts';
@@ -14,8 +16,9 @@ export interface CopiedView {
 }
 
 /**
- * A throw-away copy of an image with the mounts copied into it, for machines that allow no mounts. File systems that
- * can share blocks make it cheap. The image stays clean; a writable mount gets its content back at the end.
+ * A throw-away copy of an image with the mounts copied into it, for machines that allow no mounts. Files that the
+ * account may not write to are lent, not copied. The image stays clean; a writable mount gets its content back at the
+ * end.
  */
 export async function copyView(
   rootfs: string,
@@ -24,7 +27,7 @@ export async function copyView(
   account: Account | null,
 ): Promise<CopiedView> {
   const root = join(scratch, 'root');
-  await copy(rootfs, root);
+  await cloneTree(rootfs, root, (file) => !mayWrite(account, file));
   if (!isRoot()) await run(['chmod', '-R', 'u+w', root]);
   const placed: (ViewMount & { place: string; isFolder: boolean })[] = [];
   for (const mount of [...mounts].sort((a, b) => a.to.length - b.to.length)) {
@@ -45,6 +48,13 @@ export async function copyView(
       }
     },
   };
+}
+
+/** Without an account of its own the program runs as we do, and may write to all. */
+function mayWrite(account: Account | null, { uid, gid, mode }: Stats): boolean {
+  if (account === null || account.uid === 0 || !isRoot()) return true;
+  const byGroup = gid === account.gid && (mode & 0o020) !== 0;
+  return uid === account.uid || byGroup || (mode & 0o002) !== 0;
 }
 
 function copy(from: string, to: string): Promise<void> {
