@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import type { EnvironmentDetail } from '../src/flow/use-cases.ts';
+import type { EnvironmentDetail } from '../src/flow/view/environment.ts';
 import { hasCode } from '../src/lib/error.ts';
 import { createRepository, type TestRepository } from './testing/repository.ts';
 import { startServer, type TestServer, until } from './testing/server.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { createClient } from '../src/cli/client.ts';
-import type { PromotionView } from '../src/flow/use-cases.ts';
+import type { PromotionView } from '../src/flow/view/promotion.ts';
 import { createRepository, type TestRepository } from './testing/repository.ts';
 import { startServer, type TestServer, until } from './testing/server.ts';
 import { program, smallShop } from './testing/small-shop.ts';

@@ -1,5 +1,7 @@
 import type { Stage } from './demo-stage.ts';
-import type { EnvironmentDetail, PromotionView, ReleaseView } from './flow/use-cases.ts';
+import type { EnvironmentDetail } from './flow/view/environment.ts';
+import type { PromotionView } from './flow/view/promotion.ts';
+import type { ReleaseView } from './flow/view/release.ts';
 import type { Digest } from './lib/digest.ts';
 import { hasCode } from './lib/error.ts';
 

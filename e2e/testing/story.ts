@@ -1,4 +1,5 @@
-import type { EnvironmentDetail, ReleaseView } from '../../src/flow/use-cases.ts';
+import type { EnvironmentDetail } from '../../src/flow/view/environment.ts';
+import type { ReleaseView } from '../../src/flow/view/release.ts';
 import { hasCode } from '../../src/lib/error.ts';
 import { type TestServer, until } from './server.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import type { PromotionView } from '../flow/use-cases.ts';
+import type { PromotionView } from '../flow/view/promotion.ts';
 import { fakeUseCases } from '../http/testing/fake-use-cases.ts';
 import { testServer, type TestServer } from '../http/testing/server.ts';
 import type { UpOptions } from './house.ts';

@@ -1,4 +1,4 @@
-import type { PromotionView } from '../flow/use-cases.ts';
+import type { PromotionView } from '../flow/view/promotion.ts';
 import { hasCode, problemOf } from '../lib/error.ts';
 import { CliError } from './cli-error.ts';
 import type { Context } from './context.ts';

@@ -1,4 +1,4 @@
-import type { EnvironmentDetail, EnvironmentView } from '../flow/use-cases.ts';
+import type { EnvironmentDetail, EnvironmentView } from '../flow/view/environment.ts';
 import { EXIT } from './exit.ts';
 import { releaseTitle, table } from './text.ts';
 import { needs, type Verb } from './verb.ts';

@@ -1,4 +1,4 @@
-import type { PromotionState } from '../flow/use-cases.ts';
+import type { PromotionState } from '../path/promotion.ts';
 import { problemOf } from '../lib/error.ts';
 
 /** Exit codes are a contract with scripts; `docs/guide/cli.md` has the same table. */

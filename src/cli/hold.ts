@@ -1,4 +1,4 @@
-import type { EnvironmentView } from '../flow/use-cases.ts';
+import type { EnvironmentView } from '../flow/view/environment.ts';
 import { EXIT } from './exit.ts';
 import { needs, type Verb } from './verb.ts';
 

@@ -1,4 +1,4 @@
-import type { LineageView } from '../flow/use-cases.ts';
+import type { LineageView } from '../flow/view/path.ts';
 import { EXIT } from './exit.ts';
 import { releaseTitle, shortSha, table } from './text.ts';
 import { needs, type Verb } from './verb.ts';

@@ -1,4 +1,4 @@
-import type { MatrixEnvironment, MatrixView } from '../flow/use-cases.ts';
+import type { MatrixEnvironment, MatrixView } from '../flow/view/environment.ts';
 import { ago, shortSha, table, type Paint } from './text.ts';
 
 /** Services x environments as a table, and below it what holds or waits. */

@@ -1,4 +1,4 @@
-import type { ProjectView } from '../flow/use-cases.ts';
+import type { ProjectView } from '../flow/view/project.ts';
 import { usage } from './cli-error.ts';
 import { EXIT } from './exit.ts';
 import { needs, type Verb } from './verb.ts';

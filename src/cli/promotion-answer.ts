@@ -1,4 +1,5 @@
-import type { DiffView, PromoteAnswer, PromotionView, ReasonView } from '../flow/use-cases.ts';
+import type { DiffView } from '../flow/view/path.ts';
+import type { PromoteAnswer, PromotionView, ReasonView } from '../flow/view/promotion.ts';
 import type { Context } from './context.ts';
 import { EXIT, exitOfState, type ExitCode } from './exit.ts';
 import { shortSha, table } from './text.ts';

@@ -1,4 +1,4 @@
-import type { ReleaseDetail, ReleaseView } from '../flow/use-cases.ts';
+import type { ReleaseDetail, ReleaseView } from '../flow/view/release.ts';
 import { EXIT } from './exit.ts';
 import { releaseTitle, shortSha, table } from './text.ts';
 import { collectServices, needs, wholeNumber, type Verb } from './verb.ts';

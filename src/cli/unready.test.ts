@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import type { ReleaseView } from '../flow/use-cases.ts';
+import type { ReleaseView } from '../flow/view/release.ts';
 import { unreadyText } from './unready.ts';
 
 const plain = (_colour: string, text: string): string => text;

@@ -1,4 +1,4 @@
-import type { ReleaseView } from '../flow/use-cases.ts';
+import type { ReleaseView } from '../flow/view/release.ts';
 import { shortSha, type Paint } from './text.ts';
 
 /**

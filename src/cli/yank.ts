@@ -1,4 +1,4 @@
-import type { ReleaseView } from '../flow/use-cases.ts';
+import type { ReleaseView } from '../flow/view/release.ts';
 import { EXIT } from './exit.ts';
 import { releaseTitle } from './text.ts';
 import { needs, type Verb } from './verb.ts';

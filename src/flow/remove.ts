@@ -1,7 +1,8 @@
 import { environmentById, recordRemoved } from '../environment/environment-store.ts';
 import { enterLane, inLane, leaveLane } from '../environment/lane-store.ts';
 import { hasCode, TowpathError } from '../lib/error.ts';
-import { movePromotion, openPromotions } from '../path/promotion-store.ts';
+import { openPromotions } from '../path/promotion-list-store.ts';
+import { movePromotion } from '../path/promotion-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { driverOf, targetOf } from './deploy-release.ts';

@@ -1,4 +1,5 @@
-import { movePromotion, openPromotions, type Promotion } from '../path/promotion-store.ts';
+import { openPromotions } from '../path/promotion-list-store.ts';
+import { movePromotion, type Promotion } from '../path/promotion-store.ts';
 import { releasesByIds } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 
 import { deadPreviews } from '../environment/environment-store.ts';
-import { duePromotions } from '../path/promotion-store.ts';
+import { duePromotions } from '../path/promotion-list-store.ts';
 import { attemptEachIn } from './care/attempt.ts';
 import type { Care } from './care/care.ts';
 import type { House } from './house.ts';

@@ -1,5 +1,5 @@
 import { environmentById, environmentsOf } from '../environment/environment-store.ts';
-import { openPromotions } from '../path/promotion-store.ts';
+import { openPromotions } from '../path/promotion-list-store.ts';
 import type { Sql, Tx } from '../store/database.ts';
 import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';

@@ -5,20 +5,9 @@ import { PROJECT, seedProject, seedRelease } from '../release/testing/releases.t
 import { releaseById } from '../release/release-store.ts';
 import type { Store } from '../store/database.ts';
 import { testStore } from '../store/testing.ts';
-import {
-  approvalsOf,
-  duePromotions,
-  eventsOf,
-  failureHere,
-  lastEnded,
-  movePromotion,
-  nextRun,
-  openPromotions,
-  promotionById,
-  promotionsOf,
-  recordApproval,
-  requestPromotion,
-} from './promotion-store.ts';
+import { approvalsOf, recordApproval } from './approval-store.ts';
+import { duePromotions, failureHere, lastEnded, openPromotions, promotionsOf } from './promotion-list-store.ts';
+import { eventsOf, movePromotion, nextRun, promotionById, requestPromotion } from './promotion-store.ts';
 import type { PromotionState } from './promotion.ts';
 
 let store: Store;

@@ -2,19 +2,22 @@
  * The states of a promotion (design section 4). Terminal states are final; every other may end in `refused`, `failed`,
  * `superseded`, `cancelled` or `rolled-back`.
  */
-export type PromotionState =
-  | 'requested'
-  | 'evaluating'
-  | 'waiting'
-  | 'tagging'
-  | 'deploying'
-  | 'verifying'
-  | 'live'
-  | 'refused'
-  | 'failed'
-  | 'superseded'
-  | 'cancelled'
-  | 'rolled-back';
+export const PROMOTION_STATES = [
+  'requested',
+  'evaluating',
+  'waiting',
+  'tagging',
+  'deploying',
+  'verifying',
+  'live',
+  'refused',
+  'failed',
+  'superseded',
+  'cancelled',
+  'rolled-back',
+] as const;
+
+export type PromotionState = (typeof PROMOTION_STATES)[number];
 
 /** What a wait is for, and until when at the latest it is looked at again. */
 export interface Reason {

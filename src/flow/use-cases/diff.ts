@@ -4,7 +4,7 @@ import type { Release } from '../../release/release.ts';
 import { releaseById } from '../../release/release-store.ts';
 import { findRelease } from '../../release/find-store.ts';
 import type { House } from '../house.ts';
-import type { CommitView, DiffView } from '../use-cases.ts';
+import type { CommitView, DiffView } from '../view/path.ts';
 import { projectNamed } from './views.ts';
 
 const SHOWN_COMMITS = 100;

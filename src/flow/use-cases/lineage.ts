@@ -6,7 +6,7 @@ import { namesOf } from '../../release/release-store.ts';
 import { commitsOf } from '../../source/commit-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
-import type { LineageView } from '../use-cases.ts';
+import type { LineageView } from '../view/path.ts';
 import { releaseOf } from './releases.ts';
 import { briefOf, briefsOf, projectNamed } from './views.ts';
 

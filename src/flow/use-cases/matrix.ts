@@ -1,7 +1,7 @@
 import { environmentsOf } from '../../environment/environment-store.ts';
 import { groupBy } from '../../lib/group.ts';
 import type { House } from '../house.ts';
-import type { MatrixView } from '../use-cases.ts';
+import type { MatrixView } from '../view/environment.ts';
 import { deploymentsOf, environmentViews, projectNamed } from './views.ts';
 
 /** Services x environments. "Ahead" is read from releases' numbers: is there something newer here than in the next environment? */

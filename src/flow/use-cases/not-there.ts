@@ -5,7 +5,7 @@ import { nameOf, type Release } from '../../release/release.ts';
 import { listReleases, namesOf } from '../../release/release-store.ts';
 import type { Sql } from '../../store/database.ts';
 import { definitionOf } from '../gather.ts';
-import type { ReasonView } from '../use-cases.ts';
+import type { ReasonView } from '../view/promotion.ts';
 
 const LOOK_BACK = 20;
 

@@ -13,7 +13,8 @@ import { wakeRepository } from '../../source/wake-store.ts';
 import type { Sql } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import type { House } from '../house.ts';
-import type { AddProject, ChangeProject, ProjectView, UseCases } from '../use-cases.ts';
+import type { AddProject, ChangeProject, UseCases } from '../use-cases.ts';
+import type { ProjectView } from '../view/project.ts';
 import { projectNamed } from './views.ts';
 
 export function projectCases(house: House): UseCases['projects'] {

@@ -2,15 +2,14 @@ import { recordAudit } from '../../audit/audit-store.ts';
 import { environmentNamed } from '../../environment/environment-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { decidePromotion } from '../../path/policy.ts';
+import { approvalsOf, recordApproval } from '../../path/approval-store.ts';
+import { promotionsOf } from '../../path/promotion-list-store.ts';
 import {
-  approvalsOf,
   eventsOf,
   lockPromotion,
   movePromotion,
   type Promotion,
   promotionById,
-  promotionsOf,
-  recordApproval,
   requestPromotion,
 } from '../../path/promotion-store.ts';
 import { headline } from '../../path/headline.ts';
@@ -21,7 +20,8 @@ import { gather } from '../gather.ts';
 import type { House } from '../house.ts';
 import { putBack } from '../put-back.ts';
 import { wake } from '../wake.ts';
-import type { PromoteAnswer, PromoteRequest, PromotionView, UseCases } from '../use-cases.ts';
+import type { PromoteRequest, UseCases } from '../use-cases.ts';
+import type { PromoteAnswer, PromotionView } from '../view/promotion.ts';
 import { diff } from './diff.ts';
 import { mix, releaseOf } from './releases.ts';
 import { projectNamed, promotionViews, reasonsOf } from './views.ts';

@@ -2,7 +2,7 @@ import { retryArtifact } from '../../artifact/artifact-store.ts';
 import { evidenceOfRelease } from '../../check/evidence-store.ts';
 import { recordAudit } from '../../audit/audit-store.ts';
 import { TowpathError } from '../../lib/error.ts';
-import { promotionsOf } from '../../path/promotion-store.ts';
+import { promotionsOf } from '../../path/promotion-list-store.ts';
 import { planMix, type Release } from '../../release/release.ts';
 import { cutRelease, listReleases, namesOf, settleRelease } from '../../release/release-store.ts';
 import { findRelease } from '../../release/find-store.ts';
@@ -12,7 +12,8 @@ import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import type { House } from '../house.ts';
 import { wakeProject } from '../wake.ts';
-import type { MixRequest, ReleaseView, UseCases } from '../use-cases.ts';
+import type { MixRequest, UseCases } from '../use-cases.ts';
+import type { ReleaseView } from '../view/release.ts';
 import { projectNamed, promotionViews, releaseViews } from './views.ts';
 
 export function releaseCases(house: House): UseCases['releases'] {

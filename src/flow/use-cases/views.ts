@@ -3,13 +3,16 @@ import { tenuresOf } from '../../environment/tenure-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { headline } from '../../path/headline.ts';
-import { lastEnded, openPromotions, type Promotion } from '../../path/promotion-store.ts';
+import { lastEnded, openPromotions } from '../../path/promotion-list-store.ts';
+import { type Promotion } from '../../path/promotion-store.ts';
 import { planRollback, type RollbackTarget } from '../../path/rollback.ts';
 import type { Release } from '../../release/release.ts';
 import { namesOf, releaseById, releasesByIds } from '../../release/release-store.ts';
 import { commitsOf, type CommitRow } from '../../source/commit-store.ts';
 import type { Sql } from '../../store/database.ts';
-import type { EnvironmentView, PromotionView, ReasonView, ReleaseBrief, ReleaseView } from '../use-cases.ts';
+import type { EnvironmentView } from '../view/environment.ts';
+import type { PromotionView, ReasonView } from '../view/promotion.ts';
+import type { ReleaseBrief, ReleaseView } from '../view/release.ts';
 import { isWorking, type PromotionDetail } from '../../path/promotion.ts';
 
 /** A project by its name. @throws TowpathError `project.unknown` */

@@ -1,9 +1,11 @@
 import { environmentNamed } from '../../environment/environment-store.ts';
 import { hasCode } from '../../lib/error.ts';
 import { headline } from '../../path/headline.ts';
-import { eventsOf, lastEnded, openPromotions, type Promotion } from '../../path/promotion-store.ts';
+import { lastEnded, openPromotions } from '../../path/promotion-list-store.ts';
+import { eventsOf, type Promotion } from '../../path/promotion-store.ts';
 import type { House } from '../house.ts';
-import type { ReasonView, WhyView } from '../use-cases.ts';
+import type { WhyView } from '../view/path.ts';
+import type { ReasonView } from '../view/promotion.ts';
 import { notThere } from './not-there.ts';
 import { requirePromotion } from './promotions.ts';
 import { releaseOf } from './releases.ts';

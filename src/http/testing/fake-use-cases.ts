@@ -1,13 +1,8 @@
-import type {
-  DiffView,
-  LogBatch,
-  MatrixEnvironment,
-  Page,
-  PageRequest,
-  PromotionView,
-  ReleaseView,
-  UseCases,
-} from '../../flow/use-cases.ts';
+import type { LogBatch, Page, PageRequest, UseCases } from '../../flow/use-cases.ts';
+import type { MatrixEnvironment } from '../../flow/view/environment.ts';
+import type { DiffView } from '../../flow/view/path.ts';
+import type { PromotionView } from '../../flow/view/promotion.ts';
+import type { ReleaseView } from '../../flow/view/release.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { PROJECT, START, briefOf, createWorld, deployedOf, promotionOf, viewOf, type World } from './world.ts';
 

@@ -1,12 +1,8 @@
-import type {
-  EnvironmentView,
-  EventView,
-  MatrixEnvironment,
-  PromotionState,
-  PromotionView,
-  ReleaseBrief,
-  ReleaseView,
-} from '../../flow/use-cases.ts';
+import type { EventView } from '../../flow/use-cases.ts';
+import type { EnvironmentView, MatrixEnvironment } from '../../flow/view/environment.ts';
+import type { PromotionView } from '../../flow/view/promotion.ts';
+import type { ReleaseBrief, ReleaseView } from '../../flow/view/release.ts';
+import type { PromotionState } from '../../path/promotion.ts';
 import { sha256 } from '../../lib/digest.ts';
 
 /** A small world that the fake use cases move: one project, three environments and a preview, a few releases. */

@@ -7,7 +7,7 @@ import type {
   MatrixCell,
   MatrixEnvironment,
   MatrixView,
-} from '../../flow/use-cases.ts';
+} from '../../flow/view/environment.ts';
 import { Brief, Promotion, releaseBriefShape } from './promotion.ts';
 import { DigestText, Instant, listOf, view } from './view.ts';
 

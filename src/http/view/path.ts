@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
-import type { AuditView, EventView, LineageView, LogBatch, WhyView } from '../../flow/use-cases.ts';
+import type { AuditView, EventView, LogBatch } from '../../flow/use-cases.ts';
+import type { LineageView, WhyView } from '../../flow/view/path.ts';
 import { Brief, Reason, State } from './promotion.ts';
 import { Evidence } from './release.ts';
 import { DigestText, Instant, listOf, view } from './view.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import type { ProblemView } from '../../flow/use-cases.ts';
+import type { ProblemView } from '../../flow/view/project.ts';
 import { view } from './view.ts';
 
 /** What happened to something, as a part of an answer that itself went well. */

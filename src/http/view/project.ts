@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
-import type { AddProject, ChangeProject, ProjectView } from '../../flow/use-cases.ts';
+import type { AddProject, ChangeProject } from '../../flow/use-cases.ts';
+import type { ProjectView } from '../../flow/view/project.ts';
 import { Problem } from './problem.ts';
 import { Instant, listOf, Name, view } from './view.ts';
 

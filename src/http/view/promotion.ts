@@ -1,14 +1,9 @@
 import { z } from 'zod';
 
-import type {
-  CommitView,
-  DiffView,
-  PromotionDetail,
-  PromotionState,
-  PromotionView,
-  ReasonView,
-  ReleaseBrief,
-} from '../../flow/use-cases.ts';
+import type { CommitView, DiffView } from '../../flow/view/path.ts';
+import type { PromotionDetail, PromotionView, ReasonView } from '../../flow/view/promotion.ts';
+import type { ReleaseBrief } from '../../flow/view/release.ts';
+import { PROMOTION_STATES } from '../../path/promotion.ts';
 import { DigestText, Instant, listOf, view } from './view.ts';
 
 export const releaseBriefShape = {
@@ -22,22 +17,7 @@ export const releaseBriefShape = {
 
 export const Brief = view<ReleaseBrief>()('ReleaseBrief', releaseBriefShape);
 
-const STATES = [
-  'requested',
-  'evaluating',
-  'waiting',
-  'tagging',
-  'deploying',
-  'verifying',
-  'live',
-  'refused',
-  'failed',
-  'superseded',
-  'cancelled',
-  'rolled-back',
-] as const satisfies PromotionState[];
-
-export const State = z.enum(STATES).meta({ id: 'PromotionState' });
+export const State = z.enum(PROMOTION_STATES).meta({ id: 'PromotionState' });
 
 export const Reason = view<ReasonView>()('Reason', {
   gate: z.string(),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import type { EvidenceView, ReleaseBrief, ReleaseDetail, ReleaseView } from '../../flow/use-cases.ts';
+import type { EvidenceView, ReleaseBrief, ReleaseDetail, ReleaseView } from '../../flow/view/release.ts';
 import { Problem } from './problem.ts';
 import { DigestText, Instant, listOf, view } from './view.ts';
 import { Promotion, releaseBriefShape } from './promotion.ts';

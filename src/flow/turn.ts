@@ -1,0 +1,89 @@
+import { type EnvironmentRow, environmentById } from '../environment/environment-store.ts';
+import { inLane, leaveLane } from '../environment/lane-store.ts';
+import { recordLive } from '../environment/tenure-store.ts';
+import type { PathEnvironment } from '../path/path.ts';
+import { applyTags, planTags } from '../registry/image-names.ts';
+import { keepTag } from '../registry/keep-tag.ts';
+import type { Release } from '../release/release.ts';
+import { releaseById } from '../release/release-store.ts';
+import type { Tx } from '../store/database.ts';
+import type { Deployment, Watched } from './deploy-release.ts';
+import { definitionOf } from './gather.ts';
+import type { House } from './house.ts';
+import { wake, wakeFollowers } from './wake.ts';
+
+/** What a promotion knows of the place that it works in. Plain JSON: it is written down between the steps. */
+export interface Turn {
+  readonly promotionId: string;
+  readonly environmentId: string;
+  readonly releaseId: string;
+  readonly previousReleaseId: string | null;
+  readonly automatic: boolean;
+  readonly stepsBack: boolean;
+}
+
+/** What is brought in, and under which name it may be repeated: the promotion's own release, or what ran before. */
+interface Load {
+  readonly releaseId: string;
+  readonly operation: string;
+}
+
+/** `env-<environment>` moves to what is about to run, and a name of its own keeps the release for a rollback. */
+export async function tagEnvironment(house: House, turn: Turn, { releaseId }: Load): Promise<void> {
+  const { environment, release } = await placeOf(house, turn, releaseId);
+  const plans = release.services.flatMap(({ repository, digest }) =>
+    digest === null
+      ? []
+      : [
+          ...planTags(repository, digest, [{ kind: 'environment', environment: environment.name }]),
+          { repository, digest, tag: keepTag(environment.slug, release.number), moves: false },
+        ],
+  );
+  await applyTags(plans, house.registry);
+}
+
+/** Works on the target, in the lane: `deployRelease`, or `verifyRelease`. */
+export async function workInLane<T>(
+  house: House,
+  turn: Turn,
+  { releaseId, operation }: Load,
+  signal: AbortSignal,
+  work: (house: House, deployment: Deployment) => Promise<T>,
+): Promise<T> {
+  const place = await placeOf(house, turn, releaseId);
+  const lane = { store: house.store, environmentId: turn.environmentId, holder: turn.promotionId, signal };
+  return inLane(lane, (laneSignal, token) =>
+    work(house, { ...place, operation, signal: laneSignal, token, promotionId: turn.promotionId }),
+  );
+}
+
+/** What was seen running is what the environment runs now; whoever waits to come from there looks again. */
+export async function recordRunning(
+  house: House,
+  tx: Tx,
+  { environmentId }: Turn,
+  { services }: Watched,
+  what: { readonly releaseId: string; readonly promotionId: string },
+): Promise<void> {
+  await recordLive(tx, { environmentId, ...what, services });
+  await wakeFollowers(house, tx, environmentId);
+}
+
+/** Leaves the lane and wakes whoever waits, the newest last so that it decides. */
+export async function leave(house: House, tx: Tx, turn: Turn): Promise<void> {
+  await leaveLane(tx, turn.environmentId, turn.promotionId);
+  await wake(house, tx, turn.environmentId);
+}
+
+interface Place {
+  readonly environment: EnvironmentRow;
+  readonly definition: PathEnvironment;
+  readonly release: Release;
+}
+
+export async function placeOf(house: House, turn: Turn, releaseId: string): Promise<Place> {
+  const environment = await environmentById(house.store.db, turn.environmentId);
+  const release = await releaseById(house.store.db, releaseId);
+  if (release === null) throw new Error(`The release ${releaseId} is gone.`);
+  return { environment, definition: definitionOf(environment), release };
+}

@@ -1,0 +1,62 @@
+import type { Digest } from '../../lib/digest.ts';
+import type { PromotionView } from './promotion.ts';
+import type { ReleaseBrief } from './release.ts';
+
+export interface MatrixView {
+  readonly at: string;
+  readonly projects: readonly {
+    readonly name: string;
+    readonly services: readonly string[];
+    /** In the order of the path; previews last. */
+    readonly environments: readonly MatrixEnvironment[];
+  }[];
+}
+
+export interface MatrixEnvironment extends EnvironmentView {
+  readonly cells: readonly MatrixCell[];
+}
+
+export interface MatrixCell {
+  readonly service: string;
+  readonly digest: Digest;
+  readonly releaseId: string;
+  readonly url: string | null;
+  readonly since: string;
+  /** True when it is newer than what the next environment of the path runs. */
+  readonly ahead: boolean;
+}
+
+export interface HoldView {
+  readonly reason: string;
+  readonly by: string;
+  readonly since: string;
+}
+
+export interface EnvironmentView {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: 'static' | 'preview';
+  readonly branch: string | null;
+  readonly expiresAt: string | null;
+  readonly hold: HoldView | null;
+  readonly current: (ReleaseBrief & { readonly since: string }) | null;
+  /** What is on its way in, the newest first. */
+  readonly open: readonly PromotionView[];
+  /** The newest ended one that did not go live, while nothing newer did. */
+  readonly lastTrouble: PromotionView | null;
+  readonly canRollBack: { readonly to: ReleaseBrief } | { readonly to: null; readonly reason: string };
+}
+
+export interface EnvironmentDetail extends EnvironmentView {
+  readonly trigger: string;
+  readonly from: readonly string[];
+  readonly gates: readonly string[];
+  readonly driver: string;
+  readonly services: readonly {
+    readonly service: string;
+    readonly digest: Digest;
+    readonly url: string | null;
+    readonly since: string;
+  }[];
+  readonly history: readonly PromotionView[];
+}

@@ -1,0 +1,60 @@
+import type { Digest } from '../../lib/digest.ts';
+import type { ReasonView } from './promotion.ts';
+import type { EvidenceView, ReleaseBrief } from './release.ts';
+import type { PromotionState } from '../../path/promotion.ts';
+
+export interface WhyView {
+  readonly subject: string;
+  readonly headline: string;
+  readonly reasons: readonly ReasonView[];
+  /** What was looked at, oldest first. */
+  readonly story: readonly { readonly at: string; readonly what: string }[];
+}
+
+export interface CommitView {
+  readonly sha: string;
+  readonly author: string;
+  readonly at: string;
+  readonly subject: string;
+}
+
+export interface DiffView {
+  readonly from: string;
+  readonly to: string;
+  readonly services: readonly {
+    readonly service: string;
+    readonly from: Digest | null;
+    readonly to: Digest | null;
+    readonly same: boolean;
+  }[];
+  /** Commits that `to` has and `from` lacks, newest first; at most 100. */
+  readonly commits: readonly CommitView[];
+  /** Commits that `from` has and `to` lacks: what a step back would take away. */
+  readonly lost: readonly CommitView[];
+}
+
+export interface LineageView {
+  readonly subject: string;
+  readonly commits: readonly {
+    readonly sha: string;
+    readonly author: string;
+    readonly subject: string;
+    readonly refs: readonly string[];
+  }[];
+  readonly releases: readonly ReleaseBrief[];
+  readonly artifacts: readonly {
+    readonly service: string;
+    readonly key: string;
+    readonly digest: Digest | null;
+    readonly builtFor: string;
+  }[];
+  readonly evidence: readonly EvidenceView[];
+  readonly environments: readonly {
+    readonly environment: string;
+    readonly promotion: string;
+    readonly release: string;
+    readonly state: PromotionState;
+    readonly at: string;
+    readonly now: boolean;
+  }[];
+}

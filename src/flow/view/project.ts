@@ -1,0 +1,22 @@
+export interface ProjectView {
+  readonly id: string;
+  readonly name: string;
+  readonly repositories: readonly {
+    readonly id: string;
+    readonly url: string;
+    readonly defaultBranch: string;
+    readonly polledAt: string | null;
+    /** The reference to what it is reached with. */
+    readonly credential: string | null;
+    /** Where its webhook goes, and the reference to the secret that signs it; without one none is accepted. */
+    readonly webhook: { readonly path: string; readonly secret: string | null };
+    readonly problem: ProblemView | null;
+    readonly configProblem: ProblemView | null;
+  }[];
+}
+
+export interface ProblemView {
+  readonly code: string;
+  readonly what: string;
+  readonly fix: string;
+}

@@ -1,0 +1,47 @@
+import type { Digest } from '../../lib/digest.ts';
+import type { ProblemView } from './project.ts';
+import type { PromotionView } from './promotion.ts';
+
+export interface ReleaseBrief {
+  readonly id: string;
+  readonly number: number;
+  readonly commit: string;
+  readonly subject: string;
+  /** Branches and tags, tags first. */
+  readonly names: readonly string[];
+  readonly yanked: boolean;
+}
+
+export interface ReleaseView extends ReleaseBrief {
+  readonly state: 'building' | 'ready' | 'failed';
+  readonly mixed: boolean;
+  readonly author: string;
+  readonly createdAt: string;
+  readonly problem: ProblemView | null;
+  readonly yank: { readonly reason: string; readonly by: string; readonly at: string } | null;
+  readonly services: readonly {
+    readonly service: string;
+    readonly commit: string;
+    readonly key: string;
+    readonly state: 'building' | 'built' | 'failed';
+    readonly digest: Digest | null;
+    /** True when the artifact was there before this release was cut. */
+    readonly reused: boolean;
+    readonly logId: string;
+  }[];
+}
+
+export interface ReleaseDetail extends ReleaseView {
+  readonly evidence: readonly EvidenceView[];
+  readonly promotions: readonly PromotionView[];
+}
+
+export interface EvidenceView {
+  readonly id: string;
+  readonly check: string;
+  readonly service: string | null;
+  readonly verdict: 'passed' | 'failed' | 'error';
+  readonly summary: string;
+  readonly at: string;
+  readonly logId: string | null;
+}

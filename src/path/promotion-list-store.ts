@@ -1,0 +1,81 @@
+import { sql } from 'kysely';
+
+import type { Sql } from '../store/database.ts';
+import type { PromotionDetail } from './promotion.ts';
+import { type Promotion, promotionOf } from './promotion-store.ts';
+
+/** Those under way, the newest first. */
+export async function openPromotions(db: Sql, environmentIds: readonly string[]): Promise<Promotion[]> {
+  if (environmentIds.length === 0) return [];
+  const rows = await db
+    .selectFrom('promotion')
+    .selectAll()
+    .where('environment_id', 'in', [...environmentIds])
+    .where('ended_at', 'is', null)
+    .orderBy('number', 'desc')
+    .execute();
+  return rows.map(promotionOf);
+}
+
+export async function promotionsOf(
+  db: Sql,
+  filter: { projectId: string; environmentId?: string; releaseId?: string; before?: number },
+  limit: number,
+): Promise<Promotion[]> {
+  let query = db.selectFrom('promotion').selectAll().where('project_id', '=', filter.projectId);
+  if (filter.environmentId !== undefined) query = query.where('environment_id', '=', filter.environmentId);
+  if (filter.releaseId !== undefined) query = query.where('release_id', '=', filter.releaseId);
+  if (filter.before !== undefined) query = query.where('number', '<', filter.before);
+  const rows = await query.orderBy('number', 'desc').limit(limit).execute();
+  return rows.map(promotionOf);
+}
+
+/** The newest ended promotion of each environment. */
+export async function lastEnded(db: Sql, environmentIds: readonly string[]): Promise<Promotion[]> {
+  if (environmentIds.length === 0) return [];
+  const rows = await db
+    .selectFrom('promotion')
+    .selectAll()
+    .distinctOn('environment_id')
+    .where('environment_id', 'in', [...environmentIds])
+    .where('ended_at', 'is not', null)
+    .where('state', '<>', 'superseded')
+    .orderBy('environment_id')
+    .orderBy('ended_at', 'desc')
+    .execute();
+  return rows.map(promotionOf);
+}
+
+/** Waiting ones whose time has come: found by index, so the sweep costs nothing when nothing is due. */
+export async function duePromotions(db: Sql, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('promotion')
+    .select('id')
+    .where('ended_at', 'is', null)
+    .where('state', '=', 'waiting')
+    .where('wake_at', '<=', sql<Date>`clock_timestamp()`)
+    .orderBy('wake_at')
+    .limit(limit)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Why these artifacts are barred from coming back by themselves: they failed here, and nobody brought them in since. */
+export async function failureHere(
+  db: Sql,
+  environmentId: string,
+  fingerprint: string,
+): Promise<{ promotion: number; what: string } | null> {
+  const row = await db
+    .selectFrom('promotion')
+    .innerJoin('release', 'release.id', 'promotion.release_id')
+    .select(['promotion.number', 'promotion.state', 'promotion.detail'])
+    .where('promotion.environment_id', '=', environmentId)
+    .where('release.fingerprint', '=', fingerprint)
+    .where('promotion.state', 'in', ['failed', 'rolled-back', 'live'])
+    .orderBy('promotion.ended_at', 'desc')
+    .executeTakeFirst();
+  if (row === undefined || row.state === 'live') return null;
+  const detail = row.detail as PromotionDetail;
+  return { promotion: row.number, what: detail.problem?.what ?? 'it failed.' };
+}
