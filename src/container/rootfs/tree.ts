@@ -66,13 +66,15 @@ async function sharedTree(
 ): Promise<string> {
   const final = join(options.shared, hexOf(chainId(layers)));
   const tree = join(final, 'fs');
-  await making.get(final)?.catch(() => undefined); // a failure may be of that image alone: this one tries by itself
-  const now = new Date();
-  await utimes(final, now, now).catch(() => undefined); // says when it was last asked for
-  if (await isThere(tree)) return tree;
-  const work = makeWhole(options.shared, final, (draft) =>
-    layTree(source, repository, layers, join(draft, 'fs'), options),
-  );
+  // A failure may be of that image alone: this one then tries by itself.
+  for (let other = making.get(final); other !== undefined; other = making.get(final))
+    await other.catch(() => undefined);
+  const work = (async () => {
+    const now = new Date();
+    await utimes(final, now, now).catch(() => undefined); // says when it was last asked for
+    if (await isThere(tree)) return;
+    await makeWhole(options.shared, final, (draft) => layTree(source, repository, layers, join(draft, 'fs'), options));
+  })();
   making.set(final, work);
   await work.finally(() => making.delete(final));
   return tree;

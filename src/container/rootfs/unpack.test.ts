@@ -13,7 +13,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import { sha256, sha256Hex } from '../../lib/digest.ts';
+import { sha256 } from '../../lib/digest.ts';
 import { type TestEntry, type TestImage, type TestImages, testImages } from '../testing/images.ts';
 import { removeTree } from './folders.ts';
 import { chainId, HEAVY_BYTES } from './tree.ts';
@@ -116,7 +116,7 @@ test('a layer that is not what its image says is refused', async () => {
 test('images that begin alike unpack it once, and none sees what another lays over it', async () => {
   const base = [
     { name: 'usr', type: 'directory' as const, mode: 0o555 },
-    file('usr/node', heavy('node')),
+    file('usr/node', heavy),
     file('usr/motd', 'from the base'),
     link('bin', 'usr'),
   ];
@@ -133,10 +133,19 @@ test('images that begin alike unpack it once, and none sees what another lays ov
   expect(readFileSync(join(third, 'usr/motd'), 'utf8')).toBe('from the base');
 });
 
+test('images that begin alike and are asked for at once unpack it once', async () => {
+  const base = file('usr', heavy);
+  const digests = await Promise.all(
+    ['a', 'b', 'c'].map((name) => images.add('shop/web', { layers: [[base], [file(name, '')]], compression: 'none' })),
+  );
+  await Promise.all(digests.map((digest) => ensureRootfs(images, 'shop/web', digest, options())));
+  expect(images.read).toHaveLength(digests.length * 2 + 1); // of each its configuration and its own layer
+});
+
 test('what images begin with counts towards their limits', async () => {
-  const layers = [[file('big', heavy('x'))], [file('a', 'x')]];
+  const layers = [[file('big', heavy)], [file('a', 'x')]];
   await unpack(layers);
-  const digest = await images.add('shop/web', { layers: [...layers, [file('b', 'y')]] });
+  const digest = await images.add('shop/web', { layers: [...layers, [file('b', 'y')]], compression: 'none' });
   const tight = { ...options(), limits: { maxBytes: HEAVY_BYTES, maxEntries: 10 } };
   await expect(ensureRootfs(images, 'shop/web', digest, tight)).rejects.toMatchObject({
     code: 'container.image-refused',
@@ -180,13 +189,16 @@ test('a sweep removes the images that nobody keeps', async () => {
 });
 
 test('a sweep removes what images began with, and they stay whole', async () => {
-  const digest = await images.add('shop/web', { layers: [[file('usr', heavy('x'))], [file('a', '1')]] });
+  const digest = await images.add('shop/web', {
+    layers: [[file('usr', heavy)], [file('a', '1')]],
+    compression: 'none',
+  });
   const { rootfs = '' } = await ensureRootfs(images, 'shop/web', digest, options());
   expect(readdirSync(join(place, 'rootfs/layers'))).toHaveLength(1);
   await sweepRootfs(join(place, 'rootfs'), new Set([digest]), Date.now() + 60_000);
   expect(readdirSync(join(place, 'rootfs/layers'))).toEqual([]);
   expect(readdirSync(rootfs).sort()).toEqual(['a', 'usr']);
-  const again = await images.add('shop/web', { layers: [[file('usr', heavy('x'))], [file('b', '2')]] });
+  const again = await images.add('shop/web', { layers: [[file('usr', heavy)], [file('b', '2')]], compression: 'none' });
   expect(readdirSync((await ensureRootfs(images, 'shop/web', again, options())).rootfs ?? '').sort()).toEqual([
     'b',
     'usr',
@@ -210,19 +222,15 @@ test('what a killed server left half-unpacked is swept by the next one', async (
   expect(readdirSync(join(place, 'rootfs'))).toEqual([digest.slice(7)]);
 });
 
-/** Content that no compression makes light. */
-function heavy(seed: string): string {
-  const bytes: string[] = [];
-  for (let size = 0, hash = seed; size < 2 * HEAVY_BYTES; size += hash.length) bytes.push((hash = sha256Hex(hash)));
-  return bytes.join('');
-}
+/** Content of a layer that is heavy as long as nothing compresses it. */
+const heavy = 'x'.repeat(HEAVY_BYTES);
 
 function options() {
   return { directory: join(place, 'rootfs'), host: images.host, platform: 'linux/amd64' };
 }
 
 async function unpack(layers: readonly (readonly TestEntry[])[]): Promise<string> {
-  const digest = await images.add('shop/web', { layers });
+  const digest = await images.add('shop/web', { layers, compression: 'none' });
   return (await ensureRootfs(images, 'shop/web', digest, options())).rootfs ?? '';
 }
 
