@@ -7,6 +7,7 @@ import { lockPromotion, type Promotion, promotionById } from '../path/promotion-
 import { isWorking, type PromotionState } from '../path/promotion.ts';
 import type { Tx } from '../store/database.ts';
 import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts';
+import { isCancelled } from './engine/cancelled.ts';
 import { durable } from './engine/durable.ts';
 import { type Retry, step, transaction } from './engine/step.ts';
 import { gather } from './gather.ts';
@@ -37,9 +38,11 @@ export function promoteFlow(house: House) {
     }
     if (turn === null) return;
     try {
-      await moveIn(house, turn, retry);
+      await moveIn(house, turn, retry).catch((error: unknown) => recover(house, turn, problemOf(error), retry));
     } catch (error) {
-      await recover(house, turn, problemOf(error), retry);
+      // no later step will come to leave the lane, and somebody waits for it
+      if (isCancelled(error)) await house.store.transaction((tx) => leave(house, tx, turn));
+      throw error;
     }
   });
 }

@@ -179,14 +179,14 @@ async function voice(
 async function cancel(house: House, tx: Tx, { id, environmentId }: Promotion, by: string): Promise<Promotion> {
   await tx.selectFrom('environment').select('id').where('id', '=', environmentId).forUpdate().execute();
   const promotion = (await lockPromotion(tx, id)) ?? (await requirePromotion(tx, id));
-  const moved = await movePromotion(tx, promotion.id, { to: 'cancelled', detail: { by } });
-  if (moved === null) {
+  if (isEnded(promotion.state)) {
     throw new TowpathError({
       code: 'promotion.ended',
       what: `Promotion ${promotion.number} has ended already.`,
       fix: 'Nothing is left to cancel.',
     });
   }
+  await movePromotion(tx, promotion.id, { to: 'cancelled', detail: { by } });
   await recordAudit(tx, { actor: by, action: 'promotion.cancel', subject: promotion.id, detail: {} });
   await recordEvent(tx, {
     projectId: promotion.projectId,

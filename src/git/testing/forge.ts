@@ -30,6 +30,8 @@ export interface ForgeRepository {
     /** Begin a new history: the branch is force-pushed. */
     readonly force?: boolean;
     readonly atSeconds?: number;
+    /** The name of who wrote it. */
+    readonly author?: string;
   }): Promise<string>;
 }
 
@@ -175,6 +177,7 @@ async function createRepository(
       merge,
       force = false,
       atSeconds = 1_760_000_000,
+      author = 'Ada Example',
     }) => {
       const head = force
         ? ''
@@ -186,6 +189,7 @@ async function createRepository(
         head,
         merge: merge === undefined ? '' : await headOf(merge),
         atSeconds,
+        author,
       });
       await feed(directory, stream);
       return headOf(`refs/heads/${branch}`);
@@ -200,6 +204,7 @@ function fastImport({
   head,
   merge,
   atSeconds,
+  author,
 }: {
   branch: string;
   files: Readonly<Record<string, FileChange>>;
@@ -207,6 +212,7 @@ function fastImport({
   head: string;
   merge: string;
   atSeconds: number;
+  author: string;
 }): Buffer {
   const parts: (string | Buffer)[] = [];
   const data = (content: string | Buffer): void => {
@@ -214,7 +220,10 @@ function fastImport({
     parts.push(`data ${bytes.length}\n`, bytes, '\n');
   };
   if (head === '') parts.push(`reset refs/heads/${branch}\n\n`);
-  parts.push(`commit refs/heads/${branch}\n`, `committer Ada Example <ada@example.com> ${atSeconds} +0000\n`);
+  parts.push(
+    `commit refs/heads/${branch}\n`,
+    `committer ${author} <${author.split(' ')[0]?.toLowerCase()}@example.com> ${atSeconds} +0000\n`,
+  );
   data(message);
   if (head !== '') parts.push(`from ${head}\n`);
   if (merge !== '') parts.push(`merge ${merge}\n`);

@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+
+import { LANE_TTL_MS } from '../environment/lane-store.ts';
+import { createWorld, until, type World } from './testing/world.ts';
+
+const config = `
+services:
+  web: { path: services/web, build: text }
+  api: { path: services/api, build: text }
+environments:
+  preview: { on: { branch: 'feature/*' }, ephemeral: { ttl: 1d }, accepts: any, deploy: stage, settle: 0ms }
+  qa: { on: { merge: main }, deploy: stage, settle: 0ms }
+`;
+
+let world: World;
+/** What qa runs when a test begins. */
+let base: string;
+
+beforeAll(async () => {
+  world = await createWorld('ordered', config, { says: { web: 'hello', api: 'sums' } });
+}, 120_000);
+
+afterAll(() => world.end());
+
+let count = 0;
+beforeEach(async () => {
+  count += 1;
+  await world.useCases.environments.resume(world.project, 'qa', 'olga');
+  base = await world.push({ says: { web: `base ${count}` } });
+  await world.live('qa', base);
+});
+
+test('an older commit whose build ends later does not overwrite the newer one', async () => {
+  world.holds.hold('build slow');
+  const older = await world.push({ says: { web: 'slow' } });
+  await world.holds.reached('build slow');
+  const newer = await world.push({ says: { web: 'quick' } });
+  await world.live('qa', newer);
+  world.holds.release('build slow');
+  expect((await world.promotion('qa', older, 'refused')).headline).toContain('is older than');
+  expect(world.runs('qa')['web']).toBe('quick');
+});
+
+test('of what waits out a hold by itself only the newest goes in', async () => {
+  await world.useCases.environments.hold(world.project, 'qa', 'audit', 'olga');
+  const older = await world.push({ says: { web: 'waits' } });
+  await world.promotion('qa', older, 'waiting');
+  const newer = await world.push({ says: { web: 'waits longer' } });
+  const waiting = await world.promotion('qa', newer, 'waiting');
+  const gone = await world.promotion('qa', older, 'superseded');
+  expect(gone.headline).toContain(`promotion ${waiting.number}`);
+  await world.useCases.environments.resume(world.project, 'qa', 'olga');
+  await world.live('qa', newer);
+  expect((await world.promotion('qa', older, 'superseded')).id).toBe(gone.id);
+});
+
+test('of what queues behind a deployment by itself only the newest goes in', async () => {
+  world.holds.hold('deploy long');
+  const first = await world.push({ says: { web: 'long' } });
+  await world.holds.reached('deploy long');
+  const second = await world.push({ says: { web: 'queued' } });
+  expect((await world.promotion('qa', second, 'waiting')).reasons).toMatchObject([{ gate: 'lock' }]);
+  const third = await world.push({ says: { web: 'queued last' } });
+  await world.promotion('qa', second, 'superseded');
+  world.holds.release('deploy long');
+  await world.promotion('qa', first, 'live');
+  await world.live('qa', third);
+});
+
+test('a person may step back to an older release, and that holds the environment', async () => {
+  const newer = await world.push({ says: { web: 'too new' } });
+  await world.live('qa', newer);
+  const asked = await world.request('qa', base);
+  await world.reaches(asked.id, 'live');
+  const { hold, current } = await world.environment('qa');
+  expect(hold?.reason).toContain('stepped back to an older release');
+  expect(current?.commit).toBe(base);
+  const next = await world.push({ says: { web: 'newer still' } });
+  expect((await world.promotion('qa', next, 'waiting')).reasons).toMatchObject([{ gate: 'hold' }]);
+});
+
+test('a preview follows its branch where that is rewritten, and never goes back to what the branch has left', async () => {
+  const branch = 'feature/rewritten';
+  world.holds.hold('build left behind');
+  const begun = await world.push({ branch, from: 'main', says: { web: 'begun' } });
+  await world.live(branch, begun);
+  const left = await world.push({ branch, says: { web: 'left behind' } });
+  await world.holds.reached('build left behind');
+  await world.git('update-ref', `refs/heads/${branch}`, 'main');
+  const rewritten = await world.push({ branch, says: { web: 'rewritten' } });
+  await world.live(branch, rewritten);
+  world.holds.release('build left behind');
+  await world.promotion(branch, left, 'refused');
+  await world.git('update-ref', `refs/heads/${branch}`, begun);
+  await world.poll();
+  await world.live(branch, begun);
+});
+
+test('a promotion that waits can be cancelled, once', async () => {
+  await world.useCases.environments.hold(world.project, 'qa', 'audit', 'olga');
+  const commit = await world.push({ says: { web: 'unwanted' } });
+  const { id } = await world.promotion('qa', commit, 'waiting');
+  expect(await world.useCases.promotions.cancel(id, 'olga')).toMatchObject({
+    state: 'cancelled',
+    headline: 'Cancelled by olga.',
+  });
+  await expect(world.useCases.promotions.cancel(id, 'olga')).rejects.toMatchObject({ code: 'promotion.ended' });
+  expect((await world.environment('qa')).open).toEqual([]);
+});
+
+test('cancelled half way, a promotion leaves what ran before, and the next one is not held', async () => {
+  world.holds.hold('deploy second half');
+  const commit = await world.push({ says: { api: `first half ${count}`, web: 'second half' } });
+  await world.holds.reached('deploy second half');
+  const { id } = await world.promotion('qa', commit, 'deploying');
+  expect(world.runs('qa')).toMatchObject({ api: `first half ${count}`, web: `base ${count}` });
+  await world.useCases.promotions.cancel(id, 'olga');
+  const back = await putBack();
+  expect(back).toMatchObject({ state: 'live', automatic: true });
+  expect(world.runs('qa')['api']).not.toBe(`first half ${count}`);
+  expect(await world.environment('qa')).toMatchObject({ current: { commit: base }, hold: null });
+  world.holds.release('deploy second half');
+  await world.live('qa', await world.push({ says: { web: 'after the cancel' } }));
+});
+
+test('cancelled between two steps, a promotion frees the lane as soon as the step before has ended', async () => {
+  world.holds.hold('tag env-qa');
+  const commit = await world.push({ says: { web: 'never in' } });
+  await world.holds.reached('tag env-qa');
+  const { id } = await world.promotion('qa', commit, 'tagging');
+  await world.useCases.promotions.cancel(id, 'olga');
+  const began = performance.now();
+  world.holds.release('tag env-qa');
+  await putBack();
+  expect(performance.now() - began).toBeLessThan(LANE_TTL_MS / 2);
+  expect(world.runs('qa')['web']).toBe(`base ${count}`);
+});
+
+/** Waits for the rollback that puts `base` back. */
+function putBack() {
+  return until(async () => {
+    const [newest] = (await world.environment('qa')).history;
+    return newest?.kind === 'rollback' && newest.release.commit === base && newest.state === 'live' ? newest : null;
+  });
+}

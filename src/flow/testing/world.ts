@@ -1,0 +1,273 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { pino } from 'pino';
+
+import { checks } from '../../check/checks.ts';
+import { listRefs } from '../../git/ls-refs.ts';
+import { type FileChange, type Forge, startForge } from '../../git/testing/forge.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { hasCode } from '../../lib/error.ts';
+import { createEmbeddedRegistry } from '../../registry/embedded/embedded.ts';
+import { RegistryError } from '../../registry/error.ts';
+import { isImmutableTag } from '../../registry/image-names.ts';
+import type { Registry } from '../../registry/registry.ts';
+import { pollOnce } from '../../source/poller.ts';
+import type { Store } from '../../store/database.ts';
+import { createCare } from '../care/care.ts';
+import { createFlows, createStarts, type Flows, QUEUES } from '../create-flows.ts';
+import { createEngine, type Engine } from '../engine/engine.ts';
+import { testEngineStore } from '../engine/testing.ts';
+import type { House } from '../house.ts';
+import { createMirrors } from '../mirrors.ts';
+import { followNews } from '../news.ts';
+import { runSweep } from '../sweep.ts';
+import type { PromoteRequest, UseCases } from '../use-cases.ts';
+import { createUseCases } from '../use-cases/create.ts';
+import type { EnvironmentDetail } from '../view/environment.ts';
+import type { PromotionDetail, PromotionView } from '../view/promotion.ts';
+import { createHolds, type Holds, stageDriver, textBuilder } from './stage.ts';
+
+export interface Push {
+  readonly branch?: string;
+  /** Service -> what its image says. */
+  readonly says?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, FileChange>>;
+  readonly message?: string;
+  readonly from?: string;
+  readonly merge?: string;
+  readonly force?: boolean;
+  readonly author?: string;
+}
+
+/**
+ * One installation in this process: real git, Postgres, registry and engine, and the workflows as they are. Only what
+ * takes long or fails by chance elsewhere is in the test's hand: a builder and a target in memory, which wait where they
+ * are told to, a registry and a check that may be away.
+ */
+export interface World {
+  readonly house: House;
+  readonly engine: Engine;
+  readonly useCases: UseCases;
+  readonly project: string;
+  readonly holds: Holds;
+  /** While true, naming an image fails as it does when the registry is away. */
+  registryIsAway: boolean;
+  /** How a check of type `run` ends; throws where it cannot be asked. */
+  answer: () => { kind: 'exited'; code: number };
+  /** What an environment runs: service -> what its image says. */
+  runs(environment: string): Record<string, string>;
+  git(...args: string[]): Promise<string>;
+  /** Commits and pushes; `poll` sees it. @returns the commit */
+  commit(push: Push): Promise<string>;
+  poll(): Promise<void>;
+  /** Both. */
+  push(push: Push): Promise<string>;
+  environment(name: string): Promise<EnvironmentDetail>;
+  live(environment: string, commit: string): Promise<EnvironmentDetail>;
+  /** Waits until the newest promotion of the commit into the environment is in one of the states. */
+  promotion(environment: string, commit: string, ...states: PromotionView['state'][]): Promise<PromotionDetail>;
+  /** Waits until a promotion is in one of the states. */
+  reaches(id: string, ...states: PromotionView['state'][]): Promise<PromotionDetail>;
+  /** Olga asks for it. */
+  request(environment: string, release: string, more?: Partial<PromoteRequest>): Promise<PromotionView>;
+  would(environment: string, release: string, more?: Partial<PromoteRequest>): Promise<Would>;
+  end(): Promise<void>;
+}
+
+export type Would = Extract<Awaited<ReturnType<UseCases['promotions']['request']>>, { kind: 'would' }>;
+
+/** @param config the services and environments of a `towpath.yaml`; its first commit is on `main` and taken in */
+export async function createWorld(project: string, config: string, first: Push = {}): Promise<World> {
+  const directory = await mkdtemp(join(tmpdir(), 'towpath-world-'));
+  const [store, forge] = await Promise.all([testEngineStore(), startForge()]);
+  const engine = await createEngine({ store });
+  const embedded = await createEmbeddedRegistry({
+    directory: join(directory, 'registry'),
+    host: 'registry.test',
+    immutable: isImmutableTag,
+  });
+  const state = {
+    registryIsAway: false,
+    answer: (): { kind: 'exited'; code: number } => ({ kind: 'exited', code: 0 }),
+  };
+  const holds = createHolds();
+  const registry = awayAtTimes(embedded.registry(), holds, () => state.registryIsAway);
+  const builder = textBuilder(registry, holds);
+  const driver = stageDriver((digest) => builder.textOf(digest), holds);
+  let flows: Flows | undefined;
+  const starts = createStarts(engine, () => flows ?? unready());
+  const remoteOf: House['remoteOf'] = (url) => ({ url, allow: ['file'] });
+  const mirrors = createMirrors(store, { directory: join(directory, 'mirrors'), remoteOf });
+  const house: House = {
+    store,
+    clock: systemClock,
+    log: pino({ level: 'silent' }),
+    settings: { platform: 'linux/amd64', firstPort: 7100 },
+    families: {
+      builders: [builder],
+      drivers: [driver],
+      checks,
+    },
+    builders: new Map([[builder.name, builder]]),
+    drivers: new Map([[driver.name, driver]]),
+    checkToolsFor: async () => ({
+      runner: { name: 'host', isolates: false, run: async () => state.answer() },
+      image: async (service, digest) => ({
+        reference: `registry.test/${service}@${digest}`,
+        config: { entrypoint: [], command: [], env: {}, workdir: '/', user: '' },
+      }),
+      directory,
+    }),
+    registry,
+    resolveBase: async () => null,
+    mirrorOf: (id) => mirrors.of(id),
+    mirrorDirectory: (id) => mirrors.directoryOf(id),
+    remoteOf,
+    secretOf: () => Promise.reject(new Error('No secret is asked for here.')),
+    starts,
+  };
+  flows = createFlows(house);
+  await engine.start({ workflows: Object.values(flows), queues: QUEUES });
+  const useCases = createUseCases(house);
+  const ending = new AbortController();
+  const sweeping = runSweep(house, createCare([], house.log, ending.signal), ending.signal);
+
+  const repository = await forge.createRepository(project);
+  const commit = ({ says = {}, files = {}, ...rest }: Push): Promise<string> => {
+    const texts = Object.entries(says).map(([service, text]) => [`services/${service}/text`, text]);
+    return repository.commit({ ...rest, files: { ...Object.fromEntries(texts), ...files } });
+  };
+  const poll = async (): Promise<void> => {
+    await useCases.projects.refresh(project, 'olga');
+    await pollOnce({
+      store,
+      clock: systemClock,
+      chance: () => 0.5,
+      remoteOf: ({ url }) => remoteOf(url, () => Promise.resolve(null)),
+      list: listRefs,
+      mirrorOf: ({ id }) => mirrors.of(id),
+      onNews: followNews(() => starts),
+    });
+  };
+  const environment = (name: string): Promise<EnvironmentDetail> => useCases.environments.show(project, name);
+  const story = async (name: string): Promise<string> => {
+    const why = await useCases.why(project, name).catch((error: unknown) => error);
+    return JSON.stringify(why, null, 1);
+  };
+  const reaches = (id: string, ...states: PromotionView['state'][]): Promise<PromotionDetail> =>
+    until(
+      async () => {
+        const found = await useCases.promotions.show(id);
+        return states.includes(found.state) ? found : null;
+      },
+      async () => JSON.stringify(await useCases.promotions.show(id), null, 1),
+    );
+  await commit({ message: 'The path', ...first, files: { 'towpath.yaml': `project: ${project}\n${config}` } });
+  await useCases.projects.add({ url: `file://${repository.directory}` }, 'olga');
+  await poll();
+  await until(async () => ((await useCases.environments.list(project)).length > 0 ? true : null));
+
+  return Object.assign(state, {
+    house,
+    engine,
+    useCases,
+    project,
+    holds,
+    runs: (name: string) => driver.runs(name),
+    git: (...args: string[]) => repository.git(...args),
+    commit,
+    poll,
+    async push(push: Push) {
+      const made = await commit(push);
+      await poll();
+      return made;
+    },
+    environment,
+    live: (name: string, sha: string) =>
+      until(
+        async () => {
+          const found = await environment(name).catch(ifUnknown);
+          return found?.current?.commit === sha ? found : null;
+        },
+        () => story(name),
+      ),
+    reaches,
+    promotion: async (name: string, sha: string, ...states: PromotionView['state'][]) =>
+      until(
+        async () => {
+          const { history } = (await environment(name).catch(ifUnknown)) ?? { history: [] };
+          const found = history.find(({ release }) => release.commit === sha);
+          return found !== undefined && states.includes(found.state) ? useCases.promotions.show(found.id) : null;
+        },
+        () => story(name),
+      ),
+    async request(name: string, release: string, more: Partial<PromoteRequest> = {}) {
+      const answer = await useCases.promotions.request({ project, environment: name, release, ...more }, 'olga');
+      if (answer.kind === 'started') return answer.promotion;
+      throw new Error('It was a dry run.');
+    },
+    async would(name: string, release: string, more: Partial<PromoteRequest> = {}) {
+      const request = { project, environment: name, release, dryRun: true, ...more };
+      const answer = await useCases.promotions.request(request, 'olga');
+      if (answer.kind === 'would') return answer;
+      throw new Error('It was no dry run.');
+    },
+    end: () => end({ directory, store, forge, engine, mirrors, ending, sweeping }),
+  });
+}
+
+async function end(parts: {
+  directory: string;
+  store: Store;
+  forge: Forge;
+  engine: Engine;
+  mirrors: { close(): void };
+  ending: AbortController;
+  sweeping: Promise<void>;
+}): Promise<void> {
+  parts.ending.abort();
+  await Promise.all([parts.sweeping, parts.engine.stop({ drainMs: 1000 })]);
+  parts.mirrors.close();
+  await parts.forge.close();
+  await parts.store.close();
+  await rm(parts.directory, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Only naming can be held or away: what was built stays readable. */
+function awayAtTimes(registry: Registry, holds: Holds, isAway: () => boolean): Registry {
+  return {
+    ...registry,
+    async tag(repository, digest, tag) {
+      await holds.pass(`tag ${tag}`);
+      if (!isAway()) return registry.tag(repository, digest, tag);
+      throw new RegistryError({ code: 'registry.unavailable', what: 'The registry is away.', fix: 'Wait for it.' });
+    },
+  };
+}
+
+/** Asks until there is an answer that is not null. */
+export async function until<T>(
+  ask: () => Promise<T | null>,
+  story: () => Promise<string> | string = () => ask.toString(),
+  timeoutMs = 20_000,
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== null) return answer;
+    if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs} ms in vain: ${await story()}`);
+    await sleep(30);
+  }
+}
+
+function ifUnknown(error: unknown): null {
+  if (hasCode(error, 'environment.unknown', 'project.unknown')) return null;
+  throw error;
+}
+
+function unready(): never {
+  throw new Error('A workflow was started before the workflows were made.');
+}
