@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { choiceOf, Command, Duration, listOf, Memory, Name, RelativePath } from '../lib/fields.ts';
+import { choiceOf, Command, Duration, Memory, Name, RelativePath } from '../lib/fields.ts';
 
 /** A part of a project that is built on its own. */
 export interface ServiceDefinition<Check = unknown> {
@@ -8,8 +8,6 @@ export interface ServiceDefinition<Check = unknown> {
   readonly kind: 'image' | 'base' | 'zip';
   /** Its folder in the repository; `.` is the whole. */
   readonly path: string;
-  /** Further paths of the repository whose change touches it (globs); they are not part of what is built. */
-  readonly paths: readonly string[];
   /** `definition` has passed the builder's own schema, defaults filled in. */
   readonly build: { readonly builder: string; readonly definition: unknown };
   readonly command?: readonly string[];
@@ -60,7 +58,6 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
   return z
     .strictObject({
       path: RelativePath.describe('Its folder in the repository; `.` is the whole'),
-      paths: listOf(RelativePath).optional().describe('Further paths whose change touches it (globs)'),
       build: build.optional().describe('How it is built: one builder with its settings'),
       base: build.optional().describe('In place of `build`: makes an image that other services build upon'),
       command: Command.optional().describe("Replaces the image's own command"),
@@ -85,13 +82,12 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
         if (service.base !== undefined && service[key] !== undefined)
           expect([key], `no \`${key}\`: a base runs nowhere`);
     })
-    .transform(({ path, paths, build, base, limits, command, port, health, replicas, checks }) => {
+    .transform(({ path, build, base, limits, command, port, health, replicas, checks }) => {
       const chosen = build ?? base ?? { name: '', settings: {} };
       const makes = builders.find(({ name }) => name === chosen.name)?.makes ?? 'image';
       return {
         kind: base === undefined ? makes : 'base',
         path,
-        paths: paths ?? [],
         build: { builder: chosen.name, definition: chosen.settings },
         ...(command === undefined ? {} : { command }),
         ...(port === undefined ? {} : { port }),

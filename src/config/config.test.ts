@@ -9,7 +9,7 @@ services:
   node-base: { path: images/node, base: { dockerfile: {} } }
   web:
     path: services/web/
-    paths: [contracts/**]
+    replicas: 1
     build: { node: { from: node-base, start: server.js } }
     port: 3000
     health: /healthz
@@ -53,7 +53,6 @@ test('the whole of a file is read and normalised', () => {
   expect(config.services['web']).toEqual({
     kind: 'image',
     path: 'services/web',
-    paths: ['contracts/**'],
     build: { builder: 'node', definition: { from: 'node-base', start: 'server.js', exclude: [] } },
     port: 3000,
     health: { path: '/healthz', intervalMs: 500, timeoutMs: 2000, startMs: 30_000 },
@@ -123,7 +122,7 @@ test('an unknown key is refused with its place, the known ones and the nearest o
     column: 5,
     path: 'services.web.prot',
     what: 'unknown key "prot"',
-    expected: expect.stringContaining('path, paths, build'),
+    expected: expect.stringContaining('path, build'),
     nearest: 'port',
   });
 });

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 
-import type { TreeEntry } from '../git/tree.ts';
-import { pathFilter, selectPaths, touchedBy } from './path-filter.ts';
+import { pathFilter } from './path-filter.ts';
 import { branchFilter, tagFilter } from './ref-filter.ts';
 
 test('a branch pattern means branches, a tag pattern tags, and a star does not stop at a slash', () => {
@@ -31,23 +30,4 @@ test('a path filter takes folders, files and globs, and leaves out what is exclu
   ).toEqual([true, false, false, true, true, false]);
   expect(pathFilter({ include: ['.'] })('any/thing')).toBe(true);
   expect(pathFilter({ include: [] })('any/thing')).toBe(false);
-});
-
-test('a path that is not there is told, so that adding it later is a change', () => {
-  const entries = ['libs/a.js', 'web/b.js'].map((path): TreeEntry => ({ mode: '100644', oid: '1'.repeat(40), path }));
-  expect(selectPaths(entries, { include: ['web', 'shared', 'libs/*.ts'] })).toEqual({
-    entries: [entries[1]],
-    absent: ['libs/*.ts', 'shared'],
-  });
-});
-
-test('changed paths touch only the services whose paths they are', () => {
-  const filters = {
-    web: { include: ['services/web', 'libs'] },
-    worker: { include: ['services/worker'] },
-    all: { include: ['.'] },
-  };
-  expect(touchedBy(['libs/a.js'], filters)).toEqual(['web', 'all']);
-  expect(touchedBy(['README.md'], filters)).toEqual(['all']);
-  expect(touchedBy([], filters)).toEqual([]);
 });

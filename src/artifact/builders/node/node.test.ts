@@ -156,6 +156,26 @@ test('filters keep files out of the image and of the key alike', async () => {
   expect(entries.map(({ path }) => path)).toEqual(shop().entries.map(({ path }) => path));
 });
 
+test('a service of a monorepo takes its part, with what npm reads, and nothing of its neighbours', async () => {
+  const builder = createNodeBuilder({ images, cacheDirectory: join(folder, 'one') });
+  const definition = builder.definition.parse({ start: 'services/web/main.js', include: ['services/web', 'libs'] });
+  const source = sourceOf({
+    'package.json': '{}',
+    'package-lock.json': '{}',
+    'libs/money.js': '',
+    'services/web/main.js': '',
+    'services/worker/main.js': '',
+    'README.md': '',
+  });
+  const { entries } = await builder.inputs(definition, source);
+  expect(entries.map(({ path }) => path).sort()).toEqual([
+    'libs/money.js',
+    'package-lock.json',
+    'package.json',
+    'services/web/main.js',
+  ]);
+});
+
 test('layers that this machine lost are made again with the same bytes', async () => {
   const first = await build(shop());
   await rm(join(folder, 'one', 'layers', 'blobs'), { recursive: true });
