@@ -130,6 +130,16 @@ export async function environmentById(db: Sql, id: string): Promise<EnvironmentR
   return rowOf(await db.selectFrom('environment').selectAll().where('id', '=', id).executeTakeFirstOrThrow());
 }
 
+/**
+ * The same, and nothing moves in or out until the transaction ends. Everybody locks the environment before any promotion
+ * in it, and several environments in the order of their ids.
+ */
+export async function lockEnvironment(tx: Sql, id: string): Promise<EnvironmentRow> {
+  return rowOf(
+    await tx.selectFrom('environment').selectAll().where('id', '=', id).forUpdate().executeTakeFirstOrThrow(),
+  );
+}
+
 /** @throws EnvironmentError `environment.unknown`; a preview is found by its branch too */
 export async function environmentNamed(db: Sql, projectId: string, name: string): Promise<EnvironmentRow> {
   const row = await db

@@ -1,3 +1,4 @@
+import { environmentById } from '../environment/environment-store.ts';
 import { type Promotion, requestPromotion } from '../path/promotion-store.ts';
 import type { Tx } from '../store/database.ts';
 import type { House } from './house.ts';
@@ -12,11 +13,7 @@ export async function putBack(
   ended: Promotion,
   { by, why }: { readonly by: string; readonly why: string },
 ): Promise<void> {
-  const { current_release_id: before } = await tx
-    .selectFrom('environment')
-    .select('current_release_id')
-    .where('id', '=', ended.environmentId)
-    .executeTakeFirstOrThrow();
+  const { currentReleaseId: before } = await environmentById(tx, ended.environmentId);
   // who stops the putting back itself wants it to stop
   if (before === null || before === ended.releaseId) return;
   const back = await requestPromotion(tx, {

@@ -4,18 +4,22 @@ import type { Sql, Tx } from '../store/database.ts';
 import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';
 
+interface Awakener {
+  readonly starts: Pick<House['starts'], 'promote'>;
+}
+
 /** Everything that waits in an environment looks again: something there has changed. */
-export async function wake(house: House, tx: Tx, environmentId: string): Promise<void> {
+export async function wake(house: Awakener, tx: Tx, environmentId: string): Promise<void> {
   await wakeIn(house, tx, [environmentId]);
 }
 
 /** What runs in an environment has changed: whoever waits to come from there looks again, and its soak begins to count. */
-export async function wakeFollowers(house: House, tx: Tx, environmentId: string): Promise<void> {
+export async function wakeFollowers(house: Awakener, tx: Tx, environmentId: string): Promise<void> {
   await wakeIn(house, tx, await followersOf(tx, environmentId));
 }
 
 /** Everything that waits in a project looks again: its path, or what is barred, has changed. */
-export async function wakeProject(house: House, tx: Tx, projectId: string): Promise<void> {
+export async function wakeProject(house: Awakener, tx: Tx, projectId: string): Promise<void> {
   const environments = await environmentsOf(tx, projectId);
   await wakeIn(
     house,
@@ -24,7 +28,7 @@ export async function wakeProject(house: House, tx: Tx, projectId: string): Prom
   );
 }
 
-async function wakeIn(house: House, tx: Tx, environmentIds: readonly string[]): Promise<void> {
+async function wakeIn(house: Awakener, tx: Tx, environmentIds: readonly string[]): Promise<void> {
   if (environmentIds.length === 0) return;
   for (const { id, state } of await openPromotions(tx, environmentIds))
     if (state === 'waiting') await house.starts.promote(tx, id);

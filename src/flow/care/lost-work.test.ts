@@ -36,6 +36,7 @@ test('a preview whose removal was given up is removed again, once in a while, an
   const starts = {
     removePreview: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
     ingest: never,
+    promote: never,
   };
   await reconcile({ store, starts, clock: { now: () => NOW }, log: pino({ level: 'silent' }) }, engine);
   expect(started).toEqual([[lost, SPAN]]);
@@ -77,6 +78,7 @@ test('a commit whose taking in was given up is taken in again, and a build witho
   const started: unknown[] = [];
   const starts = {
     removePreview: never,
+    promote: never,
     ingest: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
   };
   const engine = { state: async (id: string) => states[id] ?? ({ kind: 'missing' } as const) };

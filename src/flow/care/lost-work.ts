@@ -1,17 +1,22 @@
 import { sql } from 'kysely';
 
 import { artifactsInWork, recordBuildLost } from '../../artifact/lost-store.ts';
-import { deadPreviews } from '../../environment/environment-store.ts';
+import { deadPreviews, lockEnvironment } from '../../environment/environment-store.ts';
 import { leaveLane } from '../../environment/lane-store.ts';
 import type { Problem } from '../../lib/error.ts';
-import { movePromotion, promotionById } from '../../path/promotion-store.ts';
+import { promotionById } from '../../path/promotion-store.ts';
+import { isWorking } from '../../path/promotion.ts';
 import { releasesWithKey, settleRelease } from '../../release/release-store.ts';
 import { eventsInWork } from '../../source/ref-event-store.ts';
-import { recordEvent } from '../../store/event-store.ts';
 import type { Engine } from '../engine/engine.ts';
 import { hasEnded } from '../engine/state.ts';
+import { definitionOf } from '../gather.ts';
 import type { House } from '../house.ts';
+import { move } from '../move.ts';
+import { putBack } from '../put-back.ts';
+import { holdAfterFailure } from '../recover.ts';
 import type { Starts } from '../starts.ts';
+import { wake } from '../wake.ts';
 import { attemptEach } from './attempt.ts';
 
 const BATCH = 100;
@@ -19,7 +24,9 @@ const BATCH = 100;
 const AGAIN_MS = 5 * 60_000;
 
 type Workflows = Pick<Engine, 'state'>;
-type Place = Pick<House, 'store' | 'clock' | 'log'> & { readonly starts: Pick<Starts, 'removePreview' | 'ingest'> };
+type Place = Pick<House, 'store' | 'clock' | 'log'> & {
+  readonly starts: Pick<Starts, 'removePreview' | 'ingest' | 'promote'>;
+};
 
 /** Rows that say that they are worked on, while no workflow works for them, are set right. */
 export async function reconcile(house: Place, engine: Workflows): Promise<void> {
@@ -45,7 +52,7 @@ export async function reconcile(house: Place, engine: Workflows): Promise<void> 
   );
 }
 
-/** A promotion whose work ended without a word has failed: say so and free its lane. */
+/** A promotion whose work ended without a word has failed, and what that means is the environment's own rule. */
 async function settleLost(
   house: Place,
   engine: Workflows,
@@ -53,19 +60,19 @@ async function settleLost(
 ): Promise<void> {
   const state = await engine.state(`promote:${id}:${runs}`);
   if (state.kind === 'queued' || state.kind === 'running') return;
+  const problem = state.kind === 'failed' ? state.problem : LOST;
   await house.store.transaction(async (tx) => {
+    const environment = await lockEnvironment(tx, environmentId);
     const promotion = await promotionById(tx, id);
     if (promotion === null || promotion.endedAt !== null || promotion.runs !== runs) return;
-    const problem = state.kind === 'failed' ? state.problem : LOST;
-    const moved = await movePromotion(tx, id, { to: 'failed', detail: { step: promotion.state, problem } });
+    const failed = await move(tx, id, { to: 'failed', detail: { step: promotion.state, problem } });
     await leaveLane(tx, environmentId, id);
-    if (moved === null) return;
-    await recordEvent(tx, {
-      projectId: moved.projectId,
-      kind: 'promotion.failed',
-      subject: id,
-      data: { environment: environmentId, problem },
-    });
+    if (failed !== null && isWorking(promotion.state)) {
+      const { action } = definitionOf(environment).onFailure;
+      if (action !== 'keep') await holdAfterFailure(house, tx, failed, problem);
+      if (action === 'rollback') await putBack(house, tx, failed, { by: 'towpath', why: 'was lost' });
+    }
+    await wake(house, tx, environmentId);
   });
 }
 

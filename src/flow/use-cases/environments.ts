@@ -5,6 +5,7 @@ import {
   environmentNamed,
   type EnvironmentRow,
   environmentsOf,
+  lockEnvironment,
   setHold,
 } from '../../environment/environment-store.ts';
 import { TowpathError } from '../../lib/error.ts';
@@ -136,7 +137,7 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
     };
   }
   const { wish, pushedAside } = await store.transaction(async (tx) => {
-    await tx.selectFrom('environment').select('id').where('id', '=', environment.id).forUpdate().execute();
+    await lockEnvironment(tx, environment.id);
     const wish = await requestPromotion(tx, {
       projectId: project.id,
       environmentId: environment.id,

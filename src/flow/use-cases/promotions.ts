@@ -1,5 +1,5 @@
 import { recordAudit } from '../../audit/audit-store.ts';
-import { environmentNamed } from '../../environment/environment-store.ts';
+import { environmentNamed, lockEnvironment } from '../../environment/environment-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { decidePromotion } from '../../path/policy.ts';
 import { approvalsOf, recordApproval } from '../../path/approval-store.ts';
@@ -177,7 +177,7 @@ async function voice(
  * far it came; whoever waits behind it looks again.
  */
 async function cancel(house: House, tx: Tx, { id, environmentId }: Promotion, by: string): Promise<Promotion> {
-  await tx.selectFrom('environment').select('id').where('id', '=', environmentId).forUpdate().execute();
+  await lockEnvironment(tx, environmentId);
   const promotion = (await lockPromotion(tx, id)) ?? (await requirePromotion(tx, id));
   if (isEnded(promotion.state)) {
     throw new TowpathError({
