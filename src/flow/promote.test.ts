@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import { LANE_TTL_MS } from '../environment/lane-store.ts';
+import { reconcile } from './care/lost-work.ts';
 import { createWorld, until, type World } from './testing/world.ts';
 
 const config = `
@@ -134,6 +135,45 @@ test('cancelled between two steps, a promotion frees the lane as soon as the ste
   await putBack();
   expect(performance.now() - began).toBeLessThan(LANE_TTL_MS / 2);
   expect(world.runs('qa')['web']).toBe(`base ${count}`);
+});
+
+test('a yank ends the deployment that brings the artifacts in, and what ran before comes back', async () => {
+  world.holds.hold('deploy tainted');
+  const commit = await world.push({ says: { web: 'tainted' } });
+  await world.holds.reached('deploy tainted');
+  await world.useCases.releases.yank(world.project, commit, 'wrong tax', 'olga');
+  expect(await world.promotion('qa', commit, 'refused')).toMatchObject({
+    headline: 'It was yanked under way: wrong tax',
+    reasons: [{ gate: 'yank' }],
+  });
+  await putBack();
+  expect(world.runs('qa')['web']).toBe(`base ${count}`);
+});
+
+test('a yank lets what runs already be', async () => {
+  world.holds.hold(`deploy base ${count}`);
+  const again = await world.push({ files: { 'README.md': `Read ${count}.\n` } });
+  await world.holds.reached(`deploy base ${count}`);
+  await world.useCases.releases.yank(world.project, base, 'wrong tax', 'olga');
+  world.holds.release(`deploy base ${count}`);
+  await world.live('qa', again);
+});
+
+test('a promotion whose work was lost fails, what ran before comes back, and the environment is held', async () => {
+  world.holds.hold('deploy lost');
+  const commit = await world.push({ says: { web: 'lost' } });
+  await world.holds.reached('deploy lost');
+  const { id } = await world.promotion('qa', commit, 'deploying');
+  const { store, starts } = world.house;
+  const { runs } = await store.db.selectFrom('promotion').select('runs').where('id', '=', id).executeTakeFirstOrThrow();
+  await starts.cancelPromotion(id, runs);
+  const longAgo = new Date(Date.now() - 60_000);
+  await store.db.updateTable('promotion').set({ changed_at: longAgo }).where('id', '=', id).execute();
+  await reconcile(world.house, world.engine);
+  expect((await world.promotion('qa', commit, 'failed')).headline).toContain('Its work ended without a result.');
+  await putBack();
+  expect(world.runs('qa')['web']).toBe(`base ${count}`);
+  expect((await world.environment('qa')).hold?.reason).toContain('failed');
 });
 
 /** Waits for the rollback that puts `base` back. */

@@ -1,10 +1,11 @@
-import { setHold } from '../environment/environment-store.ts';
+import { lockEnvironment, setHold } from '../environment/environment-store.ts';
 import { enterLane, leaveLane } from '../environment/lane-store.ts';
 import { type Problem, problemOf } from '../lib/error.ts';
 import { decidePromotion, type Decision } from '../path/policy.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
 import { lockPromotion, type Promotion, promotionById } from '../path/promotion-store.ts';
 import { isWorking, type PromotionState } from '../path/promotion.ts';
+import { releaseById } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts';
 import { isCancelled } from './engine/cancelled.ts';
@@ -84,10 +85,16 @@ async function decide(
   tx: Tx,
   { promotionId, run, looked }: { promotionId: string; run: number; looked: Looked },
 ): Promise<Turn | null> {
-  const currentReleaseId = await lockEnvironmentOf(tx, promotionId);
+  const asked = await promotionById(tx, promotionId);
+  if (asked === null) return null;
+  const { currentReleaseId, removedAt } = await lockEnvironment(tx, asked.environmentId);
   const promotion = await lockPromotion(tx, promotionId);
   // another look was faster, and it moves in or has ended
   if (promotion === null || promotion.endedAt !== null || isWorking(promotion.state)) return null;
+  if (removedAt !== null) {
+    await move(tx, promotionId, { to: 'cancelled', detail: { by: 'the end of its environment' } });
+    return null;
+  }
   const { decision } = looked;
   if (decision.kind === 'refuse') {
     await move(tx, promotionId, { to: 'refused', detail: { reasons: decision.reasons } });
@@ -106,8 +113,9 @@ async function decide(
   if (await mustWaitForOthers(tx, promotion)) return waitForLane(house, tx, promotion);
   const lane = await enterLane(tx, promotion.environmentId, promotion.id);
   if (lane.kind === 'taken') return waitForLane(house, tx, promotion);
-  if (currentReleaseId !== looked.currentReleaseId) {
-    // somebody moved in between the look and the lane: look again, now that it is ours to wait for
+  const yanked = (await releaseById(tx, promotion.releaseId))?.yank ?? null;
+  if (currentReleaseId !== looked.currentReleaseId || yanked !== null) {
+    // somebody moved in, or barred it, between the look and the lane: look again, now that it is ours to wait for
     await leaveLane(tx, promotion.environmentId, promotion.id);
     return waitForLane(house, tx, promotion);
   }
@@ -125,21 +133,6 @@ async function decide(
     automatic: promotion.automatic,
     stepsBack: looked.stepsBack,
   };
-}
-
-/**
- * Locks the environment before any promotion in it: everybody takes these locks in this order.
- * @returns what runs there
- */
-async function lockEnvironmentOf(tx: Tx, promotionId: string): Promise<string | null> {
-  const row = await tx
-    .selectFrom('environment')
-    .innerJoin('promotion', 'promotion.environment_id', 'environment.id')
-    .select('environment.current_release_id')
-    .where('promotion.id', '=', promotionId)
-    .forUpdate('environment')
-    .executeTakeFirst();
-  return row?.current_release_id ?? null;
 }
 
 /**
@@ -179,6 +172,7 @@ async function waitForLane(house: House, tx: Tx, promotion: Promotion): Promise<
 const LANE_WAIT_MS = 1000;
 
 async function live(house: House, tx: Tx, turn: Turn, watched: Watched): Promise<void> {
+  await lockEnvironment(tx, turn.environmentId);
   const promotion = await move(tx, turn.promotionId, { to: 'live', detail: { note: watched.note } });
   if (promotion !== null) {
     await recordRunning(house, tx, turn, watched, turn);

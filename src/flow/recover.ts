@@ -1,14 +1,14 @@
-import { environmentById, setHold } from '../environment/environment-store.ts';
+import { environmentById, lockEnvironment, setHold } from '../environment/environment-store.ts';
 import { type Problem, problemOf } from '../lib/error.ts';
 import { type Promotion, promotionById } from '../path/promotion-store.ts';
 import { releaseById } from '../release/release-store.ts';
-import { yankRelease } from '../release/yank-store.ts';
 import type { Tx } from '../store/database.ts';
 import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts';
 import { type Retry, step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { move, tell } from './move.ts';
 import { leave, placeOf, recordRunning, tagEnvironment, type Turn, workInLane } from './turn.ts';
+import { yank } from './yank.ts';
 
 interface Recovery {
   readonly to: string;
@@ -36,6 +36,7 @@ export async function recover(house: House, turn: Turn, problem: Problem, retry:
 }
 
 async function planRecovery(house: House, tx: Tx, turn: Turn, problem: Problem): Promise<Recovery | null> {
+  await lockEnvironment(tx, turn.environmentId);
   const promotion = await promotionById(tx, turn.promotionId);
   if (promotion === null || promotion.endedAt !== null) {
     await leave(house, tx, turn);
@@ -46,8 +47,7 @@ async function planRecovery(house: House, tx: Tx, turn: Turn, problem: Problem):
   await tell(tx, promotion, 'promotion.broke', { step, problem });
   if (definition.onFailure.yank && promotion.kind === 'promotion') {
     const reason = `failed in ${environment.name}: ${problem.what}`;
-    if (await yankRelease(tx, turn.releaseId, reason, 'towpath'))
-      await tell(tx, promotion, 'release.yanked', { reason });
+    await yank(house, tx, release, { reason, by: 'towpath', failed: promotion.id });
   }
   const previous = turn.previousReleaseId === null ? null : await releaseById(tx, turn.previousReleaseId);
   if (definition.onFailure.action === 'rollback' && previous !== null && previous.fingerprint !== release.fingerprint) {
@@ -71,13 +71,13 @@ async function restored(
   problem: Problem,
   watched: Watched,
 ): Promise<void> {
+  const { currentPromotionId } = await lockEnvironment(tx, turn.environmentId);
   const promotion = await move(tx, turn.promotionId, {
     to: 'rolled-back',
     detail: { step: plan.step, problem, to: plan.name },
   });
   if (promotion !== null) {
     await holdAfterFailure(house, tx, promotion, problem);
-    const { currentPromotionId } = await environmentById(tx, turn.environmentId);
     const promotionId = currentPromotionId ?? turn.promotionId;
     await recordRunning(house, tx, turn, watched, { releaseId: plan.to, promotionId });
   }
@@ -86,6 +86,7 @@ async function restored(
 
 /** The way back failed too: say so loudly, hold, and leave the rest to a person. */
 async function lost(house: House, tx: Tx, turn: Turn, problem: Problem, second: Problem): Promise<void> {
+  await lockEnvironment(tx, turn.environmentId);
   const note = `Rolling back failed as well: ${second.what}`;
   const promotion = await move(tx, turn.promotionId, { to: 'failed', detail: { step: 'rollback', problem, note } });
   if (promotion !== null) await holdAfterFailure(house, tx, promotion, { ...problem, what: `${problem.what} ${note}` });

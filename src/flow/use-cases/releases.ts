@@ -6,12 +6,12 @@ import { promotionsOf } from '../../path/promotion-list-store.ts';
 import { planMix, type Release } from '../../release/release.ts';
 import { cutRelease, listReleases, namesOf, settleRelease } from '../../release/release-store.ts';
 import { findRelease } from '../../release/find-store.ts';
-import { unyankRelease, yankRelease } from '../../release/yank-store.ts';
+import { unyankRelease } from '../../release/yank-store.ts';
 import { seeAgain } from '../../source/ref-event-store.ts';
 import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import type { House } from '../house.ts';
-import { wakeProject } from '../wake.ts';
+import { yank } from '../yank.ts';
 import type { MixRequest, UseCases } from '../use-cases.ts';
 import type { ReleaseView } from '../view/release.ts';
 import { projectNamed, promotionViews, releaseViews } from './views.ts';
@@ -58,17 +58,13 @@ export function releaseCases(house: House): UseCases['releases'] {
           what: 'A yank needs a reason.',
           fix: 'Say why, in one sentence: everybody who is refused will read it.',
         });
-      await store.transaction(async (tx) => {
-        if (!(await yankRelease(tx, release.id, reason, by))) return;
-        await recordAudit(tx, { actor: by, action: 'release.yank', subject: release.id, detail: { reason } });
-        await recordEvent(tx, {
-          projectId: release.projectId,
-          kind: 'release.yanked',
-          subject: release.id,
-          data: { reason, by },
-        });
-        await wakeProject(house, tx, release.projectId);
+      const stopped = await store.transaction(async (tx) => {
+        const found = await yank(house, tx, release, { reason, by });
+        if (found !== null)
+          await recordAudit(tx, { actor: by, action: 'release.yank', subject: release.id, detail: { reason } });
+        return found ?? [];
       });
+      for (const { id, run } of stopped) await house.starts.cancelPromotion(id, run);
       return viewOf(store.db, release.id);
     },
     async unyank(project, word, by) {
