@@ -30,7 +30,8 @@ export async function promoteUnderLoad(under: DriverUnderTest, promotions = 10):
   }
 }
 
-function startLoad(url: string): { end(): Promise<LoadResult> } {
+/** Keeps 50 connections busy until it is ended. */
+export function startLoad(url: string): { end(): Promise<LoadResult> } {
   const args = ['--threads', '2', '--connections', '50', '--duration', '600s', '--timeout', '20s', url];
   const wrk = spawn(programPath('wrk') ?? 'wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
