@@ -29,13 +29,13 @@ beforeAll(async () => {
   const path = [config.slice(0, config.indexOf('environments:')), 'environments:', ...environments, ''].join('\n');
   commits.push(await repository.commit('The first', { ...files, 'towpath.yaml': path }));
   await server.client.call('project.add', { body: { url: repository.url } });
-  const { release } = storyOf(server, project);
-  await release(commits[0] ?? '', 'ready');
+  const story = storyOf(server, project);
+  await story.release(commits[0] ?? '', 'ready');
   for (let n = 1; n <= PROMOTIONS; n++) {
     commits.push(await repository.commit(`Say ${n}`, { 'services/web/main.js': program(`hello ${n}`) }));
     await repository.git('branch', `say-${n}`);
   }
-  await Promise.all(commits.map((commit) => release(commit, 'ready')));
+  await Promise.all(commits.map((commit) => story.release(commit, 'ready')));
 }, 180_000);
 
 afterAll(async () => {
