@@ -5,7 +5,7 @@ import type { Store } from '../store/database.ts';
 import { testStore } from '../store/testing.ts';
 import type { Evidence } from './evidence.ts';
 import { standingOf } from './evidence.ts';
-import { evidenceOfDigest, evidenceOfRelease, latestAnswers, recordEvidence } from './evidence-store.ts';
+import { evidenceById, evidenceOfDigest, evidenceOfRelease, latestAnswers, recordEvidence } from './evidence-store.ts';
 
 const passed: Evidence = {
   id: 'evd_1',
@@ -46,6 +46,13 @@ test('recording twice under one id is recording once, and the first stays', asyn
   const answers = await latestAnswers(db, ['q-unit']);
   expect([...answers.values()].map(({ answer }) => answer.verdict)).toEqual(['passed']);
   expect(await db.selectFrom('evidence').select('id').execute()).toHaveLength(1);
+});
+
+test('an answer is found by its id, and one that was never given is not', async () => {
+  const { db } = await shop();
+  await recordEvidence(db, passed);
+  expect(await evidenceById(db, passed.id)).toEqual({ ...passed, at: expect.any(Date) });
+  expect(await evidenceById(db, 'evd_0')).toBeNull();
 });
 
 test('missing evidence is never green', async () => {

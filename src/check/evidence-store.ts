@@ -29,6 +29,11 @@ export async function recordEvidence(db: Sql, evidence: Evidence): Promise<void>
     .execute();
 }
 
+export async function evidenceById(db: Sql, id: string): Promise<RecordedEvidence | null> {
+  const row = await db.selectFrom('evidence').selectAll().where('id', '=', id).executeTakeFirst();
+  return row === undefined ? null : evidenceOf(row);
+}
+
 /** @returns question -> its latest answer; a question that was never answered is not in it */
 export async function latestAnswers(
   db: Sql,

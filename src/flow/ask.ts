@@ -2,11 +2,11 @@ import type { ArtifactRow } from '../artifact/artifact-store.ts';
 import type { CheckDefinition } from '../check/check.ts';
 import { askCheck, kindOf } from '../check/checks.ts';
 import type { Evidence, RecordedEvidence } from '../check/evidence.ts';
-import { latestAnswers, recordEvidence } from '../check/evidence-store.ts';
+import { evidenceById, latestAnswers, recordEvidence } from '../check/evidence-store.ts';
 import { mustAsk, questionOf } from '../check/question.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import type { SourceTree } from '../git/tree.ts';
-import type { Digest } from '../lib/digest.ts';
+import { type Digest, sha256Hex } from '../lib/digest.ts';
 import { TowpathError } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
 import type { LogLine } from '../lib/log.ts';
@@ -83,21 +83,23 @@ export async function askRelease(
   return evidence;
 }
 
-/** @throws TowpathError `check.failed` when a check of the environment's `verify` list is not green */
+/**
+ * Each question is answered once in one operation: a worker that takes it over goes on with the answers that are there.
+ * @throws TowpathError `check.failed` when a check of the environment's `verify` list is not green
+ */
 export async function askAfterDeployment(
   house: House,
   deployment: Deployment & { readonly urls: Readonly<Record<string, string>>; readonly log: LogLine },
 ): Promise<void> {
-  const { environment, definition, release, signal, urls, log } = deployment;
+  const { environment, definition, release, operation, signal, urls, log } = deployment;
   for (const name of definition.verify) {
     for (const question of await questionsOf(house, release, name, urls)) {
-      const found = await ask(
-        house,
-        release.projectId,
-        question,
-        { urls, releaseId: release.id, environmentId: environment.id, signal },
-        log,
-      );
+      const id = `evi_${sha256Hex(`${operation} ${question.id}`).slice(0, 26)}`;
+      const where = { urls, releaseId: release.id, environmentId: environment.id, signal };
+      const found: Evidence = (await evidenceById(house.store.db, id)) ?? {
+        ...(await ask(house, release.projectId, question, where, log)),
+        id,
+      };
       await recordEvidence(house.store.db, found);
       const { verdict, summary } = found.answer;
       if (verdict === 'passed') continue;
