@@ -203,7 +203,11 @@ async function startWorker(
   signal: AbortSignal,
 ): Promise<Promise<void>[]> {
   const { house, engine, flows, mirrors, log } = parts;
-  await engine.start({ workflows: Object.values(flows), queues: QUEUES });
+  await engine.start({
+    workflows: Object.values(flows),
+    queues: QUEUES,
+    alone: options.databaseUrl === undefined,
+  });
   const poller = runPoller(
     {
       store: house.store,

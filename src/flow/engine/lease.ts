@@ -10,6 +10,8 @@ export interface LeaseOptions {
   readonly executorId: string;
   readonly beatMs: number;
   readonly ttlMs: number;
+  /** No other process works on this database: every lease that is there is of one that is dead. */
+  readonly alone?: boolean | undefined;
   /** Gives the unfinished workflows of an executor that is gone back to their queues. */
   readonly recover: (executorId: string) => Promise<void>;
   /** Another worker has taken our workflows over: this process must end at once. */
@@ -33,6 +35,7 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
   const { store, executorId, beatMs, ttlMs, log } = options;
   const stopping = new AbortController();
   let watching = false;
+  if (options.alone === true) await sql`delete from executor_lease`.execute(store.db);
   await sql`insert into executor_lease (id, until) values (${executorId}, clock_timestamp() + ${ttlMs} * interval '1 ms')`.execute(
     store.db,
   );
@@ -53,12 +56,17 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
     }
   }
 
+  /** Ended early when the watch begins: whoever waits for a worker to come back waits long enough. */
+  let nap = new AbortController();
+
   async function beatForever(): Promise<void> {
     while (!stopping.signal.aborted) {
+      nap = new AbortController();
       await beat().catch((error: unknown) =>
         log('warn', `lease: ${error instanceof Error ? error.message : String(error)}`),
       );
-      await wait(beatMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+      const signal = AbortSignal.any([stopping.signal, nap.signal]);
+      await wait(beatMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
@@ -66,6 +74,7 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
   return {
     watch: () => {
       watching = true;
+      nap.abort();
     },
     release: async () => {
       stopping.abort();

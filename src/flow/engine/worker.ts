@@ -25,6 +25,8 @@ export interface WorkerOptions {
   readonly beatMs?: number;
   /** How long a worker may be silent before its work is taken over. */
   readonly leaseMs?: number;
+  /** No other process works on this database, so what a worker before left is taken over at once. */
+  readonly alone?: boolean;
   /** Ended workflows are forgotten after this. */
   readonly keepHistoryMs?: number;
 }
@@ -85,6 +87,7 @@ export async function startWorker(parts: Parts, options: WorkerOptions): Promise
     executorId,
     beatMs: options.beatMs ?? 1_000,
     ttlMs: options.leaseMs ?? 5_000,
+    alone: options.alone,
     recover: async (gone) => {
       await DBOSExecutor.globalInstance?.recoverPendingWorkflows([gone]);
     },
