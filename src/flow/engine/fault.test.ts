@@ -28,3 +28,15 @@ test('a fault in a file hits once, whoever passes first', async () => {
   expect(isArmed(file, 'promote:deploy:done')).toBe(true);
   expect(isArmed(file, 'promote:deploy:done')).toBe(false);
 });
+
+test('a fault in a file counts the passings down, and other boundaries count for nothing', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'towpath-fault-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const file = join(directory, 'armed');
+  await writeFile(file, 'promote:look:done#3');
+  expect(isArmed(file, 'promote:look:done')).toBe(false);
+  expect(isArmed(file, 'promote:look:before')).toBe(false);
+  expect(isArmed(file, 'promote:look:done')).toBe(false);
+  expect(isArmed(file, 'promote:look:done')).toBe(true);
+  expect(isArmed(file, 'promote:look:done')).toBe(false);
+});

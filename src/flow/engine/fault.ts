@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 import { currentWorkflow } from './durable.ts';
 
@@ -11,7 +11,8 @@ export type Boundary = 'before' | 'done' | 'recorded';
 export interface FaultPlan {
   /**
    * `<workflow>:<step>:<boundary>`, with `#n` for the n-th time that this process passes it; or `@FILE`, which holds such a
-   * name whenever one is wanted: it is read at each boundary, and the one that dies of it removes it.
+   * name whenever one is wanted: it is read at each boundary, the passings are counted in it, over all processes that read
+   * it, and the one that dies of it removes it.
    */
   readonly at: string | undefined;
   /** A file that is made at the kill; where it exists already, nothing is killed. */
@@ -45,11 +46,19 @@ export function passBoundary(step: string, boundary: Boundary): void {
   } else if (isHit(plan.at, name, times) && mayKill(plan.onceFile)) killMyself();
 }
 
-/** Of several processes that pass the boundary at once, one removes the file. */
+/** Of several processes that pass the boundary at once, one takes the file; the others pass uncounted. */
 export function isArmed(file: string, name: string): boolean {
+  const taken = `${file}.${process.pid}`;
   try {
-    if (readFileSync(file, 'utf8').trim() !== name) return false;
-    rmSync(file);
+    const { wanted, nth } = parse(readFileSync(file, 'utf8').trim());
+    if (wanted !== name) return false;
+    renameSync(file, taken);
+    if (nth > 1) {
+      writeFileSync(taken, `${wanted}#${nth - 1}`);
+      renameSync(taken, file);
+      return false;
+    }
+    rmSync(taken);
     return true;
   } catch {
     return false;
@@ -58,8 +67,13 @@ export function isArmed(file: string, name: string): boolean {
 
 export function isHit(at: string | undefined, name: string, times: number): boolean {
   if (at === undefined) return false;
+  const { wanted, nth } = parse(at);
+  return wanted === name && times === nth;
+}
+
+function parse(at: string): { wanted: string; nth: number } {
   const [, wanted = at, nth = '1'] = /^(.*?)(?:#(\d+))?$/.exec(at) ?? [];
-  return wanted === name && times === Number(nth);
+  return { wanted, nth: Number(nth) };
 }
 
 function mayKill(onceFile: string | undefined): boolean {
