@@ -180,9 +180,9 @@ export async function clearHold(db: Sql, environmentId: string): Promise<boolean
   return done.numUpdatedRows > 0n;
 }
 
-/** Previews whose life is over, or whose branch is gone. */
-export async function deadPreviews(db: Sql): Promise<string[]> {
-  const rows = await db
+/** Previews whose life is over, or whose branch is gone. @param only asks about that one alone */
+export async function deadPreviews(db: Sql, only?: string): Promise<string[]> {
+  let query = db
     .selectFrom('environment')
     .innerJoin('project', 'project.id', 'environment.project_id')
     .select('environment.id')
@@ -190,7 +190,7 @@ export async function deadPreviews(db: Sql): Promise<string[]> {
     .where('environment.preview_branch', 'is not', null)
     .where((eb) =>
       eb.or([
-        eb('environment.expires_at', '<', new Date()),
+        eb('environment.expires_at', '<=', sql<Date>`clock_timestamp()`),
         eb.not(
           eb.exists(
             eb
@@ -203,8 +203,9 @@ export async function deadPreviews(db: Sql): Promise<string[]> {
           ),
         ),
       ]),
-    )
-    .execute();
+    );
+  if (only !== undefined) query = query.where('environment.id', '=', only);
+  const rows = await query.execute();
   return rows.map(({ id }) => id);
 }
 
@@ -217,20 +218,29 @@ export async function endPreview(db: Sql, environmentId: string): Promise<void> 
     .execute();
 }
 
-/** Marks an environment as gone and gives its ports back. Safe to repeat. */
-export async function recordRemoved(db: Sql, environmentId: string): Promise<void> {
-  const now = new Date();
+/** Nothing runs there any more. Safe to repeat. */
+export async function recordEmptied(db: Sql, environmentId: string): Promise<void> {
   await db
     .updateTable('tenure')
-    .set({ ended_at: now })
+    .set({ ended_at: new Date() })
     .where('environment_id', '=', environmentId)
     .where('ended_at', 'is', null)
     .execute();
   await db.deleteFrom('deployment').where('environment_id', '=', environmentId).execute();
+  await db
+    .updateTable('environment')
+    .set({ current_release_id: null, current_promotion_id: null, current_since: null })
+    .where('id', '=', environmentId)
+    .execute();
+}
+
+/** Marks an environment as gone and gives its ports back. Safe to repeat. */
+export async function recordRemoved(db: Sql, environmentId: string): Promise<void> {
+  await recordEmptied(db, environmentId);
   await db.deleteFrom('endpoint').where('environment_id', '=', environmentId).execute();
   await db
     .updateTable('environment')
-    .set({ removed_at: now, current_release_id: null, current_promotion_id: null, current_since: null })
+    .set({ removed_at: new Date() })
     .where('id', '=', environmentId)
     .where('removed_at', 'is', null)
     .execute();

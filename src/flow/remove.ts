@@ -1,8 +1,13 @@
-import { environmentById, recordRemoved } from '../environment/environment-store.ts';
+import {
+  deadPreviews,
+  environmentById,
+  lockEnvironment,
+  recordEmptied,
+  recordRemoved,
+} from '../environment/environment-store.ts';
 import { enterLane, inLane, leaveLane } from '../environment/lane-store.ts';
 import { hasCode, TowpathError } from '../lib/error.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
-import { movePromotion } from '../path/promotion-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { driverOf, targetOf } from './deploy-release.ts';
@@ -10,13 +15,19 @@ import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';
+import { move } from './move.ts';
 import { isTransient } from './transient.ts';
+import { wake } from './wake.ts';
 
-/** Ends a preview: nothing of it stays on the target, its ports are free again, its history stays. */
+/**
+ * Ends a preview: nothing of it stays on the target, its ports are free again, its history stays. One whose branch is
+ * pushed again meanwhile goes on: it is empty for a moment, and what waits for it moves in.
+ */
 export function removeFlow(house: House) {
   return durable('remove', async ({ environmentId }: { environmentId: string }) => {
     const holder = `remove:${environmentId}`;
     const running = await transaction('stop', (tx) => stopPromotions(tx, environmentId));
+    if (running === null) return;
     await step('cancel', async () => {
       for (const { id, run } of running) await house.starts.cancelPromotion(id, run);
     });
@@ -26,20 +37,33 @@ export function removeFlow(house: House) {
       when: (error: unknown) => isTransient(error) || hasCode(error, 'lane.taken'),
     };
     await step('destroy', ({ signal }) => destroy(house, environmentId, holder, signal), { retry });
-    await transaction('gone', async (tx) => {
-      const { projectId, name } = await environmentById(tx, environmentId);
-      await recordRemoved(tx, environmentId);
-      await leaveLane(tx, environmentId, holder);
-      await recordEvent(tx, { projectId, kind: 'environment.removed', subject: environmentId, data: { name } });
-    });
+    await transaction('gone', (tx) => end(house, tx, environmentId, holder));
   });
 }
 
-async function stopPromotions(tx: Tx, environmentId: string): Promise<{ id: string; run: number }[]> {
+/** @returns the runs to be ended; null when the preview lives on: its branch is there again */
+async function stopPromotions(tx: Tx, environmentId: string): Promise<{ id: string; run: number }[] | null> {
+  const { removedAt } = await lockEnvironment(tx, environmentId);
+  if (removedAt !== null || !(await isDead(tx, environmentId))) return null;
   const open = await openPromotions(tx, [environmentId]);
-  for (const { id } of open)
-    await movePromotion(tx, id, { to: 'cancelled', detail: { by: 'the end of its environment' } });
+  for (const { id } of open) await move(tx, id, { to: 'cancelled', detail: { by: 'the end of its environment' } });
   return open.map(({ id, runs }) => ({ id, run: runs }));
+}
+
+async function end(house: House, tx: Tx, environmentId: string, holder: string): Promise<void> {
+  const { projectId, name } = await lockEnvironment(tx, environmentId);
+  await leaveLane(tx, environmentId, holder);
+  if (await isDead(tx, environmentId)) {
+    await recordRemoved(tx, environmentId);
+    await recordEvent(tx, { projectId, kind: 'environment.removed', subject: environmentId, data: { name } });
+  } else {
+    await recordEmptied(tx, environmentId);
+  }
+  await wake(house, tx, environmentId);
+}
+
+async function isDead(tx: Tx, environmentId: string): Promise<boolean> {
+  return (await deadPreviews(tx, environmentId)).length > 0;
 }
 
 async function destroy(house: House, environmentId: string, holder: string, signal: AbortSignal): Promise<void> {
