@@ -1,4 +1,5 @@
 import { recordEvidence } from '../check/evidence-store.ts';
+import { type Problem, problemOf } from '../lib/error.ts';
 import { releaseById } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
@@ -18,7 +19,10 @@ export function checkFlow(house: House) {
         return release === null ? [] : askRelease(house, release, check, signal);
       },
       { retry: { attempts: 3, firstMs: 1000, when: isTransient } },
-    );
+    ).catch(async (error: unknown) => {
+      await transaction('unanswered', (tx) => tellUnanswered(tx, releaseId, check, problemOf(error)));
+      throw error;
+    });
     await transaction('record', async (tx) => {
       for (const item of evidence) {
         await recordEvidence(tx, item);
@@ -32,6 +36,14 @@ export function checkFlow(house: House) {
       await wakeThoseWith(house, tx, releaseId);
     });
   });
+}
+
+/** Nothing was found out; whoever waits for the answer asks again when it looks again. */
+async function tellUnanswered(tx: Tx, releaseId: string, check: string, problem: Problem): Promise<void> {
+  const release = await releaseById(tx, releaseId);
+  if (release === null) return;
+  const { projectId } = release;
+  await recordEvent(tx, { projectId, kind: 'check.unanswered', subject: releaseId, data: { check, problem } });
 }
 
 /** Promotions of the same artifacts, by whichever release, wait for the same answers. */

@@ -3,6 +3,8 @@ import { buildFlow } from './build.ts';
 import { checkFlow } from './check.ts';
 import type { Durable } from './engine/durable.ts';
 import type { Engine } from './engine/engine.ts';
+import { nextTry } from './engine/next-try.ts';
+import { hasEnded } from './engine/state.ts';
 import type { WorkerOptions } from './engine/worker.ts';
 import type { House } from './house.ts';
 import { ingestFlow } from './ingest.ts';
@@ -14,7 +16,7 @@ import type { Starts } from './starts.ts';
 export interface Flows {
   readonly ingest: Durable<{ eventId: string }, void>;
   readonly build: Durable<{ key: string; attempt: number }, void>;
-  readonly route: Durable<{ releaseId: string; ref: string }, void>;
+  readonly route: Durable<{ releaseId: string; ref: string; again?: number }, void>;
   readonly promote: Durable<{ promotionId: string; run: number }, void>;
   readonly check: Durable<{ releaseId: string; check: string }, void>;
   readonly remove: Durable<{ environmentId: string }, void>;
@@ -51,7 +53,7 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
       ),
     build: (tx, key, attempt) =>
       engine.enqueue(tx, flows().build, { key, attempt }, { id: `build:${key}:${attempt}`, queue: 'build' }),
-    async route(tx, releaseId, ref) {
+    async route(tx, releaseId, ref, again = 0) {
       // asked for anew each time that the ref is seen at the release: a branch may come back to a commit
       const name = await tx
         .selectFrom('release_name')
@@ -60,11 +62,14 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
         .where('ref', '=', ref)
         .executeTakeFirst();
       const when = name?.named_at.getTime() ?? 0;
+      const first = `route:${releaseId}:${ref}:${when}`;
       await engine.enqueue(
         tx,
         flows().route,
-        { releaseId, ref },
-        { id: `route:${releaseId}:${ref}:${when}`, queue: 'path' },
+        { releaseId, ref, again },
+        again === 0
+          ? { id: first, queue: 'path' }
+          : { id: `${first}:${again}`, queue: 'path', delayMs: Math.min(2 ** again * 2000, 60_000) },
       );
     },
     async promote(tx, promotionId) {
@@ -78,19 +83,17 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
       );
     },
     async check(tx, releaseId, check) {
-      // one at a time: the id is free again when an answer was recorded
+      // one at a time: the id is free again when an answer was recorded, or when the try before has ended without one
       const { count } = await tx
         .selectFrom('evidence')
         .select((eb) => eb.fn.countAll<number>().as('count'))
         .where('release_id', '=', releaseId)
         .where('check_name', '=', check)
         .executeTakeFirstOrThrow();
-      await engine.enqueue(
-        tx,
-        flows().check,
-        { releaseId, check },
-        { id: `check:${releaseId}:${check}:${count}`, queue: 'check' },
-      );
+      const first = `check:${releaseId}:${check}:${count}`;
+      const idOf = (number: number): string => (number === 0 ? first : `${first}:${number}`);
+      const number = await nextTry(async (one) => hasEnded(await engine.state(idOf(one))));
+      await engine.enqueue(tx, flows().check, { releaseId, check }, { id: idOf(number), queue: 'check' });
     },
     async removePreview(tx, environmentId, again) {
       const id = `remove:${environmentId}${again === undefined ? '' : `:${again}`}`;

@@ -1,6 +1,6 @@
 import { rulingConfig } from '../config/config-store.ts';
 import { ensurePreview, environmentNamed } from '../environment/environment-store.ts';
-import { problemOf } from '../lib/error.ts';
+import { type Problem, problemOf } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { movePromotion, requestPromotion } from '../path/promotion-store.ts';
 import { planRoutes, type Route } from '../path/triggers.ts';
@@ -14,16 +14,41 @@ import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { isTransient } from './transient.ts';
 
-type Named = { readonly kind: 'named' } | { readonly kind: 'refused'; readonly what: string; readonly fix: string };
+type Named =
+  | { readonly kind: 'named' }
+  | { readonly kind: 'refused'; readonly what: string; readonly fix: string }
+  /** The registry was away for as long as we tried. */
+  | { readonly kind: 'later'; readonly problem: Problem };
 
 /** A release is ready and a ref points at it: its artifacts get their names, and the environments that want it are asked. */
 export function routeFlow(house: House) {
-  return durable('route', async ({ releaseId, ref }: { releaseId: string; ref: string }) => {
+  return durable('route', async ({ releaseId, ref, again = 0 }: { releaseId: string; ref: string; again?: number }) => {
     const named = await step('name', () => nameArtifacts(house, releaseId, ref), {
       retry: { attempts: 6, firstMs: 500, when: isTransient },
-    });
-    await transaction('ask', (tx) => ask(house, tx, releaseId, ref, named));
+    }).catch(toLater);
+    await transaction('ask', (tx) =>
+      named.kind === 'later'
+        ? tryLater(house, tx, { releaseId, ref, again: again + 1 }, named.problem)
+        : ask(house, tx, releaseId, ref, named),
+    );
   });
+}
+
+function toLater(error: unknown): Named {
+  if (!isTransient(error)) throw error;
+  return { kind: 'later', problem: problemOf(error) };
+}
+
+/** The next try is a row before this one ends, so that nothing is lost. */
+async function tryLater(
+  house: House,
+  tx: Tx,
+  { releaseId, ref, again }: { releaseId: string; ref: string; again: number },
+  problem: Problem,
+): Promise<void> {
+  const { projectId } = await requireRelease(house, releaseId);
+  await recordEvent(tx, { projectId, kind: 'release.unnamed', subject: releaseId, data: { ref, problem } });
+  await house.starts.route(tx, releaseId, ref, again);
 }
 
 /** A tag that named other artifacts before does not move; the refusal is told to those who look at the promotion. */
@@ -48,7 +73,13 @@ function namesFor(commit: string, ref: string): ImageName[] {
   return [{ kind: 'commit', commit }, name];
 }
 
-async function ask(house: House, tx: Tx, releaseId: string, ref: string, named: Named): Promise<void> {
+async function ask(
+  house: House,
+  tx: Tx,
+  releaseId: string,
+  ref: string,
+  named: Exclude<Named, { kind: 'later' }>,
+): Promise<void> {
   const release = await requireRelease(house, releaseId);
   const ruling = await rulingConfig(tx, release.projectId);
   if (ruling === null || (await isGone(tx, release.repositoryId, ref))) return;

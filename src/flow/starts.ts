@@ -5,9 +5,11 @@ export interface Starts {
   /** @param again as for a preview's removal, below */
   ingest(tx: Tx, eventId: string, again?: number): Promise<void>;
   build(tx: Tx, key: string, attempt: number): Promise<void>;
-  route(tx: Tx, releaseId: string, ref: string): Promise<void>;
+  /** @param again how often it was tried before: the next try is made a while later */
+  route(tx: Tx, releaseId: string, ref: string, again?: number): Promise<void>;
   /** Looks at a promotion (again). Does nothing when it has ended. */
   promote(tx: Tx, promotionId: string): Promise<void>;
+  /** Does nothing while it is being asked. */
   check(tx: Tx, releaseId: string, check: string): Promise<void>;
   /** @param again tells a new try from the first, which is asked for any number of times and runs once */
   removePreview(tx: Tx, environmentId: string, again?: number): Promise<void>;

@@ -53,8 +53,8 @@ export interface World {
   readonly useCases: UseCases;
   readonly project: string;
   readonly holds: Holds;
-  /** While true, naming an image fails as it does when the registry is away. */
-  registryIsAway: boolean;
+  /** Which tags cannot be set at the moment, as when the registry is away. */
+  isAway: (tag: string) => boolean;
   /** How a check of type `run` ends; throws where it cannot be asked. */
   answer: () => { kind: 'exited'; code: number };
   /** What an environment runs: service -> what its image says. */
@@ -89,12 +89,12 @@ export async function createWorld(project: string, config: string, first: Push =
     host: 'registry.test',
     immutable: isImmutableTag,
   });
-  const state = {
-    registryIsAway: false,
-    answer: (): { kind: 'exited'; code: number } => ({ kind: 'exited', code: 0 }),
+  const state: Pick<World, 'isAway' | 'answer'> = {
+    isAway: () => false,
+    answer: () => ({ kind: 'exited', code: 0 }),
   };
   const holds = createHolds();
-  const registry = awayAtTimes(embedded.registry(), holds, () => state.registryIsAway);
+  const registry = awayAtTimes(embedded.registry(), holds, (tag) => state.isAway(tag));
   const builder = textBuilder(registry, holds);
   const driver = stageDriver((digest) => builder.textOf(digest), holds);
   let flows: Flows | undefined;
@@ -168,7 +168,10 @@ export async function createWorld(project: string, config: string, first: Push =
   await commit({ message: 'The path', ...first, files: { 'towpath.yaml': `project: ${project}\n${config}` } });
   await useCases.projects.add({ url: `file://${repository.directory}` }, 'olga');
   await poll();
-  await until(async () => ((await useCases.environments.list(project)).length > 0 ? true : null));
+  await until(async () => {
+    const { items } = await useCases.releases.list(project, { limit: 1 });
+    return items.some(({ state: its }) => its === 'ready') ? true : null;
+  });
 
   return Object.assign(state, {
     house,
@@ -237,12 +240,12 @@ async function end(parts: {
 }
 
 /** Only naming can be held or away: what was built stays readable. */
-function awayAtTimes(registry: Registry, holds: Holds, isAway: () => boolean): Registry {
+function awayAtTimes(registry: Registry, holds: Holds, isAway: (tag: string) => boolean): Registry {
   return {
     ...registry,
     async tag(repository, digest, tag) {
       await holds.pass(`tag ${tag}`);
-      if (!isAway()) return registry.tag(repository, digest, tag);
+      if (!isAway(tag)) return registry.tag(repository, digest, tag);
       throw new RegistryError({ code: 'registry.unavailable', what: 'The registry is away.', fix: 'Wait for it.' });
     },
   };

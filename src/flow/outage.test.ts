@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { createWorld, until, type World } from './testing/world.ts';
+
+const config = `
+services:
+  web: { path: services/web, build: text, checks: { unit: { run: test } } }
+environments:
+  preview: { on: { branch: 'feature/*' }, ephemeral: { ttl: 1d }, accepts: any, deploy: stage, settle: 0ms }
+  named: { on: { branch: 'named/*' }, accepts: any, deploy: stage, settle: 0ms }
+  gated: { on: manual, gates: [unit], deploy: stage, settle: 0ms }
+`;
+
+let world: World;
+let first: string;
+
+beforeAll(async () => {
+  world = await createWorld('outage', config, { says: { web: 'hello' } });
+  first = await world.git('rev-parse', 'main');
+}, 120_000);
+
+afterAll(() => world.end());
+
+test.concurrent('a release whose artifacts could not be named goes its way when the registry is back', async () => {
+  const commit = await world.commit({ branch: 'named/one', from: 'main', says: { web: 'named' } });
+  world.isAway = (tag) => tag === commit.slice(0, 12);
+  await world.poll();
+  await told('release.unnamed');
+  world.isAway = () => false;
+  await world.live('named', commit);
+}, 60_000);
+
+test.concurrent('a check that could not be asked is asked again by whoever still waits for it', async () => {
+  world.answer = () => {
+    throw new Error('no runner answers');
+  };
+  const { id } = await world.request('gated', first);
+  await world.reaches(id, 'waiting');
+  await told('check.unanswered');
+  world.answer = () => ({ kind: 'exited', code: 0 });
+  await world.useCases.environments.hold(world.project, 'gated', 'a reason to look again', 'olga');
+  await world.useCases.environments.resume(world.project, 'gated', 'olga');
+  await world.reaches(id, 'live');
+});
+
+test.concurrent('a branch that comes back while its preview is being removed has a preview again', async () => {
+  const branch = 'feature/phoenix';
+  const before = await world.push({ branch, from: 'main', says: { web: 'ashes' } });
+  const { id, name } = await world.live(branch, before);
+  world.holds.hold(`destroy ${name}`);
+  await world.git('update-ref', '-d', `refs/heads/${branch}`);
+  await world.poll();
+  await world.holds.reached(`destroy ${name}`);
+  const after = await world.push({ branch, from: 'main', says: { web: 'phoenix' } });
+  await world.promotion(branch, after, 'waiting');
+  world.holds.release(`destroy ${name}`);
+  expect((await world.live(branch, after)).id).toBe(id);
+  expect(world.runs(name)).toEqual({ web: 'phoenix' });
+  await world.git('update-ref', '-d', `refs/heads/${branch}`);
+});
+
+/** Waits for an event of that kind. */
+async function told(kind: string): Promise<void> {
+  const { db } = world.house.store;
+  await until(
+    async () => (await db.selectFrom('event').select('kind').where('kind', '=', kind).executeTakeFirst()) ?? null,
+    () => kind,
+    40_000,
+  );
+}
