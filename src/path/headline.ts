@@ -21,14 +21,20 @@ export function headline(state: PromotionState, detail: PromotionDetail): string
     case 'refused':
       return because;
     case 'failed':
-      return `Failed at ${detail.step ?? 'work'}: ${detail.problem?.what ?? 'unknown'}${detail.note === undefined ? '' : ` ${detail.note}`}`;
+      return [failureOf(detail), detail.note].filter((part) => part !== undefined).join(' ');
     case 'superseded':
       return `A newer one took its place${detail.by === undefined ? '' : `: ${detail.by}`}.`;
     case 'cancelled':
       return `Cancelled${detail.by === undefined ? '' : ` by ${detail.by}`}.`;
     case 'rolled-back':
-      return `Failed at ${detail.step ?? 'work'}: ${detail.problem?.what ?? 'unknown'} Rolled back to ${detail.to ?? 'what ran before'}.`;
+      return `${failureOf(detail)} Rolled back to ${detail.to ?? 'what ran before'}.`;
     default:
       return state satisfies never;
   }
+}
+
+/** A problem may end with somebody else's words, without a full stop. */
+function failureOf({ step, problem }: PromotionDetail): string {
+  const text = `Failed at ${step ?? 'work'}: ${problem?.what ?? 'unknown'}`;
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }

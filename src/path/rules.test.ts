@@ -164,6 +164,10 @@ test('every state of a promotion has a sentence', () => {
   expect(headline('rolled-back', { step: 'verifying', problem, to: '#3 (1234567)' })).toBe(
     'Failed at verifying: web answers 500. Rolled back to #3 (1234567).',
   );
+  const quoted = { ...problem, what: 'GET / gave 500, not 200' };
+  expect(headline('rolled-back', { step: 'verifying', problem: quoted, to: '#3' })).toBe(
+    'Failed at verifying: GET / gave 500, not 200. Rolled back to #3.',
+  );
   expect(
     headline('waiting', {
       reasons: [
