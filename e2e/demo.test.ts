@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdir } from 'node:fs/promises';
+import { access, mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import { expect, test } from 'vitest';
 
 import { dockerHost } from '../tools/test-machine/machine.ts';
 
+const cache = join(tmpdir(), `towpath-test-cache-${userInfo().uid}`);
 const program = fileURLToPath(new URL('../bin/towpath.js', import.meta.url));
 
 test('the demo plays its whole story without Docker, and leaves nothing behind', async () => {
@@ -30,6 +31,18 @@ test('where a Docker Engine answers, the same story is told with containers', as
   expect(code).toBe(0);
 }, 400_000);
 
+test('a demo that nobody listens to any more takes away what it made', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'towpath-demo-unheard-'));
+  const child = spawn(process.execPath, [program, 'demo', '--ci', '--data', folder], {
+    env: environment('unix:///nowhere/docker.sock'),
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const gone = once(child, 'close');
+  for await (const chunk of child.stdout) if (String(chunk).includes('It listens on')) break; // that closes the pipe
+  expect(await gone).toEqual([2, null]);
+  await expect(access(folder)).rejects.toThrow(/ENOENT/);
+}, 120_000);
+
 test('a folder that is not empty is not made the demo’s own, for it would be removed', async () => {
   const folder = fileURLToPath(new URL('.', import.meta.url));
   const { code, stderr } = await playDemo('unix:///nowhere/docker.sock', '--data', folder);
@@ -39,10 +52,9 @@ test('a folder that is not empty is not made the demo’s own, for it would be r
 });
 
 async function playDemo(docker: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const cache = join(tmpdir(), `towpath-test-cache-${userInfo().uid}`);
   await mkdir(cache, { recursive: true });
   const child = spawn(process.execPath, [program, 'demo', '--ci', ...args], {
-    env: { ...process.env, DOCKER_HOST: docker, TOWPATH_CACHE: cache },
+    env: environment(docker),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';
@@ -51,4 +63,8 @@ async function playDemo(docker: string, ...args: string[]): Promise<{ code: numb
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const [code] = (await once(child, 'close')) as [number | null];
   return { code: code ?? -1, stdout, stderr };
+}
+
+function environment(docker: string): NodeJS.ProcessEnv {
+  return { ...process.env, DOCKER_HOST: docker, TOWPATH_CACHE: cache };
 }

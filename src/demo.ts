@@ -9,6 +9,7 @@ import { readLocalToken } from './access/local-token-store.ts';
 import type { DemoOptions } from './cli/house.ts';
 import { processIo } from './cli/io.ts';
 import { findDocker } from './container/docker/engine.ts';
+import { findProgram } from './container/process/programs.ts';
 import { createShop } from './demo-shop.ts';
 import { createStage, DemoError, type Stage } from './demo-stage.ts';
 import { playStory } from './demo-story.ts';
@@ -47,7 +48,8 @@ export async function demo(options: DemoOptions): Promise<number> {
     const { url } = installation;
     const shop = await createShop(folder, withDocker);
     say(`It listens on ${url} and keeps all it has in ${folder}`);
-    say(`To type along in another terminal: cd ${shop.directory}; export TOWPATH_DATA=${data}`);
+    say('To type along in another terminal:');
+    say(`  ${await towpathCommand()}cd ${shop.directory}; export TOWPATH_DATA=${data}`);
     const token = (await readLocalToken(data)) ?? '';
     const io = processIo(options.signal);
     const stage = createStage({
@@ -98,6 +100,12 @@ const NEXT: readonly (readonly [string, string])[] = [
   ['towpath rollback demo --wait', 'back to what ran before, without a build'],
   ['towpath up --watch URL', 'the same on a repository of yours'],
 ];
+
+/** From a clone that nobody installed, the command has no name yet. */
+async function towpathCommand(): Promise<string> {
+  if ((await findProgram('towpath')) !== null) return '';
+  return `alias towpath='${process.execPath} ${process.argv[1] ?? ''}'; `;
+}
 
 async function untilStopped(signal: AbortSignal): Promise<void> {
   say('\nIt keeps running. Ctrl-C stops it and removes all that it made.');

@@ -28,10 +28,5 @@ export function processIo(signal: AbortSignal): Io {
 }
 
 function screenOf(stream: NodeJS.WriteStream): Screen {
-  // A reader that has seen enough (`towpath logs | head`) is no failure.
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
-  });
   return { write: (text) => void stream.write(text), isTTY: stream.isTTY };
 }
