@@ -50,6 +50,14 @@ test('every npm script that the pages name is there', () => {
   expect(wrong).toEqual([]);
 });
 
+test('every make target that the pages name is there', () => {
+  const targets = new Set([...readText('Makefile').matchAll(/^([a-z-]+):/gm)].map(([, target]) => target));
+  const wrong = pages.flatMap(({ path, text }) =>
+    namesAfter(text, /(?:`|^)make ([a-z-]+)/gm, (name) => targets.has(name)).map((name) => `${path}: make ${name}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
 function linksOf(text: string): string[] {
   const prose = text.replaceAll(/^```[\s\S]*?^```/gm, '').replaceAll(/`[^`\n]*`/g, '');
   return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link]) => (link === undefined ? [] : [link]));
