@@ -78,7 +78,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   try {
     return await start(options, undo);
   } catch (error) {
-    for (const step of undo.toReversed()) await step().catch(() => undefined);
+    await inTurn(undo.toReversed()).catch(() => undefined);
     throw error;
   }
 }
@@ -170,22 +170,31 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     engine,
     guard,
     useCases,
-    async stop({ everything = false } = {}) {
+    stop({ everything = false } = {}) {
       ending.abort();
-      await Promise.all([closeServer(), ...loops, engine.stop({ drainMs: everything ? 1000 : DRAIN_MS })]);
-      if (everything) {
-        try {
-          await takeDown(house);
-        } finally {
-          await plugins.endProxy();
-        }
-      }
-      mirrors.close();
-      await store.close();
-      await postgres?.stop();
-      await giveBack();
+      const drainMs = everything ? 1000 : DRAIN_MS;
+      return inTurn([
+        () => allDone([closeServer(), ...loops, engine.stop({ drainMs })]),
+        ...(everything ? [() => takeDown(house), () => plugins.endProxy()] : []),
+        () => Promise.resolve(mirrors.close()),
+        () => store.close(),
+        async () => postgres?.stop(),
+        giveBack,
+      ]);
     },
   };
+}
+
+/** Lets go of one thing after another, of each though another would not. @throws the first failure, when all is done */
+async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
+}
+
+async function allDone(works: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(works)).find((work) => work.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 interface WorkerParts {
