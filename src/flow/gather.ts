@@ -9,7 +9,7 @@ import type { PathEnvironment } from '../path/path.ts';
 import { approvalsOf } from '../path/approval-store.ts';
 import { failureHere } from '../path/promotion-list-store.ts';
 import { type Promotion } from '../path/promotion-store.ts';
-import { nameOf, type Release } from '../release/release.ts';
+import { nameOf, type Release, spansBetween } from '../release/release.ts';
 import { namesOf, readyNear, releaseById } from '../release/release-store.ts';
 import { branchFilter } from '../source/ref-filter.ts';
 import { commitsOf } from '../source/commit-store.ts';
@@ -19,25 +19,25 @@ import { decideWhetherUnchanged } from '../path/unchanged.ts';
 
 export interface Gathered {
   readonly facts: PromotionFacts;
-  readonly environment: EnvironmentRow;
   readonly definition: PathEnvironment;
-  readonly release: Release;
   /** What ran when the facts were gathered: the decision holds only while that stays so. */
   readonly currentReleaseId: string | null;
 }
 
 /** A wish as far as a decision needs it: of a stored promotion, or of a dry run. */
-export type Wish = Pick<Promotion, 'kind' | 'automatic' | 'requestedBy' | 'environmentId' | 'releaseId'> & {
+export type Wish = Pick<Promotion, 'kind' | 'automatic' | 'requestedBy' | 'environmentId'> & {
   readonly id: string | null;
 };
 
-/** Puts together all that a promotion is decided from. Reads only. */
-export async function gather(house: House, wish: Wish): Promise<Gathered> {
+/**
+ * Puts together all that a promotion is decided from. Reads only.
+ * @param release of a dry run perhaps a mix that nobody has made yet
+ */
+export async function gather(house: House, wish: Wish, release: Release): Promise<Gathered> {
   const { db } = house.store;
   const environment = await environmentById(db, wish.environmentId);
-  const release = await releaseById(db, wish.releaseId);
   const ruling = await rulingConfig(db, environment.projectId);
-  if (release === null || ruling === null) {
+  if (ruling === null) {
     throw new TowpathError({
       code: 'path.unknown',
       what: 'The path of this project was never read.',
@@ -91,7 +91,7 @@ export async function gather(house: House, wish: Wish): Promise<Gathered> {
         )
       : { kind: 'same' },
   };
-  return { facts, environment, definition, release, currentReleaseId: environment.currentReleaseId };
+  return { facts, definition, currentReleaseId: environment.currentReleaseId };
 }
 
 /** Written by `syncEnvironments` and `ensurePreview` alone, from a parsed configuration. */
@@ -162,20 +162,20 @@ async function predecessorsOf(
   );
 }
 
-/** Names and addresses of who wrote what this release brings beyond what runs, lower case. */
+/** Names and addresses of who wrote what this release brings beyond what runs, in each of its parts; lower case. */
 async function authorsBetween(house: House, current: Release | null, release: Release): Promise<string[]> {
   const mirror = await house.mirrorOf(release.repositoryId);
-  const commits = [...new Set(release.services.map(({ commit }) => commit).concat(release.commit))];
-  const infos = (
-    await Promise.all(
-      commits.map((commit) =>
-        current === null || current.commit === commit
-          ? mirror.log({ to: commit, limit: 1 })
-          : mirror.log({ from: current.commit, to: commit, limit: 200 }),
-      ),
-    )
-  ).flat();
+  const commits = await Promise.all(
+    spansBetween(current, release).map(async ({ from, to }) => {
+      const brought = from === null || from === to ? [] : await mirror.log({ from, to, limit: COMMITS_LOOKED_AT });
+      return brought.length === 0 ? mirror.log({ to, limit: 1 }) : brought;
+    }),
+  );
   return [
-    ...new Set(infos.flatMap(({ authorName, authorEmail }) => [authorName.toLowerCase(), authorEmail.toLowerCase()])),
+    ...new Set(
+      commits.flat().flatMap(({ authorName, authorEmail }) => [authorName.toLowerCase(), authorEmail.toLowerCase()]),
+    ),
   ];
 }
+
+const COMMITS_LOOKED_AT = 1000;

@@ -5,7 +5,7 @@ import { decidePromotion, type Decision } from '../path/policy.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
 import { lockPromotion, type Promotion, promotionById } from '../path/promotion-store.ts';
 import { isWorking, type PromotionState } from '../path/promotion.ts';
-import { releaseById } from '../release/release-store.ts';
+import { releaseById, requireRelease } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts';
 import { isCancelled } from './engine/cancelled.ts';
@@ -70,7 +70,8 @@ type Looked = { readonly decision: Decision; readonly currentReleaseId: string |
 async function look(house: House, promotionId: string): Promise<Looked | null> {
   const promotion = await promotionById(house.store.db, promotionId);
   if (promotion === null || promotion.endedAt !== null) return null;
-  const { facts, currentReleaseId, definition } = await gather(house, promotion);
+  const release = await requireRelease(house.store.db, promotion.releaseId);
+  const { facts, currentReleaseId, definition } = await gather(house, promotion, release);
   const stepsBack =
     (promotion.kind === 'rollback' && !promotion.automatic) ||
     (promotion.kind === 'promotion' &&

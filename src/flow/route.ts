@@ -6,7 +6,7 @@ import { movePromotion, requestPromotion } from '../path/promotion-store.ts';
 import { planRoutes, type Route } from '../path/triggers.ts';
 import { applyTags, type ImageName, planTags } from '../registry/image-names.ts';
 import type { Release } from '../release/release.ts';
-import { releaseById } from '../release/release-store.ts';
+import { requireRelease } from '../release/release-store.ts';
 import { recordEvent } from '../store/event-store.ts';
 import type { Tx } from '../store/database.ts';
 import { durable } from './engine/durable.ts';
@@ -46,14 +46,14 @@ async function tryLater(
   { releaseId, ref, again }: { releaseId: string; ref: string; again: number },
   problem: Problem,
 ): Promise<void> {
-  const { projectId } = await requireRelease(house, releaseId);
+  const { projectId } = await requireRelease(house.store.db, releaseId);
   await recordEvent(tx, { projectId, kind: 'release.unnamed', subject: releaseId, data: { ref, problem } });
   await house.starts.route(tx, releaseId, ref, again);
 }
 
 /** A tag that named other artifacts before does not move; the refusal is told to those who look at the promotion. */
 async function nameArtifacts(house: House, releaseId: string, ref: string): Promise<Named> {
-  const release = await requireRelease(house, releaseId);
+  const release = await requireRelease(house.store.db, releaseId);
   try {
     for (const { repository, digest } of release.services) {
       if (digest !== null) await applyTags(planTags(repository, digest, namesFor(release.commit, ref)), house.registry);
@@ -80,7 +80,7 @@ async function ask(
   ref: string,
   named: Exclude<Named, { kind: 'later' }>,
 ): Promise<void> {
-  const release = await requireRelease(house, releaseId);
+  const release = await requireRelease(house.store.db, releaseId);
   const ruling = await rulingConfig(tx, release.projectId);
   if (ruling === null || (await isGone(tx, release.repositoryId, ref))) return;
   for (const route of planRoutes(ruling.config.environments, ref, ruling.defaultBranch)) {
@@ -147,10 +147,4 @@ async function isGone(tx: Tx, repositoryId: string, ref: string): Promise<boolea
     .where('name', '=', ref)
     .executeTakeFirst();
   return row === undefined || row.deleted_at !== null;
-}
-
-async function requireRelease(house: House, releaseId: string): Promise<Release> {
-  const release = await releaseById(house.store.db, releaseId);
-  if (release !== null) return release;
-  throw new Error(`The release ${releaseId} is gone.`);
 }

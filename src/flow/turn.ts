@@ -5,7 +5,7 @@ import type { PathEnvironment } from '../path/path.ts';
 import { applyTags, planTags } from '../registry/image-names.ts';
 import { keepTag } from '../registry/keep-tag.ts';
 import type { Release } from '../release/release.ts';
-import { releaseById } from '../release/release-store.ts';
+import { requireRelease } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import type { Deployment, Watched } from './deploy-release.ts';
 import { definitionOf } from './gather.ts';
@@ -83,7 +83,6 @@ interface Place {
 
 export async function placeOf(house: House, turn: Turn, releaseId: string): Promise<Place> {
   const environment = await environmentById(house.store.db, turn.environmentId);
-  const release = await releaseById(house.store.db, releaseId);
-  if (release === null) throw new Error(`The release ${releaseId} is gone.`);
+  const release = await requireRelease(house.store.db, releaseId);
   return { environment, definition: definitionOf(environment), release };
 }

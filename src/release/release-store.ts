@@ -3,7 +3,7 @@ import type { Problem } from '../lib/error.ts';
 import { groupBy } from '../lib/group.ts';
 import { newId } from '../lib/ids.ts';
 import type { Sql } from '../store/database.ts';
-import { fingerprintOf, type Release, type ReleaseService } from './release.ts';
+import { fingerprintOf, type Release, type ReleaseService, stateOf } from './release.ts';
 import { twinKey, yanksOf } from './yank-store.ts';
 
 export interface ReleaseToCut {
@@ -114,10 +114,8 @@ export async function settleRelease(db: Sql, releaseId: string): Promise<'ready'
     .orderBy('release_service.service')
     .execute();
   if (parts.length === 0) return null; // its configuration could not be read: it failed when it was cut
-  const failed = parts.find(({ state }) => state === 'failed');
-  const next = failed !== undefined ? 'failed' : parts.every(({ state }) => state === 'built') ? 'ready' : 'building';
+  const { state: next, problem } = stateOf(parts.map((part) => ({ ...part, problem: part.problem as Problem | null })));
   if (next === release.state) return null;
-  const problem = failed === undefined ? null : problemOfPart(failed.service, failed.problem);
   await db
     .updateTable('release')
     .set({
@@ -128,14 +126,6 @@ export async function settleRelease(db: Sql, releaseId: string): Promise<'ready'
     .where('id', '=', releaseId)
     .execute();
   return next;
-}
-
-function problemOfPart(service: string, problem: unknown): Problem {
-  const what =
-    typeof problem === 'object' && problem !== null && 'what' in problem ? String(problem.what) : 'the build failed.';
-  const fix =
-    typeof problem === 'object' && problem !== null && 'fix' in problem ? String(problem.fix) : 'Read its log.';
-  return { code: 'release.build-failed', what: `"${service}" has no artifact: ${what}`, fix };
 }
 
 /** Every release that contains the artifact. */
@@ -152,6 +142,13 @@ export async function releasesWithKey(db: Sql, key: string): Promise<string[]> {
 export async function releaseById(db: Sql, id: string): Promise<Release | null> {
   const [release] = await releasesByIds(db, [id]);
   return release ?? null;
+}
+
+/** One that some row names: releases are never taken away. */
+export async function requireRelease(db: Sql, id: string): Promise<Release> {
+  const release = await releaseById(db, id);
+  if (release !== null) return release;
+  throw new Error(`The release ${id} is gone.`);
 }
 
 /** In the order asked for; unknown ids are left out. */

@@ -40,11 +40,44 @@ export function fingerprintOf(keys: Readonly<Record<string, string>>): string {
   return hashOfJson(keys);
 }
 
-/** How people call a release: its tag, else its short commit; a mixed one by its number. */
-export function nameOf(release: Pick<Release, 'commit' | 'mixed' | 'number'>, refs: readonly string[]): string {
+/** How people call a release: its tag, else its short commit; a mix by its base and what it takes from elsewhere. */
+export function nameOf(release: Pick<Release, 'commit' | 'mixed' | 'services'>, refs: readonly string[]): string {
   const tag = refs.find((ref) => ref.startsWith('refs/tags/'));
   if (tag !== undefined) return tag.slice('refs/tags/'.length);
-  return release.mixed ? `mix #${release.number}` : release.commit.slice(0, 7);
+  const others = release.services.filter(({ commit }) => commit !== release.commit);
+  const short = release.commit.slice(0, 7);
+  if (!release.mixed || others.length === 0) return short;
+  return `${short} with ${others.map(({ service, commit }) => `${service} of ${commit.slice(0, 7)}`).join(', ')}`;
+}
+
+/** What its artifacts make of a release: all there makes it ready, one that failed makes it failed. */
+export function stateOf(
+  parts: readonly Pick<ReleaseService, 'service' | 'state' | 'problem'>[],
+): Pick<Release, 'state' | 'problem'> {
+  const failed = parts.find(({ state }) => state === 'failed');
+  if (failed === undefined)
+    return { state: parts.every(({ state }) => state === 'built') ? 'ready' : 'building', problem: null };
+  const { what = 'the build failed.', fix = 'Read its log.' } = failed.problem ?? {};
+  return {
+    state: 'failed',
+    problem: { code: 'release.build-failed', what: `"${failed.service}" has no artifact: ${what}`, fix },
+  };
+}
+
+/** From the commit that something runs, to the commit that would run in its place. */
+export interface Span {
+  readonly from: string | null;
+  readonly to: string;
+}
+
+/** The spans of commits that a release brings beyond another: one for a whole release, one for each origin of a mix. */
+export function spansBetween(from: Release | null, to: Release): Span[] {
+  const spans = to.services.map(({ service, commit }) => ({
+    from: from?.services.find((part) => part.service === service)?.commit ?? from?.commit ?? null,
+    to: commit,
+  }));
+  const whole = { from: from?.commit ?? null, to: to.commit };
+  return [...new Map((spans.length === 0 ? [whole] : spans).map((span) => [`${span.from} ${span.to}`, span])).values()];
 }
 
 /** A mixed release: services from others put over those of a base; every named service must exist somewhere. */

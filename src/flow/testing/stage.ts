@@ -47,7 +47,7 @@ export function createHolds(): Holds {
   };
 }
 
-/** A builder that keeps the contract at once: a service is one file, `text`, and its image holds what the file says. */
+/** A builder that keeps the contract at once: what the service's file `text` says is what its image says. */
 export function textBuilder(registry: Registry, holds: Holds): Builder & { textOf(digest: Digest): string } {
   const texts = new Map<Digest, string>();
   return {
@@ -55,17 +55,19 @@ export function textBuilder(registry: Registry, holds: Holds): Builder & { textO
     version: '1',
     definition: z.strictObject({}),
     baseReferences: async () => [],
-    inputs: async (_definition, source) => ({
-      ...source,
-      entries: source.entries.filter(({ path }) => path === 'text'),
-    }),
+    inputs: async (_definition, source) => source,
     async build({ source, repository, signal }) {
-      const [file] = source.entries;
+      const file = source.entries.find(({ path }) => path === 'text');
       const text = file === undefined ? '' : (await source.read(file.oid)).toString('utf8');
       await holds.pass(`build ${text}`, signal);
       const mediaType = 'application/vnd.oci.image.index.v1+json';
       const bytes = Buffer.from(
-        JSON.stringify({ schemaVersion: 2, mediaType, manifests: [], annotations: { repository, text } }),
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType,
+          manifests: [],
+          annotations: { text, files: source.entries.map(({ oid }) => oid).join(' ') },
+        }),
       );
       const digest = sha256(bytes);
       texts.set(digest, text);

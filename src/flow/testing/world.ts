@@ -71,6 +71,8 @@ export interface World {
   promotion(environment: string, commit: string, ...states: PromotionView['state'][]): Promise<PromotionDetail>;
   /** Waits until a promotion is in one of the states. */
   reaches(id: string, ...states: PromotionView['state'][]): Promise<PromotionDetail>;
+  /** Waits until the headline of a promotion has these words. */
+  says(id: string, words: string): Promise<PromotionDetail>;
   /** Olga asks for it. */
   request(environment: string, release: string, more?: Partial<PromoteRequest>): Promise<PromotionView>;
   would(environment: string, release: string, more?: Partial<PromoteRequest>): Promise<Would>;
@@ -157,11 +159,11 @@ export async function createWorld(project: string, config: string, first: Push =
     const why = await useCases.why(project, name).catch((error: unknown) => error);
     return JSON.stringify(why, null, 1);
   };
-  const reaches = (id: string, ...states: PromotionView['state'][]): Promise<PromotionDetail> =>
+  const whenPromotion = (id: string, is: (found: PromotionDetail) => boolean): Promise<PromotionDetail> =>
     until(
       async () => {
         const found = await useCases.promotions.show(id);
-        return states.includes(found.state) ? found : null;
+        return is(found) ? found : null;
       },
       async () => JSON.stringify(await useCases.promotions.show(id), null, 1),
     );
@@ -197,7 +199,9 @@ export async function createWorld(project: string, config: string, first: Push =
         },
         () => story(name),
       ),
-    reaches,
+    reaches: (id: string, ...states: PromotionView['state'][]) =>
+      whenPromotion(id, (found) => states.includes(found.state)),
+    says: (id: string, words: string) => whenPromotion(id, ({ headline }) => headline.includes(words)),
     promotion: async (name: string, sha: string, ...states: PromotionView['state'][]) =>
       until(
         async () => {

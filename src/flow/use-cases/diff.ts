@@ -1,6 +1,6 @@
 import { environmentNamed } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
-import type { Release } from '../../release/release.ts';
+import { type Release, spansBetween } from '../../release/release.ts';
 import { releaseById } from '../../release/release-store.ts';
 import { findRelease } from '../../release/find-store.ts';
 import type { House } from '../house.ts';
@@ -13,6 +13,20 @@ const SHOWN_COMMITS = 100;
 export async function diff(house: House, project: string, from: string, to: string): Promise<DiffView> {
   const { id } = await projectNamed(house.store.db, project);
   const [one, other] = await Promise.all([sideOf(house, id, from), sideOf(house, id, to)]);
+  return diffBetween(house, { name: from, release: one }, { name: to, release: other });
+}
+
+/** What is compared, and how whoever asks calls it; null: nothing runs there. */
+export interface Side {
+  readonly name: string;
+  readonly release: Release | null;
+}
+
+export async function diffBetween(
+  house: House,
+  { name: from, release: one }: Side,
+  { name: to, release: other }: Side,
+): Promise<DiffView> {
   const services = [
     ...new Set([...(one?.services ?? []), ...(other?.services ?? [])].map(({ service }) => service)),
   ].toSorted();
@@ -50,15 +64,20 @@ async function sideOf(house: House, projectId: string, word: string): Promise<Re
   }
 }
 
+/** Commits that `to` has and `from` lacks, over all parts of both, newest first. */
 async function commitsBetween(house: House, from: Release | null, to: Release | null): Promise<CommitView[]> {
-  if (to === null || from?.commit === to.commit) return [];
+  if (to === null) return [];
   const mirror = await house.mirrorOf(to.repositoryId);
-  const commits = await mirror.log({
-    ...(from === null ? {} : { from: from.commit }),
-    to: to.commit,
-    limit: SHOWN_COMMITS,
-  });
-  return commits.map(({ sha, authorName, committedAtMs, subject }) => ({
+  const spans = spansBetween(from, to).filter((span) => span.from !== span.to);
+  const commits = await Promise.all(
+    spans.map((span) =>
+      mirror.log({ ...(span.from === null ? {} : { from: span.from }), to: span.to, limit: SHOWN_COMMITS }),
+    ),
+  );
+  const all = [...new Map(commits.flat().map((commit) => [commit.sha, commit])).values()];
+  // git has ordered one span; several are put together by time
+  const ordered = spans.length < 2 ? all : all.toSorted((a, b) => b.committedAtMs - a.committedAtMs);
+  return ordered.slice(0, SHOWN_COMMITS).map(({ sha, authorName, committedAtMs, subject }) => ({
     sha,
     author: authorName,
     at: new Date(committedAtMs).toISOString(),

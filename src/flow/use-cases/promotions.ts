@@ -14,15 +14,17 @@ import {
 } from '../../path/promotion-store.ts';
 import { headline } from '../../path/headline.ts';
 import { isEnded, isWorking } from '../../path/promotion.ts';
+import { draftMix, partsOfMix } from '../../release/mix-store.ts';
+import { releaseById } from '../../release/release-store.ts';
 import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import { gather } from '../gather.ts';
 import type { House } from '../house.ts';
 import { putBack } from '../put-back.ts';
 import { wake } from '../wake.ts';
-import type { PromoteRequest, UseCases } from '../use-cases.ts';
+import type { MixRequest, PromoteRequest, UseCases } from '../use-cases.ts';
 import type { PromoteAnswer, PromotionView } from '../view/promotion.ts';
-import { diff } from './diff.ts';
+import { diffBetween } from './diff.ts';
 import { mix, releaseOf } from './releases.ts';
 import { projectNamed, promotionViews, reasonsOf } from './views.ts';
 
@@ -80,8 +82,7 @@ async function startPromotion(house: House, request: PromoteRequest, by: string)
   const promotion = await house.store.transaction(async (tx) => {
     const project = await projectNamed(tx, request.project);
     const environment = await environmentNamed(tx, project.id, request.environment);
-    const mixed = request.services !== undefined && Object.keys(request.services).length > 0;
-    const releaseId = mixed
+    const releaseId = isMix(request)
       ? await mix(house, tx, { project: request.project, base: request.release, services: request.services }, by)
       : (await releaseOf(tx, request.project, request.release)).id;
     const wish = await requestPromotion(tx, {
@@ -116,24 +117,32 @@ async function wouldPromote(house: House, request: PromoteRequest, by: string): 
   const { db } = house.store;
   const project = await projectNamed(db, request.project);
   const environment = await environmentNamed(db, project.id, request.environment);
-  const release = await releaseOf(db, request.project, request.release);
-  const { facts } = await gather(house, {
+  const base = await releaseOf(db, request.project, request.release);
+  const release = isMix(request) ? await draftMix(db, base, await partsOfMix(db, base, request.services)) : base;
+  const wish = {
     id: null,
     kind: 'promotion',
     automatic: false,
     requestedBy: by,
     environmentId: environment.id,
-    releaseId: release.id,
-  });
-  const mixed = request.services !== undefined && Object.keys(request.services).length > 0;
-  const decision = decidePromotion(mixed ? { ...facts, release: { ...facts.release, mixed: true } } : facts);
-  const verdict = decision.kind === 'go' ? 'go' : decision.kind === 'wait' ? 'wait' : 'refuse';
+  } as const;
+  const { facts, currentReleaseId } = await gather(house, wish, release);
+  const decision = decidePromotion(facts);
+  const current = currentReleaseId === null ? null : await releaseById(db, currentReleaseId);
   return {
     kind: 'would',
-    verdict,
+    verdict: decision.kind,
     reasons: decision.kind === 'go' ? [] : reasonsOf({ reasons: decision.reasons }),
-    diff: await diff(house, request.project, request.environment, request.release),
+    diff: await diffBetween(
+      house,
+      { name: request.environment, release: current },
+      { name: isMix(request) ? facts.release.name : request.release, release },
+    ),
   };
+}
+
+function isMix(request: PromoteRequest): request is PromoteRequest & Pick<MixRequest, 'services'> {
+  return request.services !== undefined && Object.keys(request.services).length > 0;
 }
 
 /** One voice, and the promotion looks again: in one transaction, so that no approval is lost and none counts twice. */

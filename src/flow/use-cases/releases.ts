@@ -3,7 +3,8 @@ import { evidenceOfRelease } from '../../check/evidence-store.ts';
 import { recordAudit } from '../../audit/audit-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { promotionsOf } from '../../path/promotion-list-store.ts';
-import { planMix, type Release } from '../../release/release.ts';
+import { partsOfMix } from '../../release/mix-store.ts';
+import type { Release } from '../../release/release.ts';
 import { cutRelease, listReleases, namesOf, settleRelease } from '../../release/release-store.ts';
 import { findRelease } from '../../release/find-store.ts';
 import { unyankRelease } from '../../release/yank-store.ts';
@@ -111,14 +112,7 @@ async function planAgain(house: House, tx: Tx, release: Release): Promise<void> 
 /** A release out of several: its artifacts are there already, so it is ready at once (or as soon as they are). */
 export async function mix(house: House, tx: Tx, request: MixRequest, by: string): Promise<string> {
   const base = await releaseOf(tx, request.project, request.base);
-  const chosen = Object.fromEntries(
-    await Promise.all(
-      Object.entries(request.services).map(
-        async ([service, word]) => [service, (await findRelease(tx, base.projectId, word)).services] as const,
-      ),
-    ),
-  );
-  const services = planMix(base.services, chosen);
+  const services = await partsOfMix(tx, base, request.services);
   const releaseId = await cutRelease(tx, {
     projectId: base.projectId,
     repositoryId: base.repositoryId,
