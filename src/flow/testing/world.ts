@@ -259,7 +259,7 @@ function awayAtTimes(registry: Registry, holds: Holds, isAway: (tag: string) => 
 export async function until<T>(
   ask: () => Promise<T | null>,
   story: () => Promise<string> | string = () => ask.toString(),
-  timeoutMs = 20_000,
+  timeoutMs = 45_000,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
