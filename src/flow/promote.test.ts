@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
-import { LANE_TTL_MS } from '../environment/lane-store.ts';
 import { reconcile } from './care/lost-work.ts';
 import { createWorld, until, type World } from './testing/world.ts';
 
@@ -124,16 +123,17 @@ test('cancelled half way, a promotion leaves what ran before, and the next one i
   await world.live('qa', await world.push({ says: { web: 'after the cancel' } }));
 });
 
-test('cancelled between two steps, a promotion frees the lane as soon as the step before has ended', async () => {
+test('cancelled between two steps, a promotion frees the lane though its time is not over', async () => {
   world.holds.hold('tag env-qa');
   const commit = await world.push({ says: { web: 'never in' } });
   await world.holds.reached('tag env-qa');
   const { id } = await world.promotion('qa', commit, 'tagging');
+  const { db } = world.house.store;
+  const later = new Date(Date.now() + 3_600_000);
+  await db.updateTable('lane').set({ until: later }).where('holder', '=', id).execute();
   await world.useCases.promotions.cancel(id, 'olga');
-  const began = performance.now();
   world.holds.release('tag env-qa');
   await putBack();
-  expect(performance.now() - began).toBeLessThan(LANE_TTL_MS / 2);
   expect(world.runs('qa')['web']).toBe(`base ${count}`);
 });
 
