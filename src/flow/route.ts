@@ -2,7 +2,7 @@ import { rulingConfig } from '../config/config-store.ts';
 import { ensurePreview, environmentNamed } from '../environment/environment-store.ts';
 import { type Problem, problemOf } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
-import { movePromotion, requestPromotion } from '../path/promotion-store.ts';
+import { requestPromotion } from '../path/promotion-store.ts';
 import { planRoutes, type Route } from '../path/triggers.ts';
 import { applyTags, type ImageName, planTags } from '../registry/image-names.ts';
 import type { Release } from '../release/release.ts';
@@ -12,6 +12,7 @@ import type { Tx } from '../store/database.ts';
 import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
+import { move } from './move.ts';
 import { isTransient } from './transient.ts';
 
 type Named =
@@ -83,37 +84,28 @@ async function ask(
   const release = await requireRelease(house.store.db, releaseId);
   const ruling = await rulingConfig(tx, release.projectId);
   if (ruling === null || (await isGone(tx, release.repositoryId, ref))) return;
+  const wishes: { environmentId: string; cause: string }[] = [];
   for (const route of planRoutes(ruling.config.environments, ref, ruling.defaultBranch)) {
     const definition = ruling.config.environments[route.environment];
     if (definition === undefined) continue;
-    const environmentId = await environmentFor(
-      house,
-      tx,
-      release,
-      route,
-      definition,
-      ruling.config.path.indexOf(route.environment),
-    );
-    const promotion = await requestPromotion(tx, {
+    const position = ruling.config.path.indexOf(route.environment);
+    const environmentId = await environmentFor(house, tx, release, route, definition, position);
+    wishes.push({ environmentId, cause: route.cause });
+  }
+  // each wish locks its environment: everybody takes several in the order of their ids
+  for (const wish of wishes.toSorted((one, other) => (one.environmentId < other.environmentId ? -1 : 1))) {
+    const { id } = await requestPromotion(tx, {
+      ...wish,
       projectId: release.projectId,
-      environmentId,
       releaseId,
       kind: 'promotion',
       automatic: true,
       requestedBy: release.createdBy,
-      cause: route.cause,
     });
-    if (named.kind === 'refused') {
+    if (named.kind === 'named') await house.starts.promote(tx, id);
+    else {
       const reasons = [{ gate: 'tag', what: named.what, fix: named.fix }];
-      await movePromotion(tx, promotion.id, { to: 'refused', detail: { reasons } });
-      await recordEvent(tx, {
-        projectId: release.projectId,
-        kind: 'promotion.refused',
-        subject: promotion.id,
-        data: { reasons },
-      });
-    } else {
-      await house.starts.promote(tx, promotion.id);
+      await move(tx, id, { to: 'refused', detail: { reasons } });
     }
   }
 }
