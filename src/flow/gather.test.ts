@@ -114,6 +114,12 @@ test('a merge of a branch that was up to date, and a fast-forward to a merge, gi
   await world.live('qa', inner);
 });
 
+test('a branch and its merge that are seen at the same moment pass as if one had come after the other', async () => {
+  const text = { says: { web: 'both at once' } };
+  await world.commit({ branch: 'feature/both', from: 'main', ...text });
+  await world.live('qa', await world.push({ merge: 'feature/both', ...text }));
+});
+
 test('a merge of a branch that lagged behind is refused, and names the commits and paths that it lacked', async () => {
   const red = { web: 'red' };
   const lagging = await world.push({ branch: 'feature/red', from: 'main', says: red });

@@ -15,6 +15,8 @@ export async function mergeFacts(
   const commit = await mirror.commit(release.commit);
   const branchHead = commit.parents[1] ?? null;
   const branch = branchHead === null ? null : await releaseOfCommit(house, release.repositoryId, branchHead);
+  // asked first: what is taken in after this question is seen by those below
+  const coming = await isComing(house, release.repositoryId, branchHead ?? release.commit, target);
   const services = await Promise.all(
     release.services.map(async ({ service, key }) => {
       const before = branch?.services.find((one) => one.service === service);
@@ -31,7 +33,13 @@ export async function mergeFacts(
   const base = branchHead === null ? undefined : commit.parents[0];
   const lacked =
     base === undefined || branchHead === null ? [] : await mirror.log({ from: branchHead, to: base, limit: 20 });
-  return { name, branchHead, services, lacked: lacked.map(({ sha, subject }) => `${sha.slice(0, 7)} ${subject}`) };
+  return {
+    name,
+    branchHead,
+    coming,
+    services,
+    lacked: lacked.map(({ sha, subject }) => `${sha.slice(0, 7)} ${subject}`),
+  };
 }
 
 async function releaseOfCommit(house: House, repositoryId: string, commit: string): Promise<Release | null> {
@@ -43,6 +51,24 @@ async function releaseOfCommit(house: House, repositoryId: string, commit: strin
     .where('mixed', '=', false)
     .executeTakeFirst();
   return row === undefined ? null : ((await releasesByIds(house.store.db, [row.id]))[0] ?? null);
+}
+
+/** Branch and merge may be seen at the same moment: a push of the branch at that commit is not taken in yet. */
+async function isComing(
+  house: House,
+  repositoryId: string,
+  commit: string,
+  target: (ref: string) => boolean,
+): Promise<boolean> {
+  const rows = await house.store.db
+    .selectFrom('ref_event')
+    .select('ref')
+    .where('repository_id', '=', repositoryId)
+    .where('after_sha', '=', commit)
+    .where('handled_at', 'is', null)
+    .where('ref', 'like', 'refs/heads/%')
+    .execute();
+  return rows.some(({ ref }) => !target(ref));
 }
 
 /** Some branch other than the one that is merged to had this very artifact at its head: there it was tested. */

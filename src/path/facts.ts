@@ -76,4 +76,6 @@ export interface ApprovalFacts {
 
 export type UnchangedFacts =
   | { readonly kind: 'same' }
+  /** The branch has not been taken in yet: it may still turn out to have had these artifacts. */
+  | { readonly kind: 'unknown'; readonly what: string }
   | { readonly kind: 'differs'; readonly what: string; readonly fix: string };

@@ -121,4 +121,9 @@ test('unchanged refuses other artifacts than the tested ones; the first ever is 
     reason: { what: 'It is another image.', fix: 'Merge again.' },
   });
   expect(decideGate({ kind: 'unchanged' }, factsOf({ unchanged, order: 'first' }))).toEqual({ kind: 'pass' });
+  const unknown = { kind: 'unknown', what: 'Its branch is being taken in.' } as const;
+  expect(decideGate({ kind: 'unchanged' }, factsOf({ unchanged: unknown }))).toMatchObject({
+    kind: 'wait',
+    wakeAtMs: NOW + 1000,
+  });
 });

@@ -123,15 +123,22 @@ test.each([
 const web = { service: 'web', testedBefore: true, differences: [] };
 
 test('artifacts that were tested before are the same, whatever commit brings them', () => {
-  expect(decideWhetherUnchanged({ name: 'v1', branchHead: null, services: [web], lacked: [] })).toEqual({
+  expect(decideWhetherUnchanged({ name: 'v1', branchHead: null, coming: false, services: [web], lacked: [] })).toEqual({
     kind: 'same',
   });
+});
+
+test('while the branch is being taken in nothing is refused for what it may have had', () => {
+  const services = [{ ...web, testedBefore: false }];
+  const merge = { name: 'v1', branchHead: 'b', coming: true, services, lacked: [] };
+  expect(decideWhetherUnchanged(merge)).toMatchObject({ kind: 'unknown', what: expect.stringContaining('v1') });
+  expect(decideWhetherUnchanged({ ...merge, services: [web] })).toEqual({ kind: 'same' });
 });
 
 test('a refusal names what differs and the commits that the branch lacked', () => {
   const lacked = Array.from({ length: 7 }, (_, index) => `abc000${index} Change ${index}`);
   const services = [web, { service: 'worker', testedBefore: false, differences: ['file a.js differs'] }];
-  expect(decideWhetherUnchanged({ name: 'v1', branchHead: 'b', services, lacked })).toEqual({
+  expect(decideWhetherUnchanged({ name: 'v1', branchHead: 'b', coming: false, services, lacked })).toEqual({
     kind: 'differs',
     what: `v1 did not give the artifacts its branch was tested with (worker: file a.js differs). The branch lacked ${lacked.slice(0, 5).join('; ')} and 2 more.`,
     fix: 'Merge the target branch into the branch, let it be tested, then merge again.',
@@ -139,6 +146,7 @@ test('a refusal names what differs and the commits that the branch lacked', () =
   const direct = decideWhetherUnchanged({
     name: 'v1',
     branchHead: null,
+    coming: false,
     services: [{ ...web, testedBefore: false }],
     lacked: [],
   });

@@ -6,6 +6,8 @@ export interface MergeFacts {
   readonly name: string;
   /** The branch head that was merged (second parent), or null when the commit is no merge. */
   readonly branchHead: string | null;
+  /** True while a push of what was merged is still being taken in. */
+  readonly coming: boolean;
   readonly services: readonly {
     readonly service: string;
     /** True when an earlier commit of another line gave the same artifact. */
@@ -24,6 +26,8 @@ export interface MergeFacts {
 export function decideWhetherUnchanged(merge: MergeFacts): UnchangedFacts {
   const changed = merge.services.filter(({ testedBefore }) => !testedBefore);
   if (changed.length === 0) return { kind: 'same' };
+  if (merge.coming)
+    return { kind: 'unknown', what: `The branch that ${merge.name} came from is still being taken in.` };
   const services = changed.map(({ service }) => service).join(', ');
   if (merge.branchHead === null) {
     return {

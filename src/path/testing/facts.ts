@@ -109,6 +109,7 @@ export const anyFacts: fc.Arbitrary<PromotionFacts> = fc
     failedHere: fc.option(fc.constant({ promotion: 7, what: 'it never became healthy.' }), { freq: 2 }),
     unchanged: fc.constantFrom(
       { kind: 'same' as const },
+      { kind: 'unknown' as const, what: 'Its branch is being taken in.' },
       { kind: 'differs' as const, what: 'It is another image.', fix: 'Merge again.' },
     ),
   })
