@@ -54,14 +54,20 @@ test('of what waits out a hold by itself only the newest goes in', async () => {
   expect((await world.promotion('qa', older, 'superseded')).id).toBe(gone.id);
 });
 
-test('of what queues behind a deployment by itself only the newest goes in', async () => {
+test('of what queues behind a deployment by itself only the newest goes in; what a person asked for stays', async () => {
   world.holds.hold('deploy long');
   const first = await world.push({ says: { web: 'long' } });
   await world.holds.reached('deploy long');
   const second = await world.push({ says: { web: 'queued' } });
   expect((await world.promotion('qa', second, 'waiting')).reasons).toMatchObject([{ gate: 'lock' }]);
+  const byItself = await world.promotion('qa', second, 'waiting');
+  const asked = await world.request('qa', second);
+  await world.reaches(asked.id, 'waiting');
   const third = await world.push({ says: { web: 'queued last' } });
-  await world.promotion('qa', second, 'superseded');
+  await world.reaches(byItself.id, 'superseded');
+  await world.promotion('qa', third, 'waiting');
+  expect(await world.useCases.promotions.show(asked.id)).toMatchObject({ state: 'waiting', automatic: false });
+  await world.useCases.promotions.cancel(asked.id, 'olga');
   world.holds.release('deploy long');
   await world.promotion('qa', first, 'live');
   await world.live('qa', third);
