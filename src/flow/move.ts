@@ -1,17 +1,19 @@
 import type { Problem } from '../lib/error.ts';
-import { movePromotion, type Promotion } from '../path/promotion-store.ts';
-import type { PromotionDetail } from '../path/promotion.ts';
+import { lockPromotion, movePromotion, type Promotion } from '../path/promotion-store.ts';
+import { isNews, type PromotionDetail } from '../path/promotion.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 
-/** Moves a promotion and tells of it. @returns null when it may not move: it ended meanwhile, or the mover is late */
+/** Moves a promotion and tells of it, if it is news. @returns null when it may not move: it ended meanwhile, or the mover is late */
 export async function move(
   tx: Tx,
   promotionId: string,
   to: Parameters<typeof movePromotion>[2],
 ): Promise<Promotion | null> {
+  const before = await lockPromotion(tx, promotionId);
   const promotion = await movePromotion(tx, promotionId, to);
-  if (promotion !== null) await tell(tx, promotion, `promotion.${promotion.state}`, { detail: to.detail ?? {} });
+  if (promotion !== null && (before === null || isNews(before, promotion)))
+    await tell(tx, promotion, `promotion.${promotion.state}`, { detail: to.detail ?? {} });
   return promotion;
 }
 

@@ -38,6 +38,20 @@ async function walk(id: string, ...states: PromotionState[]): Promise<void> {
   for (const to of states) expect(await movePromotion(store.db, id, { to })).not.toBeNull();
 }
 
+test('who waits for the same as before gets no second entry in the history', async () => {
+  const { id } = await requestPromotion(store.db, wish(true));
+  await walk(id, 'evaluating');
+  const reasons = [{ gate: 'approvals', what: 'It lacks an approval.', fix: 'Approve it.' }];
+  for (let look = 0; look < 3; look++) await movePromotion(store.db, id, { to: 'waiting', detail: { reasons } });
+  await movePromotion(store.db, id, { to: 'waiting', detail: { reasons: [{ gate: 'soak', what: 'It soaks.' }] } });
+  expect((await eventsOf(store.db, id)).map(({ to, detail }) => [to, detail.reasons?.[0]?.gate])).toEqual([
+    ['requested', undefined],
+    ['evaluating', undefined],
+    ['waiting', 'approvals'],
+    ['waiting', 'soak'],
+  ]);
+});
+
 test('automation that asks again gets the open one, also at the same moment; a person gets a new one', async () => {
   const asked = await Promise.all(
     Array.from({ length: 6 }, () => store.transaction((tx) => requestPromotion(tx, wish(true)))),

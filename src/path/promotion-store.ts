@@ -1,6 +1,6 @@
 import { newId } from '../lib/ids.ts';
 import type { Sql } from '../store/database.ts';
-import { isEnded, mayMove, type PromotionDetail, type PromotionState } from './promotion.ts';
+import { isEnded, isNews, mayMove, type PromotionDetail, type PromotionState } from './promotion.ts';
 
 /** One attempt to bring a release into an environment, as it is stored. */
 export interface Promotion {
@@ -110,7 +110,7 @@ export async function movePromotion(db: Sql, id: string, move: Move): Promise<Pr
     .where('id', '=', id)
     .returningAll()
     .executeTakeFirstOrThrow();
-  if (before.state !== move.to || JSON.stringify(before.detail) !== JSON.stringify(move.detail ?? {})) {
+  if (isNews(before, { state: move.to, detail: move.detail ?? {} })) {
     await recordEvent(db, id, before.state, move.to, token, move.detail ?? {});
   }
   return promotionOf(after);

@@ -1,3 +1,5 @@
+import { canonicalJson } from '../lib/digest.ts';
+
 /**
  * The states of a promotion (design section 4). Terminal states are final; every other may end in `refused`, `failed`,
  * `superseded`, `cancelled` or `rolled-back`.
@@ -18,6 +20,16 @@ export const PROMOTION_STATES = [
 ] as const;
 
 export type PromotionState = (typeof PROMOTION_STATES)[number];
+
+interface Standing {
+  readonly state: PromotionState;
+  readonly detail: PromotionDetail;
+}
+
+/** Another state, or another reason for it. The store gives the parts of a detail back in an order of its own. */
+export function isNews(before: Standing, after: Standing): boolean {
+  return before.state !== after.state || canonicalJson(before.detail) !== canonicalJson(after.detail);
+}
 
 /** What a wait is for, and until when at the latest it is looked at again. */
 export interface Reason {
