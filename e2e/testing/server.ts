@@ -92,7 +92,12 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     child.kill(signal);
     await gone;
   };
-  await start({});
+  try {
+    await start({});
+  } catch (error) {
+    await removePreviewsAndStop(data, () => end('SIGKILL'));
+    throw error;
+  }
   return {
     data,
     get client() {

@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 import { until } from '../server.ts';
-import type { Stage } from './stage.ts';
-
-export const PROJECT = 'boats';
+import { PROJECT, type Stage } from './stage.ts';
 
 /** What a user does, and how one sees that it is over. */
 export interface Operation {
@@ -16,60 +14,12 @@ export interface Operation {
   tidy(stage: Stage): Promise<void>;
 }
 
-const CONFIG = `project: ${PROJECT}
-services:
-  web:
-    path: web
-    build: { node: { start: main.js } }
-    port: 3000
-    health: { path: /, interval: 50ms }
-    checks:
-      unit: { run: node --check main.js, during: build }
-      start: { run: node --check main.js }
-      smoke: { http: { path: /smoke } }
-environments:
-  preview:
-    on: { branch: 'feature/*' }
-    ephemeral: { ttl: 1d }
-    accepts: any
-    deploy: process
-    settle: 100ms
-  qa:
-    on: { merge: main }
-    gates: [start]
-    deploy: process
-    settle: 100ms
-    verify: [smoke]
-`;
-
-/** @param words what makes it another artifact @param smoke the status that its smoke check gets */
-function program(words: string, smoke = 200): string {
-  return `// ${words}
-import { createServer } from 'node:http';
-const server = createServer((request, response) => {
-  response.statusCode = request.url === '/smoke' ? ${smoke} : 200;
-  response.end('well');
-});
-server.listen(Number(process.env.PORT));
-process.on('SIGTERM', () => process.exit(0));
-`;
-}
-
-/** A project whose qa has run two releases: the ground on which all operations stand. */
-export async function setScene(stage: Stage): Promise<void> {
-  await stage.repository.commit('First', { 'towpath.yaml': CONFIG, 'web/main.js': program('even') });
-  await stage.client().call('project.add', { body: { url: stage.repository.url } });
-  const head = await stage.repository.git('rev-parse', 'HEAD');
-  await finished(stage, () => isOver(stage, 'qa', head));
-  await performed(stage, arriveKnown);
-}
-
 /** A commit with something new in it: it is taken in, built, checked and brought into qa. */
 export const arriveNew: Operation = {
   name: 'a push with a new artifact',
   prepare: () => Promise.resolve(),
   async perform(stage) {
-    const commit = await stage.repository.commit('New', { 'web/main.js': program(randomBytes(8).toString('hex')) });
+    const commit = await pushed(stage, `new-${randomBytes(8).toString('hex')}`);
     return () => isOver(stage, 'qa', commit);
   },
   tidy: () => Promise.resolve(),
@@ -80,43 +30,10 @@ export const arriveKnown: Operation = {
   name: 'a push with a known artifact',
   prepare: () => Promise.resolve(),
   async perform(stage) {
-    const text = await stage.repository.git('show', 'HEAD:web/main.js');
-    const next = text.startsWith('// even') ? 'odd' : 'even';
-    const commit = await stage.repository.commit('Known', { 'web/main.js': program(next) });
+    const commit = await pushed(stage, (await nameInQa(stage)) === 'even' ? 'odd' : 'even');
     return () => isOver(stage, 'qa', commit);
   },
   tidy: () => Promise.resolve(),
-};
-
-/** A commit that runs but does not do its work: qa gets back what it had. */
-export const failAndReturn: Operation = {
-  name: 'a push that fails in qa and is rolled back',
-  prepare: () => Promise.resolve(),
-  async perform(stage) {
-    const commit = await stage.repository.commit('Broken', { 'web/main.js': program('broken', 500) });
-    return () => isOver(stage, 'qa', commit);
-  },
-  tidy: resume,
-};
-
-export const rollBack: Operation = {
-  name: 'a rollback by hand',
-  prepare: (stage) => performed(stage, arriveKnown),
-  async perform(stage) {
-    const wishes = () =>
-      stage.store.db.selectFrom('promotion').select('ended_at').where('kind', '=', 'rollback').execute();
-    const before = (await wishes()).length;
-    // a server that dies of it may take the answer with it; the wish is a row by then
-    await stage
-      .client()
-      .call('environment.rollback', { params: { project: PROJECT, environment: 'qa' }, body: {} })
-      .catch(() => undefined);
-    return async () => {
-      const rows = await wishes();
-      return rows.length === before + 1 && rows.every((row) => row.ended_at !== null);
-    };
-  },
-  tidy: resume,
 };
 
 const BRANCH = 'feature/x';
@@ -129,6 +46,7 @@ export const openPreview: Operation = {
     await repository.git('switch', '--quiet', '--create', BRANCH);
     const head = await repository.commit('Preview');
     await repository.git('switch', '--quiet', 'main');
+    await stage.wake();
     return () => isOver(stage, BRANCH, head);
   },
   tidy: (stage) => performed(stage, closePreview),
@@ -140,6 +58,7 @@ export const closePreview: Operation = {
   prepare: (stage) => performed(stage, openPreview),
   async perform(stage) {
     await stage.repository.git('branch', '--quiet', '--delete', '--force', BRANCH);
+    await stage.wake();
     return async () =>
       (await stage.store.db
         .selectFrom('environment')
@@ -151,8 +70,41 @@ export const closePreview: Operation = {
   tidy: () => Promise.resolve(),
 };
 
-async function performed(stage: Stage, operation: Operation): Promise<void> {
+export async function performed(stage: Stage, operation: Operation): Promise<void> {
   await finished(stage, await operation.perform(stage));
+}
+
+/**
+ * Commits the program of this name on the branch that is checked out, and has the servers look. It asks the world how it is.
+ * @returns the commit, whose subject is the name
+ */
+export async function pushed(stage: Stage, name: string): Promise<string> {
+  const commit = await stage.repository.commit(name, { 'web/main.js': program(stage, name) });
+  await stage.wake();
+  return commit;
+}
+
+export function program({ world }: Stage, name: string): string {
+  return `import { createServer } from 'node:http';
+const server = createServer(async (request, response) => {
+  const answer = await fetch('${world.url}/${name}' + request.url).catch(() => ({ status: 503 }));
+  response.statusCode = answer.status;
+  response.end('${name}');
+});
+server.listen(Number(process.env.PORT));
+process.on('SIGTERM', () => process.exit(0));
+`;
+}
+
+/** The name of the program that qa is meant to run. */
+async function nameInQa({ store, repository }: Stage): Promise<string> {
+  const { commit } = await store.db
+    .selectFrom('environment')
+    .innerJoin('release', 'release.id', 'environment.current_release_id')
+    .select('release.commit_sha as commit')
+    .where('environment.name', '=', 'qa')
+    .executeTakeFirstOrThrow();
+  return repository.git('log', '--max-count=1', '--format=%s', commit);
 }
 
 /** It is over, and no workflow has anything left to do. */
@@ -176,12 +128,12 @@ async function storyOf({ store, output }: Stage): Promise<string> {
   return [...rows.map(({ what }) => what), output().slice(-3000)].join('\n');
 }
 
-async function resume(stage: Stage): Promise<void> {
+export async function resume(stage: Stage): Promise<void> {
   await stage.client().call('environment.resume', { params: { project: PROJECT, environment: 'qa' } });
 }
 
 /** Everything that was asked of this environment for this commit has ended, and there was something. */
-async function isOver(stage: Stage, environment: string, commit: string): Promise<boolean> {
+export async function isOver(stage: Stage, environment: string, commit: string): Promise<boolean> {
   const rows = await stage.store.db
     .selectFrom('promotion')
     .innerJoin('release', 'release.id', 'promotion.release_id')

@@ -5,8 +5,8 @@ import { markedProcesses } from '../../../src/container/process/marked.ts';
 import { readRecords } from '../../../src/deploy/process/record.ts';
 import { fileLedger } from '../../../src/deploy/ledger-store.ts';
 import { createProxyControl } from '../../../src/deploy/proxy/control.ts';
-import { createEmbeddedRegistry } from '../../../src/registry/embedded/embedded.ts';
-import { PROJECT } from './operations.ts';
+import { namesMoved, namesOfBranches, namesOfEnvironments, tagsOf } from './tags.ts';
+import { wrongInRegistry } from './blobs.ts';
 import type { Stage } from './stage.ts';
 
 /** What has happened up to a moment, so that a later picture shows what came after it. */
@@ -21,13 +21,11 @@ export interface Picture {
   readonly store: Readonly<Record<string, number>>;
   /** What is wrong whatever was done: open lanes, doubled tenures, workflows that failed. */
   readonly wrong: readonly string[];
-  /** Tags that came or moved, without what differs from commit to commit. */
+  /** Tags of commits that came, and whether those of branches and environments name what they should. */
   readonly tags: readonly string[];
   /** Service instances that run, each with what the environment is meant to run. */
   readonly running: readonly string[];
 }
-
-const REPOSITORY = `${PROJECT}/web`;
 
 export async function moment(stage: Stage): Promise<Moment> {
   const { rows } = await stage.store.pool.query<{ now: Date }>('select clock_timestamp() as now');
@@ -35,18 +33,21 @@ export async function moment(stage: Stage): Promise<Moment> {
 }
 
 export async function pictureSince(stage: Stage, since: Moment): Promise<Picture> {
-  const [store, wrong, tags, driver] = await Promise.all([
+  const [store, wrong, tags, blobs, driver] = await Promise.all([
     rowsSince(stage, since.at),
     wrongInStore(stage),
     tagsOf(stage),
+    wrongInRegistry(join(stage.data, 'registry')),
     machineOf(stage),
   ]);
-  const moved = [...tags].filter(([tag, digest]) => since.tags.get(tag) !== digest).map(([tag]) => plainTag(tag));
-  const lost = [...since.tags.keys()].filter((tag) => !tags.has(tag)).map((tag) => `lost ${plainTag(tag)}`);
   return {
     store,
-    wrong: [...wrong, ...driver.wrong],
-    tags: [...moved, ...lost].toSorted(),
+    wrong: [...wrong, ...blobs, ...driver.wrong],
+    tags: [
+      ...namesMoved(since.tags, tags),
+      ...(await namesOfBranches(stage, tags)),
+      ...(await namesOfEnvironments(stage, tags)),
+    ].toSorted(),
     running: driver.running,
   };
 }
@@ -82,46 +83,22 @@ const WRONG = `
     group by repository_id, commit_sha having count(*) > 1
   union all select count(*) || ' open tenures in one environment' from towpath.tenure where ended_at is null
     group by environment_id having count(*) > 1
-  union all select 'promotion ' || number || ' is open: ' || state from towpath.promotion where ended_at is null
+  union all select 'a promotion is open: ' || state from towpath.promotion where ended_at is null
   union all select 'promotion ended ' || count(*) || ' times' from towpath.promotion_event
     where to_state in ('live', 'refused', 'failed', 'superseded', 'cancelled', 'rolled-back')
     group by promotion_id having count(*) > 1
-  union all select 'release ' || number || ' is ' || state from towpath.release where state = 'building'
+  union all select 'a release is ' || state from towpath.release where state = 'building'
   union all select 'artifact is ' || state from towpath.artifact where state = 'building'
   union all select 'a change of ' || ref || ' is not handled' from towpath.ref_event where handled_at is null
   union all select e.name || ' runs a release without a tenure' from towpath.environment e
     where e.removed_at is null and e.current_release_id is not null and not exists (select from towpath.tenure t
       where t.environment_id = e.id and t.release_id = e.current_release_id and t.ended_at is null)
-  union all select 'evidence of one question twice in one second: ' || check_name from towpath.evidence
-    group by check_name, question, environment_id, date_trunc('second', at) having count(*) > 1
   union all select 'workflow ' || name || ' ended in ' || status from dbos.workflow_status
     where status not in ('SUCCESS', 'CANCELLED')`;
 
 async function wrongInStore({ store }: Stage): Promise<string[]> {
   const { rows } = await store.pool.query<{ what: string }>(WRONG);
   return rows.map(({ what }) => what);
-}
-
-/** All tags; each names a manifest whose every blob is there. */
-async function tagsOf({ data }: Stage): Promise<Map<string, string>> {
-  const registry = (
-    await createEmbeddedRegistry({ directory: join(data, 'registry'), host: 'registry.test' })
-  ).registry();
-  const found = new Map<string, string>();
-  for (const tag of await registry.tags(REPOSITORY).catch(() => [])) {
-    const manifest = await registry.manifest(REPOSITORY, tag);
-    if (manifest === null) throw new Error(`The tag ${tag} names nothing.`);
-    found.set(tag, manifest.digest);
-  }
-  return found;
-}
-
-/** Commits and numbers of releases differ each time. */
-function plainTag(tag: string): string {
-  return tag
-    .replace(/^[0-9a-f]{12}$/, '<commit>')
-    .replace(/-\d+$/, '-<number>')
-    .replace(/-[0-9a-f]{8}(?=-|$)/, '-<hash>');
 }
 
 /** What this machine runs for the stage, against what each environment is meant to run. */
@@ -140,20 +117,21 @@ async function machineOf(stage: Stage): Promise<{ running: string[]; wrong: stri
   const marked = await markedProcesses();
   const routes = (await proxyOf(data).status()).routes;
   for (const record of records) {
+    const name = record.target.environment;
     const processes = (marked.get(record.mark) ?? []).length;
-    const meant = wanted.find(({ name }) => name === record.target.environment);
+    const meant = wanted.find((row) => row.name === name);
     const serving = (await ledger.serving(record.target))[record.service.service] ?? [];
     const routed = routes.filter(
       ({ upstreams }) => upstreams.length === 1 && upstreams.some(({ port }) => port === record.port),
     );
-    running.push(record.target.environment);
-    if (processes === 0) wrong.push(`${record.id} does not run`);
-    if (record.revivals > 0) wrong.push(`${record.id} was revived`);
-    if (meant?.digest !== record.service.digest) wrong.push(`${record.id} is not what is meant to run`);
+    running.push(name);
+    if (processes === 0) wrong.push(`${name} does not run`);
+    if (record.revivals > 0) wrong.push(`${name} was revived`);
+    if (meant?.digest !== record.service.digest) wrong.push(`${name} is not what is meant to run`);
     if (meant !== undefined && !record.operation.startsWith(meant.promotion) && !record.operation.endsWith('-back'))
-      wrong.push(`${record.id} is of the operation ${record.operation}, not of ${meant.promotion}`);
-    if (serving.length !== 1 || serving[0] !== record.id) wrong.push(`${record.id} is not what serves`);
-    if (routed.length !== 1) wrong.push(`${record.id} is behind ${routed.length} addresses`);
+      wrong.push(`${name} is of another operation than the one that is meant`);
+    if (serving.length !== 1 || serving[0] !== record.id) wrong.push(`${name} is not what serves`);
+    if (routed.length !== 1) wrong.push(`${name} is behind ${routed.length} addresses`);
   }
   const marks = new Set(records.map(({ mark }) => mark));
   const suffix = records[0]?.mark.slice(-9) ?? '-none';

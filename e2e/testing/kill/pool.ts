@@ -1,4 +1,4 @@
-import { setScene } from './operations.ts';
+import { setScene } from './scene.ts';
 import type { Stage } from './stage.ts';
 
 /** Stages that are used again and again, several side by side. */

@@ -1,26 +1,34 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Client } from '../../../src/cli/client.ts';
 import { freePort } from '../../../src/lib/port.ts';
+import { wakeRepository } from '../../../src/source/wake-store.ts';
 import { openStore, type Store } from '../../../src/store/database.ts';
 import { prepareHome } from '../../../src/store/embedded/home.ts';
 import { serverUser } from '../../../src/store/embedded/user.ts';
 import { EMPTY, testDatabase } from '../../../src/store/testing.ts';
 import { createRepository, type TestRepository } from '../repository.ts';
 import { startServer, type TestServer, until } from '../server.ts';
+import { openWorld, type World } from './world.ts';
+
+export const PROJECT = 'boats';
 
 /** One installation on which operations are performed and killed, one after another. */
 export interface Stage {
   readonly data: string;
   readonly repository: TestRepository;
   readonly store: Store;
+  /** What its programs ask how they are. */
+  readonly world: World;
   /** Asks a server that lives. */
   readonly client: () => Client;
   /** What the servers have said so far. */
   readonly output: () => string;
-  /** The server that passes this boundary next ends there, by SIGKILL. */
+  /** Has the repository polled now; it is not polled by itself, so that no kill finds a server in the midst of it. */
+  wake(): Promise<void>;
+  /** The server that passes this boundary (the n-th time from now on, with `#n`) ends there, by SIGKILL. */
   arm(boundary: string): Promise<void>;
   /** Waits for the kill. One server alone is started again at once; of two, the other has to go on by itself. */
   killed(): Promise<void>;
@@ -53,13 +61,53 @@ export async function sharedStage(postgres: string): Promise<Stage> {
 /** Stages beside each other have ranges of their own for the addresses of their services. */
 let nextRange = 31_000 + (process.pid % 100) * 100;
 
-async function openStage({ workers, databaseUrl, drop }: StageOptions): Promise<Stage> {
+/** What is still to be taken down: also when the run is broken off, for servers and what they run outlive who started them. */
+const open = new Set<() => Promise<void>>();
+for (const event of ['disconnect', 'SIGINT', 'SIGTERM']) process.once(event, () => void breakOff());
+
+async function breakOff(): Promise<void> {
+  if (open.size === 0) return;
+  await Promise.allSettled([...open].map((dispose) => dispose()));
+  process.exit(1);
+}
+
+async function openStage(options: StageOptions): Promise<Stage> {
+  const ends: (() => Promise<unknown>)[] = [options.drop];
+  /** Each end is tried, the last thing first, whatever becomes of the others. */
+  const dispose = async (): Promise<void> => {
+    open.delete(dispose);
+    const problems: unknown[] = [];
+    for (const end of ends.splice(0).toReversed()) await end().catch((error: unknown) => problems.push(error));
+    if (problems.length > 0) throw new AggregateError(problems, 'A stage could not be taken down.');
+  };
+  open.add(dispose);
+  try {
+    return await setUp(options, ends, dispose);
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+/** @param ends gets what takes each thing down that was set up */
+async function setUp(
+  { workers, databaseUrl }: StageOptions,
+  ends: (() => Promise<unknown>)[],
+  dispose: () => Promise<void>,
+): Promise<Stage> {
   const data = await mkdtemp(join(tmpdir(), 'towpath-kill-'));
+  ends.push(() => rm(data, { recursive: true, force: true, maxRetries: 5 }));
+  await chmod(data, 0o711); // else Postgres, which runs as another user, would keep its data elsewhere
+  const repository = await createRepository();
+  ends.push(() => repository.remove());
+  const world = await openWorld();
+  ends.push(() => world.close());
   const armed = join(data, 'armed');
   const trace = join(data, 'trace');
   const firstPort = String((nextRange += 50));
-  const start = async (): Promise<TestServer> =>
-    startServer({
+  const servers: TestServer[] = [];
+  for (let i = 0; i < workers; i++) {
+    const server = await startServer({
       data,
       port: await freePort('127.0.0.1'),
       ...(databaseUrl === undefined ? {} : { databaseUrl }),
@@ -67,13 +115,15 @@ async function openStage({ workers, databaseUrl, drop }: StageOptions): Promise<
         TOWPATH_FAULT: `@${armed}`,
         TOWPATH_FAULT_TRACE: trace,
         TOWPATH_FIRST_PORT: firstPort,
-        TOWPATH_POLL_MS: '250',
+        TOWPATH_POLL_MS: String(3_600_000),
       },
     });
-  const repository = await createRepository();
-  const servers = [await start()];
-  if (workers === 2) servers.push(await start());
+    ends.push(() => server.dispose());
+    servers.push(server);
+  }
+  ends.push(() => Promise.all(servers.map((server) => server.kill())));
   const store = await openStore(databaseUrl ?? (await embeddedUrl(data)), { maxConnections: 3 });
+  ends.push(() => store.close());
   const dead = (): TestServer | undefined => servers.find(({ process }) => hasEnded(process));
   const living = (): TestServer => {
     const found = servers.find(({ process }) => !hasEnded(process));
@@ -89,16 +139,26 @@ async function openStage({ workers, databaseUrl, drop }: StageOptions): Promise<
     data,
     repository,
     store,
+    world,
     client: () => living().client,
     output: () => servers.map((server) => server.output()).join('\n'),
+    async wake() {
+      const repositories = await store.db.selectFrom('repository').select('id').execute();
+      await store.transaction(async (tx) => {
+        for (const { id } of repositories) await wakeRepository(tx, id, Date.now());
+      });
+    },
     arm: (boundary) => writeFile(armed, boundary),
     async killed() {
-      await until(
+      const { process } = await until(
         () => dead() ?? null,
         60_000,
-        async () => `${await readFile(armed, 'utf8')} was not passed`,
+        async () => `${await readFile(armed, 'utf8').catch(() => 'What was armed')} was not passed`,
       );
-      if (workers === 1) await heal();
+      victim = process.pid ?? 0;
+      if (workers === 2) return;
+      if ((await workOf(store, victim)) === 0) throw new Error('The server that was killed had nothing under way.');
+      await heal();
     },
     async takenOver(withinMs) {
       await until(
@@ -114,12 +174,7 @@ async function openStage({ workers, databaseUrl, drop }: StageOptions): Promise<
       seen = names.length;
       return since;
     },
-    async dispose() {
-      await store.close();
-      await Promise.all(servers.map((server) => server.kill()));
-      await servers[0]?.dispose();
-      await Promise.all([rm(data, { recursive: true, force: true, maxRetries: 5 }), repository.remove(), drop()]);
-    },
+    dispose,
   };
 }
 

@@ -1,20 +1,16 @@
-import {
-  arriveKnown,
-  arriveNew,
-  closePreview,
-  failAndReturn,
-  finished,
-  openPreview,
-  type Operation,
-  rollBack,
-  setScene,
-} from './operations.ts';
+import { readdir, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+import { cancelUnderway, decideBlindly, failAndReturn, failForGood, rollBack } from './by-hand.ts';
+import { arriveKnown, arriveNew, closePreview, finished, openPreview, type Operation } from './operations.ts';
 import { moment, type Picture, pictureSince } from './picture.ts';
+import { setScene } from './scene.ts';
 import { embeddedStage, type Stage } from './stage.ts';
 
 /** One operation to be killed at one boundary, and what it has to leave behind. */
 export interface Kill {
   readonly operation: Operation;
+  /** With `#n` where it is the n-th time that the operation passes it. */
   readonly boundary: string;
   readonly picture: Picture;
 }
@@ -24,11 +20,14 @@ export interface Kill {
  * is killed once; a rollback takes the whole of `promote` again.
  */
 const STORY: readonly { readonly operation: Operation; readonly workflows: RegExp }[] = [
-  { operation: arriveNew, workflows: /^(ingest|build|check|route):/ },
-  { operation: arriveKnown, workflows: /^promote:/ },
-  { operation: failAndReturn, workflows: /^promote:(fail|restore|verify-restored|tag-restored|restored|lost):/ },
+  { operation: arriveNew, workflows: /^(ingest:(plan|cut)|build|check|promote:(open|look|decide)):/ },
   { operation: openPreview, workflows: /^route:/ },
-  { operation: closePreview, workflows: /^(ingest:leave|remove):/ },
+  { operation: closePreview, workflows: /^(ingest|remove):/ },
+  { operation: failAndReturn, workflows: /^promote:(fail|restore|verify-restored|tag-restored|restored):/ },
+  { operation: failForGood, workflows: /^promote:lost:/ },
+  { operation: cancelUnderway, workflows: /^promote:give-back:/ },
+  { operation: decideBlindly, workflows: /^promote:not-seen:/ },
+  { operation: arriveKnown, workflows: /^(ingest:(read|path|lay-path)|route|promote):/ },
   { operation: rollBack, workflows: /^promote:/ },
 ];
 
@@ -40,13 +39,36 @@ export async function tellStory(): Promise<readonly Kill[]> {
     const kills: Kill[] = [];
     for (const { operation, workflows } of STORY) {
       const { picture, passed } = await told(stage, operation);
-      for (const boundary of new Set(passed))
+      for (const boundary of numbered(passed))
         if (workflows.test(boundary)) kills.push({ operation, boundary, picture });
     }
     return kills;
   } finally {
     await stage.dispose();
   }
+}
+
+/** A boundary that is passed again gets the number of the time: `promote:look:done`, `promote:look:done#2`. */
+function numbered(passed: readonly string[]): string[] {
+  const times = new Map<string, number>();
+  return passed.map((boundary) => {
+    const time = (times.get(boundary) ?? 0) + 1;
+    times.set(boundary, time);
+    return time === 1 ? boundary : `${boundary}#${time}`;
+  });
+}
+
+/** The steps of `src/flow` that the story does not pass. */
+export async function stepsForgotten(kills: readonly Kill[]): Promise<string[]> {
+  const passed = new Set(kills.map(({ boundary }) => boundary.split(':')[1]));
+  const folder = fileURLToPath(new URL('../../../src/flow/', import.meta.url));
+  const forgotten: string[] = [];
+  for (const file of (await readdir(folder)).filter((name) => /(?<!\.test)\.ts$/.test(name))) {
+    const text = await readFile(`${folder}${file}`, 'utf8');
+    for (const [, step] of text.matchAll(/\b(?:step|transaction)\(\s*'([\w-]+)'/g))
+      if (!passed.has(step)) forgotten.push(`${file}: ${step}`);
+  }
+  return forgotten;
 }
 
 /** Each boundary once, in the operation that comes last in the story. */
