@@ -64,6 +64,20 @@ test('a failed build leaves a release that says so and cannot be promoted; `towp
   expect((await server.cli('logs', name)).stdout).toContain('Built sha256:');
 }, 60_000);
 
+test('a build is asked again when its check changed, or only a test of it, and gives the same image', async () => {
+  const run = 'services/web/test/run.js';
+  const wrong = await pushChecked({ [run]: 'process.exit(1);' }, 'node test/run.js');
+  expect((await story.release(wrong, 'failed')).problem?.what).toContain('the check "unit" failed');
+  const mended = await repository.commit('Mend the test', { [run]: '' });
+  const built = await story.release(mended, 'ready');
+  const spoilt = await repository.commit('Spoil the test', { [run]: 'process.exit(2);' });
+  expect((await story.release(spoilt, 'failed')).problem?.what).toContain('exit code 2');
+  const { 'towpath.yaml': config = null } = checkedShop('node --check main.js');
+  const other = await repository.commit('Ask nothing', { 'towpath.yaml': config });
+  const asked = await story.release(other, 'ready');
+  expect(asked.services[0]?.digest).toBe(built.services[0]?.digest);
+}, 120_000);
+
 test('the log of a build is followed while it runs, and following ends with it', async () => {
   const gate = holdBuilds();
   const commit = await pushOnBase('topic/slow', 'slowly');
@@ -101,6 +115,20 @@ test('a branch that is deleted during its build gets no preview, and its build e
   expect(promotions).toEqual([]);
   expect(await story.environment('feature/short-lived').catch(ifMissing)).toBeNull();
 }, 60_000);
+
+/** A commit on a branch of its own, whose tests stay out of the image. */
+async function pushChecked(files: Record<string, string>, run: string): Promise<string> {
+  await repository.git('switch', '--quiet', '--create', 'topic/checked', 'main');
+  return repository.commit('With a test', { ...checkedShop(run), ...files });
+}
+
+function checkedShop(run: string): Record<string, string> {
+  return smallShop({
+    project,
+    node: '{ start: main.js, exclude: [/test] }',
+    service: [`checks: { unit: { run: ${run}, during: build } }`],
+  });
+}
 
 /** A commit on a branch of its own, built upon the image in the other registry. */
 async function pushOnBase(branch: string, says: string): Promise<string> {

@@ -59,14 +59,15 @@ test('a key that was built keeps its first digest, whatever a late writer says',
 
 test('a failed key is given to one who tries again, with a log of its own', async () => {
   await claimArtifacts(store.db, PROJECT, 'c1', wanted('k'));
-  expect(await retryArtifact(store.db, 'k')).toBeNull();
+  expect(await retryArtifact(store.db, 'k', 'c2')).toBeNull();
   await recordBuildFailed(store.db, 'k', problem);
   const before = await artifactByKey(store.db, 'k');
   expect(before).toMatchObject({ state: 'failed', problem, attempt: 1 });
-  const tries = await Promise.all([1, 2, 3].map(() => retryArtifact(store.db, 'k')));
+  const tries = await Promise.all([1, 2, 3].map(() => retryArtifact(store.db, 'k', 'c2')));
   const given = tries.filter((one) => one !== null);
   expect(given).toEqual([{ attempt: 2, logId: expect.any(String) }]);
   expect(given[0]?.logId).not.toBe(before?.logId);
+  expect(await artifactByKey(store.db, 'k')).toMatchObject({ builtForCommit: 'c2' });
 });
 
 test('a base is pinned once: all who resolve it at once agree', async () => {

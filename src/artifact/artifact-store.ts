@@ -133,8 +133,15 @@ export async function recordBuildFailed(db: Sql, key: string, problem: Problem):
     .execute();
 }
 
-/** Lets a failed key be built again. @returns the new attempt's number and log, or null when it is not in a failed state */
-export async function retryArtifact(db: Sql, key: string): Promise<{ attempt: number; logId: string } | null> {
+/**
+ * Lets a failed key be built again, as the commit says that is given: time limits may differ between commits of one key.
+ * @returns the new attempt's number and log, or null when it is not in a failed state
+ */
+export async function retryArtifact(
+  db: Sql,
+  key: string,
+  commit: string,
+): Promise<{ attempt: number; logId: string } | null> {
   const row = await db
     .updateTable('artifact')
     .set((eb) => ({
@@ -143,6 +150,7 @@ export async function retryArtifact(db: Sql, key: string): Promise<{ attempt: nu
       finished_at: null,
       attempt: eb('attempt', '+', 1),
       log_id: newId('log'),
+      built_for_commit: commit,
     }))
     .where('key', '=', key)
     .where('state', '=', 'failed')

@@ -6,7 +6,12 @@ export type KeyDifference =
   | { readonly kind: 'path'; readonly path: string; readonly change: 'added' | 'removed' | 'changed' | 'mode' }
   | { readonly kind: 'builder' | 'platform' | 'kind'; readonly before: string; readonly after: string }
   | { readonly kind: 'definition'; readonly at: string; readonly before?: string; readonly after?: string }
-  | { readonly kind: 'parent' | 'pin'; readonly name: string; readonly before?: string; readonly after?: string };
+  | {
+      readonly kind: 'parent' | 'pin' | 'check';
+      readonly name: string;
+      readonly before?: string;
+      readonly after?: string;
+    };
 
 /**
  * What differs between the inputs of two builds; empty exactly when they share a key. `before` belongs to the first.
@@ -21,6 +26,7 @@ export function differenceOf(before: KeyInputs, after: KeyInputs): KeyDifference
     ...differentJson(before.definition, after.definition).map((rest) => ({ kind: 'definition', ...rest }) as const),
     ...differentNames('parent', before.parents, after.parents),
     ...differentNames('pin', before.pins, after.pins),
+    ...differentNames('check', before.checks, after.checks),
   ];
 }
 
@@ -41,6 +47,8 @@ export function describeDifference(difference: KeyDifference): string {
       return `the base service ${difference.name} was built anew: ${fromTo(difference)}`;
     case 'pin':
       return `the pin of ${difference.name} moved: ${fromTo(difference)}`;
+    case 'check':
+      return `the check "${difference.name}" of the build, or its tests, ${changeOf(difference)}`;
     default:
       return difference satisfies never;
   }
@@ -48,6 +56,11 @@ export function describeDifference(difference: KeyDifference): string {
 
 function fromTo({ before, after }: { readonly before?: string; readonly after?: string }): string {
   return `${before ?? 'nothing'} became ${after ?? 'nothing'}`;
+}
+
+function changeOf({ before, after }: { readonly before?: string; readonly after?: string }): string {
+  if (before === undefined) return 'came';
+  return after === undefined ? 'went' : 'changed';
 }
 
 function differentWord(kind: 'kind' | 'builder' | 'platform', before: string, after: string): KeyDifference[] {
@@ -73,7 +86,7 @@ function differentPaths(before: KeyInputs['trees'], after: KeyInputs['trees']): 
 }
 
 function differentNames(
-  kind: 'parent' | 'pin',
+  kind: 'parent' | 'pin' | 'check',
   before: Readonly<Record<string, string>>,
   after: Readonly<Record<string, string>>,
 ): KeyDifference[] {

@@ -25,12 +25,14 @@ const inputs: fc.Arbitrary<KeyInputs> = fc.record({
     hex64.map((hex) => `sha256:${hex}` as const),
     { maxKeys: 3 },
   ),
+  checks: fc.dictionary(name, hex64, { maxKeys: 3 }),
 });
 
 test('the order in which entries and names are given does not matter', () => {
   fc.assert(
     fc.property(inputs, (given) => {
       const turned: KeyInputs = {
+        checks: turn(given.checks),
         pins: turn(given.pins),
         parents: turn(given.parents),
         trees: [...given.trees].reverse(),
@@ -78,6 +80,7 @@ test('any single changed input gives another key, and the difference names it', 
     (given) => ({ ...given, trees: [...given.trees, { path: 'quite/new', mode: '100644', oid: 'a'.repeat(40) }] }),
     (given) => ({ ...given, parents: { ...given.parents, 'quite/new': 'b'.repeat(64) } }),
     (given) => ({ ...given, pins: { ...given.pins, 'quite/new': `sha256:${'c'.repeat(64)}` } }),
+    (given) => ({ ...given, checks: { ...given.checks, 'quite/new': 'd'.repeat(64) } }),
   );
   fc.assert(
     fc.property(inputs, changes, (given, change) => {
@@ -118,7 +121,7 @@ test('a path that is listed twice is refused', () => {
 });
 
 test('the key of a build never changes by accident', () => {
-  expect(artifactKey(plain)).toBe('4edc2718907ed0c475675fc40568f6b62279adec346c0e4b46be55f0ff6fb09c');
+  expect(artifactKey(plain)).toBe('b22837daf3aad87b16f7d40a9fdc30ea9838b29aa26936b327baa908eade1f3d');
 });
 
 test('a difference reads as a sentence', () => {
@@ -127,11 +130,13 @@ test('a difference reads as a sentence', () => {
     definition: { start: ['node', 'other.js'] },
     trees: [{ path: 'server.js', mode: '100755', oid: 'a'.repeat(40) }],
     pins: { 'node:22': `sha256:${'2'.repeat(64)}` },
+    checks: { unit: 'f'.repeat(64) },
   };
   expect(differenceOf(plain, after).map((difference) => describeDifference(difference))).toEqual([
     'server.js changed its mode',
     'the build section differs at /start: ["node","server.js"] became ["node","other.js"]',
     `the pin of node:22 moved: sha256:${'1'.repeat(64)} became sha256:${'2'.repeat(64)}`,
+    'the check "unit" of the build, or its tests, changed',
   ]);
 });
 
@@ -143,6 +148,7 @@ const plain: KeyInputs = {
   trees: [{ path: 'server.js', mode: '100644', oid: 'a'.repeat(40) }],
   parents: {},
   pins: { 'node:22': `sha256:${'1'.repeat(64)}` },
+  checks: { unit: 'e'.repeat(64) },
 };
 
 function turn<T>(record: Readonly<Record<string, T>>): Record<string, T> {

@@ -3,7 +3,7 @@ import type { Digest } from '../lib/digest.ts';
 import type { GitMode } from '../git/tree.ts';
 
 /** Raised when the same inputs are to give another key than before. */
-const KEY_VERSION = 1;
+const KEY_VERSION = 2;
 
 /**
  * Everything that goes into a build, and nothing else. Not in it: commit, branch, time, author, project, the name of
@@ -22,6 +22,11 @@ export interface KeyInputs {
   readonly parents: Readonly<Record<string, string>>;
   /** Reference of an outside base image and the digest that it was resolved to. */
   readonly pins: Readonly<Record<string, Digest>>;
+  /**
+   * Name of a check that is asked during the build and the identity of its question (definition and tests): a failure
+   * there means that there is no artifact, so another question is another build.
+   */
+  readonly checks: Readonly<Record<string, string>>;
 }
 
 /**
@@ -30,7 +35,7 @@ export interface KeyInputs {
  * @see RFC 8785 for the form that is hashed
  */
 export function artifactKey(inputs: KeyInputs): string {
-  const { kind, builder, platform, definition, parents, pins } = inputs;
+  const { kind, builder, platform, definition, parents, pins, checks } = inputs;
   return hashOfJson({
     v: KEY_VERSION,
     kind,
@@ -40,6 +45,7 @@ export function artifactKey(inputs: KeyInputs): string {
     trees: inTreeOrder(inputs.trees).map(({ path, mode, oid }) => [path, mode, oid]),
     parents,
     pins,
+    checks,
   });
 }
 

@@ -32,6 +32,11 @@ export function questionOf({ check, kind, service, digests, source, environment 
   });
 }
 
+/** What a check asks of whatever is built, before anything is: its definition and its tests. */
+export function buildQuestionOf(parts: Pick<QuestionParts, 'check' | 'kind' | 'source'>): string {
+  return questionOf({ ...parts, service: '', digests: {}, environment: null });
+}
+
 /** An unchanged question is not asked twice; one that was never answered, or only by an error, is. */
 export function mustAsk(check: CheckDefinition, latest: { readonly verdict: CheckVerdict } | null): boolean {
   return check.always || latest === null || latest.verdict === 'error';

@@ -2,6 +2,8 @@ import { artifactKey, type KeyInputs } from '../artifact/key.ts';
 import { pinBase, pinsOf, type WantedArtifact } from '../artifact/artifact-store.ts';
 import type { ServiceDefinition } from '../artifact/service.ts';
 import type { CheckDefinition } from '../check/check.ts';
+import { kindOf } from '../check/checks.ts';
+import { buildQuestionOf } from '../check/question.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import type { SourceTree } from '../git/tree.ts';
 import type { Digest } from '../lib/digest.ts';
@@ -25,7 +27,7 @@ export async function planArtifacts(
 ): Promise<PlannedArtifact[]> {
   const planned: PlannedArtifact[] = [];
   for (const [service, definition] of Object.entries(config.services)) {
-    const { source, builder } = await sourceOf(house, repositoryId, commit, service, definition);
+    const { source, whole, builder } = await sourceOf(house, repositoryId, commit, service, definition);
     const references = await builder.baseReferences(definition.build.definition, source);
     const inputs: KeyInputs = {
       kind: definition.kind,
@@ -35,6 +37,7 @@ export async function planArtifacts(
       trees: source.entries.map(({ path, mode, oid }) => ({ path, mode, oid })),
       parents: {},
       pins: await pinned(house, projectId, references),
+      checks: buildChecks(definition, whole),
     };
     planned.push({
       key: artifactKey(inputs),
@@ -47,14 +50,21 @@ export async function planArtifacts(
   return planned;
 }
 
-/** The source of a service at a commit, filtered as its builder wants it. */
+function buildChecks({ checks }: ServiceDefinition<CheckDefinition>, source: SourceTree): Record<string, string> {
+  const asked = Object.entries(checks).filter(([, { during }]) => during === 'build');
+  return Object.fromEntries(
+    asked.map(([name, check]) => [name, buildQuestionOf({ check, kind: kindOf(check), source })]),
+  );
+}
+
+/** The source of a service at a commit: filtered as its builder wants it, and whole, as checks see it. */
 export async function sourceOf(
   house: House,
   repositoryId: string,
   commit: string,
   service: string,
   definition: ServiceDefinition<CheckDefinition>,
-): Promise<{ source: SourceTree; builder: ReturnType<typeof builderOf> }> {
+): Promise<{ source: SourceTree; whole: SourceTree; builder: ReturnType<typeof builderOf> }> {
   const mirror = await house.mirrorOf(repositoryId);
   const builder = builderOf(house, definition.build.builder);
   const path = definition.path === '.' ? '' : definition.path;
@@ -66,7 +76,7 @@ export async function sourceOf(
     });
   }
   const whole = await mirror.sourceTree(commit, path);
-  return { source: await builder.inputs(definition.build.definition, whole), builder };
+  return { source: await builder.inputs(definition.build.definition, whole), whole, builder };
 }
 
 function builderOf(house: House, name: string) {

@@ -88,7 +88,7 @@ test('one artifact that failed fails it with a reason; tried again, it is being 
   expect(await release(id)).toMatchObject({
     problem: { code: 'release.build-failed', what: '"web" has no artifact: a test failed.', fix: 'Fix it.' },
   });
-  await retryArtifact(store.db, 'k1');
+  await retryArtifact(store.db, 'k1', B);
   expect(await settleRelease(store.db, id)).toBe('building');
   expect(await release(id)).toMatchObject({ problem: null });
 });

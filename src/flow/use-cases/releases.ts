@@ -85,9 +85,9 @@ export function releaseCases(house: House): UseCases['releases'] {
     async retry(project, word, by) {
       const release = await releaseOf(store.db, project, word);
       await store.transaction(async (tx) => {
-        for (const { key, state } of release.services) {
+        for (const { key, state, commit } of release.services) {
           if (state !== 'failed') continue;
-          const again = await retryArtifact(tx, key);
+          const again = await retryArtifact(tx, key, commit);
           if (again !== null) await house.starts.build(tx, key, again.attempt);
         }
         if (release.services.length === 0) await planAgain(house, tx, release);
