@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 
 import { ContainerError } from '../container-error.ts';
 import { cloneTree } from '../rootfs/clone.ts';
+import { removeTree } from '../rootfs/folders.ts';
 import { pathInRoot } from '../rootfs/root-path.ts';
 import type { Account } from './launcher.ts';
 import { findProgram, runQuietly } from './programs.ts';
@@ -33,6 +34,7 @@ export async function copyView(
   for (const mount of [...mounts].sort((a, b) => a.to.length - b.to.length)) {
     const place = join(root, await pathInRoot(root, mount.to));
     await mkdir(dirname(place), { recursive: true });
+    await removeTree(place); // a mount hides what the image has there, and files that were lent must not become writable
     const isFolder = (await lstat(mount.from)).isDirectory();
     if (isFolder) await mkdir(place, { recursive: true });
     await copy(isFolder ? `${mount.from}/.` : mount.from, place);

@@ -23,6 +23,7 @@ let image: ImageOnMachine;
 
 beforeAll(async () => {
   place = await mkdtemp(join(tmpdir(), 'towpath-tasks-'));
+  await chmod(place, 0o755); // who isolates nothing runs programs of other users in it
   const images = testImages();
   const made = await makeTestImage({
     base: 'node',
@@ -79,6 +80,18 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))('
     expect(await imprint(image.rootfs ?? '')).toBe(before);
   });
 
+  test('a mount hides what the image has there, and what is written under it is not written into the image', async () => {
+    const reports = join(place, `app-${name}`);
+    await mkdir(reports);
+    await chmod(reports, 0o777);
+    const before = await imprint(image.rootfs ?? '');
+    const body = `const fs = require('fs'); console.log(fs.existsSync('/app/lib.js')); fs.writeFileSync('/app/lib.js', 'spoilt')`;
+    const spec = { workdir: '/', mounts: [{ from: reports, to: '/app', writable: true }] };
+    const { result, lines } = await script(launcher, launcher.isolates ? body : 'console.log(false)', spec);
+    expect({ result, lines }).toEqual({ result: { kind: 'exited', code: 0 }, lines: ['false'] });
+    expect(await imprint(image.rootfs ?? '')).toBe(before);
+  });
+
   test('it cannot write into the image', async () => {
     const before = await imprint(image.rootfs ?? '');
     await script(launcher, `try { require('fs').writeFileSync('lib.js', 'spoilt') } catch {}`, { user: '1000' });
@@ -94,7 +107,6 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))('
   test('it sees the files of the machine only where nothing isolates', async () => {
     const path = join(place, 'machine-file');
     await writeFile(path, 'x');
-    await chmod(place, 0o755);
     const { lines } = await script(launcher, `console.log(require('fs').existsSync(${JSON.stringify(path)}))`);
     expect(lines).toEqual([String(!launcher.isolates)]);
   });
