@@ -34,14 +34,23 @@ export async function promotionsOf(
 export async function lastEnded(db: Sql, environmentIds: readonly string[]): Promise<Promotion[]> {
   if (environmentIds.length === 0) return [];
   const rows = await db
-    .selectFrom('promotion')
-    .selectAll()
-    .distinctOn('environment_id')
-    .where('environment_id', 'in', [...environmentIds])
-    .where('ended_at', 'is not', null)
-    .where('state', '<>', 'superseded')
-    .orderBy('environment_id')
-    .orderBy('ended_at', 'desc')
+    .selectFrom('environment')
+    .innerJoinLateral(
+      (from) =>
+        from
+          .selectFrom('promotion')
+          .selectAll('promotion')
+          .whereRef('promotion.environment_id', '=', 'environment.id')
+          .where('promotion.ended_at', 'is not', null)
+          .where('promotion.state', '<>', 'superseded')
+          .orderBy('promotion.ended_at', 'desc')
+          .limit(1)
+          .as('last'),
+      (join) => join.onTrue(),
+    )
+    .selectAll('last')
+    .where('environment.id', 'in', [...environmentIds])
+    .orderBy('environment.id')
     .execute();
   return rows.map(promotionOf);
 }
