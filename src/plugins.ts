@@ -53,7 +53,7 @@ export interface Plugins extends Pick<
 /** Every member of every family, with the tools that it works with on this machine. */
 export async function createPlugins({ data, cache, registry, password }: PluginParts): Promise<Plugins> {
   const platform = hostPlatform();
-  const secrets = secretsOf(secretStores(process.env));
+  const secrets = secretsOf(secretStores(process.env, data));
   const docker = {
     credentials: async (host: string) =>
       host === registry.host ? { username: 'towpath', password: await password() } : null,

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -10,7 +10,8 @@ import { secretsOf } from './secret.ts';
 import { secretStores } from './stores.ts';
 
 const place = mkdtempSync(join(tmpdir(), 'towpath-secret-'));
-const secrets = secretsOf(secretStores({ PASSWORD: 'swordfish', EMPTY: '' }));
+const data = join(place, 'data');
+const secrets = secretsOf(secretStores({ PASSWORD: 'swordfish', EMPTY: '', TOWPATH_TOKEN: 'its own' }, data));
 afterAll(() => rmSync(place, { recursive: true }));
 
 test('a reference becomes its value at the moment of use', async () => {
@@ -18,6 +19,27 @@ test('a reference becomes its value at the moment of use', async () => {
   expect(await secrets.resolve('env:PASSWORD')).toBe('swordfish');
   expect(await secrets.resolve('env:EMPTY')).toBe('');
   expect(await secrets.resolve(`file:${join(place, 'token')}`)).toBe('from a file');
+});
+
+test('what is the server’s own is never given, whatever way leads to it', async () => {
+  mkdirSync(data);
+  writeFileSync(join(data, 'token'), 'of the administrator');
+  symlinkSync(data, join(place, 'elsewhere'));
+  const ways = [
+    'env:TOWPATH_TOKEN',
+    ...['data', 'other/../data', 'elsewhere'].map((way) => `file:${place}/${way}/token`),
+  ];
+  mkdirSync(join(place, 'other'));
+  for (const way of ways) await expect(secrets.resolve(way)).rejects.toMatchObject({ code: 'secret.not-given' });
+});
+
+test('where the server names folders of secrets, no other file is given', async () => {
+  mkdirSync(join(place, 'given'));
+  for (const file of ['given/one', 'two']) writeFileSync(join(place, file), file);
+  const few = secretsOf(secretStores({ TOWPATH_SECRET_FILES: `/not/there:${join(place, 'given')}` }, data));
+  expect(await few.resolve(`file:${place}/given/one`)).toBe('given/one');
+  for (const path of ['two', 'given/../two'])
+    await expect(few.resolve(`file:${place}/${path}`)).rejects.toMatchObject({ code: 'secret.not-given' });
 });
 
 test.each([

@@ -29,7 +29,7 @@ test.each([chrootLauncher(), hostLauncher()])(
     const under = await processUnderTest([launcher]);
     const { deploy, web, worker, text, end } = rolloutsOf(under);
     await deploy('one', [await web('v1'), await worker('v1')]);
-    const service = await web('v2', { replicas: 2, secrets: { TOKEN: 'env:TOWPATH_TEST_CANARY' } });
+    const service = await web('v2', { replicas: 2, secrets: { TOKEN: 'env:CANARY_OF_THE_TEST' } });
     const observed = await deploy('two', [service, await worker('v2')]);
     expect(observed.services['web']?.replicas.map(({ health, serving }) => [health, serving])).toEqual([
       ['healthy', true],
@@ -53,7 +53,7 @@ test('the plan says plainly that processes are not isolated', async () => {
 test('what was killed from outside is started again on its port, with its secrets, and its address answers', async () => {
   const under = await processUnderTest();
   const { deploy, web, worker, text, observe, end } = rolloutsOf(under);
-  const service = await web('v1', { secrets: { TOKEN: 'env:TOWPATH_TEST_CANARY' } });
+  const service = await web('v1', { secrets: { TOKEN: 'env:CANARY_OF_THE_TEST' } });
   const before = await deploy('one', [service, await worker('v1')]);
   const digest = await text('/secret?name=TOKEN');
   for (const pid of await pidsOf(under.directory)) process.kill(pid, 'SIGKILL');

@@ -176,7 +176,7 @@ export function describeDriver(name: string, make: () => Promise<DriverUnderTest
 
     test('a secret arrives as a file, and shows nowhere else', async () => {
       const { deploy, web, text, logged, stepsOf } = begin();
-      const service = await web('v1', { secrets: { TOKEN: 'env:TOWPATH_TEST_CANARY' } });
+      const service = await web('v1', { secrets: { TOKEN: 'env:CANARY_OF_THE_TEST' } });
       const steps = await stepsOf('one', [service]);
       const observed = await deploy('one', [service]);
       expect(await text('/secret?name=TOKEN')).toBe(sha256Hex(CANARY));
@@ -187,7 +187,7 @@ export function describeDriver(name: string, make: () => Promise<DriverUnderTest
     test('a secret that is missing stops the rollout before anything moves', async () => {
       const { deploy, web, observe } = begin();
       const before = await deploy('one', [await web('v1')]);
-      const lacking = await web('v2', { secrets: { TOKEN: 'env:TOWPATH_TEST_NOT_THERE' } });
+      const lacking = await web('v2', { secrets: { TOKEN: 'env:NOT_THERE' } });
       await expect(deploy('two', [lacking])).rejects.toMatchObject({ code: 'secret.missing' });
       expect(await observe()).toEqual(before);
     });

@@ -37,7 +37,7 @@ export async function dockerUnderTest(): Promise<DriverUnderTest> {
         clock: systemClock,
         cutover: proxy,
         ledger: fileLedger(join(directory, 'ledger')),
-        secrets: secretsOf([envSecrets({ TOWPATH_TEST_CANARY: CANARY })]),
+        secrets: secretsOf([envSecrets({ CANARY_OF_THE_TEST: CANARY })]),
       }),
     image: async (version, behaviour) => {
       const known = digests.get(`${version} ${behaviour}`);

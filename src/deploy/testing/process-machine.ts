@@ -46,7 +46,7 @@ export async function processUnderTest(launchers: readonly Launcher[] = serviceL
         clock: systemClock,
         cutover: proxy,
         ledger: fileLedger(join(directory, 'ledger')),
-        secrets: secretsOf([envSecrets({ TOWPATH_TEST_CANARY: CANARY })]),
+        secrets: secretsOf([envSecrets({ CANARY_OF_THE_TEST: CANARY })]),
         probe,
       }),
     image: async (version, behaviour) => {

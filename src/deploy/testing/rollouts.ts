@@ -4,10 +4,10 @@ import type { Digest } from '../../lib/digest.ts';
 import type { Action, ApplyContext, Desired, DeployDriver, DesiredService, Observed, Target } from '../driver.ts';
 import type { Behaviour } from './program.ts';
 
-/** The value of the secret `env:TOWPATH_TEST_CANARY`, looked for wherever it must not be. */
+/** The value of the secret `env:CANARY_OF_THE_TEST`, looked for wherever it must not be. */
 export const CANARY = 'canary-3f9a1c7e-never-to-be-seen';
 
-/** A driver on its machine, with what the kit needs to try it. Its secrets must resolve `env:TOWPATH_TEST_CANARY` to `CANARY`. */
+/** A driver on its machine, with what the kit needs to try it. Its secrets must resolve `env:CANARY_OF_THE_TEST` to `CANARY`. */
 export interface DriverUnderTest {
   /** The driver made anew over what is there, as a server does after it was killed. */
   restart(): DeployDriver;
