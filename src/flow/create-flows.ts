@@ -33,12 +33,16 @@ export function createFlows(house: House): Flows {
   };
 }
 
-/** Builds and checks are heavy, so each worker runs few; a promotion mostly waits for machines. */
+/**
+ * Builds and checks are heavy, so each worker runs few; a promotion mostly waits for machines. A rollback has places of
+ * its own: it waits behind no deployment, and there may be many that are stuck.
+ */
 export const QUEUES: NonNullable<WorkerOptions['queues']> = {
   ingest: { perWorker: 8 },
   build: { perWorker: 2 },
   check: { perWorker: 2 },
   path: { perWorker: 16 },
+  rollback: { perWorker: 8 },
 };
 
 /** @param flows asked for late: flows start flows */
@@ -73,14 +77,11 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
       );
     },
     async promote(tx, promotionId) {
-      const run = await nextRun(tx, promotionId);
-      if (run === null) return;
-      await engine.enqueue(
-        tx,
-        flows().promote,
-        { promotionId, run },
-        { id: `promote:${promotionId}:${run}`, queue: 'path' },
-      );
+      const next = await nextRun(tx, promotionId);
+      if (next === null) return;
+      const { run, kind } = next;
+      const queue = kind === 'rollback' ? 'rollback' : 'path';
+      await engine.enqueue(tx, flows().promote, { promotionId, run }, { id: `promote:${promotionId}:${run}`, queue });
     },
     async check(tx, releaseId, check) {
       // one at a time: the id is free again when an answer was recorded, or when the try before has ended without one

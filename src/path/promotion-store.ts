@@ -141,16 +141,16 @@ async function recordEvent(
  * Counts a run, so that its workflow has an id of its own. @returns the run's number, or null when there is nothing to
  * look at: the promotion has ended, or is at work already.
  */
-export async function nextRun(db: Sql, id: string): Promise<number | null> {
+export async function nextRun(db: Sql, id: string): Promise<{ run: number; kind: Promotion['kind'] } | null> {
   const row = await db
     .updateTable('promotion')
     .set((eb) => ({ runs: eb('runs', '+', 1), wake_at: null }))
     .where('id', '=', id)
     .where('ended_at', 'is', null)
     .where('state', 'in', ['requested', 'evaluating', 'waiting'])
-    .returning('runs')
+    .returning(['runs', 'kind'])
     .executeTakeFirst();
-  return row?.runs ?? null;
+  return row === undefined ? null : { run: row.runs, kind: row.kind as Promotion['kind'] };
 }
 
 export async function promotionById(db: Sql, id: string): Promise<Promotion | null> {
