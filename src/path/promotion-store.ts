@@ -150,7 +150,7 @@ export async function nextRun(db: Sql, id: string): Promise<{ run: number; kind:
     .where('state', 'in', ['requested', 'evaluating', 'waiting'])
     .returning(['runs', 'kind'])
     .executeTakeFirst();
-  return row === undefined ? null : { run: row.runs, kind: row.kind as Promotion['kind'] };
+  return row === undefined ? null : { run: row.runs, kind: row.kind };
 }
 
 export async function promotionById(db: Sql, id: string): Promise<Promotion | null> {
