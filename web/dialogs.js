@@ -64,10 +64,10 @@ export function rollbackDialog({ project, environment }, to) {
       el('label', {}, 'Reason', reason),
       answer,
     ],
-    () => ask('POST', target, reason.value === '' ? {} : { reason: reason.value }),
+    () => ask('POST', target, { to: to.id, ...(reason.value === '' ? {} : { reason: reason.value }) }),
     'Roll back',
   );
-  void preview(answer, target, { dryRun: true });
+  void preview(answer, target, { to: to.id, dryRun: true });
 }
 
 export function holdDialog({ project, environment }) {

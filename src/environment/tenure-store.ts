@@ -72,6 +72,7 @@ export interface Tenure {
   readonly fingerprint: string;
   /** These artifacts are barred, be it under another release. */
   readonly yanked: boolean;
+  readonly byRollback: boolean;
   readonly beganAt: Date;
   readonly endedAt: Date | null;
 }
@@ -81,7 +82,9 @@ export async function tenuresOf(db: Sql, environmentId: string, limit: number): 
   const rows = await db
     .selectFrom('tenure')
     .innerJoin('release', 'release.id', 'tenure.release_id')
+    .innerJoin('promotion', 'promotion.id', 'tenure.promotion_id')
     .select([
+      'promotion.kind',
       'tenure.promotion_id',
       'tenure.release_id',
       'release.fingerprint',
@@ -99,6 +102,7 @@ export async function tenuresOf(db: Sql, environmentId: string, limit: number): 
     releaseId: row.release_id,
     fingerprint: row.fingerprint,
     yanked: row.yanked,
+    byRollback: row.kind === 'rollback',
     beganAt: row.began_at,
     endedAt: row.ended_at,
   }));

@@ -5,6 +5,15 @@ export interface TenureFacts {
   readonly name: string;
   readonly yanked: boolean;
   readonly hasArtifacts: boolean;
+  /** A rollback brought it in, away from what ran until then. */
+  readonly byRollback: boolean;
+}
+
+export interface RollbackWish {
+  /** The release that is asked for; else the rule chooses. */
+  readonly to?: string;
+  /** The release of a rollback that is under way there. */
+  readonly open?: string;
 }
 
 export type RollbackTarget =
@@ -13,29 +22,56 @@ export type RollbackTarget =
 
 /**
  * What a rollback would put back: the newest release before the present one with other artifacts, not yanked, whose
- * artifacts are all there. With `to`, that one, if the environment ever ran it.
+ * artifacts are all there, and which no rollback stepped away from. While one is under way, what that one brings: two who
+ * see the same trouble do not step back twice. With `to`, that one, if the environment ever ran it.
  */
 export function planRollback(
   tenures: readonly TenureFacts[],
   currentFingerprint: string | null,
-  to?: string,
+  { to, open }: RollbackWish = {},
 ): RollbackTarget {
-  if (currentFingerprint === null) return { kind: 'none', reason: 'Nothing has been live here yet.' };
+  if (currentFingerprint === null) return none('Nothing has been live here yet.');
+  const coming = tenures.find((one) => one.releaseId === open && isUsable(one));
+  if (coming !== undefined && (to === undefined || to === open)) return target(coming);
   if (tenures.some(({ releaseId, fingerprint }) => releaseId === to && fingerprint === currentFingerprint))
-    return { kind: 'none', reason: 'That is what runs here now.' };
-  const candidates = tenures.filter(
-    ({ fingerprint, releaseId }) => fingerprint !== currentFingerprint && (to === undefined || releaseId === to),
+    return none('That is what runs here now.');
+  const others = tenures.filter(({ fingerprint }) => fingerprint !== currentFingerprint);
+  const left = leftBehind(tenures);
+  const candidates = others.filter(({ fingerprint, releaseId }) =>
+    to === undefined ? !left.has(fingerprint) : releaseId === to,
   );
+  const usable = candidates.find(isUsable);
+  if (usable !== undefined) return target(usable);
   const [first] = candidates;
-  if (first === undefined)
-    return {
-      kind: 'none',
-      reason: to === undefined ? 'Nothing else has been live here before.' : 'That release was never live here.',
-    };
-  const usable = candidates.find(({ yanked, hasArtifacts }) => !yanked && hasArtifacts);
-  if (usable !== undefined) return { kind: 'target', releaseId: usable.releaseId, name: usable.name };
-  return {
-    kind: 'none',
-    reason: first.yanked ? `${first.name}, which ran before, is yanked.` : `The artifacts of ${first.name} are gone.`,
-  };
+  if (first !== undefined)
+    return none(
+      first.yanked ? `${first.name}, which ran before, is yanked.` : `The artifacts of ${first.name} are gone.`,
+    );
+  if (to !== undefined) return none('That release was never live here.');
+  const [before] = others;
+  if (before === undefined) return none('Nothing else has been live here before.');
+  return none(`${before.name} ran before and was rolled back from; \`--to\` brings it in all the same.`);
+}
+
+/** The artifacts that a rollback stepped away from, and that did not come back since. */
+function leftBehind(tenures: readonly TenureFacts[]): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const left = new Set<string>();
+  for (const [i, { fingerprint }] of tenures.entries()) {
+    if (!seen.has(fingerprint) && tenures[i - 1]?.byRollback === true) left.add(fingerprint);
+    seen.add(fingerprint);
+  }
+  return left;
+}
+
+function isUsable({ yanked, hasArtifacts }: TenureFacts): boolean {
+  return !yanked && hasArtifacts;
+}
+
+function target({ releaseId, name }: TenureFacts): RollbackTarget {
+  return { kind: 'target', releaseId, name };
+}
+
+function none(reason: string): RollbackTarget {
+  return { kind: 'none', reason };
 }

@@ -15,6 +15,7 @@ function tenure(releaseId: string, patch: Partial<TenureFacts> = {}): TenureFact
     name: `#${releaseId}`,
     yanked: false,
     hasArtifacts: true,
+    byRollback: false,
     ...patch,
   };
 }
@@ -22,7 +23,7 @@ function tenure(releaseId: string, patch: Partial<TenureFacts> = {}): TenureFact
 test('a rollback takes the newest release before with other artifacts', () => {
   const tenures = [tenure('3'), tenure('2', { fingerprint: 'f-3' }), tenure('1'), tenure('0')];
   expect(planRollback(tenures, 'f-3')).toEqual({ kind: 'target', releaseId: '1', name: '#1' });
-  expect(planRollback(tenures, 'f-3', '0')).toEqual({ kind: 'target', releaseId: '0', name: '#0' });
+  expect(planRollback(tenures, 'f-3', { to: '0' })).toEqual({ kind: 'target', releaseId: '0', name: '#0' });
 });
 
 test('a rollback passes over what is yanked or gone, and says why there is nothing', () => {
@@ -33,8 +34,32 @@ test('a rollback passes over what is yanked or gone, and says why there is nothi
   expect(planRollback([tenure('3'), gone], 'f-3')).toMatchObject({ reason: 'The artifacts of #2 are gone.' });
   expect(planRollback([], null)).toMatchObject({ reason: 'Nothing has been live here yet.' });
   expect(planRollback([tenure('3')], 'f-3')).toMatchObject({ reason: 'Nothing else has been live here before.' });
-  expect(planRollback([tenure('3')], 'f-3', '9')).toMatchObject({ reason: 'That release was never live here.' });
-  expect(planRollback([tenure('3')], 'f-3', '3')).toMatchObject({ reason: 'That is what runs here now.' });
+  expect(planRollback([tenure('3')], 'f-3', { to: '9' })).toMatchObject({
+    reason: 'That release was never live here.',
+  });
+  expect(planRollback([tenure('3')], 'f-3', { to: '3' })).toMatchObject({ reason: 'That is what runs here now.' });
+});
+
+test('a rollback never brings back by itself what an earlier one stepped away from', () => {
+  const tenures = [tenure('1', { byRollback: true }), tenure('2'), tenure('1'), tenure('0')];
+  expect(planRollback(tenures, 'f-1')).toMatchObject({ releaseId: '0' });
+  expect(planRollback(tenures, 'f-1', { to: '2' })).toMatchObject({ releaseId: '2' });
+  expect(planRollback(tenures.slice(0, 3), 'f-1')).toMatchObject({
+    kind: 'none',
+    reason: expect.stringContaining('#2 ran before and was rolled back from'),
+  });
+  // somebody brought it in again, and something newer took its place
+  expect(planRollback([tenure('3'), tenure('2'), ...tenures], 'f-3')).toMatchObject({ releaseId: '2' });
+});
+
+test('while a rollback is under way, another without a name asks for the same', () => {
+  const tenures = [tenure('2'), tenure('1'), tenure('0')];
+  expect(planRollback(tenures, 'f-2', { open: '1' })).toMatchObject({ releaseId: '1' });
+  expect(planRollback(tenures, 'f-1', { open: '1' })).toMatchObject({ releaseId: '1' });
+  expect(planRollback(tenures, 'f-1', { open: '1', to: '1' })).toMatchObject({ releaseId: '1' });
+  expect(planRollback(tenures, 'f-1', { open: '1', to: '0' })).toMatchObject({ releaseId: '0' });
+  const barred = [tenure('2'), tenure('1', { yanked: true }), tenure('0')];
+  expect(planRollback(barred, 'f-1', { open: '1' })).toMatchObject({ releaseId: '2' });
 });
 
 test('a rollback never brings what is yanked, gone, or runs already', () => {
@@ -44,6 +69,7 @@ test('a rollback never brings what is yanked, gone, or runs already', () => {
     name: fc.constant('one'),
     yanked: fc.boolean(),
     hasArtifacts: fc.boolean(),
+    byRollback: fc.constant(false),
   });
   fc.assert(
     fc.property(fc.array(anyTenure), fc.constantFrom('a', 'b', null), (tenures, current) => {

@@ -106,38 +106,48 @@ export function environmentCases(house: House): UseCases['environments'] {
   };
 }
 
-/** Invariant 7: asks for no gate, and what is under way there makes room at once. */
+/**
+ * Invariant 7: asks for no gate, and what is under way there makes room at once. Whoever asks for what another person's
+ * rollback brings already gets that one.
+ */
 async function rollback(house: House, request: RollbackRequest, by: string): Promise<PromoteAnswer> {
   const { store } = house;
   const project = await projectNamed(store.db, request.project);
   const environment = await environmentNamed(store.db, project.id, request.environment);
   const to = request.to === undefined ? undefined : (await releaseOf(store.db, request.project, request.to)).id;
-  const target = await rollbackTarget(store.db, environment, to);
-  if (target.kind === 'none') {
-    const refusal = {
-      gate: 'rollback',
-      what: `${environment.name} cannot be rolled back: ${target.reason}`,
-      fix: 'Promote a release that has its artifacts.',
-    };
-    if (request.dryRun === true)
+  if (request.dryRun === true) {
+    const target = await rollbackTarget(store.db, environment, to);
+    if (target.kind === 'target')
       return {
         kind: 'would',
-        verdict: 'refuse',
-        reasons: [{ ...refusal, until: null }],
-        diff: await diff(house, request.project, request.environment, request.environment),
+        verdict: 'go',
+        reasons: [],
+        diff: await diff(house, request.project, request.environment, target.releaseId),
       };
-    throw new TowpathError({ code: 'path.no-rollback', what: refusal.what, fix: refusal.fix });
-  }
-  if (request.dryRun === true) {
     return {
       kind: 'would',
-      verdict: 'go',
-      reasons: [],
-      diff: await diff(house, request.project, request.environment, target.releaseId),
+      verdict: 'refuse',
+      reasons: [{ ...noRollback(environment, target.reason), until: null }],
+      diff: await diff(house, request.project, request.environment, request.environment),
     };
   }
   const { wish, pushedAside } = await store.transaction(async (tx) => {
-    await lockEnvironment(tx, environment.id);
+    const target = await rollbackTarget(tx, await lockEnvironment(tx, environment.id), to);
+    if (target.kind === 'none') {
+      const { what, fix } = noRollback(environment, target.reason);
+      throw new TowpathError({ code: 'path.no-rollback', what, fix });
+    }
+    await recordAudit(tx, {
+      actor: by,
+      action: 'environment.rollback',
+      subject: environment.id,
+      detail: { to: target.releaseId },
+    });
+    const open = await openPromotions(tx, [environment.id]);
+    const same = open.find(
+      ({ kind, automatic, releaseId }) => kind === 'rollback' && !automatic && releaseId === target.releaseId,
+    );
+    if (same !== undefined) return { wish: same, pushedAside: [] };
     const wish = await requestPromotion(tx, {
       projectId: project.id,
       environmentId: environment.id,
@@ -147,17 +157,10 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
       requestedBy: by,
       cause: request.reason ?? `rollback by ${by}`,
     });
-    const pushedAside = (await openPromotions(tx, [environment.id])).filter(
-      ({ id, state }) => id !== wish.id && isWorking(state),
-    );
+    // of several rollbacks the last word counts
+    const pushedAside = open.filter(({ kind, state }) => kind === 'rollback' || isWorking(state));
     for (const { id } of pushedAside)
       await movePromotion(tx, id, { to: 'cancelled', detail: { by: `rollback ${wish.number}` } });
-    await recordAudit(tx, {
-      actor: by,
-      action: 'environment.rollback',
-      subject: environment.id,
-      detail: { to: target.releaseId },
-    });
     await recordEvent(tx, {
       projectId: project.id,
       kind: 'promotion.requested',
@@ -171,6 +174,14 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
   const [view] = await promotionViews(store.db, [wish]);
   if (view === undefined) throw new Error(`The rollback ${wish.id} is gone.`);
   return { kind: 'started', promotion: view };
+}
+
+function noRollback({ name }: EnvironmentRow, reason: string): { gate: string; what: string; fix: string } {
+  return {
+    gate: 'rollback',
+    what: `${name} cannot be rolled back: ${reason}`,
+    fix: 'Promote a release that has its artifacts.',
+  };
 }
 
 function gateName(gate: PathEnvironment['gates'][number]): string {

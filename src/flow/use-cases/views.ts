@@ -165,8 +165,8 @@ export function reasonsOf(detail: PromotionDetail): ReasonView[] {
 }
 
 /**
- * What a rollback of an environment would put back now: while a deployment is under way, what ran before it; else what
- * ran before the present one.
+ * What a rollback of an environment would put back now: while a rollback is under way, what that one brings; while a
+ * deployment is, what ran before it; else what ran before the present one.
  */
 export async function rollbackTarget(
   db: Sql,
@@ -182,14 +182,16 @@ export async function rollbackTarget(
       )
     ).map((release) => [release.id, release]),
   );
-  const atWork = (await openPromotions(db, [environment.id])).find(({ state }) => isWorking(state));
+  const open = await openPromotions(db, [environment.id]);
+  const back = open.find(({ kind }) => kind === 'rollback');
+  const atWork = open.find(({ state }) => isWorking(state));
   const coming = atWork === undefined ? null : await releaseById(db, atWork.releaseId);
   const current =
     environment.currentReleaseId === null
       ? null
       : (coming?.fingerprint ?? releases.get(environment.currentReleaseId)?.fingerprint ?? null);
   return planRollback(
-    tenures.map(({ releaseId, fingerprint, yanked }) => {
+    tenures.map(({ releaseId, fingerprint, yanked, byRollback }) => {
       const release = releases.get(releaseId);
       return {
         releaseId,
@@ -197,10 +199,11 @@ export async function rollbackTarget(
         name: release === undefined ? releaseId : `#${release.number} (${release.commit.slice(0, 7)})`,
         yanked,
         hasArtifacts: release?.state === 'ready',
+        byRollback,
       };
     }),
     current,
-    to,
+    { ...(to === undefined ? {} : { to }), ...(back === undefined ? {} : { open: back.releaseId }) },
   );
 }
 
