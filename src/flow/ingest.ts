@@ -14,6 +14,7 @@ import { type PlannedArtifact, planArtifacts } from './plan-artifacts.ts';
 import { configAt } from './project-config.ts';
 import { isTransient } from './transient.ts';
 import { wakeProject } from './wake.ts';
+import { withdraw } from './withdraw.ts';
 
 interface Seen {
   readonly projectId: string;
@@ -25,13 +26,16 @@ interface Seen {
   readonly head: string | null;
 }
 
-/** A ref moved: its commit becomes a release, and every artifact that it lacks gets built. */
+/**
+ * A ref moved: its commit becomes a release, and every artifact that it lacks gets built. What waits because of where the
+ * ref was before is withdrawn.
+ */
 export function ingestFlow(house: House) {
   return durable('ingest', async ({ eventId }: { eventId: string }) => {
     const retry = { attempts: 5, firstMs: 500, when: isTransient };
     const seen = await step('read', () => readEvent(house, eventId), { retry });
     if (seen === null || 'gone' in seen) {
-      await transaction('leave', (tx) => leave(tx, eventId, seen));
+      await transaction('leave', (tx) => leave(house, tx, eventId, seen));
       return;
     }
     if (seen.head !== null) {
@@ -53,15 +57,17 @@ function toPlan(error: unknown): Plan {
   return { kind: 'problem', problem: problemOf(error) };
 }
 
-/** A commit that was pushed away, or that git refuses, before it was read: nothing of it can be built. */
+/** The ref was deleted; or its commit was pushed away, or is refused by git, before it was read: nothing can be built. */
 interface Gone {
   readonly projectId: string;
+  readonly repositoryId: string;
   readonly ref: string;
-  readonly gone: Problem;
+  readonly gone: Problem | null;
 }
 
-async function leave(tx: Tx, eventId: string, seen: Gone | null): Promise<void> {
-  if (seen !== null)
+async function leave(house: House, tx: Tx, eventId: string, seen: Gone | null): Promise<void> {
+  if (seen !== null) await withdraw(house, tx, seen.repositoryId, seen.ref);
+  if (seen !== null && seen.gone !== null)
     await recordEvent(tx, {
       projectId: seen.projectId,
       kind: 'ref.gone',
@@ -87,27 +93,22 @@ async function readEvent(house: House, eventId: string): Promise<Seen | Gone | n
     ])
     .where('ref_event.id', '=', eventId)
     .executeTakeFirstOrThrow();
-  if (event.handled_at !== null || event.kind === 'deleted' || event.after_sha === null) return null;
+  if (event.handled_at !== null) return null;
+  const place = { projectId: event.project_id, repositoryId: event.id, ref: event.ref };
+  if (event.kind === 'deleted' || event.after_sha === null) return { ...place, gone: null };
   const mirror = await house.mirrorOf(event.id);
   try {
     await mirror.ensure(event.after_sha);
   } catch (error) {
     if (!hasCode(error, 'git.object-missing', 'git.unsafe-object')) throw error;
-    return { projectId: event.project_id, ref: event.ref, gone: problemOf(error) };
+    return { ...place, gone: problemOf(error) };
   }
   const commit = await mirror.commit(event.after_sha);
   const isDefault = event.ref === `refs/heads/${event.default_branch}`;
   await recordCommit(db, event.id, commit, isDefault ? await mirror.firstParentPosition(commit.sha) : null);
   const head = isDefault ? await headOf(house, event.id, event.ref) : null;
   if (head !== null) await mirror.ensure(head);
-  return {
-    projectId: event.project_id,
-    repositoryId: event.id,
-    ref: event.ref,
-    commit: commit.sha,
-    author: commit.authorName,
-    head,
-  };
+  return { ...place, commit: commit.sha, author: commit.authorName, head };
 }
 
 /** Events may come late: the path follows where the default branch is now, never where it was. */
@@ -168,6 +169,8 @@ async function planRelease(house: House, seen: Seen): Promise<Plan> {
 
 /** The release, its name, its artifact rows and the starts of their builds: all of it, or nothing. */
 async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan): Promise<void> {
+  // before any release is locked: everybody locks environments first
+  await withdraw(house, tx, seen.repositoryId, seen.ref);
   const artifacts = plan.kind === 'artifacts' ? plan.artifacts : [];
   const fresh = await claimArtifacts(tx, seen.projectId, seen.commit, artifacts);
   const releaseId = await cutRelease(tx, {

@@ -18,6 +18,7 @@ import { recover } from './recover.ts';
 import { supersede } from './supersede.ts';
 import { isTransient } from './transient.ts';
 import { leave, recordRunning, tagEnvironment, type Turn, workInLane } from './turn.ts';
+import { whyWithdrawn } from './withdraw.ts';
 
 /**
  * One look at a promotion: it is refused, it waits (a row, and this run ends), or it moves in. The order of commits is
@@ -99,6 +100,11 @@ async function decide(
   const { decision } = looked;
   if (decision.kind === 'refuse') {
     await move(tx, promotionId, { to: 'refused', detail: { reasons: decision.reasons } });
+    return null;
+  }
+  const withdrawn = await whyWithdrawn(house, tx, promotion);
+  if (withdrawn !== null) {
+    await move(tx, promotionId, { to: 'cancelled', detail: { reasons: withdrawn } });
     return null;
   }
   if (await supersede(house, tx, promotion)) return null;

@@ -100,6 +100,7 @@ async function ask(
       releaseId,
       kind: 'promotion',
       automatic: true,
+      ref,
       requestedBy: release.createdBy,
     });
     if (named.kind === 'named') await house.starts.promote(tx, id);

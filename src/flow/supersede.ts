@@ -4,6 +4,7 @@ import { releasesByIds } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import type { House } from './house.ts';
+import { whyWithdrawn } from './withdraw.ts';
 
 /**
  * Of promotions that came by themselves and wait for one environment, the newest by ancestry stays: each whose commit
@@ -35,7 +36,12 @@ export async function supersede(house: House, tx: Tx, promotion: Promotion): Pro
     const theirs = releases.get(other.releaseId);
     if (theirs === undefined || theirs.commit === mine.commit) continue;
     // one that was not looked at yet may still be refused: it takes nobody's place
-    if (promotion.automatic && other.state === 'waiting' && (await mirror.isAncestor(mine.commit, theirs.commit))) {
+    if (
+      promotion.automatic &&
+      other.state === 'waiting' &&
+      (await mirror.isAncestor(mine.commit, theirs.commit)) &&
+      (await whyWithdrawn(house, tx, other)) === null
+    ) {
       await giveWay(tx, promotion, other);
       return true;
     }

@@ -25,6 +25,7 @@ export function headline(state: PromotionState, detail: PromotionDetail): string
     case 'superseded':
       return `A newer one took its place${detail.by === undefined ? '' : `: ${detail.by}`}.`;
     case 'cancelled':
+      if (because !== '') return `Cancelled: ${because}`;
       return `Cancelled${detail.by === undefined ? '' : ` by ${detail.by}`}.`;
     case 'rolled-back':
       return `${failureOf(detail)} Rolled back to ${detail.to ?? 'what ran before'}.`;

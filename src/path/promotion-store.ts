@@ -13,6 +13,8 @@ export interface Promotion {
   readonly automatic: boolean;
   readonly requestedBy: string;
   readonly cause: string;
+  /** Full names of the branches and tags that asked for it; none when a person did, or Towpath itself. */
+  readonly refs: readonly string[];
   readonly state: PromotionState;
   readonly detail: PromotionDetail;
   readonly token: bigint;
@@ -33,11 +35,13 @@ export interface PromotionToRequest {
   readonly automatic: boolean;
   readonly requestedBy: string;
   readonly cause: string;
+  /** The branch or tag that asks, by its full name. */
+  readonly ref?: string;
 }
 
 /**
  * Writes a wish down. Automation that asks for what is asked for already (same release, same environment, still open)
- * gets the open one; a person's wish is always a new one.
+ * gets the open one, which then stands for as long as one of the refs that asked does; a person's wish is always a new one.
  */
 export async function requestPromotion(db: Sql, wish: PromotionToRequest): Promise<Promotion> {
   if (wish.automatic) {
@@ -51,7 +55,7 @@ export async function requestPromotion(db: Sql, wish: PromotionToRequest): Promi
       .where('kind', '=', wish.kind)
       .where('ended_at', 'is', null)
       .executeTakeFirst();
-    if (open !== undefined) return promotionOf(open);
+    if (open !== undefined) return promotionOf(await askedByToo(db, open, wish.ref));
   }
   const row = await db
     .insertInto('promotion')
@@ -64,6 +68,7 @@ export async function requestPromotion(db: Sql, wish: PromotionToRequest): Promi
       automatic: wish.automatic,
       requested_by: wish.requestedBy,
       cause: wish.cause,
+      refs: wish.ref === undefined ? [] : [wish.ref],
       state: 'requested',
       log_id: newId('log'),
     })
@@ -71,6 +76,17 @@ export async function requestPromotion(db: Sql, wish: PromotionToRequest): Promi
     .executeTakeFirstOrThrow();
   await recordEvent(db, row.id, null, 'requested', 0n, { note: wish.cause });
   return promotionOf(row);
+}
+
+async function askedByToo<T extends { id: string; refs: string[] }>(
+  db: Sql,
+  open: T,
+  ref: string | undefined,
+): Promise<T> {
+  if (ref === undefined || open.refs.includes(ref)) return open;
+  const refs = [...open.refs, ref];
+  await db.updateTable('promotion').set({ refs }).where('id', '=', open.id).execute();
+  return { ...open, refs };
 }
 
 export interface Move {
@@ -193,6 +209,7 @@ export function promotionOf(row: {
   automatic: boolean;
   requested_by: string;
   cause: string;
+  refs: string[];
   state: string;
   detail: unknown;
   token: string | number | bigint;
@@ -214,6 +231,7 @@ export function promotionOf(row: {
     automatic: row.automatic,
     requestedBy: row.requested_by,
     cause: row.cause,
+    refs: row.refs,
     state: row.state as PromotionState,
     detail: row.detail as PromotionDetail,
     token: BigInt(row.token),

@@ -12,6 +12,7 @@ import {
   nameRelease,
   namesOf,
   readyNear,
+  recordedNamesOf,
   releaseById,
   releasesByIds,
   settleRelease,
@@ -105,7 +106,20 @@ test('people find it by number, tag, branch, and the beginning of its commit', a
   expect((await findRelease(store.db, PROJECT, 'main')).id).toBe(two);
   await expect(findRelease(store.db, PROJECT, 'nothing')).rejects.toMatchObject({ code: 'release.unknown' });
   await expect(findRelease(store.db, 'prj_2', one)).rejects.toMatchObject({ code: 'release.unknown' });
+});
+
+test('it is called by the refs that mean its commit now; the others are remembered', async () => {
+  const one = await seedRelease(store.db, { commit: A, keys: { web: 'k1' } });
+  const refs = ['refs/heads/main', 'refs/heads/gone', 'refs/tags/moved', 'refs/tags/v1'];
+  const places = { 'refs/heads/main': A, 'refs/heads/gone': A, 'refs/tags/moved': B, 'refs/tags/v1': A };
+  for (const ref of refs) await nameRelease(store.db, one, ref);
+  for (const [name, commit] of Object.entries(places)) {
+    const deleted = name.endsWith('gone') ? new Date() : null;
+    const row = { repository_id: REPOSITORY, name, oid: commit, commit_sha: commit, deleted_at: deleted };
+    await store.db.insertInto('ref').values(row).execute();
+  }
   expect((await namesOf(store.db, [one])).get(one)).toEqual(['refs/tags/v1', 'refs/heads/main']);
+  expect((await recordedNamesOf(store.db, [one])).get(one)?.toSorted()).toEqual(refs.toSorted());
 });
 
 test('a branch is where it points now, though an older commit of it was read later', async () => {

@@ -212,8 +212,28 @@ export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Re
   return ids.flatMap((id) => known.get(id) ?? []);
 }
 
-/** Branches and tags of each release, tags first, the newest name first within each. */
+/** Branches and tags that mean the commit of a release now, tags first, the newest name first within each. */
 export async function namesOf(db: Sql, ids: readonly string[]): Promise<Map<string, string[]>> {
+  if (ids.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('release_name')
+    .innerJoin('release', 'release.id', 'release_name.release_id')
+    .innerJoin('ref', (join) =>
+      join
+        .onRef('ref.repository_id', '=', 'release.repository_id')
+        .onRef('ref.name', '=', 'release_name.ref')
+        .onRef('ref.commit_sha', '=', 'release.commit_sha')
+        .on('ref.deleted_at', 'is', null),
+    )
+    .select(['release_name.release_id', 'release_name.ref'])
+    .where('release_name.release_id', 'in', [...new Set(ids)])
+    .orderBy('release_name.named_at', 'desc')
+    .execute();
+  return tagsFirst(rows);
+}
+
+/** Every branch and tag under which a release was ever taken in, also those that were deleted or mean another commit now. */
+export async function recordedNamesOf(db: Sql, ids: readonly string[]): Promise<Map<string, string[]>> {
   if (ids.length === 0) return new Map();
   const rows = await db
     .selectFrom('release_name')
@@ -221,6 +241,10 @@ export async function namesOf(db: Sql, ids: readonly string[]): Promise<Map<stri
     .where('release_id', 'in', [...new Set(ids)])
     .orderBy('named_at', 'desc')
     .execute();
+  return tagsFirst(rows);
+}
+
+function tagsFirst(rows: readonly { release_id: string; ref: string }[]): Map<string, string[]> {
   const names = groupBy(rows, ({ release_id }) => release_id);
   return new Map(
     [...names].map(([id, list]) => {

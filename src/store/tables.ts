@@ -243,6 +243,7 @@ export interface PromotionTable {
   created_at: Generated<Timestamp>;
   changed_at: Generated<Timestamp>;
   ended_at: Timestamp | null;
+  refs: Generated<string[]>;
 }
 
 export interface PromotionEventTable {

@@ -2,7 +2,7 @@ import { evidenceOfRelease } from '../../check/evidence-store.ts';
 import { environmentNamed } from '../../environment/environment-store.ts';
 import { isDigest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
-import { namesOf } from '../../release/release-store.ts';
+import { recordedNamesOf } from '../../release/release-store.ts';
 import { commitsOf } from '../../source/commit-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
@@ -24,7 +24,7 @@ export async function lineage({ store }: House, project: string, subject: string
     ...new Set(releases.flatMap(({ release }) => release.services.map(({ commit }) => commit).concat(release.commit))),
   ];
   const commits = repositoryId === undefined ? new Map() : await commitsOf(db, repositoryId, shas);
-  const refs = await namesOf(db, ids);
+  const refs = await recordedNamesOf(db, ids);
   const parts = new Map(releases.flatMap(({ release }) => release.services.map((part) => [part.key, part] as const)));
   const evidence = (
     await Promise.all(releases.slice(0, 10).map(({ release }) => evidenceOfRelease(db, release.id)))

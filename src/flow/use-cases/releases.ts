@@ -5,7 +5,7 @@ import { TowpathError } from '../../lib/error.ts';
 import { promotionsOf } from '../../path/promotion-list-store.ts';
 import { partsOfMix } from '../../release/mix-store.ts';
 import type { Release } from '../../release/release.ts';
-import { cutRelease, listReleases, namesOf, settleRelease } from '../../release/release-store.ts';
+import { cutRelease, listReleases, recordedNamesOf, settleRelease } from '../../release/release-store.ts';
 import { findRelease } from '../../release/find-store.ts';
 import { unyankRelease } from '../../release/yank-store.ts';
 import { seeAgain } from '../../source/ref-event-store.ts';
@@ -102,7 +102,7 @@ export function releaseCases(house: House): UseCases['releases'] {
 /** What its services are could not be said: the commit is taken in anew, under each of its names. */
 async function planAgain(house: House, tx: Tx, release: Release): Promise<void> {
   if (release.mixed) return;
-  const names = await namesOf(tx, [release.id]);
+  const names = await recordedNamesOf(tx, [release.id]);
   for (const ref of names.get(release.id) ?? []) {
     const eventId = await seeAgain(tx, release.repositoryId, ref, release.commit, house.clock.now());
     await house.starts.ingest(tx, eventId);
