@@ -165,7 +165,7 @@ async function preview(answer, target, question) {
 
 function reasonList(reasons) {
   const text = ({ gate, what, fix, until }) =>
-    `${gate}: ${what}${until === null ? '' : ` (until ${until})`}${fix === null ? '' : `. ${fix}`}`;
+    `${gate}: ${what}${until === null ? '' : ` (until ${until})`}${fix === null ? '' : `${/[.!?]$/.test(what) && until === null ? '' : '.'} ${fix}`}`;
   return reasons.length === 0
     ? ''
     : el(

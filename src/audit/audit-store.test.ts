@@ -16,7 +16,7 @@ test('entries are read newest first, page by page, each once', async () => {
   const second = await listAudit(store.db, { limit: 3, cursor: first.next ?? '' });
   expect(second.entries.map(({ detail }) => detail['n'])).toEqual([1, 0]);
   expect(second.next).toBeNull();
-  const about = await listAudit(store.db, { subject: 'rel_1', limit: 3 });
+  const about = await listAudit(store.db, { subjects: ['rel_1'], limit: 3 });
   expect(about).toMatchObject({ entries: [{ detail: { n: 3 } }, { detail: { n: 1 } }], next: null });
 });
 

@@ -36,17 +36,21 @@ export async function recordAudit(
     .execute();
 }
 
-/** The newest first. @param cursor the `next` of the page before */
+/** The newest first. @param subjects ids, at least one; @param cursor the `next` of the page before */
 export async function listAudit(
   db: Sql,
-  { subject, limit, cursor }: { readonly subject?: string; readonly limit: number; readonly cursor?: string },
+  {
+    subjects,
+    limit,
+    cursor,
+  }: { readonly subjects?: readonly string[]; readonly limit: number; readonly cursor?: string },
 ): Promise<AuditPage> {
   let query = db
     .selectFrom('audit')
     .selectAll()
     .orderBy('id', 'desc')
     .limit(limit + 1);
-  if (subject !== undefined) query = query.where('subject', '=', subject);
+  if (subjects !== undefined) query = query.where('subject', 'in', [...subjects]);
   if (cursor !== undefined) query = query.where('id', '<', cursor);
   const rows = await query.execute();
   const entries = rows.slice(0, limit).map((row) => ({

@@ -140,6 +140,7 @@ test('a step back says why it cannot be, and holds when it was', async () => {
   expect((await towpath('rollback qa --wait')).exit).toBe(0);
   expect((await towpath('status')).out).toContain('qa: held by ada');
   expect((await towpath('resume qa')).out).toBe('qa moves again.\n');
+  expect((await towpath('resume qa')).out).toBe('qa was not on hold.\n');
 });
 
 test('cancel, hold, unyank, build, mix and refresh reach the server', async () => {
@@ -183,6 +184,16 @@ test('why, diff, lineage, audit, release and env tell what the server knows', as
   expect((await towpath('env show prod')).out).toContain('1 approval of release-managers');
   await towpath('hold qa --reason audit');
   expect((await towpath('audit')).out).toContain('hold qa');
+});
+
+test('a promotion is named by its number in two words, and only within its project', async () => {
+  await towpath('promote v1.1.0 prod');
+  expect((await towpath('why promotion 1')).out).toContain('promotion 1 waits for');
+  expect((await towpath('approve promotion #1')).exit).toBe(0);
+  expect(house.useCases.world.deeds).toContainEqual({ by: 'ada', deed: 'approved pro_1' });
+  const foreign = await towpath('cancel promotion 1 --project bank');
+  expect(foreign).toMatchObject({ exit: 64, err: expect.stringContaining('There is no promotion 1 in bank') });
+  expect((await towpath('why qa prod')).exit).toBe(64);
 });
 
 test('logs are those of a promotion, an environment, or the build of a service', async () => {
@@ -289,9 +300,14 @@ test('every command that asks the server says which permission it needs', async 
 
 test('doctor looks at the machine and the server', async () => {
   const { out } = await towpath('doctor --json --data /tmp');
-  const findings: { part: string; state: string }[] = JSON.parse(out);
+  const findings: { part: string; state: string; fix: string | null }[] = JSON.parse(out);
   expect(findings.find(({ part }) => part === 'server')).toMatchObject({ state: 'good' });
   expect(findings.find(({ part }) => part === 'node')).toMatchObject({ state: 'good' });
+  const builders = findings.filter(({ part }) => part === 'docker' || part === 'buildah');
+  expect(builders.map(({ part, fix }) => [part, fix ?? 'Dockerfile builder'])).toEqual([
+    ['docker', expect.stringMatching(/dockerfile builder/i)],
+    ['buildah', expect.stringMatching(/dockerfile builder/i)],
+  ]);
 });
 
 test('a promotion that failed, was overtaken or rolled back says so by its exit code', async () => {

@@ -25,6 +25,8 @@ export interface Context {
   readonly house: House;
   readonly common: CommonOptions;
   readonly client: () => Promise<Client>;
+  /** Undefined where none was named. */
+  readonly namedProject: () => string | undefined;
   /** The project that was named, else the only one there is. @throws CliError when there are several */
   readonly project: () => Promise<string>;
 }
@@ -38,8 +40,9 @@ export function createContext(io: Io, house: House, common: CommonOptions): Cont
     house,
     common,
     client: () => (client ??= readSettings(common, io).then((settings) => createClient(settings, io.signal))),
+    namedProject: () => common.project ?? (io.env['TOWPATH_PROJECT'] || undefined),
     project: async () => {
-      const named = common.project ?? io.env['TOWPATH_PROJECT'];
+      const named = context.namedProject();
       if (named !== undefined && named !== '') return named;
       return onlyOne((await (await context.client()).call('project.list')).map(({ name }) => name));
     },

@@ -32,8 +32,9 @@ export const doctor: Verb = (program, verb) => {
           tool(
             'docker',
             ['version', '--format', '{{.Server.Version}}'],
-            'The docker driver and the dockerfile builder need it.',
+            'The docker driver needs it; so does the dockerfile builder where there is no Buildah.',
           ),
+          tool('buildah', ['--version'], 'The dockerfile builder needs it where there is no Docker.'),
           tool('bwrap', ['--version'], 'Checks and install scripts then run by runc, Docker, or not isolated.'),
           tool('runc', ['--version'], 'Checks and install scripts then run by bwrap, Docker, or not isolated.'),
           server(context),

@@ -28,7 +28,10 @@ export const resume: Verb = (program, run) => {
     .action(
       run(async (context, _options, environment = '') => {
         const params = { project: await context.project(), environment };
-        context.out.data(await (await context.client()).call('environment.resume', { params }), holdText);
+        const client = await context.client();
+        const { hold: before } = await client.call('environment.show', { params });
+        const answer = await client.call('environment.resume', { params });
+        context.out.data(answer, before === null ? ({ name }) => `${name} was not on hold.` : holdText);
         return EXIT.ok;
       }),
     );

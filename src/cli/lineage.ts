@@ -7,7 +7,7 @@ export const lineage: Verb = (program, run) => {
   program
     .command('lineage')
     .description('show the way from commit to environment, and back')
-    .argument('<subject>', 'a commit, a release, a digest or an environment')
+    .argument('<subject>', 'a commit, a release, an environment, or a digest or its first six digits')
     .addHelpText('after', needs('path.lineage'))
     .action(
       run(async (context, _options, subject = '') => {

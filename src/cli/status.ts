@@ -40,7 +40,7 @@ async function unready(context: Context, project: string): Promise<string[]> {
 async function keepShowing(context: Context): Promise<void> {
   const { io, out } = context;
   const bell = createBell();
-  void ring(await context.client(), namedProject(context), bell.ring, io.signal);
+  void ring(await context.client(), context.namedProject(), bell.ring, io.signal);
   let last = '';
   while (!io.signal.aborted) {
     const { at, ...view } = await matrix(context);
@@ -52,11 +52,7 @@ async function keepShowing(context: Context): Promise<void> {
   }
 }
 
-function namedProject({ common, io }: Context): string | undefined {
-  return common.project ?? (io.env['TOWPATH_PROJECT'] || undefined);
-}
-
 async function matrix(context: Context) {
-  const project = namedProject(context);
+  const project = context.namedProject();
   return (await context.client()).call('matrix.read', { query: project === undefined ? {} : { project } });
 }

@@ -97,7 +97,7 @@ function isLate(during: string): boolean {
 
 function dangling(path: PropertyKey[], what: string, noun: string, known: readonly string[], word: string): Finding {
   const nearest = nearestWord(word, known);
-  const expected = known.length === 0 ? `a ${noun}, and there is none` : `a ${noun}: ${known.join(', ')}`;
+  const expected = `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}${known.length === 0 ? ', and there is none' : `: ${known.join(', ')}`}`;
   return { path, at: 'value', what, expected, ...(nearest === undefined ? {} : { nearest }) };
 }
 

@@ -50,7 +50,7 @@ export interface UseCases {
     /** Ends a preview now. */
     remove(project: string, environment: string, by: string): Promise<EnvironmentView>;
   };
-  /** @param subject a promotion's id, an environment's name, or a release */
+  /** @param subject an environment's name, a promotion (its id, the beginning of it, or `promotion 12`), or a release */
   why(project: string, subject: string): Promise<WhyView>;
   /** @param from and @param to an environment's name or a release */
   diff(project: string, from: string, to: string): Promise<DiffView>;
@@ -61,7 +61,12 @@ export interface UseCases {
     follow(logId: string, afterSeq: string | undefined, signal: AbortSignal): AsyncIterable<LogBatch>;
   };
   readonly events: { follow(afterId: string | undefined, signal: AbortSignal): AsyncIterable<EventView> };
-  readonly audit: { list(page: PageRequest & { readonly subject?: string }): Promise<Page<AuditView>> };
+  readonly audit: {
+    /** @param page with `subject` what was done to that: an id, or what people call it, in `project` or in any */
+    list(
+      page: PageRequest & { readonly subject?: string | undefined; readonly project?: string | undefined },
+    ): Promise<Page<AuditView>>;
+  };
   /** Only wakes the poll: nothing of the body is believed. @throws TowpathError `webhook.unsigned`, `webhook.stale` */
   webhook(
     repositoryId: string,
@@ -144,5 +149,7 @@ export interface AuditView {
   readonly actor: string;
   readonly action: string;
   readonly subject: string;
+  /** What people call the subject; its id where it has no other name. */
+  readonly name: string;
   readonly detail: Readonly<Record<string, unknown>>;
 }

@@ -89,7 +89,10 @@ export const CONTRACT = {
     query: z.object({ after: z.string().max(100).optional() }),
     answer: null,
   },
-  'audit.list': { query: PageQuery.extend({ subject: Name.optional() }), answer: pageOf(Audit) },
+  'audit.list': {
+    query: PageQuery.extend({ subject: Name.optional(), project: Name.optional() }),
+    answer: pageOf(Audit),
+  },
   'token.list': { answer: listOf(Token) },
   'token.create': { body: TokenRequest, answer: NewToken, status: 201, secret: true },
   'token.revoke': { params: z.object({ token: Name }), answer: null, status: 204 },

@@ -1,9 +1,9 @@
-import { listAudit } from '../../audit/audit-store.ts';
 import { receiveWebhook } from '../../source/webhook.ts';
 import { followEvents, lastEventId } from '../../store/event-store.ts';
 import { followLog, type LogPart, readLog } from '../../store/log-store.ts';
 import type { House } from '../house.ts';
 import type { EventView, LogBatch, UseCases } from '../use-cases.ts';
+import { auditCases } from './audit.ts';
 import { diff } from './diff.ts';
 import { environmentCases } from './environments.ts';
 import { lineage } from './lineage.ts';
@@ -32,17 +32,7 @@ export function createUseCases(house: House): UseCases {
       },
     },
     events: { follow: (afterId, signal) => follow(house, afterId, signal) },
-    audit: {
-      async list({ limit, cursor, subject }) {
-        const { entries, next } = await listAudit(store.db, {
-          limit,
-          ...(cursor === undefined ? {} : { cursor }),
-          ...(subject === undefined ? {} : { subject }),
-        });
-        const items = entries.map((entry) => ({ ...entry, at: entry.at.toISOString() }));
-        return next === null ? { items } : { items, next };
-      },
-    },
+    audit: auditCases(house),
     webhook: (repositoryId, headers, body) =>
       receiveWebhook({ repositoryId, headers, body }, { store, now: house.clock.now(), secretOf: house.secretOf }),
   };

@@ -1,7 +1,8 @@
+import { sql } from 'kysely';
+
 import { evidenceOfRelease } from '../../check/evidence-store.ts';
 import { environmentNamed } from '../../environment/environment-store.ts';
-import { isDigest } from '../../lib/digest.ts';
-import { hasCode } from '../../lib/error.ts';
+import { hasCode, TowpathError } from '../../lib/error.ts';
 import { recordedNamesOf } from '../../release/release-store.ts';
 import { commitsOf } from '../../source/commit-store.ts';
 import type { Sql } from '../../store/database.ts';
@@ -54,19 +55,6 @@ export async function lineage({ store }: House, project: string, subject: string
 }
 
 async function releasesBehind(db: Sql, project: string, projectId: string, subject: string): Promise<string[]> {
-  if (isDigest(subject) || /^[0-9a-f]{64}$/.test(subject)) {
-    const rows = await db
-      .selectFrom('artifact')
-      .innerJoin('release_service', 'release_service.artifact_key', 'artifact.key')
-      .innerJoin('release', 'release.id', 'release_service.release_id')
-      .select('release.id')
-      .where('artifact.project_id', '=', projectId)
-      .where(isDigest(subject) ? 'artifact.digest' : 'artifact.key', '=', subject)
-      .orderBy('release.number', 'desc')
-      .limit(SHOWN)
-      .execute();
-    if (rows.length > 0) return rows.map(({ id }) => id);
-  }
   try {
     const environment = await environmentNamed(db, projectId, subject);
     const rows = await db
@@ -79,8 +67,57 @@ async function releasesBehind(db: Sql, project: string, projectId: string, subje
     return [...new Set(rows.map(({ release_id }) => release_id))];
   } catch (error) {
     if (!hasCode(error, 'environment.unknown')) throw error;
-    return [(await releaseOf(db, project, subject)).id];
   }
+  try {
+    return [(await releaseOf(db, project, subject)).id];
+  } catch (error) {
+    if (!hasCode(error, 'release.unknown')) throw error;
+    const ofArtifact = await releasesOfArtifact(db, projectId, subject);
+    if (ofArtifact.length > 0) return ofArtifact;
+    throw error;
+  }
+}
+
+/** @param word the digest or the key of an artifact, or at least six digits of its beginning */
+async function releasesOfArtifact(db: Sql, projectId: string, word: string): Promise<string[]> {
+  const digits = /^(?:sha256:)?([0-9a-f]{6,64})$/.exec(word)?.[1];
+  if (digits === undefined) return [];
+  const artifacts = await db
+    .selectFrom('artifact')
+    .select(['key', 'digest'])
+    .where('project_id', '=', projectId)
+    .where((eb) =>
+      eb.or([
+        sql<boolean>`starts_with(${eb.ref('digest')}, ${`sha256:${digits}`})`,
+        ...(word.startsWith('sha256:') ? [] : [sql<boolean>`starts_with(${eb.ref('key')}, ${digits})`]),
+      ]),
+    )
+    .execute();
+  const meant = new Set(
+    artifacts.map(({ key, digest }) => (digest?.startsWith(`sha256:${digits}`) === true ? digest : key)),
+  );
+  if (meant.size > 1)
+    throw new TowpathError({
+      code: 'path.digest-ambiguous',
+      what: `"${word}" begins ${meant.size} digests or keys of artifacts.`,
+      fix: 'Give more digits.',
+    });
+  if (artifacts.length === 0) return [];
+  const rows = await db
+    .selectFrom('release_service')
+    .innerJoin('release', 'release.id', 'release_service.release_id')
+    .select('release.id')
+    .distinct()
+    .select('release.number')
+    .where(
+      'release_service.artifact_key',
+      'in',
+      artifacts.map(({ key }) => key),
+    )
+    .orderBy('release.number', 'desc')
+    .limit(SHOWN)
+    .execute();
+  return rows.map(({ id }) => id);
 }
 
 async function travelsOf(db: Sql, ids: readonly string[]): Promise<LineageView['environments']> {

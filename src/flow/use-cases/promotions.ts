@@ -9,9 +9,9 @@ import {
   lockPromotion,
   movePromotion,
   type Promotion,
-  promotionById,
   requestPromotion,
 } from '../../path/promotion-store.ts';
+import { findPromotion } from '../../path/find-promotion-store.ts';
 import { headline } from '../../path/headline.ts';
 import { isEnded, isWorking } from '../../path/promotion.ts';
 import { draftMix, partsOfMix } from '../../release/mix-store.ts';
@@ -208,20 +208,16 @@ async function cancel(house: House, tx: Tx, { id, environmentId }: Promotion, by
   return promotion;
 }
 
-/** By id, or by number within no project: `#12` needs none, for numbers are counted over the installation. */
-export async function requirePromotion(db: Sql, id: string): Promise<Promotion> {
-  const number = /^#?(\d{1,9})$/.exec(id)?.[1];
-  const key =
-    number === undefined
-      ? id
-      : ((await db.selectFrom('promotion').select('id').where('number', '=', Number(number)).executeTakeFirst())?.id ??
-        '');
-  const promotion = await promotionById(db, key);
+/** By its id, the beginning of it, or `promotion 12`. `#12` is a release, never a promotion. */
+async function requirePromotion(db: Sql, name: string): Promise<Promotion> {
+  const promotion = await findPromotion(db, name);
   if (promotion !== null) return promotion;
   throw new TowpathError({
     code: 'promotion.unknown',
-    what: `There is no promotion "${id}".`,
-    fix: '`towpath status` shows those under way.',
+    what: `There is no promotion "${name}".`,
+    fix: /^#?\d+$/.test(name)
+      ? `A number alone names a release; a promotion is \`promotion ${name.replace('#', '')}\`.`
+      : '`towpath env show ENVIRONMENT --json` names them, and `towpath why ENVIRONMENT` the newest.',
   });
 }
 

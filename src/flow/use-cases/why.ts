@@ -1,27 +1,40 @@
-import { environmentNamed } from '../../environment/environment-store.ts';
-import { hasCode } from '../../lib/error.ts';
+import { environmentNamed, environmentsOf } from '../../environment/environment-store.ts';
+import { hasCode, TowpathError } from '../../lib/error.ts';
+import { findPromotion } from '../../path/find-promotion-store.ts';
 import { headline } from '../../path/headline.ts';
 import { lastEnded, openPromotions } from '../../path/promotion-list-store.ts';
 import { eventsOf, type Promotion } from '../../path/promotion-store.ts';
+import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import type { WhyView } from '../view/path.ts';
 import type { ReasonView } from '../view/promotion.ts';
 import { notThere } from './not-there.ts';
-import { requirePromotion } from './promotions.ts';
 import { releaseOf } from './releases.ts';
 import { environmentViews, projectNamed, promotionViews, reasonsOf, releaseViews } from './views.ts';
 
 /** Invariant 14: why something waits, was refused, is held, or is live. */
 export async function why(house: House, project: string, subject: string): Promise<WhyView> {
-  if (/^(pro_|#?\d+$)/.test(subject)) {
-    try {
-      return await whyPromotion(house, await requirePromotion(house.store.db, subject));
-    } catch (error) {
-      if (!hasCode(error, 'promotion.unknown')) throw error;
-    }
-  }
+  const { db } = house.store;
+  const { id } = await projectNamed(db, project);
+  const promotion = await findPromotion(db, subject, id);
+  if (promotion !== null) return whyPromotion(house, promotion);
   const environment = await whyEnvironment(house, project, subject);
-  return environment ?? whyRelease(house, project, subject);
+  if (environment !== null) return environment;
+  try {
+    return await whyRelease(house, project, subject);
+  } catch (error) {
+    if (!hasCode(error, 'release.unknown')) throw error;
+    throw await nothingCalled(db, id, subject);
+  }
+}
+
+async function nothingCalled(db: Sql, projectId: string, subject: string): Promise<TowpathError> {
+  const environments = (await environmentsOf(db, projectId)).map(({ name }) => name);
+  return new TowpathError({
+    code: 'path.unknown-subject',
+    what: `There is no environment, promotion or release "${subject}" in this project.`,
+    fix: `Name an environment (${environments.length === 0 ? 'there is none yet' : environments.join(', ')}), a promotion (its id, or \`promotion 12\`), or a release (#12, a commit, a branch or a tag).`,
+  });
 }
 
 async function whyPromotion({ store }: House, promotion: Promotion): Promise<WhyView> {

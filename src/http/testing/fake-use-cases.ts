@@ -269,7 +269,7 @@ function diffOf(from: string, to: string): DiffView {
 }
 
 function entryOf(index: number, by: string, deed: string) {
-  return { id: `aud_${index}`, at: START, actor: by, action: 'did', subject: deed, detail: {} };
+  return { id: `aud_${index}`, at: START, actor: by, action: 'did', subject: deed, name: deed, detail: {} };
 }
 
 function releaseNamed(world: World, name: string): ReleaseView {
@@ -288,7 +288,7 @@ function environmentNamed(world: World, name: string): MatrixEnvironment {
 }
 
 function promotionNamed(world: World, id: string): PromotionView {
-  const found = world.promotions.find((promotion) => promotion.id === id);
+  const found = world.promotions.find((promotion) => promotion.id === id || `promotion ${promotion.number}` === id);
   if (found === undefined) throw missing('promotion', id);
   return found;
 }

@@ -66,5 +66,6 @@ export const Audit = view<AuditView>()('AuditEntry', {
   actor: z.string(),
   action: z.string(),
   subject: z.string(),
+  name: z.string(),
   detail: z.record(z.string(), z.unknown()),
 });

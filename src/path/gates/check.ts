@@ -13,7 +13,7 @@ export function decideCheck(gate: { readonly name: string }, { evidence, release
         reason: {
           gate: gate.name,
           what: `${gate.name} failed for ${release.name}: ${known.what}`,
-          fix: `Fix it and push, or run it again with \`towpath test ${gate.name}\` if the failure was not the code's.`,
+          fix: `\`towpath logs ${release.mixed ? 'RELEASE' : release.name} ${gate.name}\` shows what it said. Fix it and push.`,
         },
       };
     case 'running':
