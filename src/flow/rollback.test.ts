@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
+import { reconcile } from './care/lost-work.ts';
 import { createWorld, type World } from './testing/world.ts';
 
 const config = `
@@ -7,10 +8,13 @@ services:
   web: { path: services/web, build: text }
 environments:
   qa: { on: { merge: main }, deploy: stage, settle: 0ms }
+  stays: { on: { merge: main }, onFailure: hold, deploy: stage, settle: 0ms }
 `;
 
+const ENVIRONMENTS = ['qa', 'stays'];
+
 let world: World;
-/** What qa ran when a test begins, and what it runs. */
+/** What both ran when a test begins, and what they run. */
 let first: string;
 let second: string;
 
@@ -23,11 +27,11 @@ afterAll(() => world.end());
 let count = 0;
 beforeEach(async () => {
   count += 1;
-  await world.useCases.environments.resume(world.project, 'qa', 'olga');
+  for (const name of ENVIRONMENTS) await world.useCases.environments.resume(world.project, name, 'olga');
   first = await world.push({ says: { web: `first ${count}` } });
-  await world.live('qa', first);
+  for (const name of ENVIRONMENTS) await world.live(name, first);
   second = await world.push({ says: { web: `second ${count}` } });
-  await world.live('qa', second);
+  for (const name of ENVIRONMENTS) await world.live(name, second);
 });
 
 test('two who roll back the same trouble step back once, and the next one goes further back', async () => {
@@ -63,8 +67,40 @@ test('a rollback to another release takes the place of the one that is under way
   expect(world.runs('qa')).toEqual({ web: `first ${count}` });
 });
 
-async function rollBack(by: string, to?: string) {
-  const request = { project: world.project, environment: 'qa', ...(to === undefined ? {} : { to }) };
+test('after a failure that was left standing a rollback brings what ran before it, by itself or by name', async () => {
+  const broken = await world.push({ says: { web: `broken ${count}` } });
+  await world.promotion('stays', broken, 'failed');
+  const [place] = (await world.useCases.environments.list(world.project)).filter(({ name }) => name === 'stays');
+  expect(place?.canRollBack).toMatchObject({ to: { commit: second } });
+  const named = await rollBack('olga', second, 'stays');
+  await world.reaches(named.id, 'live');
+  expect(named.release.commit).toBe(second);
+  expect(world.runs('stays')).toEqual({ web: `second ${count}` });
+  const further = await rollBack('olga', undefined, 'stays');
+  await world.reaches(further.id, 'live');
+  expect(further.release.commit).toBe(first);
+});
+
+test('after a rollback that was lost half way the next one goes further back, never to what was stepped away from', async () => {
+  const third = await world.push({ says: { web: `third ${count}` } });
+  await world.live('stays', third);
+  world.holds.hold(`deploy second ${count}`);
+  const { id } = await rollBack('olga', undefined, 'stays');
+  await world.holds.reached(`deploy second ${count}`);
+  const { store, starts } = world.house;
+  const { runs } = await store.db.selectFrom('promotion').select('runs').where('id', '=', id).executeTakeFirstOrThrow();
+  await starts.cancelPromotion(id, runs);
+  const longAgo = new Date(Date.now() - 60_000);
+  await store.db.updateTable('promotion').set({ changed_at: longAgo }).where('id', '=', id).execute();
+  await reconcile(world.house, world.engine);
+  await world.reaches(id, 'failed');
+  world.holds.release(`deploy second ${count}`);
+  expect(await world.environment('stays')).toMatchObject({ canRollBack: { to: { commit: first } } });
+  await world.reaches((await rollBack('olga', second, 'stays')).id, 'live');
+});
+
+async function rollBack(by: string, to?: string, environment = 'qa') {
+  const request = { project: world.project, environment, ...(to === undefined ? {} : { to }) };
   const answer = await world.useCases.environments.rollback(request, by);
   if (answer.kind === 'started') return answer.promotion;
   throw new Error('It was a dry run.');

@@ -55,6 +55,32 @@ export async function lastEnded(db: Sql, environmentIds: readonly string[]): Pro
   return rows.map(promotionOf);
 }
 
+/**
+ * The newest promotion that touched the target after an instant and did not see it through: what is there is its release,
+ * or a part of it, whatever was recorded as live before.
+ */
+export async function leftStanding(db: Sql, environmentId: string, since: Date): Promise<Promotion | null> {
+  const row = await db
+    .selectFrom('promotion')
+    .selectAll()
+    .where('environment_id', '=', environmentId)
+    .where('ended_at', '>', since)
+    .where('state', 'in', ['failed', 'cancelled', 'refused'])
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('promotion_event')
+          .select('promotion_event.id')
+          .whereRef('promotion_event.promotion_id', '=', 'promotion.id')
+          .where('to_state', '=', 'deploying'),
+      ),
+    )
+    .orderBy('ended_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row === undefined ? null : promotionOf(row);
+}
+
 /** Waiting ones whose time has come: found by index, so the sweep costs nothing when nothing is due. */
 export async function duePromotions(db: Sql, limit: number): Promise<string[]> {
   const rows = await db

@@ -14,6 +14,8 @@ export interface RollbackWish {
   readonly to?: string;
   /** The release of a rollback that is under way there. */
   readonly open?: string;
+  /** A change ended half way there, so the present release may run in part, or not at all. */
+  readonly unsure?: boolean;
 }
 
 export type RollbackTarget =
@@ -28,18 +30,19 @@ export type RollbackTarget =
 export function planRollback(
   tenures: readonly TenureFacts[],
   currentFingerprint: string | null,
-  { to, open }: RollbackWish = {},
+  { to, open, unsure = false }: RollbackWish = {},
 ): RollbackTarget {
   if (currentFingerprint === null) return none('Nothing has been live here yet.');
   const coming = tenures.find((one) => one.releaseId === open && isUsable(one));
   if (coming !== undefined && (to === undefined || to === open)) return target(coming);
-  if (tenures.some(({ releaseId, fingerprint }) => releaseId === to && fingerprint === currentFingerprint))
+  if (!unsure && tenures.some(({ releaseId, fingerprint }) => releaseId === to && fingerprint === currentFingerprint))
     return none('That is what runs here now.');
   const others = tenures.filter(({ fingerprint }) => fingerprint !== currentFingerprint);
   const left = leftBehind(tenures);
-  const candidates = others.filter(({ fingerprint, releaseId }) =>
-    to === undefined ? !left.has(fingerprint) : releaseId === to,
-  );
+  const candidates =
+    to === undefined
+      ? others.filter(({ fingerprint }) => !left.has(fingerprint))
+      : tenures.filter(({ releaseId }) => releaseId === to);
   const usable = candidates.find(isUsable);
   if (usable !== undefined) return target(usable);
   const [first] = candidates;

@@ -59,7 +59,14 @@ test('while a rollback is under way, another without a name asks for the same', 
   expect(planRollback(tenures, 'f-1', { open: '1', to: '1' })).toMatchObject({ releaseId: '1' });
   expect(planRollback(tenures, 'f-1', { open: '1', to: '0' })).toMatchObject({ releaseId: '0' });
   const barred = [tenure('2'), tenure('1', { yanked: true }), tenure('0')];
-  expect(planRollback(barred, 'f-1', { open: '1' })).toMatchObject({ releaseId: '2' });
+  expect(planRollback(barred, 'f-2', { open: '1' })).toMatchObject({ releaseId: '0' });
+});
+
+test('where a change ended half way nothing is said to run, so its release may be asked for again', () => {
+  const tenures = [tenure('2'), tenure('1')];
+  expect(planRollback(tenures, 'f-3', { unsure: true })).toMatchObject({ releaseId: '2' });
+  expect(planRollback(tenures, 'f-2', { unsure: true })).toMatchObject({ releaseId: '1' });
+  expect(planRollback(tenures, 'f-2', { unsure: true, to: '2' })).toMatchObject({ releaseId: '2' });
 });
 
 test('a rollback never brings what is yanked, gone, or runs already', () => {

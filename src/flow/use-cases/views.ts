@@ -3,9 +3,9 @@ import { tenuresOf } from '../../environment/tenure-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { headline } from '../../path/headline.ts';
-import { lastEnded, openPromotions } from '../../path/promotion-list-store.ts';
+import { lastEnded, leftStanding, openPromotions } from '../../path/promotion-list-store.ts';
 import { type Promotion } from '../../path/promotion-store.ts';
-import { planRollback, type RollbackTarget } from '../../path/rollback.ts';
+import { planRollback, type RollbackTarget, type TenureFacts } from '../../path/rollback.ts';
 import type { Release } from '../../release/release.ts';
 import { namesOf, releaseById, releasesByIds } from '../../release/release-store.ts';
 import { commitsOf, type CommitRow } from '../../source/commit-store.ts';
@@ -166,7 +166,7 @@ export function reasonsOf(detail: PromotionDetail): ReasonView[] {
 
 /**
  * What a rollback of an environment would put back now: while a rollback is under way, what that one brings; while a
- * deployment is, what ran before it; else what ran before the present one.
+ * deployment is, or after one that ended half way, what ran before it; else what ran before the present one.
  */
 export async function rollbackTarget(
   db: Sql,
@@ -185,26 +185,32 @@ export async function rollbackTarget(
   const open = await openPromotions(db, [environment.id]);
   const back = open.find(({ kind }) => kind === 'rollback');
   const atWork = open.find(({ state }) => isWorking(state));
-  const coming = atWork === undefined ? null : await releaseById(db, atWork.releaseId);
+  const left =
+    environment.currentSince === null ? null : await leftStanding(db, environment.id, environment.currentSince);
+  const touching = atWork ?? left;
+  const coming = touching === null ? null : await releaseById(db, touching.releaseId);
   const current =
     environment.currentReleaseId === null
       ? null
       : (coming?.fingerprint ?? releases.get(environment.currentReleaseId)?.fingerprint ?? null);
-  return planRollback(
-    tenures.map(({ releaseId, fingerprint, yanked, byRollback }) => {
-      const release = releases.get(releaseId);
-      return {
-        releaseId,
-        fingerprint,
-        name: release === undefined ? releaseId : `#${release.number} (${release.commit.slice(0, 7)})`,
-        yanked,
-        hasArtifacts: release?.state === 'ready',
-        byRollback,
-      };
-    }),
-    current,
-    { ...(to === undefined ? {} : { to }), ...(back === undefined ? {} : { open: back.releaseId }) },
-  );
+  const facts = tenures.map(({ releaseId, fingerprint, yanked, byRollback }): TenureFacts => {
+    const release = releases.get(releaseId);
+    return {
+      releaseId,
+      fingerprint,
+      name: release === undefined ? releaseId : `#${release.number} (${release.commit.slice(0, 7)})`,
+      yanked,
+      hasArtifacts: release?.state === 'ready',
+      byRollback,
+    };
+  });
+  // a rollback that began has stepped away from what ran, though nobody saw it live
+  const begun = touching?.kind === 'rollback' ? facts.find(({ releaseId }) => releaseId === touching.releaseId) : null;
+  return planRollback(begun ? [{ ...begun, byRollback: true }, ...facts] : facts, current, {
+    unsure: left !== null,
+    ...(to === undefined ? {} : { to }),
+    ...(back === undefined ? {} : { open: back.releaseId }),
+  });
 }
 
 export async function environmentViews(db: Sql, environments: readonly EnvironmentRow[]): Promise<EnvironmentView[]> {
