@@ -199,10 +199,53 @@ test('a promotion is named by its number in two words, and only within its proje
 test('logs are those of a promotion, an environment, or the build of a service', async () => {
   await towpath('promote v1.1.0 prod');
   const log = 'npm ci\nadded 12 packages\ndone\n';
-  for (const line of ['logs pro_1', 'logs log_1', 'logs prod', 'logs v1.0.0 web', 'logs prod --follow'])
+  for (const line of [
+    'logs pro_1',
+    'logs promotion 1',
+    'logs log_1',
+    'logs prod',
+    'logs v1.0.0 web',
+    'logs prod --follow',
+  ])
     expect((await towpath(line)).out, line).toBe(log);
   expect((await towpath('logs v1.0.0')).err).toContain('web, worker, receipt');
+  for (const line of ['logs v1.0.0 nosvc', 'logs prod nosvc'])
+    expect((await towpath(line)).err, line).toContain('has no service and no answered check "nosvc"');
   expect((await towpath('logs log_1 --json')).out.split('\n')[0]).toBe('{"line":"npm ci"}');
+});
+
+test('after a refusal the log of an environment is that of the promotion before it', async () => {
+  await towpath('promote v1.1.0 qa');
+  await towpath('promote v1.0.0 qa');
+  const { logs, environments } = house.useCases;
+  const { environments: shown } = fakeUseCases(house.useCases.world);
+  environments.show = async (...args) => {
+    const environment = await shown.show(...args);
+    return { ...environment, open: [], history: environment.history.toReversed() };
+  };
+  const { logs: written } = fakeUseCases();
+  logs.read = async (log, after) =>
+    log === 'log_2' ? { lines: [], seq: '0', ended: false } : written.read(log, after);
+  const { out, err } = await towpath('logs qa');
+  expect(out).toBe('npm ci\nadded 12 packages\ndone\n');
+  expect(err).toContain('promotion 1 (live). Newer ones did nothing yet');
+  logs.read = async () => ({ lines: [], seq: '0', ended: false });
+  expect(await towpath('logs qa')).toMatchObject({ exit: 64, err: expect.stringContaining('towpath why qa') });
+});
+
+test('the log of a check is asked by its name, that of the service that failed first', async () => {
+  const { releases } = house.useCases;
+  const { releases: plain } = fakeUseCases();
+  const answer = { id: 'evi_1', check: 'unit', service: 'web', summary: '', at: '2026-11-21T00:00:00Z' };
+  releases.show = async (...args) => ({
+    ...(await plain.show(...args)),
+    evidence: [
+      { ...answer, verdict: 'passed', logId: 'no_log' },
+      { ...answer, service: 'worker', verdict: 'failed', logId: 'log_7' },
+    ],
+  });
+  expect((await towpath('logs v1.0.0 unit')).out).toContain('added 12 packages');
+  expect((await towpath('logs v1.0.0 nosvc')).err).toContain('or a check: unit');
 });
 
 test('a token is printed once and works; a revoked one does not', async () => {

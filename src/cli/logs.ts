@@ -1,8 +1,10 @@
+import type { PromotionView } from '../flow/view/promotion.ts';
 import { problemOf } from '../lib/error.ts';
 import { usage } from './cli-error.ts';
 import { cancelled, type Client } from './client.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
+import { promotionNumbered, subjectOf } from './subject.ts';
 import { cleanLogLine } from './text.ts';
 import { needs, type Verb } from './verb.ts';
 import { pause } from './wait.ts';
@@ -14,13 +16,13 @@ export const logs: Verb = (program, run) => {
   program
     .command('logs')
     .description('print the log of a promotion, of what moves into an environment, or of a build')
-    .argument('<subject>', 'a promotion, an environment, a log id; or a release with a service')
-    .argument('[service]', 'the service whose build is meant')
+    .argument('<subject>', 'an environment, a promotion, a log id; or a release with a service or a check')
+    .argument('[part]', 'the service whose build is meant, or the check; after the word `promotion` its number')
     .option('-f, --follow', 'keep printing until the log ends')
     .addHelpText('after', needs('log.read'))
     .action(
-      run<{ follow?: boolean }>(async (context, { follow = false }, subject = '', service) => {
-        const log = await logOf(context, subject, service);
+      run<{ follow?: boolean }>(async (context, { follow = false }, subject = '', part) => {
+        const log = await logOf(context, subject, part, follow);
         if (follow) await followLog(context, log);
         else await printLog(context, log);
         return EXIT.ok;
@@ -66,10 +68,14 @@ function write(out: Context['out'], line: string): void {
   else out.text(cleanLogLine(line));
 }
 
-/** The log that a person means. An environment means the promotion on its way in, else the last one. */
-async function logOf(context: Context, subject: string, service: string | undefined): Promise<string> {
+/** The log that a person means. An environment means the promotion on its way in, else the last one that did something. */
+async function logOf(context: Context, subject: string, part: string | undefined, follow: boolean): Promise<string> {
   const client = await context.client();
-  if (service !== undefined) return buildLog(context, client, await releaseNamed(context, client, subject), service);
+  if (part !== undefined && subject === 'promotion') {
+    const promotion = await promotionNumbered(context, subjectOf(subject, part));
+    return (await client.call('promotion.show', { params: { promotion } })).logId;
+  }
+  if (part !== undefined) return partLog(context, client, await releaseNamed(context, client, subject), part);
   if (subject.startsWith('log_')) return subject;
   if (subject.startsWith('pro')) {
     const promotion = await orNull(client.call('promotion.show', { params: { promotion: subject } }), 'promotion.');
@@ -77,10 +83,29 @@ async function logOf(context: Context, subject: string, service: string | undefi
   }
   const params = { project: await context.project(), environment: subject };
   const environment = await orNull(client.call('environment.show', { params }), 'environment.');
-  if (environment === null) return buildLog(context, client, subject, undefined);
-  const promotion = environment.open[0] ?? environment.history[0];
-  if (promotion === undefined) throw usage(`Nothing has moved into ${subject} yet.`, 'See `towpath status`.');
-  return promotion.logId;
+  if (environment === null) return partLog(context, client, subject, undefined);
+  const [open] = environment.open;
+  return follow && open !== undefined ? open.logId : newestLog(context, client, subject, environment.history);
+}
+
+/** One that was refused or overtaken did nothing, and has no log: the one before it is meant, and that is said. */
+async function newestLog(
+  { out }: Context,
+  client: Client,
+  environment: string,
+  history: readonly PromotionView[],
+): Promise<string> {
+  for (const [index, { logId, number, state }] of history.entries()) {
+    const { lines } = await client.call('log.read', { params: { log: logId }, query: {} });
+    if (lines.length === 0) continue;
+    const newer = index === 0 ? '' : ' Newer ones did nothing yet, and have no log.';
+    out.note(`promotion ${number} (${state}).${newer}`);
+    return logId;
+  }
+  throw usage(
+    `Nothing that moved into ${environment} has a log yet.`,
+    `\`towpath why ${environment}\` says what became of it.`,
+  );
 }
 
 /** With a service an environment means the release on its way in, else the one that runs there. */
@@ -90,16 +115,24 @@ async function releaseNamed(context: Context, client: Client, subject: string): 
   return environment?.open[0]?.release.id ?? environment?.current?.id ?? subject;
 }
 
-async function buildLog(context: Context, client: Client, name: string, service: string | undefined): Promise<string> {
+async function partLog(context: Context, client: Client, name: string, part: string | undefined): Promise<string> {
   const params = { project: await context.project(), release: name };
-  const { services, problem } = await client.call('release.show', { params });
+  const { services, problem, evidence } = await client.call('release.show', { params });
   if (services.length === 0)
     throw usage(`${name} has no builds. ${problem?.what ?? ''}`.trim(), problem?.fix ?? 'See `towpath release show`.');
-  const found =
-    services.find((candidate) => candidate.service === service) ?? (services.length === 1 ? services[0] : undefined);
-  if (found !== undefined && (service === undefined || found.service === service)) return found.logId;
-  const names = services.map((candidate) => candidate.service).join(', ');
-  throw usage(`Whose build of ${name} is meant?`, `Name one of its services: ${names}.`);
+  const [only] = services;
+  if (part === undefined && only !== undefined && services.length === 1) return only.logId;
+  const build = services.find(({ service }) => service === part);
+  if (build !== undefined) return build.logId;
+  const answers = evidence.filter(({ check, logId }) => check === part && logId !== null);
+  const answer = answers.find(({ verdict }) => verdict !== 'passed') ?? answers[0];
+  if (answer !== undefined && answer.logId !== null) return answer.logId;
+  const names = services.map(({ service }) => service).join(', ');
+  const checks = [...new Set(evidence.map(({ check }) => check))].join(', ');
+  throw usage(
+    part === undefined ? `Whose build of ${name} is meant?` : `${name} has no service and no answered check "${part}".`,
+    `Name one of its services: ${names}${checks === '' ? '' : `; or a check: ${checks}`}.`,
+  );
 }
 
 async function orNull<Value>(answer: Promise<Value>, missing: string): Promise<Value | null> {

@@ -106,7 +106,7 @@ export async function askAfterDeployment(
       throw new TowpathError({
         code: 'check.failed',
         what: `the check "${name}" of ${question.service} ${verdict === 'failed' ? 'failed' : 'could not be run'} in ${environment.name}: ${summary}`,
-        fix: 'Read its log, fix it and push.',
+        fix: `\`towpath logs ${environment.name}\` shows what it said. Fix it and push.`,
       });
     }
   }

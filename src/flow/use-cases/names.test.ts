@@ -4,10 +4,11 @@ import { createWorld, type World } from '../testing/world.ts';
 
 const config = `
 services:
-  web: { path: services/web, build: text }
+  web: { path: services/web, build: text, checks: { unit: { run: node --test } } }
   api: { path: services/api, build: text }
 environments:
   qa: { on: { merge: main }, deploy: stage, settle: 0ms }
+  prod: { on: manual, accepts: any, gates: [unit], deploy: stage, settle: 0ms }
 `;
 
 let world: World;
@@ -50,7 +51,7 @@ test('what is called by no name of the project is told the environments that the
   await expect(why('nowhere')).rejects.toMatchObject({
     code: 'path.unknown-subject',
     what: 'There is no environment, promotion or release "nowhere" in this project.',
-    fix: expect.stringMatching(/environment \(qa\)/),
+    fix: expect.stringMatching(/environment \(qa, prod\)/),
   });
 });
 
@@ -74,11 +75,30 @@ test('the audit trail is asked by name and answers with names', async () => {
   });
 });
 
+test('a refusal by a check names the command for its log, and every release of the artifacts has the answer', async () => {
+  world.answer = () => ({ kind: 'exited', code: 1 });
+  const { id } = await world.request('prod', base);
+  const { reasons } = await world.reaches(id, 'refused');
+  expect(reasons).toMatchObject([
+    { gate: 'unit', fix: expect.stringContaining(`towpath logs ${base.slice(0, 7)} unit`) },
+  ]);
+  const docs = await world.push({ files: { 'README.md': 'More.\n' }, message: 'Say more' });
+  await world.useCases.environments.resume('named', 'qa', 'olga');
+  await world.live('qa', docs);
+  for (const release of [base, docs])
+    expect((await world.useCases.releases.show('named', release)).evidence, release).toMatchObject([
+      { check: 'unit', service: 'web', verdict: 'failed', logId: expect.stringMatching(/^log_/) },
+    ]);
+});
+
 test('lineage knows an artifact by the first digits of its digest, and says when they are those of two', async () => {
   const { services } = await world.environment('qa');
   const digest = services.find(({ service }) => service === 'web')?.digest ?? '';
   for (const word of [digest, digest.slice(0, 13), digest.slice(7, 13)])
-    expect((await world.useCases.lineage('named', word)).releases, word).toMatchObject([{ commit: base }]);
+    expect(
+      (await world.useCases.lineage('named', word)).releases.map(({ commit }) => commit),
+      word,
+    ).toContain(base);
   await expect(world.useCases.lineage('named', digest.slice(0, 12))).rejects.toMatchObject({ code: 'release.unknown' });
   const twin = `${digest.slice(0, 13)}${'0'.repeat(58)}`;
   await world.house.store.db.updateTable('artifact').set({ digest: twin }).where('service', '=', 'api').execute();

@@ -1,5 +1,6 @@
 import { retryArtifact } from '../../artifact/artifact-store.ts';
-import { evidenceOfRelease } from '../../check/evidence-store.ts';
+import type { RecordedEvidence } from '../../check/evidence.ts';
+import { evidenceOfDigest, evidenceOfRelease } from '../../check/evidence-store.ts';
 import { recordAudit } from '../../audit/audit-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { promotionsOf } from '../../path/promotion-list-store.ts';
@@ -35,7 +36,7 @@ export function releaseCases(house: House): UseCases['releases'] {
       const promotions = await promotionsOf(store.db, { projectId: release.projectId, releaseId: release.id }, 50);
       return {
         ...(await viewOf(store.db, release.id)),
-        evidence: (await evidenceOfRelease(store.db, release.id)).map(({ id, check, service, answer, at, logId }) => ({
+        evidence: (await evidenceFor(store.db, release)).map(({ id, check, service, answer, at, logId }) => ({
           id,
           check,
           service,
@@ -97,6 +98,20 @@ export function releaseCases(house: House): UseCases['releases'] {
       return viewOf(store.db, release.id);
     },
   };
+}
+
+/** What was asked of the release, and of its artifacts under another one's name: an unchanged question is asked once. */
+async function evidenceFor(db: Sql, release: Release): Promise<readonly RecordedEvidence[]> {
+  const own = await evidenceOfRelease(db, release.id);
+  const place = ({ check, service, environmentId }: RecordedEvidence) =>
+    JSON.stringify([check, service, environmentId]);
+  const found = new Map(own.map((item) => [place(item), item]));
+  for (const { service, digest } of release.services) {
+    if (digest === null) continue;
+    for (const item of await evidenceOfDigest(db, release.projectId, service, digest))
+      if (item.environmentId === null && !found.has(place(item))) found.set(place(item), item);
+  }
+  return [...found.values()];
 }
 
 /** What its services are could not be said: the commit is taken in anew, under each of its names. */

@@ -25,6 +25,10 @@ const fields = {
   env: z.record(VariableName, z.string()).default({}).describe('Variables of the program'),
 };
 
+/** How many failed tests the summary names, and how much of each name; all of them are in the log. */
+const NAMED = 3;
+const LONGEST_NAME = 80;
+
 type Definition = z.output<z.ZodObject<typeof fields>>;
 
 /**
@@ -94,7 +98,14 @@ export function answerOf(result: RunResult, report: string | null | undefined): 
 
 function spoken(tests: TestCounts | undefined): string {
   if (tests === undefined) return '';
-  return `: ${tests.passed} passed, ${tests.failed} failed, ${tests.skipped} skipped`;
+  const names = tests.failures.slice(0, NAMED).map(({ name }) => clip(name));
+  const more = tests.failed > names.length ? ', and more' : '';
+  const failed = names.length === 0 ? '' : ` (${names.join(', ')}${more})`;
+  return `: ${tests.passed} passed, ${tests.failed} failed${failed}, ${tests.skipped} skipped`;
+}
+
+function clip(name: string): string {
+  return name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME)}...`;
 }
 
 function testsOf(definition: Definition, source: SourceTree): readonly TreeEntry[] {
