@@ -67,3 +67,21 @@ test('a lane stays taken while its work runs, however long that is', async () =>
   done();
   await work;
 });
+
+test('a lane lapses when its work was told to end and does not hear it', async () => {
+  let done = (): void => undefined;
+  const finish = new Promise<void>((resolve) => (done = resolve));
+  const ending = new AbortController();
+  let begun = (): void => undefined;
+  const working = new Promise<void>((resolve) => (begun = resolve));
+  const work = inLane({ store, environmentId: ENVIRONMENT, holder: 'p1', signal: ending.signal, ttlMs: 300 }, () => {
+    begun();
+    return finish;
+  });
+  await working;
+  ending.abort();
+  await expect.poll(() => enterLane(store.db, ENVIRONMENT, 'p2'), { timeout: 5000 }).toMatchObject({ kind: 'entered' });
+  done();
+  await work;
+  expect(await enterLane(store.db, ENVIRONMENT, 'p3')).toEqual({ kind: 'taken', holder: 'p2' });
+});

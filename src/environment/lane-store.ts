@@ -66,8 +66,9 @@ export interface LaneWork {
 }
 
 /**
- * Works in the lane: it stays taken while the work really runs, and the work is aborted when the lane is lost. It is not
- * left at the end: the holder goes on with its next step and leaves when all is done; only a cancel leaves at once.
+ * Works in the lane: it stays taken while the work really runs and was not told to end, and the work is aborted when the
+ * lane is lost. It is not left at the end: the holder goes on with its next step and leaves when all is done; only a
+ * cancel leaves at once.
  * @throws LaneError `lane.taken` when another holds it, `lane.lost` when it was lost under way
  */
 export async function inLane<T>(
@@ -89,6 +90,10 @@ export async function inLane<T>(
       },
     );
   }, ttlMs / 3);
+  // work that does not hear that it is to end must not keep others out: the lane lapses, and the token fences it
+  const lapse = (): void => clearInterval(beat);
+  signal.addEventListener('abort', lapse, { once: true });
+  if (signal.aborted) lapse();
   try {
     return await work(AbortSignal.any([signal, lost.signal]), answer.token);
   } catch (error) {
@@ -97,6 +102,7 @@ export async function inLane<T>(
     throw lost.signal.aborted ? lostLane() : error;
   } finally {
     clearInterval(beat);
+    signal.removeEventListener('abort', lapse);
   }
 }
 
