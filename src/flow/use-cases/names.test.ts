@@ -8,6 +8,7 @@ services:
   api: { path: services/api, build: text }
 environments:
   qa: { on: { merge: main }, deploy: stage, settle: 0ms }
+  old: { on: { merge: master }, deploy: stage, settle: 0ms }
   prod: { on: manual, accepts: any, gates: [unit], deploy: stage, settle: 0ms }
 `;
 
@@ -51,8 +52,15 @@ test('what is called by no name of the project is told the environments that the
   await expect(why('nowhere')).rejects.toMatchObject({
     code: 'path.unknown-subject',
     what: 'There is no environment, promotion or release "nowhere" in this project.',
-    fix: expect.stringMatching(/environment \(qa, prod\)/),
+    fix: expect.stringMatching(/environment \(qa, old, prod\)/),
   });
+});
+
+test('an environment whose branch was never pushed says so, and names the default branch', async () => {
+  const { reasons } = await why('old');
+  expect(reasons).toMatchObject([
+    { gate: 'trigger', what: expect.stringMatching(/No push to master.*branch is main/) },
+  ]);
 });
 
 test('the audit trail is asked by name and answers with names', async () => {

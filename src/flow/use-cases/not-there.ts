@@ -16,6 +16,12 @@ const LOOK_BACK = 20;
 export async function notThere(db: Sql, environment: EnvironmentRow): Promise<ReasonView[]> {
   const ruling = await rulingConfig(db, environment.projectId);
   if (ruling === null) return [];
+  const { on } = definitionOf(environment);
+  if (on.kind === 'merge' && !(await wasPushed(db, ruling.repositoryId, on.pattern))) {
+    const what = `No push to ${on.pattern} was seen, and only a merge there brings something in by itself. The default branch is ${ruling.defaultBranch}.`;
+    const fix = `Push ${on.pattern}, or write \`merge: ${ruling.defaultBranch}\` in towpath.yaml.`;
+    return [{ gate: 'trigger', what, fix, until: null }];
+  }
   const releases = await listReleases(db, environment.projectId, LOOK_BACK);
   const names = await namesOf(
     db,
@@ -29,6 +35,16 @@ export async function notThere(db: Sql, environment: EnvironmentRow): Promise<Re
   const newest = releases.find(({ id }) => names.get(id)?.some(isWanted));
   if (newest === undefined || newest.state === 'ready') return [];
   return [reasonOf(newest, nameOf(newest, names.get(newest.id) ?? []))];
+}
+
+async function wasPushed(db: Sql, repositoryId: string, branch: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('ref')
+    .select('name')
+    .where('repository_id', '=', repositoryId)
+    .where('name', '=', `refs/heads/${branch}`)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 function reasonOf(release: Release, name: string): ReasonView {
