@@ -4,7 +4,7 @@ import { type Problem, problemOf } from '../lib/error.ts';
 import { decidePromotion, type Decision } from '../path/policy.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
 import { lockPromotion, type Promotion, promotionById } from '../path/promotion-store.ts';
-import { isWorking, type PromotionState } from '../path/promotion.ts';
+import { isWorking, type PromotionState, type Reason } from '../path/promotion.ts';
 import { releaseById, requireRelease } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts';
@@ -14,7 +14,7 @@ import { type Retry, step, transaction } from './engine/step.ts';
 import { gather } from './gather.ts';
 import type { House } from './house.ts';
 import { move } from './move.ts';
-import { recover } from './recover.ts';
+import { holdAfterFailure, recover } from './recover.ts';
 import { supersede } from './supersede.ts';
 import { isTransient } from './transient.ts';
 import { leave, recordRunning, tagEnvironment, type Turn, workInLane } from './turn.ts';
@@ -99,7 +99,8 @@ async function decide(
   }
   const { decision } = looked;
   if (decision.kind === 'refuse') {
-    await move(tx, promotionId, { to: 'refused', detail: { reasons: decision.reasons } });
+    const refused = await move(tx, promotionId, { to: 'refused', detail: { reasons: decision.reasons } });
+    if (refused?.kind === 'rollback' && refused.automatic) await holdUnrestored(house, tx, refused, decision.reasons);
     return null;
   }
   const withdrawn = await whyWithdrawn(house, tx, promotion);
@@ -195,6 +196,15 @@ async function holdAfterStepBack(tx: Tx, promotion: Promotion, house: House): Pr
     reason: `${what} (promotion ${promotion.number}: ${promotion.cause})`,
     by: promotion.requestedBy,
     since: new Date(house.clock.now()).toISOString(),
+  });
+}
+
+/** What was left half way stays so: nothing moves in by itself before somebody has looked. */
+async function holdUnrestored(house: House, tx: Tx, refused: Promotion, reasons: readonly Reason[]): Promise<void> {
+  await holdAfterFailure(house, tx, refused, {
+    code: 'promotion.not-restored',
+    what: `what ran before could not be put back: ${reasons.map(({ what }) => what).join(' ')}`,
+    fix: 'Roll back to another release, or promote one.',
   });
 }
 

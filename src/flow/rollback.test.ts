@@ -99,6 +99,22 @@ test('after a rollback that was lost half way the next one goes further back, ne
   await world.reaches((await rollBack('olga', second, 'stays')).id, 'live');
 });
 
+test('what ran and was yanked meanwhile does not come back after a cancel, and a hold says so', async () => {
+  world.holds.hold(`deploy third ${count}`);
+  const third = await world.push({ says: { web: `third ${count}` } });
+  await world.holds.reached(`deploy third ${count}`);
+  await world.useCases.releases.yank(world.project, second, 'wrong tax', 'olga');
+  const { id } = await world.promotion('qa', third, 'deploying');
+  await world.useCases.promotions.cancel(id, 'olga');
+  world.holds.release(`deploy third ${count}`);
+  const [back] = (await world.environment('qa')).history;
+  expect(back).toMatchObject({ kind: 'rollback', release: { commit: second } });
+  await world.reaches(back?.id ?? '', 'refused');
+  const { hold, canRollBack } = await world.environment('qa');
+  expect(hold?.reason).toContain('could not be put back');
+  expect(canRollBack).toMatchObject({ to: { commit: first } });
+});
+
 async function rollBack(by: string, to?: string, environment = 'qa') {
   const request = { project: world.project, environment, ...(to === undefined ? {} : { to }) };
   const answer = await world.useCases.environments.rollback(request, by);
