@@ -85,7 +85,8 @@ export async function askRelease(
 
 /**
  * Each question is answered once in one operation: a worker that takes it over goes on with the answers that are there.
- * @throws TowpathError `check.failed` when a check of the environment's `verify` list is not green
+ * @throws TowpathError `check.failed` when a check of the environment's `verify` list is not green, `check.not-run` when it
+ * could not be asked: that says nothing of the release
  */
 export async function askAfterDeployment(
   house: House,
@@ -104,7 +105,7 @@ export async function askAfterDeployment(
       const { verdict, summary } = found.answer;
       if (verdict === 'passed') continue;
       throw new TowpathError({
-        code: 'check.failed',
+        code: verdict === 'failed' ? 'check.failed' : 'check.not-run',
         what: `the check "${name}" of ${question.service} ${verdict === 'failed' ? 'failed' : 'could not be run'} in ${environment.name}: ${summary}`,
         fix: `\`towpath logs ${environment.name}\` shows what it said. Fix it and push.`,
       });
@@ -131,7 +132,8 @@ async function isOpen(house: House, { id, check }: Question): Promise<boolean> {
   return mustAsk(check, (await latestAnswers(house.store.db, [id])).get(id)?.answer ?? null);
 }
 
-async function questionsOf(
+/** A check, by name, of every service of a release that has it. */
+export async function questionsOf(
   house: House,
   release: Release,
   name: string,

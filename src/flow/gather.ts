@@ -1,3 +1,4 @@
+import { circumstancesOf } from './circumstances.ts';
 import { evidenceFor } from './evidence-for.ts';
 import { rulingConfig } from '../config/config-store.ts';
 import { type EnvironmentRow, environmentById, environmentsOf } from '../environment/environment-store.ts';
@@ -22,6 +23,8 @@ export interface Gathered {
   readonly definition: PathEnvironment;
   /** What ran when the facts were gathered: the decision holds only while that stays so. */
   readonly currentReleaseId: string | null;
+  /** What it would run under, as a hash. */
+  readonly circumstances: string;
 }
 
 /** A wish as far as a decision needs it: of a stored promotion, or of a dry run. */
@@ -48,6 +51,7 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
   const current = environment.currentReleaseId === null ? null : await releaseById(db, environment.currentReleaseId);
   const names = await namesOf(db, [release.id, ...(current === null ? [] : [current.id])]);
   const checks = definition.gates.flatMap((gate) => (gate.kind === 'check' ? [gate.name] : []));
+  const circumstances = await circumstancesOf(house, definition, release);
   const facts: PromotionFacts = {
     now: house.clock.now(),
     promotion: {
@@ -80,7 +84,7 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
         : (await approvalsOf(db, wish.id)).map(({ at, ...voice }) => ({ ...voice, at: at.getTime() })),
     roles: ruling.config.roles,
     authors: await authorsBetween(house, current, release),
-    failedHere: await failureHere(db, environment.id, release.fingerprint),
+    failedHere: await failureHere(db, environment.id, release.fingerprint, circumstances),
     unchanged: definition.gates.some(({ kind }) => kind === 'unchanged')
       ? decideWhetherUnchanged(
           await mergeFacts(house, release, {
@@ -91,7 +95,7 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
         )
       : { kind: 'same' },
   };
-  return { facts, definition, currentReleaseId: environment.currentReleaseId };
+  return { facts, definition, currentReleaseId: environment.currentReleaseId, circumstances };
 }
 
 /** Written by `syncEnvironments` and `ensurePreview` alone, from a parsed configuration. */

@@ -11,7 +11,7 @@ import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts'
 import { isCancelled } from './engine/cancelled.ts';
 import { durable } from './engine/durable.ts';
 import { type Retry, step, transaction } from './engine/step.ts';
-import { gather } from './gather.ts';
+import { type Gathered, gather } from './gather.ts';
 import type { House } from './house.ts';
 import { move } from './move.ts';
 import { holdAfterFailure, recover } from './recover.ts';
@@ -66,19 +66,20 @@ async function open(tx: Tx, promotionId: string): Promise<void> {
   if (promotion?.state === 'requested') await move(tx, promotionId, { to: 'evaluating' });
 }
 
-type Looked = { readonly decision: Decision; readonly currentReleaseId: string | null; readonly stepsBack: boolean };
+type Looked = { readonly decision: Decision } & Pick<Turn, 'stepsBack' | 'circumstances'> &
+  Pick<Gathered, 'currentReleaseId'>;
 
 async function look(house: House, promotionId: string): Promise<Looked | null> {
   const promotion = await promotionById(house.store.db, promotionId);
   if (promotion === null || promotion.endedAt !== null) return null;
   const release = await requireRelease(house.store.db, promotion.releaseId);
-  const { facts, currentReleaseId, definition } = await gather(house, promotion, release);
+  const { facts, currentReleaseId, circumstances, definition } = await gather(house, promotion, release);
   const stepsBack =
     (promotion.kind === 'rollback' && !promotion.automatic) ||
     (promotion.kind === 'promotion' &&
       definition.accepts === 'path' &&
       (facts.order === 'older' || facts.order === 'diverged'));
-  return { decision: decidePromotion(facts), currentReleaseId, stepsBack };
+  return { decision: decidePromotion(facts), currentReleaseId, circumstances, stepsBack };
 }
 
 /** Writes the decision down; a `go` takes the lane in the same transaction, or waits for it. */
@@ -140,6 +141,7 @@ async function decide(
     previousReleaseId: looked.currentReleaseId,
     automatic: promotion.automatic,
     stepsBack: looked.stepsBack,
+    circumstances: looked.circumstances,
   };
 }
 

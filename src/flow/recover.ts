@@ -1,5 +1,6 @@
 import { environmentById, lockEnvironment, setHold } from '../environment/environment-store.ts';
 import { type Problem, problemOf } from '../lib/error.ts';
+import { blamesArtifacts } from '../path/blame.ts';
 import { type Promotion, promotionById } from '../path/promotion-store.ts';
 import { releaseById } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
@@ -45,7 +46,7 @@ async function planRecovery(house: House, tx: Tx, turn: Turn, problem: Problem):
   const { definition, environment, release } = await placeOf(house, turn, turn.releaseId);
   const step = promotion.state;
   await tell(tx, promotion, 'promotion.broke', { step, problem });
-  if (definition.onFailure.yank && promotion.kind === 'promotion') {
+  if (definition.onFailure.yank && blamesArtifacts(problem) && promotion.kind === 'promotion') {
     const reason = `failed in ${environment.name}: ${problem.what}`;
     await yank(house, tx, release, { reason, by: 'towpath', failed: promotion.id });
   }
@@ -58,6 +59,7 @@ async function planRecovery(house: House, tx: Tx, turn: Turn, problem: Problem):
   await move(tx, turn.promotionId, {
     to: 'failed',
     detail: { step, problem, ...(note === undefined ? {} : { note }) },
+    ...blame(turn, problem),
   });
   await leave(house, tx, turn);
   return null;
@@ -75,6 +77,7 @@ async function restored(
   const promotion = await move(tx, turn.promotionId, {
     to: 'rolled-back',
     detail: { step: plan.step, problem, to: plan.name },
+    ...blame(turn, problem),
   });
   if (promotion !== null) {
     await holdAfterFailure(house, tx, promotion, problem);
@@ -84,11 +87,20 @@ async function restored(
   await leave(house, tx, turn);
 }
 
+/** Artifacts that ran and failed are barred under what they ran under; a failure of their surroundings bars nothing. */
+function blame({ circumstances }: Turn, problem: Problem): { failedUnder?: string } {
+  return blamesArtifacts(problem) ? { failedUnder: circumstances } : {};
+}
+
 /** The way back failed too: say so loudly, hold, and leave the rest to a person. */
 async function lost(house: House, tx: Tx, turn: Turn, problem: Problem, second: Problem): Promise<void> {
   await lockEnvironment(tx, turn.environmentId);
   const note = `Rolling back failed as well: ${second.what}`;
-  const promotion = await move(tx, turn.promotionId, { to: 'failed', detail: { step: 'rollback', problem, note } });
+  const promotion = await move(tx, turn.promotionId, {
+    to: 'failed',
+    detail: { step: 'rollback', problem, note },
+    ...blame(turn, problem),
+  });
   if (promotion !== null) await holdAfterFailure(house, tx, promotion, { ...problem, what: `${problem.what} ${note}` });
   await leave(house, tx, turn);
 }

@@ -20,6 +20,8 @@ export interface Turn {
   readonly previousReleaseId: string | null;
   readonly automatic: boolean;
   readonly stepsBack: boolean;
+  /** What the release runs under, as a hash. */
+  readonly circumstances: string;
 }
 
 /** What is brought in, and under which name it may be repeated: the promotion's own release, or what ran before. */

@@ -46,7 +46,10 @@ test('a hold makes what comes by itself wait, and says how it is lifted', () => 
 test('artifacts that failed here do not come back by themselves', () => {
   const failedHere = { promotion: 7, what: 'it never became healthy.' };
   const decision = decidePromotion(factsOf({ failedHere }));
-  expect(decision).toMatchObject({ kind: 'refuse', reasons: [{ gate: 'failed-before' }] });
+  expect(decision).toMatchObject({
+    kind: 'refuse',
+    reasons: [{ gate: 'failed-before', fix: expect.stringContaining('`towpath promote 4f2a91c qa`') }],
+  });
   expect(decidePromotion(factsOf({ failedHere, promotion: { automatic: false } }))).toEqual({ kind: 'go' });
 });
 

@@ -104,7 +104,7 @@ function decideBar({ failedHere, promotion, release, environment }: PromotionFac
   return refuse(
     'failed-before',
     `The artifacts of ${release.name} failed in ${environment.name} (promotion ${failedHere.promotion}): ${failedHere.what}`,
-    'Push a change that gives another artifact, or promote it by hand.',
+    `\`towpath promote ${release.name} ${environment.name}\` tries it again by hand. Other artifacts, or a corrected environment or check in towpath.yaml, come in by themselves.`,
   );
 }
 

@@ -95,11 +95,15 @@ export async function duePromotions(db: Sql, limit: number): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Why these artifacts are barred from coming back by themselves: they failed here, and nobody brought them in since. */
+/**
+ * Why these artifacts are barred from coming back by themselves: they failed here under the same circumstances, and nobody
+ * brought them in since.
+ */
 export async function failureHere(
   db: Sql,
   environmentId: string,
   fingerprint: string,
+  circumstances: string,
 ): Promise<{ promotion: number; what: string } | null> {
   const row = await db
     .selectFrom('promotion')
@@ -107,7 +111,7 @@ export async function failureHere(
     .select(['promotion.number', 'promotion.state', 'promotion.detail'])
     .where('promotion.environment_id', '=', environmentId)
     .where('release.fingerprint', '=', fingerprint)
-    .where('promotion.state', 'in', ['failed', 'rolled-back', 'live'])
+    .where((eb) => eb.or([eb('promotion.state', '=', 'live'), eb('promotion.failed_under', '=', circumstances)]))
     .orderBy('promotion.ended_at', 'desc')
     .executeTakeFirst();
   if (row === undefined || row.state === 'live') return null;

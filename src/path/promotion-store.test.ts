@@ -136,17 +136,29 @@ test('what waits is due when its time has come, and is not due twice', async () 
 test('artifacts that failed are barred under any release, until somebody brought them in', async () => {
   const twin = await seedRelease(store.db, { commit: 'b'.repeat(40), keys: { web: 'k1' } });
   const fingerprint = (await releaseById(store.db, twin))?.fingerprint ?? '';
-  expect(await failureHere(store.db, qa, fingerprint)).toBeNull();
+  const barred = (circumstances = 'as it was') => failureHere(store.db, qa, fingerprint, circumstances);
+  expect(await barred()).toBeNull();
   const bad = await requestPromotion(store.db, wish(true));
   const problem = { code: 'x', what: 'it never became healthy.', fix: 'Fix it.' };
-  await movePromotion(store.db, bad.id, { to: 'rolled-back', detail: { problem } });
-  expect(await failureHere(store.db, qa, fingerprint)).toEqual({ promotion: bad.number, what: problem.what });
+  await movePromotion(store.db, bad.id, { to: 'rolled-back', detail: { problem }, failedUnder: 'as it was' });
+  expect(await barred()).toEqual({ promotion: bad.number, what: problem.what });
   const cancelled = await requestPromotion(store.db, wish(true, twin));
   await walk(cancelled.id, 'cancelled');
-  expect(await failureHere(store.db, qa, fingerprint)).not.toBeNull();
+  expect(await barred()).not.toBeNull();
   const good = await requestPromotion(store.db, wish(false, twin));
   await walk(good.id, 'evaluating', 'tagging', 'deploying', 'verifying', 'live');
-  expect(await failureHere(store.db, qa, fingerprint)).toBeNull();
+  expect(await barred()).toBeNull();
+});
+
+test('a failure bars under what it happened under, and one of the surroundings bars nothing', async () => {
+  const fingerprint = (await releaseById(store.db, release))?.fingerprint ?? '';
+  const barred = (circumstances: string) => failureHere(store.db, qa, fingerprint, circumstances);
+  const { id, number } = await requestPromotion(store.db, wish(true));
+  await movePromotion(store.db, id, { to: 'failed', failedUnder: 'one' });
+  const other = await requestPromotion(store.db, wish(true));
+  await movePromotion(store.db, other.id, { to: 'failed' });
+  expect(await barred('two')).toBeNull();
+  expect(await barred('one')).toMatchObject({ promotion: number });
 });
 
 test('a person has one voice, and the last word counts', async () => {

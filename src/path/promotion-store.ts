@@ -96,6 +96,8 @@ export interface Move {
   /** The lane's token: a mover with a smaller one than the promotion remembers is a late writer, and is refused. */
   readonly token?: bigint;
   readonly previousReleaseId?: string;
+  /** Of a failure of the artifacts: the hash of what they ran under. */
+  readonly failedUnder?: string;
   /** The run that does the work from here on: `runs` stays at it, so that whoever stops the work stops the right run. */
   readonly run?: number;
 }
@@ -121,6 +123,7 @@ export async function movePromotion(db: Sql, id: string, move: Move): Promise<Pr
       changed_at: now,
       ended_at: isEnded(move.to) ? now : null,
       ...(move.previousReleaseId === undefined ? {} : { previous_release_id: move.previousReleaseId }),
+      ...(move.failedUnder === undefined ? {} : { failed_under: move.failedUnder }),
       ...(move.run === undefined ? {} : { runs: move.run }),
     })
     .where('id', '=', id)

@@ -244,6 +244,7 @@ export interface PromotionTable {
   changed_at: Generated<Timestamp>;
   ended_at: Timestamp | null;
   refs: Generated<string[]>;
+  failed_under: string | null;
 }
 
 export interface PromotionEventTable {

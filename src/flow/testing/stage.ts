@@ -85,6 +85,7 @@ export function textBuilder(registry: Registry, holds: Holds): Builder & { textO
 export function stageDriver(
   textOf: (digest: Digest) => string,
   holds: Holds,
+  secretOf: (reference: string) => Promise<string>,
 ): DeployDriver & { runs(environment: string): Record<string, string> } {
   const places = new Map<string, StagePlace>();
   const placeOf = ({ slug, environment }: Target): StagePlace => {
@@ -113,6 +114,7 @@ export function stageDriver(
     },
     async apply({ target, services, operation }, actions, { signal, token }) {
       claim(target, token);
+      for (const { secrets } of services) await Promise.all(Object.values(secrets).map(secretOf));
       for (const { kind, service = '' } of actions) {
         const wanted = services.find((one) => one.service === service);
         if (kind === 'take' || wanted === undefined) {

@@ -15,6 +15,8 @@ import { RegistryError } from '../../registry/error.ts';
 import { isImmutableTag } from '../../registry/image-names.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { pollOnce } from '../../source/poller.ts';
+import { secretsOf } from '../../secret/secret.ts';
+import { secretStores } from '../../secret/stores.ts';
 import type { Store } from '../../store/database.ts';
 import { createCare } from '../care/care.ts';
 import { createFlows, createStarts, type Flows, QUEUES } from '../create-flows.ts';
@@ -55,6 +57,8 @@ export interface World {
   readonly holds: Holds;
   /** Which tags cannot be set at the moment, as when the registry is away. */
   isAway: (tag: string) => boolean;
+  /** Where secrets are, for references of the form `env:NAME`. */
+  readonly env: Record<string, string>;
   /** How a check of type `run` ends; throws where it cannot be asked. */
   answer: () => { kind: 'exited'; code: number };
   /** What an environment runs: service -> what its image says. */
@@ -91,14 +95,20 @@ export async function createWorld(project: string, config: string, first: Push =
     host: 'registry.test',
     immutable: isImmutableTag,
   });
-  const state: Pick<World, 'isAway' | 'answer'> = {
+  const state: Pick<World, 'isAway' | 'answer' | 'env'> = {
+    env: {},
     isAway: () => false,
     answer: () => ({ kind: 'exited', code: 0 }),
   };
   const holds = createHolds();
+  const secrets = secretsOf(secretStores(state.env, directory));
   const registry = awayAtTimes(embedded.registry(), holds, (tag) => state.isAway(tag));
   const builder = textBuilder(registry, holds);
-  const driver = stageDriver((digest) => builder.textOf(digest), holds);
+  const driver = stageDriver(
+    (digest) => builder.textOf(digest),
+    holds,
+    (reference) => secrets.resolve(reference),
+  );
   let flows: Flows | undefined;
   const starts = createStarts(engine, () => flows ?? unready());
   const remoteOf: House['remoteOf'] = (url) => ({ url, allow: ['file'] });
@@ -128,7 +138,7 @@ export async function createWorld(project: string, config: string, first: Push =
     mirrorOf: (id) => mirrors.of(id),
     mirrorDirectory: (id) => mirrors.directoryOf(id),
     remoteOf,
-    secretOf: () => Promise.reject(new Error('No secret is asked for here.')),
+    secretOf: (reference) => secrets.resolve(reference),
     starts,
   };
   flows = createFlows(house);
