@@ -2,7 +2,7 @@ import type { Digest } from '../lib/digest.ts';
 import type { KeyInputs } from './key.ts';
 import type { Problem } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
-import type { Sql } from '../store/database.ts';
+import { json, type Sql } from '../store/database.ts';
 
 /** A row of what was built, or is being built, for one artifact key. */
 export interface ArtifactRow {
@@ -48,7 +48,7 @@ export async function claimArtifacts(
       service,
       builder,
       repository,
-      inputs: JSON.stringify(inputs),
+      inputs: json(inputs),
       state: 'building' as const,
       log_id: newId('log'),
       built_for_commit: commit,
@@ -115,7 +115,7 @@ export async function recordBuilt(db: Sql, key: string, built: BuiltRecord): Pro
       digest: built.digest,
       media_type: built.mediaType,
       size_bytes: built.sizeBytes,
-      provenance: JSON.stringify(built.provenance),
+      provenance: json(built.provenance),
       problem: null,
       finished_at: new Date(),
     })
@@ -127,7 +127,7 @@ export async function recordBuilt(db: Sql, key: string, built: BuiltRecord): Pro
 export async function recordBuildFailed(db: Sql, key: string, problem: Problem): Promise<void> {
   await db
     .updateTable('artifact')
-    .set({ state: 'failed', problem: JSON.stringify(problem), finished_at: new Date() })
+    .set({ state: 'failed', problem: json(problem), finished_at: new Date() })
     .where('key', '=', key)
     .where('state', '<>', 'built')
     .execute();

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 
 import type { Problem } from '../lib/error.ts';
-import type { Sql } from '../store/database.ts';
+import { json, type Sql } from '../store/database.ts';
 
 /** Artifacts that are said to be built right now, and have been for a while. */
 export async function artifactsInWork(db: Sql, limit: number): Promise<{ key: string; attempt: number }[]> {
@@ -19,7 +19,7 @@ export async function artifactsInWork(db: Sql, limit: number): Promise<{ key: st
 export async function recordBuildLost(db: Sql, key: string, attempt: number, problem: Problem): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('artifact')
-    .set({ state: 'failed', problem: JSON.stringify(problem), finished_at: new Date() })
+    .set({ state: 'failed', problem: json(problem), finished_at: new Date() })
     .where('key', '=', key)
     .where('attempt', '=', attempt)
     .where('state', '=', 'building')

@@ -1,5 +1,5 @@
 import type { Problem } from '../lib/error.ts';
-import type { Sql } from '../store/database.ts';
+import { json, type Sql } from '../store/database.ts';
 import type { ProjectConfig } from './config.ts';
 
 /** The configuration of the default branch's head takes force. Safe to repeat. */
@@ -11,7 +11,7 @@ export async function recordConfig(
 ): Promise<void> {
   await db
     .updateTable('repository')
-    .set({ config: JSON.stringify(config), config_commit: commit, config_error: null })
+    .set({ config: json(config), config_commit: commit, config_error: null })
     .where('id', '=', repositoryId)
     .execute();
 }
@@ -20,7 +20,7 @@ export async function recordConfig(
 export async function recordConfigProblem(db: Sql, repositoryId: string, problem: Problem): Promise<void> {
   await db
     .updateTable('repository')
-    .set({ config_error: JSON.stringify(problem) })
+    .set({ config_error: json(problem) })
     .where('id', '=', repositoryId)
     .execute();
 }

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { TowpathError } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
 import { slugOf } from '../lib/slug.ts';
-import type { Sql } from '../store/database.ts';
+import { json, type Sql } from '../store/database.ts';
 
 export class EnvironmentError extends TowpathError {}
 
@@ -52,13 +52,13 @@ export async function syncEnvironments(
         name,
         slug: slugOf(name),
         position,
-        definition: JSON.stringify(definition),
+        definition: json(definition),
       })
       .onConflict((conflict) =>
         conflict
           .columns(['project_id', 'name'])
           .where('removed_at', 'is', null)
-          .doUpdateSet({ position, definition: JSON.stringify(definition) }),
+          .doUpdateSet({ position, definition: json(definition) }),
       )
       .execute();
   }
@@ -100,14 +100,14 @@ export async function ensurePreview(
       slug: slugOf(name),
       position: preview.position,
       preview_branch: preview.branch,
-      definition: JSON.stringify(preview.definition),
+      definition: json(preview.definition),
       expires_at: preview.expiresAt,
     })
     .onConflict((conflict) =>
       conflict
         .columns(['project_id', 'name'])
         .where('removed_at', 'is', null)
-        .doUpdateSet({ expires_at: preview.expiresAt, definition: JSON.stringify(preview.definition) }),
+        .doUpdateSet({ expires_at: preview.expiresAt, definition: json(preview.definition) }),
     )
     .returning('id')
     .executeTakeFirstOrThrow();
@@ -165,7 +165,7 @@ export async function environmentNamed(db: Sql, projectId: string, name: string)
 export async function setHold(db: Sql, environmentId: string, hold: Hold): Promise<void> {
   await db
     .updateTable('environment')
-    .set({ hold: JSON.stringify(hold) })
+    .set({ hold: json(hold) })
     .where('id', '=', environmentId)
     .execute();
 }

@@ -1,5 +1,5 @@
 import { newId } from '../lib/ids.ts';
-import type { Sql } from '../store/database.ts';
+import { json, type Sql } from '../store/database.ts';
 import { isEnded, isNews, mayMove, type PromotionDetail, type PromotionState } from './promotion.ts';
 
 /** One attempt to bring a release into an environment, as it is stored. */
@@ -117,7 +117,7 @@ export async function movePromotion(db: Sql, id: string, move: Move): Promise<Pr
     .updateTable('promotion')
     .set({
       state: move.to,
-      detail: JSON.stringify(move.detail ?? {}),
+      detail: json(move.detail ?? {}),
       token,
       wake_at: move.wakeAtMs === undefined ? null : new Date(move.wakeAtMs),
       changed_at: now,
@@ -151,7 +151,7 @@ async function recordEvent(
       from_state: from,
       to_state: to,
       token,
-      detail: JSON.stringify(detail),
+      detail: json(detail),
     })
     .execute();
 }

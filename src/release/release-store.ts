@@ -2,7 +2,7 @@ import type { Digest } from '../lib/digest.ts';
 import type { Problem } from '../lib/error.ts';
 import { groupBy } from '../lib/group.ts';
 import { newId } from '../lib/ids.ts';
-import type { Sql } from '../store/database.ts';
+import { json, type Sql } from '../store/database.ts';
 import { fingerprintOf, type Release, type ReleaseService, stateOf } from './release.ts';
 import { twinKey, yanksOf } from './yank-store.ts';
 
@@ -32,7 +32,7 @@ export async function cutRelease(db: Sql, cut: ReleaseToCut): Promise<string> {
       mixed: cut.mixed,
       fingerprint,
       state: cut.problem === null ? 'building' : 'failed',
-      problem: cut.problem === null ? null : JSON.stringify(cut.problem),
+      problem: cut.problem === null ? null : json(cut.problem),
       created_by: cut.createdBy,
     })
     .onConflict((conflict) => conflict.columns(['repository_id', 'commit_sha']).where('mixed', '=', false).doNothing())
@@ -59,7 +59,7 @@ async function planAgain(db: Sql, releaseId: string, cut: ReleaseToCut, fingerpr
     .set({
       fingerprint,
       state: cut.problem === null ? 'building' : 'failed',
-      problem: cut.problem === null ? null : JSON.stringify(cut.problem),
+      problem: cut.problem === null ? null : json(cut.problem),
     })
     .where('id', '=', releaseId)
     .where('state', '<>', 'ready')
@@ -120,7 +120,7 @@ export async function settleRelease(db: Sql, releaseId: string): Promise<'ready'
     .updateTable('release')
     .set({
       state: next,
-      problem: problem === null ? null : JSON.stringify(problem),
+      problem: problem === null ? null : json(problem),
       ready_at: next === 'ready' ? new Date() : null,
     })
     .where('id', '=', releaseId)

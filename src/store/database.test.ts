@@ -35,6 +35,19 @@ test('a bigint is read as a number, a timestamp as a date, json as its value', a
   expect(row.at).toBeInstanceOf(Date);
 });
 
+test('words that Postgres would not take are written with a replacement character, all others as they are', async () => {
+  const store = await testStore();
+  const words = { 'a\0': ['\0', '\ud83d', '\ude00 \ud83d\ude00', '\\u0000 \\\\ud83d "\u0001"'] };
+  const row = await store.db
+    .insertInto('event')
+    .values({ kind: 'ref.moved', subject: 'main', data: json(words) })
+    .returning('data')
+    .executeTakeFirstOrThrow();
+  expect(row.data).toEqual({
+    'a\uFFFD': ['\uFFFD', '\uFFFD', '\uFFFD \ud83d\ude00', '\\u0000 \\\\ud83d "\u0001"'],
+  });
+});
+
 test('a server that is not there is named as such', async () => {
   await expect(openStore('postgresql://towpath@127.0.0.1:1/none')).rejects.toMatchObject({ code: 'store.unreachable' });
 });

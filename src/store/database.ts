@@ -71,9 +71,14 @@ export function clientOf(tx: Tx): pg.PoolClient {
   });
 }
 
-/** A value for a `jsonb` column: the driver would write a bare array as a Postgres array. */
+/**
+ * A value for a `jsonb` column: the driver would write a bare array as a Postgres array. Postgres takes neither NUL nor half
+ * of a surrogate pair; words from outside (a test report, a log) may have both, and U+FFFD then stands for them.
+ */
 export function json(value: unknown): string {
-  return JSON.stringify(value);
+  return JSON.stringify(value).replace(/\\(?:u0000|ud[89a-f][0-9a-f]{2}|.)/g, (escape) =>
+    escape.length > 2 ? '\uFFFD' : escape,
+  );
 }
 
 /** How every connection of ours is made: the `towpath` schema first, `bigint` read as a safe number. */

@@ -35,6 +35,12 @@ test('a failure keeps its name and message, entities decoded', () => {
   });
 });
 
+test('a long message is never cut in the middle of a character', () => {
+  const message = `${'x'.repeat(496)}\u{1F600}${'y'.repeat(10)}`;
+  const report = parseJunit(`<testsuite><testcase name="a"><failure message="${message}"/></testcase></testsuite>`);
+  expect(report).toMatchObject({ failures: [{ message: `${'x'.repeat(496)}...` }] });
+});
+
 test('a suite without cases, and one that failed by itself', () => {
   expect(parseJunit('<testsuites/>')).toEqual({ passed: 0, failed: 0, skipped: 0, failures: [] });
   expect(parseJunit('<testsuite name="a"><error message="no database"/></testsuite>')).toEqual({

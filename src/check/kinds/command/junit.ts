@@ -89,5 +89,7 @@ function isNode(value: unknown): value is XmlNode {
 }
 
 function shorten(text: string, length: number): string {
-  return text.length > length ? `${text.slice(0, length - 3)}...` : text;
+  if (text.length <= length) return text;
+  // a pair that the cut would halve is left out
+  return `${text.slice(0, length - 3).replace(/[\uD800-\uDBFF]$/, '')}...`;
 }
