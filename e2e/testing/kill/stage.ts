@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import type { Client } from '../../../src/cli/client.ts';
 import { freePort } from '../../../src/lib/port.ts';
@@ -61,26 +63,21 @@ export async function sharedStage(postgres: string): Promise<Stage> {
 /** Stages beside each other have ranges of their own for the addresses of their services. */
 let nextRange = 31_000 + (process.pid % 100) * 100;
 
-/** What is still to be taken down: also when the run is broken off, for servers and what they run outlive who started them. */
-const open = new Set<() => Promise<void>>();
-for (const event of ['disconnect', 'SIGINT', 'SIGTERM']) process.once(event, () => void breakOff());
-
-async function breakOff(): Promise<void> {
-  if (open.size === 0) return;
-  await Promise.allSettled([...open].map((dispose) => dispose()));
-  process.exit(1);
-}
+/** Ends what the stages left when the run is broken off, which closes its input. */
+const reaper = spawn(process.execPath, [fileURLToPath(new URL('reaper.js', import.meta.url))], {
+  stdio: ['pipe', 'ignore', 'inherit'],
+  detached: true,
+});
+reaper.unref();
 
 async function openStage(options: StageOptions): Promise<Stage> {
   const ends: (() => Promise<unknown>)[] = [options.drop];
   /** Each end is tried, the last thing first, whatever becomes of the others. */
   const dispose = async (): Promise<void> => {
-    open.delete(dispose);
     const problems: unknown[] = [];
     for (const end of ends.splice(0).toReversed()) await end().catch((error: unknown) => problems.push(error));
     if (problems.length > 0) throw new AggregateError(problems, 'A stage could not be taken down.');
   };
-  open.add(dispose);
   try {
     return await setUp(options, ends, dispose);
   } catch (error) {
@@ -96,6 +93,7 @@ async function setUp(
   dispose: () => Promise<void>,
 ): Promise<Stage> {
   const data = await mkdtemp(join(tmpdir(), 'towpath-kill-'));
+  reaper.stdin.write(`${data}\n`);
   ends.push(() => rm(data, { recursive: true, force: true, maxRetries: 5 }));
   await chmod(data, 0o711); // else Postgres, which runs as another user, would keep its data elsewhere
   const repository = await createRepository();
