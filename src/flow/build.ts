@@ -9,6 +9,7 @@ import {
 import type { Evidence } from '../check/evidence.ts';
 import { recordEvidence } from '../check/evidence-store.ts';
 import { type Problem, problemOf, TowpathError } from '../lib/error.ts';
+import { UNDECIDED } from '../path/promotion.ts';
 import { releasesWithKey, settleRelease } from '../release/release-store.ts';
 import { recordEvent } from '../store/event-store.ts';
 import type { Tx } from '../store/database.ts';
@@ -186,7 +187,7 @@ async function wakeThoseFor(house: House, tx: Tx, releaseId: string): Promise<vo
     .select('id')
     .where('release_id', '=', releaseId)
     .where('ended_at', 'is', null)
-    .where('state', '=', 'waiting')
+    .where('state', 'in', UNDECIDED)
     .orderBy('id')
     .execute();
   for (const { id } of rows) await house.starts.promote(tx, id);

@@ -1,5 +1,6 @@
 import { recordEvidence } from '../check/evidence-store.ts';
 import { type Problem, problemOf } from '../lib/error.ts';
+import { UNDECIDED } from '../path/promotion.ts';
 import { releaseById } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
@@ -57,7 +58,7 @@ async function wakeThoseWith(house: House, tx: Tx, releaseId: string): Promise<v
     .select('promotion.id')
     .where('asked.id', '=', releaseId)
     .where('promotion.ended_at', 'is', null)
-    .where('promotion.state', '=', 'waiting')
+    .where('promotion.state', 'in', UNDECIDED)
     .orderBy('promotion.id')
     .execute();
   for (const { id } of rows) await house.starts.promote(tx, id);

@@ -54,6 +54,19 @@ test('of what waits out a hold by itself only the newest goes in', async () => {
   expect((await world.promotion('qa', older, 'superseded')).id).toBe(gone.id);
 });
 
+test('a look that began before the environment was held decides nothing any more', async () => {
+  await world.useCases.environments.hold(world.project, 'qa', 'audit', 'olga');
+  const commit = await world.push({ says: { web: 'looked at too early' } });
+  const { id } = await world.promotion('qa', commit, 'waiting');
+  world.holds.hold('git');
+  await world.useCases.environments.resume(world.project, 'qa', 'olga');
+  await world.holds.reached('git');
+  await world.useCases.environments.hold(world.project, 'qa', 'a second audit', 'olga');
+  world.holds.release('git');
+  await world.says(id, 'a second audit');
+  expect(world.runs('qa')['web']).toBe(`base ${count}`);
+});
+
 test('of what queues behind a deployment by itself only the newest goes in; what a person asked for stays', async () => {
   world.holds.hold('deploy long');
   const first = await world.push({ says: { web: 'long' } });

@@ -18,6 +18,7 @@ import { holdAfterFailure, recover } from './recover.ts';
 import { supersede } from './supersede.ts';
 import { isTransient } from './transient.ts';
 import { leave, recordRunning, tagEnvironment, type Turn, workInLane } from './turn.ts';
+import { wake } from './wake.ts';
 import { whyWithdrawn } from './withdraw.ts';
 
 /**
@@ -35,7 +36,7 @@ export function promoteFlow(house: House) {
       turn = await transaction('decide', (tx) => decide(house, tx, { promotionId, run, looked }));
     } catch (error) {
       // nothing was touched: it is looked at again in a while, and says until then what stood in its way
-      await transaction('not-seen', (tx) => waitForSight(house, tx, promotionId, problemOf(error)));
+      await transaction('not-seen', (tx) => waitForSight(house, tx, { promotionId, run }, problemOf(error)));
       return;
     }
     if (turn === null) return;
@@ -92,8 +93,9 @@ async function decide(
   if (asked === null) return null;
   const { currentReleaseId, removedAt } = await lockEnvironment(tx, asked.environmentId);
   const promotion = await lockPromotion(tx, promotionId);
-  // another look was faster, and it moves in or has ended
   if (promotion === null || promotion.endedAt !== null || isWorking(promotion.state)) return null;
+  // a fact has changed since this look began, and a newer look was asked for with it: that one decides
+  if (promotion.runs > run) return null;
   if (removedAt !== null) {
     await move(tx, promotionId, { to: 'cancelled', detail: { by: 'the end of its environment' } });
     return null;
@@ -155,9 +157,14 @@ async function mustWaitForOthers(tx: Tx, promotion: Promotion): Promise<boolean>
 }
 
 /** What it is decided from could not be read (the repository is away, say). */
-async function waitForSight(house: House, tx: Tx, promotionId: string, problem: Problem): Promise<void> {
+async function waitForSight(
+  house: House,
+  tx: Tx,
+  { promotionId, run }: { promotionId: string; run: number },
+  problem: Problem,
+): Promise<void> {
   const promotion = await lockPromotion(tx, promotionId);
-  if (promotion === null || promotion.endedAt !== null || isWorking(promotion.state)) return;
+  if (promotion === null || promotion.endedAt !== null || isWorking(promotion.state) || promotion.runs > run) return;
   await move(tx, promotionId, {
     to: 'waiting',
     detail: { reasons: [{ gate: 'facts', what: `It could not be decided: ${problem.what}`, fix: problem.fix }] },
@@ -208,6 +215,7 @@ async function holdUnrestored(house: House, tx: Tx, refused: Promotion, reasons:
     what: `what ran before could not be put back: ${reasons.map(({ what }) => what).join(' ')}`,
     fix: 'Roll back to another release, or promote one.',
   });
+  await wake(house, tx, refused.environmentId);
 }
 
 /** The promotion ended while this run was at work (cancelled, pre-empted): only the lane is left to give back. */

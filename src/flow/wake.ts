@@ -1,5 +1,6 @@
 import { environmentById, environmentsOf } from '../environment/environment-store.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
+import { isUndecided } from '../path/promotion.ts';
 import type { Sql, Tx } from '../store/database.ts';
 import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';
@@ -8,7 +9,10 @@ interface Awakener {
   readonly starts: Pick<House['starts'], 'promote'>;
 }
 
-/** Everything that waits in an environment looks again: something there has changed. */
+/**
+ * Everything that waits in an environment looks again: something there has changed. A look that is under way counts no
+ * more: the newest one decides.
+ */
 export async function wake(house: Awakener, tx: Tx, environmentId: string): Promise<void> {
   await wakeIn(house, tx, [environmentId]);
 }
@@ -31,7 +35,7 @@ export async function wakeProject(house: Awakener, tx: Tx, projectId: string): P
 async function wakeIn(house: Awakener, tx: Tx, environmentIds: readonly string[]): Promise<void> {
   if (environmentIds.length === 0) return;
   for (const { id, state } of await openPromotions(tx, environmentIds))
-    if (state === 'waiting') await house.starts.promote(tx, id);
+    if (isUndecided(state)) await house.starts.promote(tx, id);
 }
 
 async function followersOf(db: Sql, environmentId: string): Promise<string[]> {

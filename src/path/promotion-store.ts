@@ -1,3 +1,5 @@
+import { sql } from 'kysely';
+
 import { newId } from '../lib/ids.ts';
 import { json, type Sql } from '../store/database.ts';
 import { isEnded, isNews, mayMove, type PromotionDetail, type PromotionState } from './promotion.ts';
@@ -157,13 +159,16 @@ async function recordEvent(
 }
 
 /**
- * Counts a run, so that its workflow has an id of its own. @returns the run's number, or null when there is nothing to
- * look at: the promotion has ended, or is at work already.
+ * Counts a run, so that its workflow has an id of its own. One that is lost without a word is asked for again in a while.
+ * @returns the run's number, or null when there is nothing to look at: the promotion has ended, or is at work already.
  */
 export async function nextRun(db: Sql, id: string): Promise<{ run: number; kind: Promotion['kind'] } | null> {
   const row = await db
     .updateTable('promotion')
-    .set((eb) => ({ runs: eb('runs', '+', 1), wake_at: null }))
+    .set((eb) => ({
+      runs: eb('runs', '+', 1),
+      wake_at: sql<Date>`clock_timestamp() + ${LOST_AFTER_MS} * interval '1 ms'`,
+    }))
     .where('id', '=', id)
     .where('ended_at', 'is', null)
     .where('state', 'in', ['requested', 'evaluating', 'waiting'])
@@ -171,6 +176,8 @@ export async function nextRun(db: Sql, id: string): Promise<{ run: number; kind:
     .executeTakeFirst();
   return row === undefined ? null : { run: row.runs, kind: row.kind };
 }
+
+const LOST_AFTER_MS = 600_000;
 
 export async function promotionById(db: Sql, id: string): Promise<Promotion | null> {
   const row = await db.selectFrom('promotion').selectAll().where('id', '=', id).executeTakeFirst();

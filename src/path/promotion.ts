@@ -80,12 +80,19 @@ const ENDS: ReadonlySet<PromotionState> = new Set([
 /** The states in which something may be at work on the target. */
 const WORKING: ReadonlySet<PromotionState> = new Set(['tagging', 'deploying', 'verifying']);
 
+/** Looked at before, or at this moment: whoever changes a fact about these has them looked at again. */
+export const UNDECIDED = ['evaluating', 'waiting'] as const satisfies readonly PromotionState[];
+
 export function isEnded(state: PromotionState): boolean {
   return ENDS.has(state);
 }
 
 export function isWorking(state: PromotionState): boolean {
   return WORKING.has(state);
+}
+
+export function isUndecided(state: PromotionState): boolean {
+  return (UNDECIDED as readonly PromotionState[]).includes(state);
 }
 
 /**

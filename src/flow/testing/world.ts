@@ -135,7 +135,10 @@ export async function createWorld(project: string, config: string, first: Push =
     }),
     registry,
     resolveBase: async () => null,
-    mirrorOf: (id) => mirrors.of(id),
+    async mirrorOf(id) {
+      await holds.pass('git');
+      return mirrors.of(id);
+    },
     mirrorDirectory: (id) => mirrors.directoryOf(id),
     remoteOf,
     secretOf: (reference) => secrets.resolve(reference),

@@ -69,6 +69,7 @@ export function environmentCases(house: House): UseCases['environments'] {
           subject: environment.id,
           data: { reason, by },
         });
+        await wake(house, tx, environment.id);
       });
       return viewOf(store.db, await place(store.db, project, name));
     },
