@@ -5,7 +5,7 @@ import { syncEnvironments } from '../environment/environment-store.ts';
 import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import { cutRelease, nameRelease, settleRelease } from '../release/release-store.ts';
 import { recordCommit } from '../source/commit-store.ts';
-import type { Tx } from '../store/database.ts';
+import type { Sql, Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
@@ -106,19 +106,23 @@ async function readEvent(house: House, eventId: string): Promise<Seen | Gone | n
   const commit = await mirror.commit(event.after_sha);
   const isDefault = event.ref === `refs/heads/${event.default_branch}`;
   await recordCommit(db, event.id, commit, isDefault ? await mirror.firstParentPosition(commit.sha) : null);
-  const head = isDefault ? await headOf(house, event.id, event.ref) : null;
+  const head = isDefault ? await headOf(db, event.id, event.ref) : null;
   if (head !== null) await mirror.ensure(head);
   return { ...place, commit: commit.sha, author: commit.authorName, head };
 }
 
-/** Events may come late: the path follows where the default branch is now, never where it was. */
-async function headOf(house: House, repositoryId: string, ref: string): Promise<string | null> {
-  const row = await house.store.db
+/**
+ * Events may come late: the path follows where the default branch is now, never where it was.
+ * @param keep until the transaction ends, so that nobody moves it meanwhile
+ */
+async function headOf(db: Sql, repositoryId: string, ref: string, keep?: 'and keep it'): Promise<string | null> {
+  const row = await db
     .selectFrom('ref')
     .select('commit_sha')
     .where('repository_id', '=', repositoryId)
     .where('name', '=', ref)
     .where('deleted_at', 'is', null)
+    .$if(keep !== undefined, (query) => query.forShare())
     .executeTakeFirst();
   return row?.commit_sha ?? null;
 }
@@ -132,8 +136,12 @@ async function readConfig(house: House, repositoryId: string, commit: string): P
   }
 }
 
-/** A path that cannot be read leaves the last good one in force, and says so. */
+/**
+ * A path that cannot be read leaves the last good one in force, and says so. One of a head that the branch has left
+ * meanwhile is left to the event of the head that it has now: this one may come late, after that one has laid its own.
+ */
 async function layPath(house: House, tx: Tx, seen: Seen, head: string, answer: ConfigAnswer): Promise<void> {
+  if ((await headOf(tx, seen.repositoryId, seen.ref, 'and keep it')) !== head) return;
   if (answer.kind === 'problem') {
     await recordConfigProblem(tx, seen.repositoryId, answer.problem);
     await recordEvent(tx, {
