@@ -59,8 +59,8 @@ async function orFailed(work: Promise<Outcome>, giveUp: (problem: Problem) => Pr
 }
 
 /** The last words of a build that failed: who follows its log stops. */
-async function endLog(house: House, key: string, problem: Problem): Promise<void> {
-  const log = openLog(house.store, (await requireArtifact(house, key)).logId);
+export async function endLog({ store }: Pick<House, 'store'>, key: string, problem: Problem): Promise<void> {
+  const log = openLog(store, (await requireArtifact({ store }, key)).logId);
   log.line(`Failed: ${problem.what}`);
   log.line(problem.fix);
   await log.end();
@@ -159,6 +159,15 @@ async function record(house: House, tx: Tx, key: string, outcome: Outcome): Prom
   for (const item of outcome.evidence) await recordEvidence(tx, item);
   if (outcome.kind === 'built') await recordBuilt(tx, key, outcome.built);
   else await recordBuildFailed(tx, key, outcome.problem);
+  await settleReleases(house, tx, key);
+}
+
+/** The releases of an artifact that was built, or will not be: they go their way or say why not, and who waits looks again. */
+export async function settleReleases(
+  house: { readonly starts: Pick<House['starts'], 'route' | 'promote'> },
+  tx: Tx,
+  key: string,
+): Promise<void> {
   for (const releaseId of await releasesWithKey(tx, key)) {
     const state = await settleRelease(tx, releaseId);
     if (state === null || state === 'building') continue;
@@ -181,7 +190,11 @@ async function record(house: House, tx: Tx, key: string, outcome: Outcome): Prom
 }
 
 /** Somebody may have asked for the release while it was being built. */
-async function wakeThoseFor(house: House, tx: Tx, releaseId: string): Promise<void> {
+async function wakeThoseFor(
+  house: { readonly starts: Pick<House['starts'], 'promote'> },
+  tx: Tx,
+  releaseId: string,
+): Promise<void> {
   const rows = await tx
     .selectFrom('promotion')
     .select('id')
@@ -193,8 +206,8 @@ async function wakeThoseFor(house: House, tx: Tx, releaseId: string): Promise<vo
   for (const { id } of rows) await house.starts.promote(tx, id);
 }
 
-async function requireArtifact(house: House, key: string): Promise<ArtifactRow> {
-  const artifact = await artifactByKey(house.store.db, key);
+async function requireArtifact({ store }: Pick<House, 'store'>, key: string): Promise<ArtifactRow> {
+  const artifact = await artifactByKey(store.db, key);
   if (artifact !== null) return artifact;
   throw new TowpathError({
     code: 'artifact.unknown',

@@ -37,6 +37,7 @@ test('a preview whose removal was given up is removed again, once in a while, an
     removePreview: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
     ingest: never,
     promote: never,
+    route: never,
   };
   await reconcile({ store, starts, clock: { now: () => NOW }, log: pino({ level: 'silent' }) }, engine);
   expect(started).toEqual([[lost, SPAN]]);
@@ -79,6 +80,7 @@ test('a commit whose taking in was given up is taken in again, and a build witho
   const starts = {
     removePreview: never,
     promote: never,
+    route: never,
     ingest: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
   };
   const engine = { state: async (id: string) => states[id] ?? ({ kind: 'missing' } as const) };

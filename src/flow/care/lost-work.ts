@@ -6,8 +6,8 @@ import { leaveLane } from '../../environment/lane-store.ts';
 import type { Problem } from '../../lib/error.ts';
 import { promotionById } from '../../path/promotion-store.ts';
 import { isWorking } from '../../path/promotion.ts';
-import { releasesWithKey, settleRelease } from '../../release/release-store.ts';
 import { eventsInWork } from '../../source/ref-event-store.ts';
+import { endLog, settleReleases } from '../build.ts';
 import type { Engine } from '../engine/engine.ts';
 import { hasEnded } from '../engine/state.ts';
 import { definitionOf } from '../gather.ts';
@@ -25,7 +25,7 @@ const AGAIN_MS = 5 * 60_000;
 
 type Workflows = Pick<Engine, 'state'>;
 type Place = Pick<House, 'store' | 'clock' | 'log'> & {
-  readonly starts: Pick<Starts, 'removePreview' | 'ingest' | 'promote'>;
+  readonly starts: Pick<Starts, 'removePreview' | 'ingest' | 'promote' | 'route'>;
 };
 
 /** Rows that say that they are worked on, while no workflow works for them, are set right. */
@@ -98,10 +98,12 @@ async function settleLostBuild(
   const state = await engine.state(`build:${key}:${attempt}`);
   if (state.kind === 'queued' || state.kind === 'running') return;
   const problem = state.kind === 'failed' ? state.problem : LOST_BUILD;
-  await house.store.transaction(async (tx) => {
-    if (!(await recordBuildLost(tx, key, attempt, problem))) return;
-    for (const releaseId of await releasesWithKey(tx, key)) await settleRelease(tx, releaseId);
+  const settled = await house.store.transaction(async (tx) => {
+    const lost = await recordBuildLost(tx, key, attempt, problem);
+    if (lost) await settleReleases(house, tx, key);
+    return lost;
   });
+  if (settled) await endLog(house, key, problem);
 }
 
 const LOST_BUILD: Problem = {

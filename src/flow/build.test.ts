@@ -1,0 +1,42 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { reconcile } from './care/lost-work.ts';
+import { createWorld, until, type World } from './testing/world.ts';
+
+const config = `
+services:
+  web: { path: services/web, build: text }
+environments:
+  dev: { on: manual, accepts: any, deploy: stage, settle: 0ms }
+`;
+
+let world: World;
+
+beforeAll(async () => {
+  world = await createWorld('builds', config, { says: { web: 'hello' } });
+}, 120_000);
+
+afterAll(() => world.end());
+
+test('who waits for artifacts whose build was lost hears it, and so does who follows the log of the build', async () => {
+  const { db } = world.house.store;
+  world.holds.hold('build lost');
+  const commit = await world.push({ says: { web: 'lost' } });
+  await world.holds.reached('build lost');
+  const { id } = await world.request('dev', commit);
+  expect((await world.reaches(id, 'waiting')).reasons).toMatchObject([{ gate: 'artifact' }]);
+  const { key, log_id: log } = await db
+    .selectFrom('artifact')
+    .select(['key', 'log_id'])
+    .where('state', '=', 'building')
+    .executeTakeFirstOrThrow();
+  await world.engine.cancel(`build:${key}:1`);
+  const longAgo = new Date(Date.now() - 60_000);
+  await db.updateTable('artifact').set({ requested_at: longAgo }).where('key', '=', key).execute();
+  await reconcile(world.house, world.engine);
+  expect((await world.reaches(id, 'refused')).headline).toContain('Its build ended without a result.');
+  await until(async () => {
+    const chunks = await db.selectFrom('log_chunk').selectAll().where('log_id', '=', log).execute();
+    return JSON.stringify(chunks).includes('Its build ended without a result.') ? true : null;
+  });
+});
