@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import { reconcile } from './care/lost-work.ts';
+import { RegistryError } from '../registry/error.ts';
 import { createWorld, until, type World } from './testing/world.ts';
 
 const config = `
@@ -167,6 +168,51 @@ test('a yank ends the deployment that brings the artifacts in, and what ran befo
   });
   await putBack();
   expect(world.runs('qa')['web']).toBe(`base ${count}`);
+});
+
+test('what cannot be named is not brought in: nothing is touched, the name goes back, and nothing is held', async () => {
+  world.holds.hold(`deploy base ${count}`);
+  const named: string[] = []; // to keep it, which comes last
+  world.isAway = (tag) => {
+    if (!tag.startsWith('keep-') || named.push(tag) > 1) return false;
+    throw new RegistryError({ code: 'registry.denied', what: 'The registry does not let us.', fix: 'Ask its owner.' });
+  };
+  const commit = await world.push({ says: { web: 'nameless' } });
+  const { headline } = await world.promotion('qa', commit, 'failed');
+  expect(headline).toContain('Nothing that runs there was touched.');
+  const { services } = await world.useCases.releases.show(world.project, base);
+  for (const { service, digest } of services)
+    expect(await world.house.registry.manifest(`ordered/${service}`, 'env-qa')).toMatchObject({ digest });
+  expect(world.runs('qa')['web']).toBe(`base ${count}`);
+  expect(await world.environment('qa')).toMatchObject({ current: { commit: base }, hold: null });
+  world.isAway = () => false;
+  world.holds.release(`deploy base ${count}`);
+  await world.reaches((await world.request('qa', commit)).id, 'live');
+});
+
+test('a lane that was lost, but to nobody, is entered again', async () => {
+  world.holds.hold('deploy long way');
+  const commit = await world.push({ says: { web: 'long way' } });
+  await world.holds.reached('deploy long way');
+  const { id } = await world.environment('qa');
+  const { db } = world.house.store;
+  await db.updateTable('lane').set({ holder: null, until: null }).where('environment_id', '=', id).execute();
+  await until(async () => {
+    const lane = await db.selectFrom('lane').select('holder').where('environment_id', '=', id).executeTakeFirst();
+    return lane?.holder ?? null;
+  });
+  world.holds.release('deploy long way');
+  await world.live('qa', commit);
+});
+
+test('what ran before and was yanked meanwhile is not put back after a failure either', async () => {
+  world.holds.hold('deploy broken badly');
+  const commit = await world.push({ says: { web: 'broken badly' } });
+  await world.holds.reached('deploy broken badly');
+  await world.useCases.releases.yank(world.project, base, 'wrong tax', 'olga');
+  world.holds.release('deploy broken badly');
+  expect((await world.promotion('qa', commit, 'failed')).headline).toContain('is yanked (wrong tax)');
+  expect((await world.environment('qa')).hold?.reason).toContain('is yanked (wrong tax)');
 });
 
 test('a yank lets what runs already be', async () => {

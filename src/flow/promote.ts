@@ -1,6 +1,6 @@
 import { lockEnvironment, setHold } from '../environment/environment-store.ts';
 import { enterLane, leaveLane } from '../environment/lane-store.ts';
-import { type Problem, problemOf } from '../lib/error.ts';
+import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import { decidePromotion, type Decision } from '../path/policy.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
 import { lockPromotion, type Promotion, promotionById } from '../path/promotion-store.ts';
@@ -26,7 +26,7 @@ import { whyWithdrawn } from './withdraw.ts';
  * looked at again under the lane, and everything that touches the target runs in the lane with a fencing token.
  */
 export function promoteFlow(house: House) {
-  const retry: Retry = { attempts: 5, firstMs: 500, when: isTransient };
+  const retry: Retry = { attempts: 8, firstMs: 250, when: isPassing };
   return durable('promote', async ({ promotionId, run }: { promotionId: string; run: number }) => {
     await transaction('open', (tx) => open(tx, promotionId));
     let turn: Turn | null;
@@ -48,6 +48,11 @@ export function promoteFlow(house: House) {
       throw error;
     }
   });
+}
+
+/** A lane that was lost while Postgres was away is entered again; a server that was away is waited for, half a minute. */
+function isPassing(error: unknown): boolean {
+  return isTransient(error) || hasCode(error, 'lane.lost', 'lane.taken');
 }
 
 /** Brings the release in and watches it; whoever ended the promotion meanwhile is heard between the steps too. */

@@ -2,19 +2,24 @@ import { environmentById, lockEnvironment, setHold } from '../environment/enviro
 import { type Problem, problemOf } from '../lib/error.ts';
 import { blamesArtifacts } from '../path/blame.ts';
 import { type Promotion, promotionById } from '../path/promotion-store.ts';
+import type { PromotionDetail } from '../path/promotion.ts';
+import type { Release } from '../release/release.ts';
 import { releaseById } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts';
 import { type Retry, step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { move, tell } from './move.ts';
-import { leave, placeOf, recordRunning, tagEnvironment, type Turn, workInLane } from './turn.ts';
+import { leave, type Load, placeOf, recordRunning, tagEnvironment, type Turn, workInLane } from './turn.ts';
 import { yank } from './yank.ts';
 
 interface Recovery {
+  /** The release that is put back. */
   readonly to: string;
   readonly name: string;
   readonly step: string;
+  /** It failed before anything on the target was touched: what ran before runs, and only names go back. */
+  readonly untouched: boolean;
 }
 
 /** Something failed after the decision: the environment's own rule says what becomes of it. */
@@ -23,17 +28,17 @@ export async function recover(house: House, turn: Turn, problem: Problem, retry:
   if (plan === null) return;
   const load = { releaseId: plan.to, operation: `${turn.promotionId}-back` };
   try {
-    await step('restore', ({ signal }) => workInLane(house, turn, load, signal, deployRelease), { retry });
-    const watched = await step(
-      'verify-restored',
-      ({ signal }) => workInLane(house, turn, load, signal, verifyRelease),
-      { retry },
-    );
+    const watched = plan.untouched ? null : await restore(house, turn, load, retry);
     await step('tag-restored', () => tagEnvironment(house, turn, load), { retry });
     await transaction('restored', (tx) => restored(house, tx, turn, plan, problem, watched));
   } catch (error) {
-    await transaction('lost', (tx) => lost(house, tx, turn, problem, problemOf(error)));
+    await transaction('lost', (tx) => lost(house, tx, turn, plan, problem, problemOf(error)));
   }
+}
+
+async function restore(house: House, turn: Turn, load: Load, retry: Retry): Promise<Watched> {
+  await step('restore', ({ signal }) => workInLane(house, turn, load, signal, deployRelease), { retry });
+  return step('verify-restored', ({ signal }) => workInLane(house, turn, load, signal, verifyRelease), { retry });
 }
 
 async function planRecovery(house: House, tx: Tx, turn: Turn, problem: Problem): Promise<Recovery | null> {
@@ -51,11 +56,14 @@ async function planRecovery(house: House, tx: Tx, turn: Turn, problem: Problem):
     await yank(house, tx, release, { reason, by: 'towpath', failed: promotion.id });
   }
   const previous = turn.previousReleaseId === null ? null : await releaseById(tx, turn.previousReleaseId);
-  if (definition.onFailure.action === 'rollback' && previous !== null && previous.fingerprint !== release.fingerprint) {
-    return { to: previous.id, name: `#${previous.number} (${previous.commit.slice(0, 7)})`, step };
+  const untouched = step === 'tagging';
+  const { action } = definition.onFailure;
+  if (previous !== null && previous.fingerprint !== release.fingerprint && (untouched || action === 'rollback')) {
+    const name = `#${previous.number} (${previous.commit.slice(0, 7)})`;
+    if (untouched || previous.yank === null) return { to: previous.id, name, step, untouched };
   }
-  if (definition.onFailure.action !== 'keep') await holdAfterFailure(house, tx, promotion, problem);
-  const note = previous === null ? 'Nothing ran there before that could be put back.' : undefined;
+  const note = whyNotBack(previous, untouched);
+  if (!untouched && action !== 'keep') await holdAfterFailure(house, tx, promotion, withNote(problem, note));
   await move(tx, turn.promotionId, {
     to: 'failed',
     detail: { step, problem, ...(note === undefined ? {} : { note }) },
@@ -65,14 +73,29 @@ async function planRecovery(house: House, tx: Tx, turn: Turn, problem: Problem):
   return null;
 }
 
+/** A yank bars artifacts everywhere: they are not put back either. */
+function whyNotBack(previous: Release | null, untouched: boolean): string | undefined {
+  if (untouched) return UNTOUCHED;
+  if (previous === null) return 'Nothing ran there before that could be put back.';
+  if (previous.yank === null) return undefined;
+  return `What ran there before, #${previous.number}, is yanked (${previous.yank.reason}) and was not put back.`;
+}
+
+const UNTOUCHED = 'Nothing that runs there was touched.';
+
+function withNote(problem: Problem, note: string | undefined): Problem {
+  return note === undefined ? problem : { ...problem, what: `${problem.what} ${note}` };
+}
+
 async function restored(
   house: House,
   tx: Tx,
   turn: Turn,
   plan: Recovery,
   problem: Problem,
-  watched: Watched,
+  watched: Watched | null,
 ): Promise<void> {
+  if (watched === null) return failed(house, tx, turn, { step: plan.step, problem, note: UNTOUCHED });
   const { currentPromotionId } = await lockEnvironment(tx, turn.environmentId);
   const promotion = await move(tx, turn.promotionId, {
     to: 'rolled-back',
@@ -92,8 +115,25 @@ function blame({ circumstances }: Turn, problem: Problem): { failedUnder?: strin
   return blamesArtifacts(problem) ? { failedUnder: circumstances } : {};
 }
 
+async function failed(house: House, tx: Tx, turn: Turn, detail: PromotionDetail): Promise<void> {
+  await lockEnvironment(tx, turn.environmentId);
+  await move(tx, turn.promotionId, { to: 'failed', detail });
+  await leave(house, tx, turn);
+}
+
 /** The way back failed too: say so loudly, hold, and leave the rest to a person. */
-async function lost(house: House, tx: Tx, turn: Turn, problem: Problem, second: Problem): Promise<void> {
+async function lost(
+  house: House,
+  tx: Tx,
+  turn: Turn,
+  plan: Recovery,
+  problem: Problem,
+  second: Problem,
+): Promise<void> {
+  if (plan.untouched) {
+    const note = `${UNTOUCHED} Its image could not be given its name back: ${second.what}`;
+    return failed(house, tx, turn, { step: plan.step, problem, note });
+  }
   await lockEnvironment(tx, turn.environmentId);
   const note = `Rolling back failed as well: ${second.what}`;
   const promotion = await move(tx, turn.promotionId, {
@@ -101,7 +141,7 @@ async function lost(house: House, tx: Tx, turn: Turn, problem: Problem, second: 
     detail: { step: 'rollback', problem, note },
     ...blame(turn, problem),
   });
-  if (promotion !== null) await holdAfterFailure(house, tx, promotion, { ...problem, what: `${problem.what} ${note}` });
+  if (promotion !== null) await holdAfterFailure(house, tx, promotion, withNote(problem, note));
   await leave(house, tx, turn);
 }
 

@@ -1,7 +1,9 @@
 import { type EnvironmentRow, environmentById } from '../environment/environment-store.ts';
 import { inLane, leaveLane } from '../environment/lane-store.ts';
 import { recordLive } from '../environment/tenure-store.ts';
+import { TowpathError } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
+import { promotionById } from '../path/promotion-store.ts';
 import { applyTags, planTags } from '../registry/image-names.ts';
 import { keepTag } from '../registry/keep-tag.ts';
 import type { Release } from '../release/release.ts';
@@ -25,7 +27,7 @@ export interface Turn {
 }
 
 /** What is brought in, and under which name it may be repeated: the promotion's own release, or what ran before. */
-interface Load {
+export interface Load {
   readonly releaseId: string;
   readonly operation: string;
 }
@@ -53,10 +55,22 @@ export async function workInLane<T>(
   work: (house: House, deployment: Deployment) => Promise<T>,
 ): Promise<T> {
   const place = await placeOf(house, turn, releaseId);
+  await requireOpen(house, turn);
   const lane = { store: house.store, environmentId: turn.environmentId, holder: turn.promotionId, signal };
   return inLane(lane, (laneSignal, token) =>
     work(house, { ...place, operation, signal: laneSignal, token, promotionId: turn.promotionId }),
   );
+}
+
+/** Whoever ended it may have let others into the lane: they are not waited for. */
+async function requireOpen({ store }: House, { promotionId }: Turn): Promise<void> {
+  const promotion = await promotionById(store.db, promotionId);
+  if (promotion === null || promotion.endedAt === null) return;
+  throw new TowpathError({
+    code: 'promotion.ended',
+    what: `Promotion ${promotion.number} ended meanwhile: ${promotion.state}.`,
+    fix: 'Look at the newer promotion.',
+  });
 }
 
 /** What was seen running is what the environment runs now; whoever waits to come from there looks again. */
