@@ -6,6 +6,7 @@ import { doctor } from './doctor.ts';
 import { env } from './env.ts';
 import { hold, resume } from './hold.ts';
 import type { House } from './house.ts';
+import { init } from './init.ts';
 import type { Io } from './io.ts';
 import { lineage } from './lineage.ts';
 import { logs } from './logs.ts';
@@ -18,6 +19,7 @@ import { rollback } from './rollback.ts';
 import { demo, proxy, serve, up } from './servers.ts';
 import { status } from './status.ts';
 import { token } from './token.ts';
+import { validate } from './validate.ts';
 import type { Verb } from './verb.ts';
 import { why } from './why.ts';
 import { unyank, yank } from './yank.ts';
@@ -26,6 +28,8 @@ import { unyank, yank } from './yank.ts';
 export const VERBS: readonly Verb[] = [
   up,
   demo,
+  init,
+  validate,
   status,
   promote,
   rollback,

@@ -1,0 +1,66 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import { runLine } from './testing/run.ts';
+
+const run = promisify(execFile);
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'towpath-init-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function repository(): Promise<void> {
+  await run('git', ['init', '--quiet', '--initial-branch=master', folder]);
+  await mkdir(join(folder, 'api'));
+  await mkdir(join(folder, 'built'));
+  await writeFile(join(folder, '.gitignore'), 'built/\n');
+  await writeFile(join(folder, 'built', 'package.json'), '{"main":"server.js"}');
+  await writeFile(join(folder, 'built', 'server.js'), '');
+  await writeFile(join(folder, 'api', 'package.json'), '{"scripts":{"start":"node server.js"}}');
+  await writeFile(join(folder, 'api', 'server.js'), 'listen(process.env.PORT)');
+}
+
+test('a first towpath.yaml is written from what git would take in, and can be read', async () => {
+  await repository();
+  const { exit, out } = await runLine(['init', folder]);
+  expect({ exit, out }).toMatchObject({ exit: 0, out: expect.stringContaining('1 service (api)') });
+  const text = await readFile(join(folder, 'towpath.yaml'), 'utf8');
+  expect(text).toContain('path: api');
+  expect(text).toContain('merge: master');
+  const read = await runLine(['validate', folder]);
+  expect(read).toMatchObject({ exit: 0, out: expect.stringContaining('api by the node builder') });
+  expect(read.out).toContain('takes tag v*');
+});
+
+test('what is there is not written over unless that is asked for', async () => {
+  await repository();
+  await writeFile(join(folder, 'towpath.yaml'), 'mine\n');
+  const refused = await runLine(['init', folder, '--json']);
+  expect(refused).toMatchObject({ exit: 1, out: '' });
+  expect(JSON.parse(refused.err)).toMatchObject({ code: 'cli.file-exists' });
+  expect((await runLine(['init', folder, '--stdout'])).out).toContain('services:');
+  expect(await readFile(join(folder, 'towpath.yaml'), 'utf8')).toBe('mine\n');
+  expect((await runLine(['init', folder, '--force'])).exit).toBe(0);
+  expect(await readFile(join(folder, 'towpath.yaml'), 'utf8')).toContain('services:');
+});
+
+test('where there is no repository, or nothing to build, that is said', async () => {
+  expect((await runLine(['init', folder])).err).toContain('is not the root of a git repository');
+  await run('git', ['init', '--quiet', folder]);
+  expect((await runLine(['init', folder])).err).toContain('Nothing in');
+});
+
+test('a mistake is told with its place and the word that was meant', async () => {
+  await writeFile(join(folder, 'towpath.yaml'), 'project: shop\nservcies: {}\n');
+  const { exit, err } = await runLine(['validate', folder]);
+  expect(exit).toBe(1);
+  expect(err).toContain('towpath.yaml:2:1');
+  expect(err).toContain('did you mean "services"?');
+  expect((await runLine(['validate', join(folder, 'none')])).exit).toBe(64);
+});
