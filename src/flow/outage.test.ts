@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { RegistryError } from '../registry/error.ts';
 import { createWorld, until, type World } from './testing/world.ts';
 
 const config = `
@@ -58,6 +59,25 @@ test.concurrent('a branch that comes back while its preview is being removed has
   expect(world.runs(name)).toEqual({ web: 'phoenix' });
   await world.git('update-ref', '-d', `refs/heads/${branch}`);
 });
+
+test.concurrent('a base image that is missing, or whose registry refuses, is told with the service that asks for it', async () => {
+  world.baseOf = async (reference) => {
+    if (reference === 'gone.example/base:1') return null;
+    throw new RegistryError({ code: 'registry.denied', what: 'The registry says no.', fix: 'Log in.' });
+  };
+  const push = (base: string, branch: string) =>
+    world.push({ branch, from: 'main', files: { 'services/web/base': base } });
+  const problemOf = (commit: string) =>
+    until(async () => (await world.useCases.releases.show(world.project, commit).catch(() => null))?.problem ?? null);
+  expect(await problemOf(await push('gone.example/base:1', 'base/gone'))).toMatchObject({
+    code: 'artifact.no-base',
+    what: 'Service "web" builds on gone.example/base:1, which is not in its registry.',
+  });
+  expect(await problemOf(await push('shut.example/base:1', 'base/shut'))).toMatchObject({
+    code: 'registry.denied',
+    what: 'Service "web" builds on shut.example/base:1, which cannot be looked up: The registry says no.',
+  });
+}, 60_000);
 
 /** Waits for an event of that kind. */
 async function told(kind: string): Promise<void> {

@@ -7,7 +7,7 @@ import { buildQuestionOf } from '../check/question.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import type { SourceTree } from '../git/tree.ts';
 import type { Digest } from '../lib/digest.ts';
-import { TowpathError } from '../lib/error.ts';
+import { hasCode, problemOf, TowpathError } from '../lib/error.ts';
 import type { House } from './house.ts';
 
 export interface PlannedArtifact extends WantedArtifact {
@@ -36,7 +36,7 @@ export async function planArtifacts(
       definition: definition.build.definition,
       trees: source.entries.map(({ path, mode, oid }) => ({ path, mode, oid })),
       parents: {},
-      pins: await pinned(house, projectId, references),
+      pins: await pinned(house, projectId, service, references),
       checks: buildChecks(definition, whole),
     };
     planned.push({
@@ -89,19 +89,35 @@ function builderOf(house: House, name: string) {
   });
 }
 
-async function pinned(house: House, projectId: string, references: readonly string[]): Promise<Record<string, Digest>> {
+async function pinned(
+  house: House,
+  projectId: string,
+  service: string,
+  references: readonly string[],
+): Promise<Record<string, Digest>> {
   const known = await pinsOf(house.store.db, projectId, references);
   for (const reference of references) {
     if (known[reference] !== undefined) continue;
-    const digest = await house.resolveBase(reference);
-    if (digest === null) {
-      throw new TowpathError({
-        code: 'artifact.no-base',
-        what: `The base image ${reference} is not in its registry.`,
-        fix: 'Correct the reference, or push the image; a registry that asks for a login reads the credentials of `docker login`.',
-      });
-    }
+    const digest = await baseOf(house, service, reference);
     known[reference] = await pinBase(house.store.db, projectId, reference, digest, 'towpath');
   }
   return known;
+}
+
+/** A problem of the registry keeps its code, which says whether another try is worth it, and tells who asked. */
+async function baseOf(house: House, service: string, reference: string): Promise<Digest> {
+  const digest = await house.resolveBase(reference).catch((error: unknown) => {
+    if (!hasCode(error)) throw error;
+    const { code, what, fix } = problemOf(error);
+    throw new TowpathError(
+      { code, what: `Service "${service}" builds on ${reference}, which cannot be looked up: ${what}`, fix },
+      { cause: error },
+    );
+  });
+  if (digest !== null) return digest;
+  throw new TowpathError({
+    code: 'artifact.no-base',
+    what: `Service "${service}" builds on ${reference}, which is not in its registry.`,
+    fix: 'Correct the reference, or push the image; a registry that asks for a login reads the credentials of `docker login`.',
+  });
 }

@@ -47,14 +47,20 @@ export function createHolds(): Holds {
   };
 }
 
-/** A builder that keeps the contract at once: what the service's file `text` says is what its image says. */
+/**
+ * A builder that keeps the contract at once: what the service's file `text` says is what its image says. A file `base`
+ * names what it builds on.
+ */
 export function textBuilder(registry: Registry, holds: Holds): Builder & { textOf(digest: Digest): string } {
   const texts = new Map<Digest, string>();
   return {
     name: 'text',
     version: '1',
     definition: z.strictObject({}),
-    baseReferences: async () => [],
+    async baseReferences(_definition, source) {
+      const file = source.entries.find(({ path }) => path === 'base');
+      return file === undefined ? [] : [(await source.read(file.oid)).toString('utf8')];
+    },
     inputs: async (_definition, source) => source,
     async build({ source, repository, signal }) {
       const file = source.entries.find(({ path }) => path === 'text');

@@ -57,6 +57,8 @@ export interface World {
   readonly holds: Holds;
   /** Which tags cannot be set at the moment, as when the registry is away. */
   isAway: (tag: string) => boolean;
+  /** What a base image means today. */
+  baseOf: House['resolveBase'];
   /** Where secrets are, for references of the form `env:NAME`. */
   readonly env: Record<string, string>;
   /** How a check of type `run` ends; throws where it cannot be asked. */
@@ -95,8 +97,9 @@ export async function createWorld(project: string, config: string, first: Push =
     host: 'registry.test',
     immutable: isImmutableTag,
   });
-  const state: Pick<World, 'isAway' | 'answer' | 'env'> = {
+  const state: Pick<World, 'isAway' | 'answer' | 'baseOf' | 'env'> = {
     env: {},
+    baseOf: async () => null,
     isAway: () => false,
     answer: () => ({ kind: 'exited', code: 0 }),
   };
@@ -134,7 +137,7 @@ export async function createWorld(project: string, config: string, first: Push =
       directory,
     }),
     registry,
-    resolveBase: async () => null,
+    resolveBase: (reference) => state.baseOf(reference),
     async mirrorOf(id) {
       await holds.pass('git');
       return mirrors.of(id);
