@@ -4,10 +4,9 @@ import type { Credential } from './credential.ts';
 export interface CredentialKeeper {
   add(credential: Credential, hash: string): Promise<void>;
   byHash(hash: string): Promise<Credential | null>;
+  byId(id: string): Promise<Credential | null>;
   /** Marks it revoked at once and for one caller only. @returns false when it was not there, or revoked before */
   revoke(id: string, atMs: number): Promise<boolean>;
-  /** Revokes all sessions and codes of a user. */
-  endSessions(user: string, atMs: number): Promise<void>;
   /** Credentials of the kind `token`, newest first: sessions and codes come and go by themselves. */
   tokens(): Promise<Credential[]>;
   /** Forgets sessions and codes that ended before this instant. */

@@ -16,6 +16,7 @@ function credential(more: Partial<Credential> = {}): Credential {
   return {
     id: 'tok_1',
     kind: 'token',
+    tokenId: null,
     name: 'n',
     user: 'ada',
     roles: ['viewer'],
@@ -26,12 +27,17 @@ function credential(more: Partial<Credential> = {}): Credential {
 }
 
 describe.each(Object.entries(KEEPERS))('credentials %s', (_where, keeperOf) => {
-  test('what was added is found by its hash, whole', async () => {
+  test('what was added is found by its hash and its id, whole', async () => {
     const keeper = await keeperOf();
     const one = credential({ expiresAtMs: 5_000, roles: ['viewer', 'approver'] });
+    const session = credential({ id: 'tok_2', kind: 'session', tokenId: 'tok_1' });
     await keeper.add(one, 'hash-1');
+    await keeper.add(session, 'hash-2');
     expect(await keeper.byHash('hash-1')).toEqual(one);
-    expect(await keeper.byHash('hash-2')).toBeNull();
+    expect(await keeper.byHash('hash-2')).toEqual(session);
+    expect(await keeper.byHash('hash-3')).toBeNull();
+    expect(await keeper.byId('tok_2')).toEqual(session);
+    expect(await keeper.byId('tok_3')).toBeNull();
   });
 
   test('of many who revoke at once, one did it', async () => {

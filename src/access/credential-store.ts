@@ -14,6 +14,7 @@ export function storedCredentials(db: Sql): CredentialKeeper {
         .values({
           id: credential.id,
           kind: credential.kind,
+          token_id: credential.tokenId,
           hash,
           name: credential.name,
           user_name: credential.user,
@@ -28,6 +29,10 @@ export function storedCredentials(db: Sql): CredentialKeeper {
       const row = await db.selectFrom('access_token').selectAll().where('hash', '=', hash).executeTakeFirst();
       return row === undefined ? null : credentialOf(row);
     },
+    byId: async (id) => {
+      const row = await db.selectFrom('access_token').selectAll().where('id', '=', id).executeTakeFirst();
+      return row === undefined ? null : credentialOf(row);
+    },
     revoke: async (id, atMs) => {
       const done = await db
         .updateTable('access_token')
@@ -36,15 +41,6 @@ export function storedCredentials(db: Sql): CredentialKeeper {
         .where('revoked_at', 'is', null)
         .executeTakeFirst();
       return done.numUpdatedRows === 1n;
-    },
-    endSessions: async (user, atMs) => {
-      await db
-        .updateTable('access_token')
-        .set({ revoked_at: new Date(atMs) })
-        .where('user_name', '=', user)
-        .where('kind', '<>', 'token')
-        .where('revoked_at', 'is', null)
-        .execute();
     },
     tokens: async () => {
       const rows = await db
@@ -71,6 +67,7 @@ function credentialOf(row: Selectable<Tables['access_token']>): Credential {
   return {
     id: row.id,
     kind: kindOf(row.kind),
+    tokenId: row.token_id,
     name: row.name,
     user: row.user_name,
     roles: row.roles,

@@ -12,12 +12,16 @@ export interface Principal {
   readonly user: string;
   readonly roles: readonly string[];
   readonly kind: CredentialKind;
+  /** The token that they hold, or that their session was made from. */
+  readonly tokenId: string;
 }
 
 /** What is known of a credential afterwards: everything but its secret, of which only a hash is kept. */
 export interface Credential {
   readonly id: string;
   readonly kind: CredentialKind;
+  /** Of a session or a code: the token that it was made from, and with which it ends. */
+  readonly tokenId: string | null;
   readonly name: string;
   readonly user: string;
   readonly roles: readonly string[];

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { fixedClock } from '../lib/clock.ts';
-import { createGuard } from './guard.ts';
+import { createGuard, type Guard } from './guard.ts';
 import { memoryKeeper } from './testing.ts';
 
 const MINUTE_MS = 60_000;
@@ -51,7 +52,7 @@ test('a one-time code opens one session only, also when it is sent twice at once
 
 test('a code is dead after two minutes, a session after twelve hours or when it is closed', async () => {
   const { guard, clock } = parts();
-  const ada = { credentialId: 'tok_1', user: 'ada', roles: ['viewer'], kind: 'token' } as const;
+  const { principal: ada } = await holder(guard);
   const old = await guard.invite(ada);
   clock.advance(2 * MINUTE_MS);
   await expect(guard.openSession(old.code)).rejects.toMatchObject({ code: 'access.code-invalid' });
@@ -66,17 +67,54 @@ test('a code is dead after two minutes, a session after twelve hours or when it 
   expect(await guard.identify(later.secret, 'session')).toBeNull();
 });
 
-test("with a token go the sessions that it may have opened, and nobody else's", async () => {
+test('with a token that is revoked go its sessions and codes at once, and no others', async () => {
   const { guard } = parts();
-  const ada = await guard.createToken(wish);
-  const principal = await guard.identify(ada.secret, 'token');
-  if (principal === null) throw new Error('The token is valid.');
-  const mine = await guard.openSession((await guard.invite(principal)).code);
-  const bobs = await guard.openSession((await guard.invite({ ...principal, user: 'bob' })).code);
-  await guard.revokeToken(ada.credential.id);
-  expect(await guard.identify(mine.secret, 'session')).toBeNull();
-  expect(await guard.identify(bobs.secret, 'session')).not.toBeNull();
+  const lost = await holder(guard);
+  const kept = await holder(guard);
+  const open = async ({ principal }: typeof lost) => guard.openSession((await guard.invite(principal)).code);
+  const [ofLost, ofKept, code] = [await open(lost), await open(kept), await guard.invite(lost.principal)];
+  await guard.revokeToken(lost.id);
+  expect(await guard.identify(ofLost.secret, 'session')).toBeNull();
+  await expect(guard.openSession(code.code)).rejects.toMatchObject({ code: 'access.code-invalid' });
+  expect(await guard.identify(ofKept.secret, 'session')).toMatchObject({ user: 'ada', tokenId: kept.id });
 });
+
+test('neither a code nor a session lives longer than its token, and their ends say so', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 20 * 60 }), fc.integer({ min: 0, max: 119 }), async (ttl, later) => {
+      const { guard, clock } = parts();
+      const token = await guard.createToken({ ...wish, ttlMs: ttl * MINUTE_MS });
+      const ends = clock.now() + ttl * MINUTE_MS;
+      const principal = await guard.identify(token.secret, 'token');
+      if (principal === null) throw new Error('The token is valid.');
+      const { code, expiresAtMs } = await guard.invite(principal);
+      expect(expiresAtMs).toBeLessThanOrEqual(ends);
+      clock.advance(later * 1000);
+      if (clock.now() >= ends) return;
+      const session = await guard.openSession(code);
+      expect(session.expiresAtMs).toBe(Math.min(ends, clock.now() + 12 * 60 * MINUTE_MS));
+      clock.advance(session.expiresAtMs - clock.now() - 1);
+      expect(await guard.identify(session.secret, 'session')).not.toBeNull();
+      clock.advance(1);
+      expect(await guard.identify(session.secret, 'session')).toBeNull();
+    }),
+  );
+});
+
+test('a session opens no other one: whoever got hold of it has it for twelve hours at most', async () => {
+  const { guard } = parts();
+  const { principal } = await holder(guard);
+  const session = await guard.openSession((await guard.invite(principal)).code);
+  await expect(guard.invite(session.principal)).rejects.toMatchObject({ code: 'access.session-refused' });
+});
+
+/** Somebody with a token of their own. */
+async function holder(guard: Guard) {
+  const { secret, credential } = await guard.createToken(wish);
+  const principal = await guard.identify(secret, 'token');
+  if (principal === null) throw new Error('The token is valid.');
+  return { principal, id: credential.id };
+}
 
 test('a token with a role that does not exist is not made', async () => {
   const { guard } = parts();
@@ -86,7 +124,7 @@ test('a token with a role that does not exist is not made', async () => {
 
 test('nobody is let in without a permission, and the refusal names who could help', () => {
   const { guard } = parts();
-  const viewer = { credentialId: 'tok_1', user: 'eve', roles: ['viewer'], kind: 'token' } as const;
+  const viewer = { credentialId: 'tok_1', tokenId: 'tok_1', user: 'eve', roles: ['viewer'], kind: 'token' } as const;
   expect(() => guard.allow(null, 'matrix.read')).toThrow(expect.objectContaining({ code: 'access.unauthenticated' }));
   expect(() => guard.allow(viewer, 'release.yank')).toThrow(
     expect.objectContaining({ code: 'access.forbidden', fix: expect.stringContaining('operator') }),

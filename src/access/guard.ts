@@ -27,9 +27,12 @@ export interface Guard {
   permit(principal: Principal | null, permission: Permission): Principal;
   createToken(wish: TokenWish): Promise<{ credential: Credential; secret: string }>;
   tokens(): Promise<Credential[]>;
-  /** Ends the sessions of its user too, for it may have opened them. @throws AccessError `access.token-missing` */
+  /** The sessions that were made from it end too. @throws AccessError `access.token-missing` */
   revokeToken(id: string): Promise<void>;
-  /** A code that opens one session as the same user with the same roles. */
+  /**
+   * A code that opens one session as the same user with the same roles.
+   * @throws AccessError `access.session-refused` to a session: whoever got hold of one could else have it for ever
+   */
   invite(principal: Principal): Promise<{ code: string; expiresAtMs: number }>;
   /** Spends the code. @throws AccessError `access.code-invalid` */
   openSession(code: string): Promise<{ principal: Principal; secret: string; expiresAtMs: number }>;
@@ -50,27 +53,37 @@ export interface GuardParts {
 }
 
 export function createGuard({ keeper, clock, random }: GuardParts): Guard {
-  async function issue(kind: CredentialKind, wish: TokenWish): Promise<{ credential: Credential; secret: string }> {
+  async function issue(
+    kind: CredentialKind,
+    wish: TokenWish,
+    token: Credential | null = null,
+  ): Promise<{ credential: Credential; secret: string; endsAtMs: number }> {
     const now = clock.now();
+    const endsAtMs = Math.min(now + (wish.ttlMs ?? Infinity), token?.expiresAtMs ?? Infinity);
     const secret = newSecret(kind, random);
     const credential: Credential = {
       id: newId('tok', now),
       kind,
+      tokenId: token?.id ?? null,
       name: wish.name,
       user: wish.user,
       roles: [...wish.roles],
       createdAtMs: now,
-      expiresAtMs: wish.ttlMs === undefined ? null : now + wish.ttlMs,
+      expiresAtMs: endsAtMs === Infinity ? null : endsAtMs,
       revokedAtMs: null,
     };
     await keeper.add(credential, hashOfSecret(secret));
-    return { credential, secret };
+    return { credential, secret, endsAtMs };
   }
 
-  async function alive(secret: string, kind: CredentialKind): Promise<Credential | null> {
+  /** A session and a code live no longer than the token that they were made from, which is asked for each time. */
+  async function alive(secret: string, kind: CredentialKind): Promise<Held | null> {
     if (!looksLike(kind, secret)) return null;
     const credential = await keeper.byHash(hashOfSecret(secret));
-    return credential !== null && credential.kind === kind && isAlive(credential, clock.now()) ? credential : null;
+    if (credential?.kind !== kind || !isAlive(credential, clock.now())) return null;
+    if (kind === 'token') return { credential, token: credential };
+    const token = credential.tokenId === null ? null : await keeper.byId(credential.tokenId);
+    return token?.kind === 'token' && isAlive(token, clock.now()) ? { credential, token } : null;
   }
 
   function permit(principal: Principal | null, permission: Permission): Principal {
@@ -82,8 +95,8 @@ export function createGuard({ keeper, clock, random }: GuardParts): Guard {
   return {
     permit,
     identify: async (secret, kind) => {
-      const credential = await alive(secret, kind);
-      return credential === null ? null : principalOf(credential);
+      const held = await alive(secret, kind);
+      return held === null ? null : principalOf(held);
     },
     allow: (principal, operation) => {
       const { needs } = operationOf(operation);
@@ -92,26 +105,29 @@ export function createGuard({ keeper, clock, random }: GuardParts): Guard {
     createToken: async (wish) => issue('token', checkedWish(wish)),
     tokens: () => keeper.tokens(),
     revokeToken: async (id) => {
-      const token = (await keeper.tokens()).find((candidate) => candidate.id === id);
-      if (token === undefined || !(await keeper.revoke(id, clock.now()))) throw noSuchToken(id);
-      await keeper.endSessions(token.user, clock.now());
+      const token = await keeper.byId(id);
+      if (token?.kind !== 'token' || !(await keeper.revoke(id, clock.now()))) throw noSuchToken(id);
     },
-    invite: async ({ user, roles }) => {
+    invite: async ({ user, roles, kind, tokenId }) => {
+      if (kind !== 'token') throw noInvitation();
       await keeper.forget(clock.now());
-      const { secret } = await issue('code', { name: 'page', user, roles, ttlMs: CODE_TTL_MS });
-      return { code: secret, expiresAtMs: clock.now() + CODE_TTL_MS };
+      const token = await keeper.byId(tokenId);
+      if (token === null) throw unknownCaller();
+      const code = await issue('code', { name: 'page', user, roles, ttlMs: CODE_TTL_MS }, token);
+      return { code: code.secret, expiresAtMs: code.endsAtMs };
     },
     openSession: async (code) => {
-      const credential = await alive(code, 'code');
+      const held = await alive(code, 'code');
       // The revocation is the lock: of two callers with one code only one gets a session.
-      if (credential === null || !(await keeper.revoke(credential.id, clock.now()))) throw deadCode();
-      const { user, roles } = credential;
-      const session = await issue('session', { name: 'page', user, roles, ttlMs: SESSION_TTL_MS });
-      return {
-        principal: principalOf(session.credential),
-        secret: session.secret,
-        expiresAtMs: clock.now() + SESSION_TTL_MS,
-      };
+      if (held === null || !(await keeper.revoke(held.credential.id, clock.now()))) throw deadCode();
+      const { token } = held;
+      const { user, roles } = held.credential;
+      const { credential, secret, endsAtMs } = await issue(
+        'session',
+        { name: 'page', user, roles, ttlMs: SESSION_TTL_MS },
+        token,
+      );
+      return { principal: principalOf({ credential, token }), secret, expiresAtMs: endsAtMs };
     },
     closeSession: async ({ credentialId, kind }) => {
       if (kind === 'session') await keeper.revoke(credentialId, clock.now());
@@ -119,8 +135,14 @@ export function createGuard({ keeper, clock, random }: GuardParts): Guard {
   };
 }
 
-function principalOf({ id, user, roles, kind }: Credential): Principal {
-  return { credentialId: id, user, roles, kind };
+/** What a secret stands for, and the token behind it. */
+interface Held {
+  readonly credential: Credential;
+  readonly token: Credential;
+}
+
+function principalOf({ credential: { id, user, roles, kind }, token }: Held): Principal {
+  return { credentialId: id, user, roles, kind, tokenId: token.id };
 }
 
 function checkedWish(wish: TokenWish): TokenWish {
@@ -142,10 +164,18 @@ function noSuchToken(id: string): AccessError {
   });
 }
 
+function noInvitation(): AccessError {
+  return new AccessError({
+    code: 'access.session-refused',
+    what: 'A session of the page opens no other one.',
+    fix: 'Run `towpath open` with your token.',
+  });
+}
+
 function deadCode(): AccessError {
   return new AccessError({
     code: 'access.code-invalid',
-    what: 'This link was used before, or it is older than two minutes.',
+    what: 'This link was used before, or it is older than two minutes, or its token has ended.',
     fix: 'Run `towpath open` for a new one.',
   });
 }

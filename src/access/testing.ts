@@ -9,18 +9,12 @@ export function memoryKeeper(): CredentialKeeper {
       rows.set(credential.id, { credential, hash });
     },
     byHash: async (hash) => [...rows.values()].find((row) => row.hash === hash)?.credential ?? null,
+    byId: async (id) => rows.get(id)?.credential ?? null,
     revoke: async (id, atMs) => {
       const row = rows.get(id);
       if (row === undefined || row.credential.revokedAtMs !== null) return false;
       rows.set(id, { ...row, credential: { ...row.credential, revokedAtMs: atMs } });
       return true;
-    },
-    endSessions: async (user, atMs) => {
-      for (const [id, row] of rows) {
-        const { credential } = row;
-        if (credential.user !== user || credential.kind === 'token' || credential.revokedAtMs !== null) continue;
-        rows.set(id, { ...row, credential: { ...credential, revokedAtMs: atMs } });
-      }
     },
     tokens: async () =>
       [...rows.values()]

@@ -54,6 +54,7 @@ export interface AccessTokenTable {
   created_at: Generated<Timestamp>;
   expires_at: Timestamp | null;
   revoked_at: Timestamp | null;
+  token_id: string | null;
 }
 
 export interface ApprovalTable {
