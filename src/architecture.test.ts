@@ -99,6 +99,13 @@ test('SQL is spoken only in stores', () => {
   expect(speaking.map(({ file }) => file)).toEqual([]);
 });
 
+test('what a request does happens once: its use case opens no transaction but by `once`', () => {
+  const again = code.filter(
+    ({ file }) => file.startsWith('flow/use-cases/') && /\.transaction\(/.test(readFileSync(join(src, file), 'utf8')),
+  );
+  expect(again.map(({ file }) => file)).toEqual([]);
+});
+
 test('no program is started through a shell', () => {
   const shells = code.filter(({ file }) =>
     /\bshell:\s*true|\bexecSync\(|[^.\w]exec\(/.test(readFileSync(join(src, file), 'utf8')),

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 
 import type { Sql } from '../store/database.ts';
-import type { AnswerKeeper, Claim } from './idempotency.ts';
+import { forgetOperations, wasDone } from '../store/once.ts';
+import { type AnswerKeeper, type Claim, operationOf } from './idempotency.ts';
 
 /** A question that is not answered within this time was asked of a server that is gone. */
 const ANSWERING_MS = 2 * 60_000;
@@ -12,6 +13,7 @@ export function storedAnswers(db: Sql, { answeringMs = ANSWERING_MS, keptMs = KE
   return {
     claim: async (key, question) => {
       await sql`delete from kept_answer where until < clock_timestamp()`.execute(db);
+      await forgetOperations(db, keptMs);
       const claimed = await sql`
         insert into kept_answer (key, question, until)
         values (${key}, ${question}, clock_timestamp() + ${answeringMs} * interval '1 ms')
@@ -35,6 +37,8 @@ async function claimOf(db: Sql, key: string, question: string): Promise<Claim> {
   // Gone between the two statements: it was dropped, and whoever asks again in a moment may try.
   if (row === undefined) return { kind: 'running' };
   if (row.question !== question) return { kind: 'other-question' };
-  if (row.status === null || row.body === null) return { kind: 'running' };
+  // What it asks for is done, and whoever did it may be gone: to ask again tells what it made, and does nothing.
+  if (row.status === null || row.body === null)
+    return (await wasDone(db, operationOf(key, question))) ? { kind: 'new' } : { kind: 'running' };
   return { kind: 'done', answer: { status: row.status, body: row.body } };
 }

@@ -28,21 +28,30 @@ export interface AnswerKeeper {
 declare module 'fastify' {
   interface FastifyRequest {
     answerKey: string | null;
+    /** Of the work: the same key with the same question is the same operation, also where no answer was kept. */
+    operationId: string | null;
   }
 }
 
-/** A write that is sent again under the same key gets the first answer, and nothing happens twice. */
+/**
+ * A write that is sent again under the same key gets the first answer, and nothing happens twice. Where the server died
+ * between the work and the keeping of its answer, the work is found by its operation (`store/once.ts`).
+ */
 export function keepAnswers(server: FastifyInstance, keeper: AnswerKeeper): void {
   server.decorateRequest('answerKey', null);
+  server.decorateRequest('operationId', null);
   server.addHook('preHandler', async (request, reply) => {
     const given = keyOf(request);
     if (given === null || request.principal === null) return;
     const key = hashOfJson([request.principal.user, given]);
-    const claim = await keeper.claim(key, questionOf(request));
+    const question = questionOf(request);
+    const claim = await keeper.claim(key, question);
     if (claim.kind === 'running') throw stillRunning();
     if (claim.kind === 'other-question') throw keyReused();
-    if (claim.kind === 'new') request.answerKey = key;
-    else await replay(claim.answer, reply);
+    if (claim.kind === 'new') {
+      request.answerKey = key;
+      request.operationId = operationOf(key, question);
+    } else await replay(claim.answer, reply);
   });
   server.addHook('onSend', async (request, reply, payload) => {
     const { answerKey: key } = request;
@@ -57,6 +66,10 @@ export function keepAnswers(server: FastifyInstance, keeper: AnswerKeeper): void
 async function replay({ status, body }: KeptAnswer, reply: FastifyReply): Promise<void> {
   reply.code(status).header('idempotency-replayed', 'true').type('application/json; charset=utf-8');
   await reply.serializer(String).send(body);
+}
+
+export function operationOf(key: string, question: string): string {
+  return hashOfJson([key, question]);
 }
 
 function keyOf(request: FastifyRequest): string | null {

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import type { Principal } from '../access/credential.ts';
 import type { Guard } from '../access/guard.ts';
 import { operationAt, operationOf, type OperationName } from '../access/operation.ts';
+import { underOperation } from '../store/once.ts';
 import { callerOf } from './caller.ts';
 import { CONTRACT, type Answer, type Exchange, type Taken } from './contract.ts';
 import { HttpError } from './http-error.ts';
@@ -81,7 +82,7 @@ async function answer<Name extends OperationName>(
   reply: FastifyReply,
   guard: Guard,
 ): Promise<unknown> {
-  const result = await handle({
+  const ask: Ask<Name> = {
     params: request.params as Taken<Name, 'params'>,
     query: request.query as Taken<Name, 'query'>,
     body: request.body as Taken<Name, 'body'>,
@@ -93,7 +94,8 @@ async function answer<Name extends OperationName>(
     },
     request,
     reply,
-  });
+  };
+  const result = await underOperation(request.operationId, () => handle(ask));
   if (reply.sent || reply.raw.headersSent) return reply;
   const exchange: Exchange = CONTRACT[name];
   reply.code(exchange.status ?? 200);

@@ -31,6 +31,7 @@ export interface Tables {
   lane: LaneTable;
   log_chunk: LogChunkTable;
   migration: MigrationTable;
+  operation: OperationTable;
   project: ProjectTable;
   promotion: PromotionTable;
   promotion_event: PromotionEventTable;
@@ -204,6 +205,12 @@ export interface MigrationTable {
   name: string;
   checksum: string;
   applied_at: Generated<Timestamp>;
+}
+
+export interface OperationTable {
+  id: string;
+  made: Json | null;
+  at: Generated<Timestamp>;
 }
 
 export interface ProjectTable {

@@ -15,6 +15,7 @@ import { movePromotion, requestPromotion } from '../../path/promotion-store.ts';
 import { isWorking } from '../../path/promotion.ts';
 import type { Sql } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
+import { once } from '../../store/once.ts';
 import { definitionOf } from '../gather.ts';
 import type { House } from '../house.ts';
 import { wake } from '../wake.ts';
@@ -23,7 +24,14 @@ import type { EnvironmentView } from '../view/environment.ts';
 import type { PromoteAnswer } from '../view/promotion.ts';
 import { diff } from './diff.ts';
 import { releaseOf } from './releases.ts';
-import { deploymentsOf, environmentViews, projectNamed, promotionViews, rollbackTarget } from './views.ts';
+import {
+  deploymentsOf,
+  environmentViews,
+  projectNamed,
+  promotionView,
+  promotionViews,
+  rollbackTarget,
+} from './views.ts';
 
 export function environmentCases(house: House): UseCases['environments'] {
   const { store } = house;
@@ -60,7 +68,7 @@ export function environmentCases(house: House): UseCases['environments'] {
     rollback: (request, by) => rollback(house, request, by),
     async hold(project, name, reason, by) {
       const environment = await place(store.db, project, name);
-      await store.transaction(async (tx) => {
+      await once(store, async (tx) => {
         await setHold(tx, environment.id, { reason, by, since: new Date(house.clock.now()).toISOString() });
         await recordAudit(tx, { actor: by, action: 'environment.hold', subject: environment.id, detail: { reason } });
         await recordEvent(tx, {
@@ -75,7 +83,7 @@ export function environmentCases(house: House): UseCases['environments'] {
     },
     async resume(project, name, by) {
       const environment = await place(store.db, project, name);
-      await store.transaction(async (tx) => {
+      await once(store, async (tx) => {
         if (!(await clearHold(tx, environment.id))) return;
         await recordAudit(tx, { actor: by, action: 'environment.resume', subject: environment.id, detail: {} });
         await recordEvent(tx, {
@@ -97,7 +105,7 @@ export function environmentCases(house: House): UseCases['environments'] {
           fix: 'Take it out of towpath.yaml on the default branch.',
         });
       }
-      await store.transaction(async (tx) => {
+      await once(store, async (tx) => {
         await recordAudit(tx, { actor: by, action: 'environment.remove', subject: environment.id, detail: {} });
         await endPreview(tx, environment.id);
         await house.starts.removePreview(tx, environment.id);
@@ -132,7 +140,7 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
       diff: await diff(house, request.project, request.environment, request.environment),
     };
   }
-  const { wish, pushedAside } = await store.transaction(async (tx) => {
+  const { wish, pushedAside } = await once(store, async (tx) => {
     const target = await rollbackTarget(tx, await lockEnvironment(tx, environment.id), to);
     if (target.kind === 'none') {
       const { what, fix } = noRollback(environment, target.reason);
@@ -148,7 +156,7 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
     const same = open.find(
       ({ kind, automatic, releaseId }) => kind === 'rollback' && !automatic && releaseId === target.releaseId,
     );
-    if (same !== undefined) return { wish: same, pushedAside: [] };
+    if (same !== undefined) return { wish: same.id, pushedAside: [] };
     const wish = await requestPromotion(tx, {
       projectId: project.id,
       environmentId: environment.id,
@@ -169,12 +177,10 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
       data: { environment: environment.id, by },
     });
     await house.starts.promote(tx, wish.id);
-    return { wish, pushedAside };
+    return { wish: wish.id, pushedAside: pushedAside.map(({ id, runs }) => ({ id, runs })) };
   });
   for (const { id, runs } of pushedAside) await house.starts.cancelPromotion(id, runs);
-  const [view] = await promotionViews(store.db, [wish]);
-  if (view === undefined) throw new Error(`The rollback ${wish.id} is gone.`);
-  return { kind: 'started', promotion: view };
+  return { kind: 'started', promotion: await promotionView(store.db, wish) };
 }
 
 function noRollback({ name }: EnvironmentRow, reason: string): { gate: string; what: string; fix: string } {

@@ -12,6 +12,7 @@ import { credentialOf } from '../../source/repository-credential.ts';
 import { wakeRepository } from '../../source/wake-store.ts';
 import type { Sql } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
+import { once } from '../../store/once.ts';
 import type { House } from '../house.ts';
 import type { AddProject, ChangeProject, UseCases } from '../use-cases.ts';
 import type { ProjectView } from '../view/project.ts';
@@ -33,7 +34,7 @@ export function projectCases(house: House): UseCases['projects'] {
     async refresh(project, by) {
       const { id } = await projectNamed(store.db, project);
       const repositories = await store.db.selectFrom('repository').select('id').where('project_id', '=', id).execute();
-      await store.transaction(async (tx) => {
+      await once(store, async (tx) => {
         for (const repository of repositories) await wakeRepository(tx, repository.id, house.clock.now());
         await recordAudit(tx, { actor: by, action: 'project.refresh', subject: id, detail: {} });
       });
@@ -73,7 +74,7 @@ async function add(house: House, request: AddProject, by: string): Promise<Proje
       { ...remote, url: href },
       listing.kind === 'listed' ? (listing.refs.find((ref) => ref.name === defaultRef)?.commit ?? '') : '',
     ));
-  await store.transaction(async (tx) => {
+  await once(store, async (tx) => {
     const project = { id: newId('prj'), name };
     const made = await tx
       .insertInto('project')
@@ -126,7 +127,7 @@ async function change(
     .execute();
   for (const { url } of repositories) if (typeof credential === 'string') await requireSecret(house, url, credential);
   if (typeof webhookSecret === 'string') await house.secretOf(webhookSecret);
-  await store.transaction(async (tx) => {
+  await once(store, async (tx) => {
     for (const repository of repositories) {
       await recordAccess(tx, repository.id, { credential, webhookSecret });
       await wakeRepository(tx, repository.id, house.clock.now());

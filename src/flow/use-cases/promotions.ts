@@ -18,6 +18,7 @@ import { draftMix, partsOfMix } from '../../release/mix-store.ts';
 import { releaseById } from '../../release/release-store.ts';
 import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
+import { once } from '../../store/once.ts';
 import { gather } from '../gather.ts';
 import type { House } from '../house.ts';
 import { putBack } from '../put-back.ts';
@@ -26,7 +27,7 @@ import type { MixRequest, PromoteRequest, UseCases } from '../use-cases.ts';
 import type { PromoteAnswer, PromotionView } from '../view/promotion.ts';
 import { diffBetween } from './diff.ts';
 import { mix, releaseOf } from './releases.ts';
-import { projectNamed, promotionViews, reasonsOf } from './views.ts';
+import { projectNamed, promotionView, promotionViews, reasonsOf } from './views.ts';
 
 export function promotionCases(house: House): UseCases['promotions'] {
   const { store } = house;
@@ -37,7 +38,7 @@ export function promotionCases(house: House): UseCases['promotions'] {
       const promotion = await requirePromotion(store.db, id);
       const events = await eventsOf(store.db, promotion.id);
       return {
-        ...(await viewOf(store.db, promotion)),
+        ...(await promotionView(store.db, promotion)),
         reasons: reasonsOf(promotion.detail),
         approvals: (await approvalsOf(store.db, promotion.id)).map(({ at, ...voice }) => ({
           ...voice,
@@ -71,15 +72,15 @@ export function promotionCases(house: House): UseCases['promotions'] {
     reject: (id, comment, by) => voice(house, id, 'rejected', comment, by),
     async cancel(id, by) {
       const before = await requirePromotion(store.db, id);
-      const { runs } = await store.transaction((tx) => cancel(house, tx, before, by));
+      const { runs } = await once(store, (tx) => cancel(house, tx, before, by));
       await house.starts.cancelPromotion(before.id, runs);
-      return viewOf(store.db, await requirePromotion(store.db, before.id));
+      return promotionView(store.db, before.id);
     },
   };
 }
 
 async function startPromotion(house: House, request: PromoteRequest, by: string): Promise<PromoteAnswer> {
-  const promotion = await house.store.transaction(async (tx) => {
+  const id = await once(house.store, async (tx) => {
     const project = await projectNamed(tx, request.project);
     const environment = await environmentNamed(tx, project.id, request.environment);
     const releaseId = isMix(request)
@@ -107,9 +108,9 @@ async function startPromotion(house: House, request: PromoteRequest, by: string)
       data: { environment: environment.id, by },
     });
     await house.starts.promote(tx, wish.id);
-    return wish;
+    return wish.id;
   });
-  return { kind: 'started', promotion: await viewOf(house.store.db, promotion) };
+  return { kind: 'started', promotion: await promotionView(house.store.db, id) };
 }
 
 /** The policy's answer on the same facts, with nothing stored. A mix is judged without being made. */
@@ -153,7 +154,7 @@ async function voice(
   comment: string | undefined,
   by: string,
 ): Promise<PromotionView> {
-  const promotion = await house.store.transaction(async (tx) => {
+  const promotionId = await once(house.store, async (tx) => {
     const found = await requirePromotion(tx, id);
     if (isEnded(found.state)) {
       throw new TowpathError({
@@ -176,16 +177,21 @@ async function voice(
       data: { by, environment: found.environmentId },
     });
     await house.starts.promote(tx, found.id);
-    return found;
+    return found.id;
   });
-  return viewOf(house.store.db, promotion);
+  return promotionView(house.store.db, promotionId);
 }
 
 /**
  * Ends a promotion for good. What is at work hears it and stops, and what ran before is put back, for nobody knows how
  * far it came; whoever waits behind it looks again.
  */
-async function cancel(house: House, tx: Tx, { id, environmentId }: Promotion, by: string): Promise<Promotion> {
+async function cancel(
+  house: House,
+  tx: Tx,
+  { id, environmentId }: Promotion,
+  by: string,
+): Promise<Pick<Promotion, 'runs'>> {
   await lockEnvironment(tx, environmentId);
   const promotion = (await lockPromotion(tx, id)) ?? (await requirePromotion(tx, id));
   if (isEnded(promotion.state)) {
@@ -205,7 +211,7 @@ async function cancel(house: House, tx: Tx, { id, environmentId }: Promotion, by
   });
   if (isWorking(promotion.state)) await putBack(house, tx, promotion, { by, why: 'was cancelled' });
   await wake(house, tx, environmentId);
-  return promotion;
+  return { runs: promotion.runs };
 }
 
 /** By its id, the beginning of it, or `promotion 12`. `#12` is a release, never a promotion. */
@@ -218,15 +224,5 @@ async function requirePromotion(db: Sql, name: string): Promise<Promotion> {
     fix: /^#?\d+$/.test(name)
       ? `A number alone names a release; a promotion is \`promotion ${name.replace('#', '')}\`.`
       : '`towpath env show ENVIRONMENT --json` names them, and `towpath why ENVIRONMENT` the newest.',
-  });
-}
-
-async function viewOf(db: Sql, promotion: Promotion): Promise<PromotionView> {
-  const [view] = await promotionViews(db, [promotion]);
-  if (view !== undefined) return view;
-  throw new TowpathError({
-    code: 'promotion.unknown',
-    what: 'That promotion is gone.',
-    fix: '`towpath status` shows those under way.',
   });
 }

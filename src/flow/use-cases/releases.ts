@@ -12,6 +12,7 @@ import { unyankRelease } from '../../release/yank-store.ts';
 import { seeAgain } from '../../source/ref-event-store.ts';
 import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
+import { once } from '../../store/once.ts';
 import type { House } from '../house.ts';
 import { yank } from '../yank.ts';
 import type { MixRequest, UseCases } from '../use-cases.ts';
@@ -49,7 +50,7 @@ export function releaseCases(house: House): UseCases['releases'] {
       };
     },
     async mix(request, by) {
-      const id = await store.transaction((tx) => mix(house, tx, request, by));
+      const id = await once(store, (tx) => mix(house, tx, request, by));
       return viewOf(store.db, id);
     },
     async yank(project, word, reason, by) {
@@ -60,7 +61,7 @@ export function releaseCases(house: House): UseCases['releases'] {
           what: 'A yank needs a reason.',
           fix: 'Say why, in one sentence: everybody who is refused will read it.',
         });
-      const stopped = await store.transaction(async (tx) => {
+      const stopped = await once(store, async (tx) => {
         const found = await yank(house, tx, release, { reason, by });
         if (found !== null)
           await recordAudit(tx, { actor: by, action: 'release.yank', subject: release.id, detail: { reason } });
@@ -71,7 +72,7 @@ export function releaseCases(house: House): UseCases['releases'] {
     },
     async unyank(project, word, by) {
       const release = await releaseOf(store.db, project, word);
-      await store.transaction(async (tx) => {
+      await once(store, async (tx) => {
         if (!(await unyankRelease(tx, release))) return;
         await recordAudit(tx, { actor: by, action: 'release.unyank', subject: release.id, detail: {} });
         await recordEvent(tx, {
@@ -85,7 +86,7 @@ export function releaseCases(house: House): UseCases['releases'] {
     },
     async retry(project, word, by) {
       const release = await releaseOf(store.db, project, word);
-      await store.transaction(async (tx) => {
+      await once(store, async (tx) => {
         for (const { key, state, commit } of release.services) {
           if (state !== 'failed') continue;
           const again = await retryArtifact(tx, key, commit);

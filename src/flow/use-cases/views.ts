@@ -4,7 +4,7 @@ import type { Digest } from '../../lib/digest.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { headline } from '../../path/headline.ts';
 import { lastEnded, leftStanding, openPromotions } from '../../path/promotion-list-store.ts';
-import { type Promotion } from '../../path/promotion-store.ts';
+import { type Promotion, promotionById } from '../../path/promotion-store.ts';
 import { planRollback, type RollbackTarget, type TenureFacts } from '../../path/rollback.ts';
 import type { Release } from '../../release/release.ts';
 import { namesOf, releaseById, releasesByIds } from '../../release/release-store.ts';
@@ -109,6 +109,18 @@ export async function releaseViews(db: Sql, ids: readonly string[]): Promise<Rel
         })),
       },
     ];
+  });
+}
+
+/** @param of its id, or the promotion as it was read: then all that is said of it is of that moment */
+export async function promotionView(db: Sql, of: string | Promotion): Promise<PromotionView> {
+  const promotion = typeof of === 'string' ? await promotionById(db, of) : of;
+  const [view] = await promotionViews(db, promotion === null ? [] : [promotion]);
+  if (view !== undefined) return view;
+  throw new TowpathError({
+    code: 'promotion.unknown',
+    what: 'That promotion is gone.',
+    fix: '`towpath status` shows those under way.',
   });
 }
 
