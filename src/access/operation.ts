@@ -67,6 +67,11 @@ export const OPERATIONS = {
     needs: 'release:retry',
     summary: 'Build again what failed in a release',
   },
+  'release.test': {
+    route: 'POST /api/v1/projects/:project/releases/:release/tests',
+    needs: 'release:test',
+    summary: 'Ask the checks of a release again; the newer answer counts',
+  },
   'promotion.request': {
     route: 'POST /api/v1/projects/:project/environments/:environment/promotions',
     needs: 'promotion:request',

@@ -143,6 +143,44 @@ test('a step back says why it cannot be, and holds when it was', async () => {
   expect((await towpath('resume qa')).out).toBe('qa was not on hold.\n');
 });
 
+test('test asks the checks again, waits for each answer, and its exit code is the verdict', async () => {
+  const { world } = house.useCases;
+  const tell = (kind: string, data: object) => world.tell(`check.${kind}`, 'rel_4', { test: 'tst_1', ...data });
+  const asked = await towpath('test main integration');
+  expect(asked).toMatchObject({ exit: 0, out: expect.stringContaining('asked integration of web') });
+
+  let told = false;
+  const answers = (kind: string) => ({
+    onWrite: (text: string) => {
+      if (told || !text.includes('waits for')) return;
+      told = true;
+      tell('failed', { test: 'tst_0', check: 'integration', service: 'web', summary: 'of another test' });
+      tell('passed', { check: 'unit', service: 'web', summary: '9 tests passed' });
+      const problem = { code: 'check.no-runner', what: 'No runner.', fix: 'Install one.' };
+      tell(kind, {
+        check: 'integration',
+        ...(kind === 'unanswered' ? { problem } : { service: 'web', summary: '3 tests' }),
+      });
+    },
+  });
+  const passed = await towpath('test main --wait', answers('passed'));
+  expect(passed).toMatchObject({ exit: 0, err: expect.stringContaining('waits for integration of web') });
+  expect(passed.out).toMatch(/unit +web +passed +9 tests passed\nintegration +web +passed +3 tests/);
+  for (const [kind, verdict, summary] of [
+    ['failed', 'failed', '3 tests'],
+    ['unanswered', 'unanswered', 'No runner.'],
+  ] as const) {
+    told = false;
+    const { exit, out } = await towpath('test main --wait --json', answers(kind));
+    expect(exit).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({
+      verdict: 'failed',
+      answers: [{ verdict: 'passed' }, { verdict, summary }],
+    });
+  }
+  expect((await towpath('test main --wait --timeout 50ms')).exit).toBe(75);
+});
+
 test('cancel, hold, unyank, build, mix and refresh reach the server', async () => {
   await towpath('promote v1.1.0 prod');
   for (const line of [

@@ -18,6 +18,7 @@ import { build, release } from './release.ts';
 import { rollback } from './rollback.ts';
 import { demo, proxy, serve, up } from './servers.ts';
 import { status } from './status.ts';
+import { test } from './test.ts';
 import { token } from './token.ts';
 import { validate } from './validate.ts';
 import type { Verb } from './verb.ts';
@@ -45,6 +46,7 @@ export const VERBS: readonly Verb[] = [
   yank,
   unyank,
   build,
+  test,
   release,
   env,
   project,

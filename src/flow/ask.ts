@@ -66,16 +66,16 @@ export async function askDuringBuild(
   return evidence;
 }
 
-/** Asks a check, by name, of every service of a release that has it. */
+/** Asks a check, by name, of every service of a release that has it. @param how `again`: also what is answered */
 export async function askRelease(
   house: House,
   release: Release,
   name: string,
-  signal: AbortSignal,
+  { signal, again }: { readonly signal: AbortSignal; readonly again: boolean },
 ): Promise<Evidence[]> {
   const evidence: Evidence[] = [];
   for (const question of await questionsOf(house, release, name)) {
-    if (!(await isOpen(house, question))) continue;
+    if (!again && !(await isOpen(house, question))) continue;
     evidence.push(
       await ask(house, release.projectId, question, { urls: {}, releaseId: release.id, environmentId: null, signal }),
     );

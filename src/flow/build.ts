@@ -149,7 +149,7 @@ async function askChecks(house: House, key: string, built: BuiltRecord, signal: 
     problem: {
       code: 'artifact.check-failed',
       what: `the check "${failed.check}" ${failed.answer.verdict === 'failed' ? 'failed' : 'could not be run'}: ${failed.answer.summary}.`,
-      fix: `\`towpath logs ${artifact.builtForCommit.slice(0, 7)} ${artifact.service}\` shows what it said. Fix it and push.`,
+      fix: `\`towpath logs ${artifact.builtForCommit.slice(0, 7)} ${artifact.service}\` shows what it said. Fix it and push; \`towpath build ${artifact.builtForCommit.slice(0, 7)}\` asks it again.`,
     },
     evidence,
   };

@@ -10,18 +10,26 @@ import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { isTransient } from './transient.ts';
 
+interface Asked {
+  readonly releaseId: string;
+  readonly check: string;
+  /** Of a person who wants it asked whatever was answered before; told with each answer. */
+  readonly test?: string;
+}
+
 /** Asks one check of a release's artifacts; whoever waits for the answer looks again. */
 export function checkFlow(house: House) {
-  return durable('check', async ({ releaseId, check }: { releaseId: string; check: string }) => {
+  return durable('check', async (asked: Asked) => {
+    const { releaseId, check, test } = asked;
     const evidence = await step(
       'ask',
       async ({ signal }) => {
         const release = await releaseById(house.store.db, releaseId);
-        return release === null ? [] : askRelease(house, release, check, signal);
+        return release === null ? [] : askRelease(house, release, check, { signal, again: test !== undefined });
       },
       { retry: { attempts: 3, firstMs: 1000, when: isTransient } },
     ).catch(async (error: unknown) => {
-      await transaction('unanswered', (tx) => tellUnanswered(tx, releaseId, check, problemOf(error)));
+      await transaction('unanswered', (tx) => tellUnanswered(tx, asked, problemOf(error)));
       throw error;
     });
     await transaction('record', async (tx) => {
@@ -31,7 +39,7 @@ export function checkFlow(house: House) {
           projectId: item.projectId,
           kind: `check.${item.answer.verdict}`,
           subject: releaseId,
-          data: { check, service: item.service },
+          data: { check, service: item.service, summary: item.answer.summary, ...(test === undefined ? {} : { test }) },
         });
       }
       await wakeThoseWith(house, tx, releaseId);
@@ -40,11 +48,15 @@ export function checkFlow(house: House) {
 }
 
 /** Nothing was found out; whoever waits for the answer asks again when it looks again. */
-async function tellUnanswered(tx: Tx, releaseId: string, check: string, problem: Problem): Promise<void> {
+async function tellUnanswered(tx: Tx, { releaseId, check, test }: Asked, problem: Problem): Promise<void> {
   const release = await releaseById(tx, releaseId);
   if (release === null) return;
-  const { projectId } = release;
-  await recordEvent(tx, { projectId, kind: 'check.unanswered', subject: releaseId, data: { check, problem } });
+  await recordEvent(tx, {
+    projectId: release.projectId,
+    kind: 'check.unanswered',
+    subject: releaseId,
+    data: { check, problem, ...(test === undefined ? {} : { test }) },
+  });
 }
 
 /** Promotions of the same artifacts, by whichever release, wait for the same answers. */

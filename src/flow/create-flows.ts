@@ -18,7 +18,7 @@ export interface Flows {
   readonly build: Durable<{ key: string; attempt: number }, void>;
   readonly route: Durable<{ releaseId: string; ref: string; again?: number }, void>;
   readonly promote: Durable<{ promotionId: string; run: number }, void>;
-  readonly check: Durable<{ releaseId: string; check: string }, void>;
+  readonly check: Durable<{ releaseId: string; check: string; test?: string }, void>;
   readonly remove: Durable<{ environmentId: string }, void>;
 }
 
@@ -96,6 +96,13 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
       const number = await nextTry(async (one) => hasEnded(await engine.state(idOf(one))));
       await engine.enqueue(tx, flows().check, { releaseId, check }, { id: idOf(number), queue: 'check' });
     },
+    test: (tx, releaseId, check, test) =>
+      engine.enqueue(
+        tx,
+        flows().check,
+        { releaseId, check, test },
+        { id: `check:${releaseId}:${check}:${test}`, queue: 'check' },
+      ),
     async removePreview(tx, environmentId, again) {
       const id = `remove:${environmentId}${again === undefined ? '' : `:${again}`}`;
       await engine.enqueue(tx, flows().remove, { environmentId }, { id, queue: 'path' });

@@ -11,6 +11,8 @@ export interface Starts {
   promote(tx: Tx, promotionId: string): Promise<void>;
   /** Does nothing while it is being asked. */
   check(tx: Tx, releaseId: string, check: string): Promise<void>;
+  /** Asks a check whatever it answered before. @param test who asks: once for each */
+  test(tx: Tx, releaseId: string, check: string, test: string): Promise<void>;
   /** @param again tells a new try from the first, which is asked for any number of times and runs once */
   removePreview(tx: Tx, environmentId: string, again?: number): Promise<void>;
   /** Asks running work of a promotion to stop. */

@@ -2,7 +2,7 @@ import type { EnvironmentDetail, EnvironmentView, MatrixView } from './view/envi
 import type { DiffView, LineageView, WhyView } from './view/path.ts';
 import type { ProjectView } from './view/project.ts';
 import type { PromoteAnswer, PromotionDetail, PromotionView } from './view/promotion.ts';
-import type { ReleaseDetail, ReleaseView } from './view/release.ts';
+import type { ReleaseDetail, ReleaseView, TestView } from './view/release.ts';
 
 /**
  * What people and programs can ask of Towpath. The faces (HTTP, and through it the CLI and the page) are thin over this;
@@ -30,6 +30,8 @@ export interface UseCases {
     unyank(project: string, release: string, by: string): Promise<ReleaseView>;
     /** Builds again what failed. */
     retry(project: string, release: string, by: string): Promise<ReleaseView>;
+    /** Asks its checks again, or the one of this name, whatever they answered before. */
+    test(project: string, release: string, check: string | undefined, by: string): Promise<TestView>;
   };
   readonly promotions: {
     /** With `dryRun` nothing is stored: the answer is the policy's. */

@@ -6,7 +6,7 @@ import { Environment, EnvironmentWithStory, Matrix } from './view/environment.ts
 import { Audit, Lineage, Log, Why } from './view/path.ts';
 import { Project, ProjectChange, ProjectWish } from './view/project.ts';
 import { Diff, PromoteOutcome, Promotion, PromotionWithStory } from './view/promotion.ts';
-import { Release, ReleaseWithStory } from './view/release.ts';
+import { Release, ReleaseWithStory, Test } from './view/release.ts';
 import { listOf, Name, PageQuery, pageOf, ReleaseName, Remark } from './view/view.ts';
 
 /** What goes over the wire for one operation. `answer: null` is a stream, a file, or nothing. */
@@ -52,6 +52,7 @@ export const CONTRACT = {
   'release.yank': { params: ofRelease, body: reason, answer: Release },
   'release.unyank': { params: ofRelease, answer: Release },
   'release.retry': { params: ofRelease, answer: Release, status: 202 },
+  'release.test': { params: ofRelease, body: z.object({ check: Name.optional() }), answer: Test, status: 202 },
   'promotion.request': {
     params: ofEnvironment,
     body: z.object({ release: ReleaseName, services: services.optional(), dryRun: z.boolean().optional() }),

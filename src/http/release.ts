@@ -8,4 +8,5 @@ export function releaseRoutes(route: Route, { useCases: { releases } }: Faces): 
   route('release.yank', ({ params, body, by }) => releases.yank(params.project, params.release, body.reason, by));
   route('release.unyank', ({ params, by }) => releases.unyank(params.project, params.release, by));
   route('release.retry', ({ params, by }) => releases.retry(params.project, params.release, by));
+  route('release.test', ({ params, body, by }) => releases.test(params.project, params.release, body.check, by));
 }

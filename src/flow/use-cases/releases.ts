@@ -17,6 +17,7 @@ import type { House } from '../house.ts';
 import { yank } from '../yank.ts';
 import type { MixRequest, UseCases } from '../use-cases.ts';
 import type { ReleaseView } from '../view/release.ts';
+import { testRelease } from './test-release.ts';
 import { projectNamed, promotionViews, releaseViews } from './views.ts';
 
 export function releaseCases(house: House): UseCases['releases'] {
@@ -98,6 +99,8 @@ export function releaseCases(house: House): UseCases['releases'] {
       });
       return viewOf(store.db, release.id);
     },
+    test: async (project, word, check, by) =>
+      testRelease(house, await releaseOf(store.db, project, word), { check, by }),
   };
 }
 

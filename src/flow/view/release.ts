@@ -36,6 +36,15 @@ export interface ReleaseDetail extends ReleaseView {
   readonly promotions: readonly PromotionView[];
 }
 
+/** Checks of a release that were asked again. Each answer is told by an event whose data name the test. */
+export interface TestView {
+  readonly id: string;
+  readonly release: ReleaseBrief;
+  readonly asked: readonly { readonly check: string; readonly service: string }[];
+  /** Events after this one tell the answers. */
+  readonly after: string;
+}
+
 export interface EvidenceView {
   readonly id: string;
   readonly check: string;

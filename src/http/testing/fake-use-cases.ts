@@ -112,6 +112,16 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
         did(by, `retry ${name}`);
         return releaseNamed(world, name);
       },
+      test: async (_project, name, check, by) => {
+        did(by, `test ${name} ${check ?? ''}`.trim());
+        const asked = check === undefined ? ['unit', 'integration'] : [check];
+        return {
+          id: 'tst_1',
+          release: briefOf(releaseNamed(world, name)),
+          asked: asked.map((one) => ({ check: one, service: 'web' })),
+          after: String(world.events.length),
+        };
+      },
     },
     promotions: {
       request: async (request, by) => {

@@ -13,7 +13,7 @@ export interface World {
   readonly events: EventView[];
   /** Who did what, as the use cases were told. */
   readonly deeds: { by: string; deed: string }[];
-  tell(kind: string, subject: string): void;
+  tell(kind: string, subject: string, data?: Readonly<Record<string, unknown>>): void;
   /** Resolves when the next event is there. */
   changed(): Promise<void>;
 }
@@ -47,8 +47,8 @@ export function createWorld(): World {
     promotions: [],
     events,
     deeds: [],
-    tell: (kind, subject) => {
-      events.push({ id: String(events.length + 1), at: START, project: PROJECT, kind, subject, data: {} });
+    tell: (kind, subject, data = {}) => {
+      events.push({ id: String(events.length + 1), at: START, project: PROJECT, kind, subject, data });
       for (const wake of waiting) wake();
       waiting.clear();
     },

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 
-import type { EvidenceView, ReleaseBrief, ReleaseDetail, ReleaseView } from '../../flow/view/release.ts';
+import type { EvidenceView, ReleaseBrief, ReleaseDetail, ReleaseView, TestView } from '../../flow/view/release.ts';
 import { Problem } from './problem.ts';
 import { DigestText, Instant, listOf, view } from './view.ts';
-import { Promotion, releaseBriefShape } from './promotion.ts';
+import { Brief, Promotion, releaseBriefShape } from './promotion.ts';
 
 const ReleaseService = view<ReleaseView['services'][number]>()('ReleaseService', {
   service: z.string(),
@@ -25,6 +25,13 @@ export const Evidence = view<EvidenceView>()('Evidence', {
   summary: z.string(),
   at: Instant,
   logId: z.string().nullable(),
+});
+
+export const Test = view<TestView>()('Test', {
+  id: z.string(),
+  release: Brief,
+  asked: listOf(z.object({ check: z.string(), service: z.string() })),
+  after: z.string(),
 });
 
 const own = {

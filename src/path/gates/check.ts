@@ -13,7 +13,7 @@ export function decideCheck(gate: { readonly name: string }, { evidence, release
         reason: {
           gate: gate.name,
           what: `${gate.name} failed for ${release.name}: ${known.what}`,
-          fix: `\`towpath logs ${release.mixed ? 'RELEASE' : release.name} ${gate.name}\` shows what it said. Fix it and push.`,
+          fix: `\`towpath logs ${release.mixed ? 'RELEASE' : release.name} ${gate.name}\` shows what it said. Fix it and push; \`towpath test ${release.mixed ? 'RELEASE' : release.name} ${gate.name}\` asks it again.`,
         },
       };
     case 'running':
