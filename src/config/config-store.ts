@@ -40,5 +40,11 @@ export async function rulingConfig(db: Sql, projectId: string): Promise<RulingCo
     .orderBy('id')
     .executeTakeFirst();
   if (row === undefined || row.config === null) return null;
-  return { repositoryId: row.id, defaultBranch: row.default_branch, config: row.config as ProjectConfig };
+  // written by `recordConfig` alone; one that a version before `users` has read lacks them
+  const config = row.config as Omit<ProjectConfig, 'users'> & Partial<Pick<ProjectConfig, 'users'>>;
+  return {
+    repositoryId: row.id,
+    defaultBranch: row.default_branch,
+    config: { ...config, users: config.users ?? {} },
+  };
 }

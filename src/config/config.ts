@@ -18,6 +18,8 @@ export interface ProjectConfig {
   readonly services: Readonly<Record<string, ServiceDefinition<CheckDefinition>>>;
   /** Role -> user names. */
   readonly roles: Readonly<Record<string, readonly string[]>>;
+  /** User -> names and addresses under which they commit. */
+  readonly users: Readonly<Record<string, readonly string[]>>;
   /** How often the pins of outside base images are resolved anew; null: only by a person. */
   readonly base: { readonly refreshEveryMs: number | null };
   /** The names of the environments in their order: a `jsonb` column does not keep the order of keys. */
@@ -70,6 +72,10 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .record(Name, z.array(z.string().min(1, 'the name of a user')))
         .default({})
         .describe('Who may approve: role and its users'),
+      users: z
+        .record(z.string().min(1, 'the name of a user'), z.array(z.string().min(1, 'a name or an address in git')))
+        .default({})
+        .describe('Who is who in git: user, and all names and addresses under which they commit'),
       base: z
         .strictObject({ refresh: Duration.optional().describe('How often pins of base images are resolved anew') })
         .default({})

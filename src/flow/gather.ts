@@ -4,7 +4,7 @@ import { rulingConfig } from '../config/config-store.ts';
 import { type EnvironmentRow, environmentById, environmentsOf } from '../environment/environment-store.ts';
 import { ranFor } from '../environment/tenure-store.ts';
 import { TowpathError } from '../lib/error.ts';
-import type { Order, PredecessorFacts, PromotionFacts } from '../path/facts.ts';
+import type { GitIdentity, Order, PredecessorFacts, PromotionFacts } from '../path/facts.ts';
 import { orderOf } from '../path/order.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { approvalsOf } from '../path/approval-store.ts';
@@ -83,7 +83,8 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
         ? []
         : (await approvalsOf(db, wish.id)).map(({ at, ...voice }) => ({ ...voice, at: at.getTime() })),
     roles: ruling.config.roles,
-    authors: await authorsBetween(house, current, release),
+    users: ruling.config.users,
+    ...(await handsIn(house, current, release)),
     failedHere: await failureHere(db, environment.id, release.fingerprint, circumstances),
     unchanged: definition.gates.some(({ kind }) => kind === 'unchanged')
       ? decideWhetherUnchanged(
@@ -166,20 +167,30 @@ async function predecessorsOf(
   );
 }
 
-/** Names and addresses of who wrote what this release brings beyond what runs, in each of its parts; lower case. */
-async function authorsBetween(house: House, current: Release | null, release: Release): Promise<string[]> {
+/** Who has a hand in what this release brings beyond what runs, in each of its parts. */
+async function handsIn(
+  house: House,
+  current: Release | null,
+  release: Release,
+): Promise<Pick<PromotionFacts, 'authors' | 'committers'>> {
   const mirror = await house.mirrorOf(release.repositoryId);
-  const commits = await Promise.all(
+  const spans = await Promise.all(
     spansBetween(current, release).map(async ({ from, to }) => {
       const brought = from === null || from === to ? [] : await mirror.log({ from, to, limit: COMMITS_LOOKED_AT });
       return brought.length === 0 ? mirror.log({ to, limit: 1 }) : brought;
     }),
   );
-  return [
-    ...new Set(
-      commits.flat().flatMap(({ authorName, authorEmail }) => [authorName.toLowerCase(), authorEmail.toLowerCase()]),
+  const commits = spans.flat();
+  return {
+    authors: eachOnce(commits.map(({ authorName, authorEmail }) => ({ name: authorName, email: authorEmail }))),
+    committers: eachOnce(
+      commits.map(({ committerName, committerEmail }) => ({ name: committerName, email: committerEmail })),
     ),
-  ];
+  };
+}
+
+function eachOnce(identities: readonly GitIdentity[]): GitIdentity[] {
+  return [...new Map(identities.map((one) => [JSON.stringify([one.name, one.email]), one])).values()];
 }
 
 const COMMITS_LOOKED_AT = 1000;

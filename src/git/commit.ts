@@ -7,6 +7,9 @@ export interface CommitInfo {
   readonly parents: readonly string[];
   readonly authorName: string;
   readonly authorEmail: string;
+  /** Who made the commit what it is: amended it, rebased it, merged it on a host (which then names itself). */
+  readonly committerName: string;
+  readonly committerEmail: string;
   readonly committedAtMs: number;
   /** The first paragraph of the message on one line, without control characters. */
   readonly subject: string;
@@ -25,13 +28,16 @@ export function parseCommit(sha: string, bytes: Buffer): CommitInfo {
   const tree = valueOf(headers, 'tree');
   if (!/^[0-9a-f]{40,64}$/.test(tree)) throw notACommit(sha);
   const author = personOf(valueOf(headers, 'author'));
+  const committer = personOf(valueOf(headers, 'committer'));
   return {
     sha,
     tree,
     parents: headers.filter((line) => line.startsWith('parent ')).map((line) => line.slice('parent '.length)),
     authorName: author.name,
     authorEmail: author.email,
-    committedAtMs: personOf(valueOf(headers, 'committer')).atMs,
+    committerName: committer.name,
+    committerEmail: committer.email,
+    committedAtMs: committer.atMs,
     subject: split === -1 ? '' : subjectOf(text.slice(split + 2)),
   };
 }

@@ -33,6 +33,8 @@ test('a commit is read without a work tree: message, parents, tree, files', asyn
     parents: [first],
     authorName: 'Ada Example',
     authorEmail: 'ada@example.com',
+    committerName: 'Ada Example',
+    committerEmail: 'ada@example.com',
     committedAtMs: 1_760_000_100_000,
     subject: 'web: a script and its second line',
   });

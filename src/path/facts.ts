@@ -28,11 +28,20 @@ export interface PromotionFacts {
   readonly evidence: Readonly<Record<string, EvidenceState>>;
   readonly approvals: readonly ApprovalFacts[];
   readonly roles: Readonly<Record<string, readonly string[]>>;
-  /** Who wrote the commits that this promotion brings: names and addresses, lower case. */
-  readonly authors: readonly string[];
+  /** User -> names and addresses in git; who is in it has no others. */
+  readonly users: Readonly<Record<string, readonly string[]>>;
+  /** Who wrote the commits that this promotion brings, as git has them: what it says is claimed, and proved by nothing. */
+  readonly authors: readonly GitIdentity[];
+  /** Who made these commits what they are: whoever amends one stays unnamed as its author. */
+  readonly committers: readonly GitIdentity[];
   /** An earlier try of the same artifacts here that failed, when nothing but automation asks again. */
   readonly failedHere: { readonly promotion: number; readonly what: string } | null;
   readonly unchanged: UnchangedFacts;
+}
+
+export interface GitIdentity {
+  readonly name: string;
+  readonly email: string;
 }
 
 export interface ReleaseFacts {

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import type { ApprovalFacts } from './facts.ts';
 import { decideGate } from './gates.ts';
 import type { GateVerdict } from './policy.ts';
-import { anyFacts, factsOf, NOW } from './testing/facts.ts';
+import { anyFacts, factsOf, type FactsPatch, NOW } from './testing/facts.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -35,6 +35,101 @@ test('who is not of the role has no voice, neither for nor against', () => {
 test('the author alone is never enough, whatever the case of the name; beside another one they count', () => {
   expect(what(approvals(1, yes('Ana')))).toContain('by somebody who did not write it');
   expect(approvals(2, yes('ana'), yes('bob')).kind).toBe('pass');
+});
+
+test('one person with two spellings of a name is one', () => {
+  expect(approvals(2, yes('bob'), yes('Bob')).kind).toBe('wait');
+});
+
+describe('whether somebody wrote it', () => {
+  const robert = { name: 'Robert B.', email: 'robert@home.example' };
+  const verdict = (patch: FactsPatch, ...given: ApprovalFacts[]) =>
+    decideGate(
+      { kind: 'approvals', of: 'managers', count: 1, expiresMs: DAY },
+      factsOf({ committers: [], approvals: given, ...patch }),
+    );
+
+  test('is known from the names and addresses that `users` lists, in any case', () => {
+    for (const known of ['ROBERT@home.example', 'robert b.']) {
+      const patch = { users: { Bob: [known] }, authors: [robert] };
+      expect(what(verdict(patch, yes('bob')))).toContain('by somebody who did not write it');
+      expect(verdict(patch, yes('eve')).kind).toBe('pass');
+    }
+  });
+
+  test('cannot be told while nobody knows the author: it waits, says whom and why, and who is listed may approve', () => {
+    const untold = verdict({ authors: [robert] }, yes('bob'));
+    expect(what(untold)).toBe(
+      'It cannot tell whether bob wrote it: no user is known for the author Robert B. <robert@home.example>.',
+    );
+    expect(untold).toMatchObject({
+      kind: 'wait',
+      reason: { fix: expect.stringContaining('`users: { bob: [address] }`') },
+    });
+    expect(verdict({ authors: [robert], users: { bob: [] } }, yes('bob')).kind).toBe('pass');
+    expect(verdict({ authors: [robert], users: { eve: ['eve@shop.example'] } }, yes('bob'), yes('eve')).kind).toBe(
+      'pass',
+    );
+  });
+
+  test('of more people than there are unknown authors one is none of them', () => {
+    expect(verdict({ authors: [robert] }, yes('bob'), yes('eve')).kind).toBe('pass');
+    const two = [robert, { name: 'R', email: 'r@else.example' }];
+    expect(verdict({ authors: two }, yes('bob'), yes('eve')).kind).toBe('wait');
+    expect(verdict({ authors: two }, yes('bob'), yes('eve'), yes('ana')).kind).toBe('pass');
+    const renamed = [robert, { name: 'Bob', email: 'ROBERT@home.example' }];
+    expect(verdict({ authors: renamed }, yes('eve'), yes('ana')).kind).toBe('pass');
+  });
+
+  test('counts who amended a commit, and passes over a git host that made the merge', () => {
+    const ana = { name: 'Ana', email: 'ana@shop.example' };
+    const patch = { users: { bob: ['robert@home.example'] }, authors: [ana] };
+    expect(verdict({ ...patch, committers: [robert] }, yes('bob')).kind).toBe('wait');
+    const host = { name: 'GitHub', email: 'noreply@github.com' };
+    expect(verdict({ ...patch, committers: [host] }, yes('bob')).kind).toBe('pass');
+  });
+
+  test('the author alone never passes, whoever commits under whatever names, where lists are complete', () => {
+    const people = ['bob', 'eve', 'ana', 'dee'];
+    const anyPerson = fc.record({ listed: fc.boolean(), approves: fc.boolean(), wrote: fc.subarray([0, 1, 2]) });
+    fc.assert(
+      fc.property(
+        fc.tuple(anyPerson, anyPerson, anyPerson, anyPerson),
+        fc.integer({ min: 1, max: 3 }),
+        (all, count) => {
+          const each = people.map((user, at) => ({
+            user,
+            ...(all[at] ?? { listed: false, approves: false, wrote: [] }),
+          }));
+          const identity = (user: string, number: number) => ({
+            name: `N${number}`,
+            email: `${user}${number}@x.example`,
+          });
+          const facts = factsOf({
+            roles: { managers: people },
+            users: Object.fromEntries(
+              each
+                .filter(({ listed }) => listed)
+                .map(({ user }) => [
+                  user.toUpperCase(),
+                  [0, 1, 2].map((number) => identity(user, number).email.toUpperCase()),
+                ]),
+            ),
+            authors: each.flatMap(({ user, wrote }) => wrote.map((number) => identity(user, number))),
+            committers: [],
+            approvals: each.filter(({ approves }) => approves).map(({ user }) => yes(user)),
+          });
+          const passes =
+            decideGate({ kind: 'approvals', of: 'managers', count, expiresMs: DAY }, facts).kind === 'pass';
+          const approvers = each.filter(({ approves }) => approves);
+          const isOther = approvers.some(({ wrote }) => wrote.length === 0);
+          if (passes) expect(isOther && approvers.length >= count).toBe(true);
+          if (each.every(({ listed }) => listed)) expect(passes).toBe(isOther && approvers.length >= count);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
 });
 
 test('an approval expires at a known instant', () => {

@@ -7,6 +7,7 @@ services:
   web: { path: services/web, build: text }
   api: { path: services/api, build: text }
 roles: { managers: [bob, eve] }
+users: { eve: [eve@example.com] }
 environments:
   preview: { on: { branch: 'feature/*' }, ephemeral: { ttl: 1d }, accepts: any, deploy: stage, settle: 0ms }
   dev: { on: manual, accepts: any, deploy: stage, settle: 0ms }

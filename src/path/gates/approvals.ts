@@ -1,4 +1,5 @@
-import type { ApprovalFacts, PromotionFacts } from '../facts.ts';
+import { authorshipOf, strangersOf } from '../authorship.ts';
+import type { ApprovalFacts, GitIdentity, PromotionFacts } from '../facts.ts';
 import type { GateVerdict } from '../policy.ts';
 
 export interface ApprovalsGate {
@@ -9,8 +10,9 @@ export interface ApprovalsGate {
 }
 
 /**
- * `count` different people of the role, and among them at least one who did not write what is promoted. An approval
- * counts until it expires; one rejection by somebody of the role refuses.
+ * `count` different people of the role, and among them at least one who did not write what is promoted. Whoever cannot be
+ * told from an author proves that alone by number: of more people than there are unknown authors one is none of them. An
+ * approval counts until it expires; one rejection by somebody of the role refuses.
  */
 export function decideApprovals(gate: ApprovalsGate, facts: PromotionFacts): GateVerdict {
   const allowed = new Set((facts.roles[gate.of] ?? []).map((user) => user.toLowerCase()));
@@ -27,7 +29,7 @@ export function decideApprovals(gate: ApprovalsGate, facts: PromotionFacts): Gat
       },
     };
   }
-  const valid = voices.filter(({ at }) => at + gate.expiresMs > facts.now);
+  const valid = eachOnce(voices.filter(({ at }) => at + gate.expiresMs > facts.now));
   const missing = gate.count - valid.length;
   if (missing > 0)
     return waits(
@@ -35,19 +37,40 @@ export function decideApprovals(gate: ApprovalsGate, facts: PromotionFacts): Gat
       valid,
       `waits for ${missing} more approval${missing === 1 ? '' : 's'} of ${gate.of}${saidSo(valid)}${others(gate, facts, allowed)}`,
     );
-  if (valid.every(({ by }) => isAuthor(by, facts))) {
-    return waits(gate, valid, `waits for an approval of ${gate.of} by somebody who did not write it${saidSo(valid)}`);
-  }
-  return { kind: 'pass' };
+  const hands = valid.map(({ by }) => authorshipOf(by, facts));
+  const untold = valid.filter((_voice, at) => hands[at] === 'unknown');
+  const strangers = strangersOf(facts);
+  if (hands.includes('other') || untold.length > strangers.length) return { kind: 'pass' };
+  if (untold.length > 0) return waits(gate, valid, untoldFrom(untold, strangers), listing(untold));
+  return waits(gate, valid, `waits for an approval of ${gate.of} by somebody who did not write it${saidSo(valid)}`);
 }
 
-function waits(gate: ApprovalsGate, valid: readonly ApprovalFacts[], what: string): GateVerdict {
+function untoldFrom(untold: readonly ApprovalFacts[], strangers: readonly GitIdentity[]): string {
+  const [names, shown] = [untold.map(({ by }) => by).join(', '), strangers.slice(0, 3)];
+  const authors = shown.map(({ name, email }) => `${name} <${email}>`).join(', ');
+  const more = strangers.length > shown.length ? ` and ${strangers.length - shown.length} more` : '';
+  return `cannot tell whether ${names} wrote it: no user is known for the author ${authors}${more}`;
+}
+
+function listing(untold: readonly ApprovalFacts[]): string {
+  const [{ by } = { by: 'NAME' }] = untold;
+  return `Say under \`users\` in the towpath.yaml of the default branch who the author is, or who ${by} is in git: \`users: { ${by}: [address] }\`. Somebody of that role who is listed there may approve too.`;
+}
+
+const ASK = 'Somebody of that role: `towpath approve <promotion>`.';
+
+function waits(gate: ApprovalsGate, valid: readonly ApprovalFacts[], what: string, fix = ASK): GateVerdict {
   const expiries = valid.map(({ at }) => at + gate.expiresMs);
   return {
     kind: 'wait',
-    reason: { gate: 'approvals', what: `It ${what}.`, fix: 'Somebody of that role: `towpath approve <promotion>`.' },
+    reason: { gate: 'approvals', what: `It ${what}.`, fix },
     ...(expiries.length === 0 ? {} : { wakeAtMs: Math.min(...expiries) }),
   };
+}
+
+/** Two spellings of one name are one person. */
+function eachOnce(voices: readonly ApprovalFacts[]): ApprovalFacts[] {
+  return [...new Map(voices.map((voice) => [voice.by.toLowerCase(), voice])).values()];
 }
 
 function saidSo(valid: readonly ApprovalFacts[]): string {
@@ -58,8 +81,4 @@ function saidSo(valid: readonly ApprovalFacts[]): string {
 function others(gate: ApprovalsGate, { approvals }: PromotionFacts, allowed: ReadonlySet<string>): string {
   const names = [...new Set(approvals.map(({ by }) => by))].filter((by) => !allowed.has(by.toLowerCase()));
   return names.length === 0 ? '' : ` (${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} not of ${gate.of})`;
-}
-
-function isAuthor(user: string, { authors }: PromotionFacts): boolean {
-  return authors.includes(user.toLowerCase());
 }

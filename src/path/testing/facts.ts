@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-import type { ApprovalFacts, EvidenceState, Order, PredecessorFacts, PromotionFacts } from '../facts.ts';
+import type { ApprovalFacts, EvidenceState, GitIdentity, Order, PredecessorFacts, PromotionFacts } from '../facts.ts';
 import type { Gate } from '../gate.ts';
 
 export const NOW = Date.UTC(2026, 4, 20, 12);
@@ -33,7 +33,9 @@ export function factsOf({ promotion, environment, release, ...rest }: FactsPatch
     evidence: {},
     approvals: [],
     roles: { managers: ['bob', 'eve', 'ana'] },
-    authors: ['ana', 'ana@shop.example'],
+    users: {},
+    authors: [{ name: 'Ana', email: 'ana@shop.example' }],
+    committers: [{ name: 'Ana', email: 'ana@shop.example' }],
     failedHere: null,
     unchanged: { kind: 'same' },
     ...rest,
@@ -41,6 +43,10 @@ export function factsOf({ promotion, environment, release, ...rest }: FactsPatch
 }
 
 const anyName = fc.constantFrom('ana', 'bob', 'eve', 'Mallory');
+const anyIdentity: fc.Arbitrary<GitIdentity> = fc.record({
+  name: fc.constantFrom('Ana', 'bob', 'Robert', 'Eve E.'),
+  email: fc.constantFrom('ana@shop.example', 'bob@shop.example', 'r@home.example', ''),
+});
 const anyInstant = fc.integer({ min: NOW - 100 * HOUR, max: NOW });
 
 const anyGate: fc.Arbitrary<Gate> = fc.oneof(
@@ -105,7 +111,9 @@ export const anyFacts: fc.Arbitrary<PromotionFacts> = fc
     predecessors: fc.uniqueArray(anyPredecessor, { maxLength: 3, selector: ({ name }) => name }),
     evidence: fc.dictionary(fc.constantFrom('unit', 'smoke'), anyEvidence),
     approvals: fc.uniqueArray(anyApproval, { maxLength: 4, selector: ({ by }) => by }),
-    authors: fc.constantFrom(['ana'], ['ana', 'bob'], [], ['mallory']),
+    users: fc.dictionary(anyName, fc.uniqueArray(fc.constantFrom('ana@shop.example', 'Robert'), { maxLength: 2 })),
+    authors: fc.uniqueArray(anyIdentity, { maxLength: 3 }),
+    committers: fc.uniqueArray(anyIdentity, { maxLength: 2 }),
     failedHere: fc.option(fc.constant({ promotion: 7, what: 'it never became healthy.' }), { freq: 2 }),
     unchanged: fc.constantFrom(
       { kind: 'same' as const },
