@@ -28,7 +28,11 @@ export type RegistryErrorCode =
   | 'registry.unsupported'
   /** No answer, after all retries. */
   | 'registry.unreachable'
-  /** An answer that does not fit the specification, or an error of the registry itself, after all retries. */
+  /** The registry answers that it cannot now (5xx), after all retries: that says nothing about what was asked. */
+  | 'registry.unavailable'
+  /** The registry answers that too much was asked (429), after all retries. */
+  | 'registry.throttled'
+  /** An answer that does not fit the specification. */
   | 'registry.failed'
   /** The registry sent us elsewhere with credentials or without encryption, and we did not go. */
   | 'registry.untrusted-redirect'

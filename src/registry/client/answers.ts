@@ -1,24 +1,31 @@
 import { RegistryError } from '../error.ts';
 import type { RegistryErrorCode } from '../error.ts';
+import { isRetriedStatus } from './retry.ts';
+import { unreachable } from './transport.ts';
 import type { RegistryResponse } from './transport.ts';
 
-/** Reads a body that may not be longer than `limit` bytes. @throws RegistryError `registry.failed` */
+/** Reads a body that may not be longer than `limit` bytes. @throws RegistryError `registry.failed`, `registry.unreachable` */
 export async function bytesOf({ body, url }: RegistryResponse, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) {
-      body.destroy();
-      throw new RegistryError({
-        code: 'registry.failed',
-        what: `${url.host} sent more than ${limit} bytes where a manifest or a list belongs.`,
-        fix: 'Check that the address is that of an OCI registry.',
-      });
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > limit) throw tooLong(url, limit);
+      chunks.push(chunk);
     }
-    chunks.push(chunk);
+  } catch (error) {
+    throw error instanceof RegistryError ? error : unreachable(url, error);
   }
   return Buffer.concat(chunks);
+}
+
+function tooLong(url: URL, limit: number): RegistryError {
+  return new RegistryError({
+    code: 'registry.failed',
+    what: `${url.host} sent more than ${limit} bytes where a manifest or a list belongs.`,
+    fix: 'Check that the address is that of an OCI registry.',
+  });
 }
 
 /**
@@ -41,6 +48,8 @@ export async function errorOf(response: RegistryResponse, what: string): Promise
 const OTHER = 'Look at the log of the registry; the work can be tried again.';
 
 const FIXES: Partial<Record<RegistryErrorCode, string>> = {
+  'registry.unavailable': 'Wait, or look at the log of the registry; the work is tried again.',
+  'registry.throttled': 'Wait; or log in to the registry, or mirror what is fetched from it, for a higher limit.',
   'registry.unauthorized': 'Give the server credentials for this registry, or renew those that it has.',
   'registry.denied': 'Give the account of the server the right to do this in the registry.',
   'registry.not-found': 'Check the repository and the tag; push it first if it is new.',
@@ -57,6 +66,8 @@ interface Said {
 
 function codeOf(status: number, said: readonly Said[]): RegistryErrorCode {
   const has = (...codes: string[]) => said.some(({ code }) => codes.includes(code));
+  if (status === 429) return 'registry.throttled';
+  if (isRetriedStatus(status)) return 'registry.unavailable';
   // ECR answers 400, Harbor 412, the embedded registry 409.
   if (has('TAG_INVALID') && status !== 404) return 'registry.tag-immutable';
   if (status === 412) return 'registry.tag-immutable';

@@ -62,18 +62,59 @@ test('a busy or broken registry is asked again, as late as it wishes', async () 
   expect(waits).toEqual([75, 7000, 300]);
 });
 
-test('a registry that stays broken is a typed error after the last try', async () => {
+test.for([
+  [500, 'registry.unavailable'],
+  [503, 'registry.unavailable'],
+  [529, 'registry.unavailable'],
+  [408, 'registry.unavailable'],
+  [429, 'registry.throttled'],
+] as const)('a registry that answers %i to every try is one to be asked again later', async ([status, code]) => {
   let asked = 0;
-  const host = await scripted((_, response) => {
+  const host = await scripted(async (request, response) => {
     asked++;
-    response.writeHead(500).end('{"errors":[{"code":"UNKNOWN","message":"disk on fire"}]}');
+    for await (const _ of request);
+    response.writeHead(status).end('{"errors":[{"code":"TAG_INVALID","message":"disk on fire"}]}');
   });
   const { registry, waits } = patient(host);
-  await expect(registry.manifest('a/b', 'v1')).rejects.toMatchObject({
-    code: 'registry.failed',
-    what: expect.stringContaining('disk on fire') as string,
-  });
+  const failure = { code, what: expect.stringContaining('disk on fire') as string };
+  await expect(registry.manifest('a/b', 'v1')).rejects.toMatchObject(failure);
   expect([asked, waits.length]).toEqual([6, 5]);
+  const bytes = noise(2_000_000);
+  for (const work of [
+    () => registry.hasBlob('a/b', image.digest),
+    () => registry.readBlob('a/b', image.digest),
+    () => registry.writeBlob('a/b', { digest: sha256(bytes), size: bytes.length, open: () => bytes }),
+    () => registry.mountBlob('a/b', image.digest, 'a/c'),
+    () => registry.tag('a/b', image.digest, 'v1'),
+    () => registry.tags('a/b'),
+    () => registry.deleteManifest('a/b', 'v1'),
+    () => registry.referrers('a/b', image.digest),
+    () => registry.putManifest('a/b', 'v1', image),
+  ]) {
+    await expect(work(), work.toString()).rejects.toMatchObject({ code });
+  }
+});
+
+test.for([
+  [400, 'registry.failed'],
+  [404, 'registry.not-found'],
+  [501, 'registry.unsupported'],
+] as const)('a registry that answers %i has answered', async ([status, code]) => {
+  const host = await scripted((_, response) => void response.writeHead(status).end());
+  const { registry, waits } = patient(host);
+  await expect(registry.readBlob('a/b', image.digest)).rejects.toMatchObject({ code });
+  expect(waits).toEqual([]);
+});
+
+test('an answer that breaks off every time is one to be asked for again later', async () => {
+  const host = await scripted((_, response) => {
+    response.writeHead(200, { 'content-length': 1000 });
+    response.write('half', () => response.destroy());
+  });
+  const { registry } = patient(host);
+  await expect(registry.manifest('a/b', 'v1')).rejects.toMatchObject({ code: 'registry.unreachable' });
+  const blob = await registry.readBlob('a/b', image.digest);
+  await expect(buffer(blob)).rejects.toMatchObject({ code: 'registry.unreachable' });
 });
 
 test('a registry that is not there is a typed error after the last try', async () => {

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import type { Digest } from '../../lib/digest.ts';
 import { verified } from '../verified.ts';
 import { errorOf } from './answers.ts';
+import { unreachable } from './transport.ts';
 import type { RegistryResponse, Transport } from './transport.ts';
 
 /**
@@ -44,7 +45,7 @@ async function* resumed(
       }
       return;
     } catch (error) {
-      if (attempt >= transport.attempts) throw error;
+      if (attempt >= transport.attempts) throw unreachable(response.url, error);
     }
     await transport.pause(attempt);
     response = await get(offset);

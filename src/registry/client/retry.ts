@@ -11,10 +11,9 @@ export interface RetryPolicy {
   readonly now: () => number;
 }
 
-const RETRIED = new Set([408, 429, 500, 502, 503, 504]);
-
+/** A registry that is busy or broken for now: of what was asked it says nothing. 501 is an answer: it never does this. */
 export function isRetriedStatus(status: number): boolean {
-  return RETRIED.has(status);
+  return status === 408 || status === 429 || (status >= 500 && status !== 501);
 }
 
 /**

@@ -150,7 +150,8 @@ function untrusted(from: URL, what: string): RegistryError {
   });
 }
 
-function unreachable(origin: URL, cause: unknown): RegistryError {
+/** No answer, or one that broke off, after all tries. */
+export function unreachable(origin: URL, cause: unknown): RegistryError {
   const reason = cause instanceof Error ? ('code' in cause ? String(cause.code) : cause.name) : 'unknown';
   return new RegistryError(
     {
