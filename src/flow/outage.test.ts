@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { RegistryError } from '../registry/error.ts';
+import { RegistryError, type RegistryErrorCode } from '../registry/error.ts';
 import { createWorld, until, type World } from './testing/world.ts';
 
 const config = `
@@ -14,22 +14,36 @@ environments:
 
 let world: World;
 let first: string;
+/** Image tag -> with what the registry refuses to set it. */
+const refusals = new Map<string, RegistryErrorCode>();
 
 beforeAll(async () => {
   world = await createWorld('outage', config, { says: { web: 'hello' } });
   first = await world.git('rev-parse', 'main');
+  world.isAway = (tag) => {
+    const code = refusals.get(tag);
+    if (code === undefined) return false;
+    throw new RegistryError({ code, what: 'The registry does not do it.', fix: 'Wait for it.' });
+  };
 }, 120_000);
 
 afterAll(() => world.end());
 
-test.concurrent('a release whose artifacts could not be named goes its way when the registry is back', async () => {
-  const commit = await world.commit({ branch: 'named/one', from: 'main', says: { web: 'named' } });
-  world.isAway = (tag) => tag === commit.slice(0, 12);
-  await world.poll();
-  await told('release.unnamed');
-  world.isAway = () => false;
-  await world.live('named', commit);
-}, 60_000);
+test.concurrent.for([
+  ['away', 'registry.unavailable'],
+  ['closed', 'registry.denied'],
+] as const)(
+  'a release that could not be named, for the registry is %s, goes its way later',
+  { timeout: 60_000 },
+  async ([branch, code]) => {
+    const commit = await world.commit({ branch: `named/${branch}`, from: 'main', says: { web: branch } });
+    refusals.set(commit.slice(0, 12), code);
+    await world.poll();
+    await told('release.unnamed', `refs/heads/named/${branch}`);
+    refusals.delete(commit.slice(0, 12));
+    await world.live('named', commit);
+  },
+);
 
 test.concurrent('a check that could not be asked is asked again by whoever still waits for it', async () => {
   world.answer = () => {
@@ -37,7 +51,7 @@ test.concurrent('a check that could not be asked is asked again by whoever still
   };
   const { id } = await world.request('gated', first);
   await world.reaches(id, 'waiting');
-  await told('check.unanswered');
+  await told('check.unanswered', null);
   world.answer = () => ({ kind: 'exited', code: 0 });
   await world.useCases.environments.hold(world.project, 'gated', 'a reason to look again', 'olga');
   await world.useCases.environments.resume(world.project, 'gated', 'olga');
@@ -79,11 +93,14 @@ test.concurrent('a base image that is missing, or whose registry refuses, is tol
   });
 }, 60_000);
 
-/** Waits for an event of that kind. */
-async function told(kind: string): Promise<void> {
+/** Waits for an event of that kind, about that ref where one is given. */
+async function told(kind: string, ref: string | null): Promise<void> {
   const { db } = world.house.store;
   await until(
-    async () => (await db.selectFrom('event').select('kind').where('kind', '=', kind).executeTakeFirst()) ?? null,
+    async () => {
+      const events = await db.selectFrom('event').select('data').where('kind', '=', kind).execute();
+      return events.some(({ data }) => ref === null || JSON.stringify(data).includes(ref)) ? true : null;
+    },
     () => kind,
     40_000,
   );

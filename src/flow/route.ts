@@ -1,6 +1,6 @@
 import { rulingConfig } from '../config/config-store.ts';
 import { ensurePreview, environmentNamed } from '../environment/environment-store.ts';
-import { type Problem, problemOf } from '../lib/error.ts';
+import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { requestPromotion } from '../path/promotion-store.ts';
 import { planRoutes, type Route } from '../path/triggers.ts';
@@ -9,6 +9,7 @@ import type { Release } from '../release/release.ts';
 import { requireRelease } from '../release/release-store.ts';
 import { recordEvent } from '../store/event-store.ts';
 import type { Tx } from '../store/database.ts';
+import { isCancelled } from './engine/cancelled.ts';
 import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
@@ -18,7 +19,7 @@ import { isTransient } from './transient.ts';
 type Named =
   | { readonly kind: 'named' }
   | { readonly kind: 'refused'; readonly what: string; readonly fix: string }
-  /** The registry was away for as long as we tried. */
+  /** It could not be done for as long as we tried: the registry is away, or does not let us now. */
   | { readonly kind: 'later'; readonly problem: Problem };
 
 /** A release is ready and a ref points at it: its artifacts get their names, and the environments that want it are asked. */
@@ -36,7 +37,7 @@ export function routeFlow(house: House) {
 }
 
 function toLater(error: unknown): Named {
-  if (!isTransient(error)) throw error;
+  if (isCancelled(error)) throw error;
   return { kind: 'later', problem: problemOf(error) };
 }
 
@@ -61,7 +62,7 @@ async function nameArtifacts(house: House, releaseId: string, ref: string): Prom
     }
     return { kind: 'named' };
   } catch (error) {
-    if (isTransient(error)) throw error;
+    if (!hasCode(error, 'registry.tag-immutable')) throw error;
     const { what, fix } = problemOf(error);
     return { kind: 'refused', what, fix };
   }
