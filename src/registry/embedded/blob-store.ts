@@ -1,44 +1,36 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { open, readFile, stat, unlink } from 'node:fs/promises';
+import { open, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import { digestMismatch } from '../verified.ts';
 import { algorithmOf, pathOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
-import { isAbsent } from './durable-file.ts';
 import type { DurableFiles } from './durable-file.ts';
+import type { Limbo, Swept } from './limbo.ts';
 
 /** Content under its digest, shared by all repositories: which of them may see it is decided above. */
 export interface BlobStore {
-  /** @returns the size in bytes, or null when there is none */
+  /** Takes the content into use: what is there stays so for the time of grace. @returns the size in bytes, or null when there is none */
   size(digest: ContentDigest): Promise<number | null>;
   /** The whole of a small content, checked against its digest. @returns null when there is none */
   read(digest: ContentDigest): Promise<Buffer | null>;
-  /** Bytes from `start` to `end`, both counted, unchecked; the reader knows the digest. */
-  stream(digest: ContentDigest, range?: { start: number; end: number }): Readable;
+  /** Bytes from `start` to `end`, both counted, unchecked; the reader knows the digest. @returns null when there is none */
+  stream(digest: ContentDigest, range?: { start: number; end: number }): Promise<Readable | null>;
   /** Takes bytes and keeps them only when they have the digest. @throws RegistryError `registry.digest-mismatch` */
   write(digest: ContentDigest, content: AsyncIterable<Uint8Array> | Uint8Array): Promise<void>;
   /** Takes a finished file; `computed` is the digest of its bytes. What lay there before is replaced: so a bad disk heals. */
   adopt(path: string, digest: ContentDigest, computed: string): Promise<void>;
+  /** Removes what nobody has taken into use since `beforeMs`. */
+  sweep(beforeMs: number, signal?: AbortSignal): Promise<Swept>;
 }
 
-export function openBlobStore(directory: string, files: DurableFiles): BlobStore {
+export function openBlobStore(directory: string, files: DurableFiles, limbo: Limbo): BlobStore {
   // Two hex digits as a folder keep the folders small.
   const pathFor = (digest: ContentDigest) => {
     const path = pathOf(digest);
     return join(directory, path.slice(0, 7), path.slice(7, 9), path.slice(7));
   };
-
-  async function size(digest: ContentDigest): Promise<number | null> {
-    try {
-      return (await stat(pathFor(digest))).size;
-    } catch (error) {
-      if (isAbsent(error)) return null;
-      throw error;
-    }
-  }
 
   async function adopt(path: string, digest: ContentDigest, computed: string): Promise<void> {
     if (computed !== digest) {
@@ -47,6 +39,8 @@ export function openBlobStore(directory: string, files: DurableFiles): BlobStore
     }
     const file = await open(path, 'r+');
     try {
+      const now = new Date();
+      await file.utimes(now, now); // its last part may have come long ago
       await file.sync();
     } finally {
       await file.close();
@@ -55,21 +49,20 @@ export function openBlobStore(directory: string, files: DurableFiles): BlobStore
   }
 
   return {
-    size,
+    size: async (digest) => limbo.use(pathFor(digest)),
     adopt,
+    sweep: async (beforeMs, signal) => limbo.retireBelow(directory, beforeMs, signal),
     read: async (digest) => {
-      let bytes;
-      try {
-        bytes = await readFile(pathFor(digest));
-      } catch (error) {
-        if (isAbsent(error)) return null;
-        throw error;
-      }
+      const bytes = await limbo.find(pathFor(digest), () => readFile(pathFor(digest)));
+      if (bytes === null) return null;
       const computed = digestOf(bytes, digest);
       if (computed !== digest) throw digestMismatch(digest, computed);
       return bytes;
     },
-    stream: (digest, range) => createReadStream(pathFor(digest), { highWaterMark: 256 * 1024, ...range }),
+    stream: async (digest, range) => {
+      const file = await limbo.find(pathFor(digest), () => open(pathFor(digest), 'r'));
+      return file?.createReadStream({ highWaterMark: 256 * 1024, ...range }) ?? null;
+    },
     write: async (digest, content) => {
       const path = files.temporary();
       const hash = createHash(algorithmOf(digest));

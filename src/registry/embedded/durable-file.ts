@@ -102,7 +102,8 @@ export async function makeFolder(path: string): Promise<void> {
   for (let made = path; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
 }
 
-async function inFolder(path: string, act: () => Promise<void>): Promise<void> {
+/** Does something that makes `path`; makes its folder first where it is missing, and syncs it after. */
+export async function inFolder(path: string, act: () => Promise<void>): Promise<void> {
   try {
     await act();
   } catch (error) {
@@ -122,6 +123,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-function codeOf(error: unknown): string | null {
+/** Of an error of the system: `ENOENT`. */
+export function codeOf(error: unknown): string | null {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
 }

@@ -19,11 +19,15 @@ import { listReferrers, listRepositories, listTags, readBlob, readManifest } fro
 import { isOurFault, notAllowed, notFound, repositoryOf, send, sendError } from './exchange.ts';
 import type { Exchange, Stores } from './exchange.ts';
 import { inProcessRegistry } from './in-process.ts';
+import { openLimbo } from './limbo.ts';
+import type { Swept } from './limbo.ts';
 import { openManifestStore } from './manifest-store.ts';
 import type { Immutable } from './manifest-store.ts';
 import { openRepositoryStore } from './repository-store.ts';
 import { accessOf, parseRoute } from './routes.ts';
 import type { Access, Route } from './routes.ts';
+import { sweepContent } from './sweep.ts';
+import type { ContentSweep } from './sweep.ts';
 import { openUploads } from './uploads.ts';
 
 /** An OCI registry on a folder. Any number of processes of one machine may open the same folder. */
@@ -34,6 +38,8 @@ export interface EmbeddedRegistry {
   registry(): Registry;
   /** Drops uploads, and files of killed processes, that nobody has added to since `beforeMs`. @returns how many */
   sweep(beforeMs: number): Promise<number>;
+  /** Removes the content that no tag and nothing of `kept` needs. Any process may do it, at any time. */
+  sweepContent(wish: ContentSweep): Promise<Swept>;
 }
 
 export interface EmbeddedRegistryOptions {
@@ -66,8 +72,10 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
   await makeFolder(uploadsFolder);
   await makeFolder(join(directory, 'repositories'));
   const files = await openDurableFiles(join(directory, 'tmp'));
-  const blobs = openBlobStore(join(directory, 'blobs'), files);
-  const repositories = openRepositoryStore(join(directory, 'repositories'), files);
+  const limbo = openLimbo(directory, join(directory, 'limbo'));
+  await makeFolder(join(directory, 'limbo'));
+  const blobs = openBlobStore(join(directory, 'blobs'), files, limbo);
+  const repositories = openRepositoryStore(join(directory, 'repositories'), files, limbo);
   const manifests = openManifestStore(blobs, repositories, immutable);
   const uploads = openUploads(uploadsFolder, blobs);
   const stores: Stores = { blobs, repositories, manifests, uploads };
@@ -75,6 +83,7 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
   return {
     registry: () => inProcessRegistry(host, blobs, repositories, manifests),
     sweep: async (beforeMs) => (await uploads.sweep(beforeMs)) + (await files.sweep(beforeMs)),
+    sweepContent: async (wish) => sweepContent({ blobs, repositories, manifests, limbo }, wish),
     handle: async (request, response) => {
       const method = request.method ?? 'GET';
       let route: Route | null = null;

@@ -38,16 +38,14 @@ export async function readBlob(exchange: Exchange, repository: string, text: str
   const range = rangeOf(exchange.request.headers.range, size);
   if (range === 'unsatisfiable') return send(exchange, 416, { ...headers, 'content-range': `bytes */${size}` });
   const { response } = exchange;
+  const content = exchange.request.method === 'HEAD' ? null : await blobs.stream(digest, range ?? undefined);
   if (range === null) response.writeHead(200, { ...headers, 'content-length': size });
   else {
     const part = `bytes ${range.start}-${range.end}/${size}`;
     response.writeHead(206, { ...headers, 'content-length': range.end - range.start + 1, 'content-range': part });
   }
-  if (exchange.request.method === 'HEAD' || size === 0) {
-    response.end();
-    return;
-  }
-  await pipeline(blobs.stream(digest, range ?? undefined), response);
+  if (content === null) response.end();
+  else await pipeline(content, response);
 }
 
 export async function listTags(exchange: Exchange, repository: string): Promise<void> {

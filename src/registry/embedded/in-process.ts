@@ -32,7 +32,6 @@ export function inProcessRegistry(
     },
     tag: async (repository, digest, tag) => {
       checkName(repository, tag);
-      if ((await manifests.read(repository, digest)) === null) throw noManifest(repository, digest);
       return manifests.tag(repository, digest, tag);
     },
     hasBlob: async (repository, digest) => {
@@ -41,9 +40,10 @@ export function inProcessRegistry(
     },
     readBlob: async (repository, digest) => {
       checkRepository(repository);
-      const size = (await repositories.hasBlob(repository, digest)) ? await blobs.size(digest) : null;
-      if (size === null) throw noBlob(repository, digest);
-      return Readable.from(verified(blobs.stream(digest), digest), { objectMode: false });
+      const held = await repositories.hasBlob(repository, digest);
+      const content = held && (await blobs.size(digest)) !== null ? await blobs.stream(digest) : null;
+      if (content === null) throw noBlob(repository, digest);
+      return Readable.from(verified(content, digest), { objectMode: false });
     },
     // Content that another repository brought is linked, not written again: this caller owns the whole store.
     writeBlob: async (repository, { digest, size, open }) => {
@@ -103,14 +103,6 @@ function sha256Only(digest: ContentDigest): Digest {
     code: 'registry.unsupported',
     what: `The manifest ${digest.slice(0, 20)}... was stored under sha512.`,
     fix: 'Push it again by its tag: Towpath itself speaks sha256 only.',
-  });
-}
-
-function noManifest(repository: string, digest: Digest): RegistryError {
-  return new RegistryError({
-    code: 'registry.not-found',
-    what: `${repository} has no manifest ${digest}.`,
-    fix: 'Build or push the artifact first; a tag can only name what is there.',
   });
 }
 

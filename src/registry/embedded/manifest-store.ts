@@ -1,6 +1,7 @@
+import { hasCode } from '../../lib/error.ts';
 import { RegistryError } from '../error.ts';
 import { describeReferrer, isForeign, parseManifest } from '../manifest.ts';
-import type { ParsedManifest } from '../manifest.ts';
+import type { ParsedManifest, Reference } from '../manifest.ts';
 import { checkTag } from '../reference.ts';
 import { digestOf } from './blob-store.ts';
 import type { BlobStore } from './blob-store.ts';
@@ -27,9 +28,25 @@ export interface ManifestStore {
    *   `registry.tag-immutable`
    */
   put(request: PutManifest): Promise<{ digest: ContentDigest; manifest: ParsedManifest }>;
+  /** @throws RegistryError `registry.not-found`, `registry.content-missing`, `registry.tag-immutable` */
   tag(repository: string, digest: ContentDigest, tag: string): Promise<'tagged' | 'unchanged'>;
+  /**
+   * Takes a manifest into use with all that belongs to it: its blobs, the manifests of an index, and what refers to them.
+   * @param seen what was taken into use a moment ago, and need not be again
+   * @throws RegistryError `registry.digest-mismatch` when it is damaged
+   */
+  keep(repository: string, digest: ContentDigest, seen?: Set<string>): Promise<Kept>;
   /** By tag: the name alone goes. By digest: the manifest with all its tags. @returns false when there was none */
   remove(repository: string, reference: string): Promise<boolean>;
+}
+
+export interface Kept {
+  /** False when the repository does not hold the manifest. */
+  readonly held: boolean;
+  /** What belongs into it and is not there, or damaged. */
+  readonly missing: readonly string[];
+  /** Manifests among all those that belong to it that cannot be read, so that nobody knows what belongs to them. */
+  readonly damaged: readonly string[];
 }
 
 export interface PutManifest {
@@ -49,6 +66,7 @@ export function openManifestStore(
   immutable: Immutable,
 ): ManifestStore {
   async function find(repository: string, reference: string) {
+    if (isContentDigest(reference)) await keep(repository, reference); // whoever asks by digest may build upon the answer
     const digest = isContentDigest(reference) ? reference : await repositories.tag(repository, reference);
     if (digest === null) return null;
     const mediaType = await repositories.manifestType(repository, digest);
@@ -56,26 +74,62 @@ export function openManifestStore(
     return mediaType === null || size === null ? null : { digest, mediaType, size };
   }
 
+  async function read(repository: string, digest: ContentDigest) {
+    const mediaType = await repositories.manifestType(repository, digest);
+    const bytes = mediaType === null || (await blobs.size(digest)) === null ? null : await blobs.read(digest);
+    return mediaType === null || bytes === null ? null : { digest, mediaType, bytes };
+  }
+
+  /** What is wrong with a blob that a manifest names; null when it is there. */
+  async function wrongWith(repository: string, blob: Reference): Promise<string | null> {
+    const digest = checkContentDigest(blob.digest);
+    const size = (await repositories.hasBlob(repository, digest)) ? await blobs.size(digest) : null;
+    if (size === blob.size || (size === null && isForeign(blob))) return null;
+    return size === null ? digest : `${digest} (${size} bytes, not ${blob.size})`;
+  }
+
+  async function keep(repository: string, root: ContentDigest, seen = new Set<string>()): Promise<Kept> {
+    let held = false;
+    const missing: string[] = [];
+    const damaged: string[] = [];
+    // its own parts are taken from the end, before what refers to them
+    const open: { digest: string; own: boolean }[] = [{ digest: root, own: true }];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const { digest, own } = next;
+      if (!isContentDigest(digest) || seen.has(digest)) continue;
+      seen.add(digest);
+      const found = await read(repository, digest).catch((error: unknown) => {
+        if (digest === root || !hasCode(error, 'registry.digest-mismatch')) throw error;
+        damaged.push(digest);
+        return null;
+      });
+      if (found === null) {
+        if (own) missing.push(digest);
+        continue;
+      }
+      if (digest === root) held = true;
+      const manifest = parseManifest(found.bytes, found.mediaType);
+      const wrong = await Promise.all(manifest.blobs.map((blob) => wrongWith(repository, blob)));
+      if (own) missing.push(...wrong.filter((one) => one !== null));
+      open.push(...manifest.manifests.map((child) => ({ digest: child.digest, own })));
+      const referrers = await repositories.referrers(repository, digest);
+      open.unshift(...referrers.map((referrer) => ({ digest: referrer.digest, own: false })));
+    }
+    return { held, missing, damaged };
+  }
+
   async function requireParts(repository: string, manifest: ParsedManifest): Promise<void> {
-    const lost = await Promise.all([
-      ...manifest.blobs.map(async (blob) => {
-        const digest = checkContentDigest(blob.digest);
-        const size = (await repositories.hasBlob(repository, digest)) ? await blobs.size(digest) : null;
-        if (size === blob.size || (size === null && isForeign(blob))) return [];
-        return [size === null ? digest : `${digest} (${size} bytes, not ${blob.size})`];
-      }),
-      ...manifest.manifests.map(async (child) => {
-        const held = await find(repository, checkContentDigest(child.digest));
-        return held?.size === child.size ? [] : [child.digest];
-      }),
-    ]);
-    const [first, ...rest] = lost.flat();
-    if (first === undefined) return;
-    throw new RegistryError({
-      code: 'registry.content-missing',
-      what: `${repository} does not hold what the manifest names: ${[first, ...rest.slice(0, 4)].join(', ')}.`,
-      fix: 'Push the blobs first, then the manifests of an index, then the index.',
-    });
+    const wrong = await Promise.all(manifest.blobs.map((blob) => wrongWith(repository, blob)));
+    requireNone(
+      repository,
+      wrong.filter((one) => one !== null),
+    );
+    for (const child of manifest.manifests) {
+      const digest = checkContentDigest(child.digest);
+      const { held, missing } = await keep(repository, digest);
+      const size = held ? await blobs.size(digest) : null;
+      requireNone(repository, size === null || size === child.size ? missing : [digest]);
+    }
   }
 
   async function setTag(repository: string, tag: string, digest: ContentDigest): Promise<'tagged' | 'unchanged'> {
@@ -84,6 +138,7 @@ export function openManifestStore(
 
   return {
     find,
+    keep,
     read: async (repository, reference) => {
       const found = await find(repository, reference);
       const bytes = found === null ? null : await blobs.read(found.digest);
@@ -102,10 +157,16 @@ export function openManifestStore(
         await repositories.addReferrer(repository, manifest.subject.digest, digest, descriptor);
       }
       await repositories.addManifest(repository, digest, manifest.mediaType);
+      await keep(repository, digest); // also what referred to it before
       for (const tag of names) await setTag(repository, tag, digest);
       return { digest, manifest };
     },
-    tag: async (repository, digest, tag) => setTag(repository, tag, digest),
+    tag: async (repository, digest, tag) => {
+      const { held, missing } = await keep(repository, digest);
+      if (!held) throw noManifest(repository, digest);
+      requireNone(repository, missing);
+      return setTag(repository, tag, digest);
+    },
     remove: async (repository, reference) => {
       if (!isContentDigest(reference)) return repositories.removeTag(repository, reference);
       const mediaType = await repositories.manifestType(repository, reference);
@@ -120,4 +181,21 @@ export function openManifestStore(
       return true;
     },
   };
+}
+
+function requireNone(repository: string, missing: readonly string[]): void {
+  if (missing.length === 0) return;
+  throw new RegistryError({
+    code: 'registry.content-missing',
+    what: `${repository} does not hold what the manifest names: ${missing.slice(0, 5).join(', ')}.`,
+    fix: 'Push the blobs first, then the manifests of an index, then the index.',
+  });
+}
+
+function noManifest(repository: string, digest: ContentDigest): RegistryError {
+  return new RegistryError({
+    code: 'registry.not-found',
+    what: `${repository} has no manifest ${digest}.`,
+    fix: 'Build or push the artifact first; a tag can only name what is there.',
+  });
 }

@@ -9,11 +9,13 @@ import { pathOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
 import { isAbsent } from './durable-file.ts';
 import type { DurableFiles } from './durable-file.ts';
+import type { Limbo, Swept } from './limbo.ts';
 
 /**
  * What the repositories hold, as small files, so that several processes of a machine may share the folder without a lock:
  * `<repository>/_blobs/<digest>` (empty), `_manifests/<digest>` (its media type), `_tags/<tag>` (its digest) and
  * `_referrers/<subject>/<digest>` (its descriptor). A part of a repository's name never begins with `_`.
+ * All but the tags go when nobody has taken them into use for long: a question whether they are there does so.
  */
 export interface RepositoryStore {
   hasBlob(repository: string, digest: ContentDigest): Promise<boolean>;
@@ -32,12 +34,16 @@ export interface RepositoryStore {
   removeTag(repository: string, tag: string): Promise<boolean>;
   /** In the order of their bytes. @returns null when there is no such repository */
   tags(repository: string): Promise<string[] | null>;
+  /** What the tags name, one after the other. */
+  tagged(repository: string): AsyncIterable<ContentDigest>;
   addReferrer(repository: string, subject: string, digest: ContentDigest, descriptor: object): Promise<void>;
   removeReferrer(repository: string, subject: string, digest: ContentDigest): Promise<void>;
   /** Descriptors as they were added, of manifests that the repository still holds. */
   referrers(repository: string, subject: string): Promise<Referrer[]>;
-  /** All repositories, in the order of their bytes. */
+  /** All repositories with manifests, in the order of their bytes. */
   repositories(): Promise<string[]>;
+  /** Removes what nobody has taken into use since `beforeMs`. Tags, and what they name, are the caller's to take into use. */
+  sweep(beforeMs: number, signal?: AbortSignal): Promise<Swept>;
 }
 
 const Referrer = z.looseObject({ mediaType: z.string(), digest: z.string(), artifactType: z.string().optional() });
@@ -48,7 +54,7 @@ const TagFile = z.object({
   digest: z.templateLiteral([z.enum(['sha256', 'sha512']), ':', z.string()]),
 });
 
-export function openRepositoryStore(directory: string, files: DurableFiles): RepositoryStore {
+export function openRepositoryStore(directory: string, files: DurableFiles, limbo: Limbo): RepositoryStore {
   const at = (repository: string, ...parts: string[]) => join(directory, repository, ...parts);
   const tagAt = (repository: string, tag: string) => at(repository, '_tags', fileNameOf(tag));
   const manifestAt = (repository: string, digest: ContentDigest) => at(repository, '_manifests', pathOf(digest));
@@ -61,16 +67,29 @@ export function openRepositoryStore(directory: string, files: DurableFiles): Rep
     return text === null ? null : TagFile.parse(JSON.parse(text));
   }
 
+  async function usedText(path: string): Promise<string | null> {
+    return (await limbo.use(path)) === null ? null : limbo.find(path, () => readFile(path, 'utf8'));
+  }
+
+  async function namesOf(name: string, isOne: (entries: readonly string[]) => boolean): Promise<string[]> {
+    const entries = await namesIn(at(name));
+    const below = entries
+      .filter((entry) => !entry.startsWith('_'))
+      .map((entry) => namesOf(name ? `${name}/${entry}` : entry, isOne));
+    return [...(isOne(entries) ? [name] : []), ...(await Promise.all(below)).flat()];
+  }
+
   const store: RepositoryStore = {
-    hasBlob: async (repository, digest) => exists(blobAt(repository, digest)),
+    hasBlob: async (repository, digest) => (await limbo.use(blobAt(repository, digest))) !== null,
     addBlob: async (repository, digest) => {
-      if (!(await exists(blobAt(repository, digest)))) await files.create(blobAt(repository, digest), '');
+      const path = blobAt(repository, digest);
+      while ((await limbo.use(path)) === null) if (await files.create(path, '')) return;
     },
     removeBlob: async (repository, digest) => files.remove(blobAt(repository, digest)),
-    manifestType: async (repository, digest) => textOf(manifestAt(repository, digest)),
+    manifestType: async (repository, digest) => usedText(manifestAt(repository, digest)),
     addManifest: async (repository, digest, mediaType) => {
       const path = manifestAt(repository, digest);
-      if ((await textOf(path)) !== mediaType) await files.write(path, mediaType);
+      if ((await usedText(path)) !== mediaType) await files.write(path, mediaType);
     },
     removeManifest: async (repository, digest) => files.remove(manifestAt(repository, digest)),
     tag: async (repository, tag) => (await readTag(tagAt(repository, tag)))?.digest ?? null,
@@ -98,6 +117,12 @@ export function openRepositoryStore(directory: string, files: DurableFiles): Rep
       if (names.length === 0 && !(await exists(at(repository, '_manifests')))) return null;
       return tags.filter((tag) => tag !== undefined).sort();
     },
+    async *tagged(repository) {
+      for (const name of await namesIn(at(repository, '_tags'))) {
+        const found = await readTag(at(repository, '_tags', name));
+        if (found !== null) yield found.digest;
+      }
+    },
     addReferrer: async (repository, subject, digest, descriptor) =>
       files.write(referrerAt(repository, subject, digest), JSON.stringify(descriptor)),
     removeReferrer: async (repository, subject, digest) => {
@@ -107,23 +132,25 @@ export function openRepositoryStore(directory: string, files: DurableFiles): Rep
       const folder = at(repository, '_referrers', subject.replace(':', '/'));
       const held = await Promise.all(
         (await namesIn(folder)).sort().map(async (name) => {
-          const text = await textOf(join(folder, name));
-          if (text === null || !(await exists(at(repository, '_manifests', name.replace('-', '/'))))) return [];
+          const text = await usedText(join(folder, name));
+          const manifest = at(repository, '_manifests', name.replace('-', '/'));
+          if (text === null || (await limbo.find(manifest, () => stat(manifest))) === null) return [];
           return [Referrer.parse(JSON.parse(text))];
         }),
       );
       return held.flat();
     },
-    repositories: async () => {
-      const walk = async (name: string): Promise<string[]> => {
-        const names = await namesIn(at(name));
-        const below = names
-          .filter((entry) => !entry.startsWith('_'))
-          .map((entry) => (name ? `${name}/${entry}` : entry));
-        const found = await Promise.all(below.map(walk));
-        return [...(names.includes('_manifests') ? [name] : []), ...found.flat()];
-      };
-      return (await walk('')).sort();
+    repositories: async () => (await namesOf('', (entries) => entries.includes('_manifests'))).sort(),
+    sweep: async (beforeMs, signal) => {
+      const swept = { files: 0, bytes: 0 };
+      for (const repository of await namesOf('', (entries) => entries.some((entry) => entry.startsWith('_')))) {
+        for (const folder of ['_manifests', '_referrers', '_blobs']) {
+          const { files: count, bytes } = await limbo.retireBelow(at(repository, folder), beforeMs, signal);
+          swept.files += count;
+          swept.bytes += bytes;
+        }
+      }
+      return swept;
     },
   };
   return store;

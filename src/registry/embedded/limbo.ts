@@ -1,0 +1,135 @@
+import { link, opendir, readdir, rename, rmdir, stat, unlink, utimes } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+
+import { sha256Hex } from '../../lib/digest.ts';
+import { newId } from '../../lib/ids.ts';
+import { codeOf, inFolder, isAbsent } from './durable-file.ts';
+
+/**
+ * Decides which files may go, while others take them into use at the same moment, in any process of the machine, without
+ * a lock. A file's time says when it was last used. One that is to go is moved aside first; only then is its time looked
+ * at for good: whoever used it until then gets it back, and whoever looks for it meanwhile fetches it back himself. So
+ * a use that was answered with "it is there" counts, and a kill between the two leaves a file that is found as before.
+ */
+export interface Limbo {
+  /** Takes a file into use now. @returns its size, or null when there is none */
+  use(path: string): Promise<number | null>;
+  /** Reads a file that may just be looked at. @returns null when there is none */
+  find<T>(path: string, read: () => Promise<T>): Promise<T | null>;
+  /** Removes the files below a folder that nobody has used since `beforeMs`. */
+  retireBelow(folder: string, beforeMs: number, signal?: AbortSignal): Promise<Swept>;
+  /** Drops what killed processes moved aside before they could decide. What is in use was fetched back before. */
+  sweep(beforeMs: number): Promise<number>;
+}
+
+export interface Swept {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** One more than the sweeps that may be met at the same moment. */
+const LOOKS = 4;
+
+/** @param directory holds all the files; @param aside a folder on the same file system */
+export function openLimbo(directory: string, aside: string): Limbo {
+  const keyOf = (path: string) => sha256Hex(relative(directory, path)).slice(0, 40);
+
+  async function attempt<T>(read: () => Promise<T>): Promise<T | null> {
+    try {
+      return await read();
+    } catch (error) {
+      if (isAbsent(error)) return null;
+      throw error;
+    }
+  }
+
+  async function fetchBack(path: string): Promise<void> {
+    const key = keyOf(path);
+    for (const name of await readdir(aside)) {
+      if (name.startsWith(key)) await attempt(() => linkTo(join(aside, name), path));
+    }
+  }
+
+  async function find<T>(path: string, read: () => Promise<T>): Promise<T | null> {
+    // Also when nothing lay aside it is looked for again: it may have been put back in between. Each sweep moves a file
+    // aside once at most, so there is an end to it.
+    for (let look = 1; ; look++) {
+      const found = await attempt(read);
+      if (found !== null || look === LOOKS) return found;
+      await fetchBack(path);
+    }
+  }
+
+  /** @returns its size, or null when it stays, or was not there */
+  async function retire(path: string, beforeMs: number): Promise<number | null> {
+    const seen = await attempt(() => stat(path));
+    if (seen === null || seen.mtimeMs >= beforeMs) return null;
+    const moved = join(aside, `${keyOf(path)}.${newId('old')}`);
+    if ((await attempt(async () => rename(path, moved))) === null) return null;
+    const used = ((await attempt(() => stat(moved)))?.mtimeMs ?? 0) >= beforeMs;
+    if (used) await linkTo(moved, path);
+    await attempt(() => unlink(moved)); // the sweep of another process may have been first
+    return used ? null : seen.size;
+  }
+
+  return {
+    find,
+    // The look after the touch is what counts: a touch may reach a file that has no name any more.
+    use: async (path) =>
+      find(path, async () => {
+        const now = new Date();
+        await utimes(path, now, now);
+        return (await stat(path)).size;
+      }),
+    retireBelow: async (folder, beforeMs, signal) => {
+      const swept = { files: 0, bytes: 0 };
+      for await (const path of filesBelow(folder, beforeMs)) {
+        signal?.throwIfAborted();
+        const bytes = await retire(path, beforeMs);
+        if (bytes === null) continue;
+        swept.files += 1;
+        swept.bytes += bytes;
+      }
+      return swept;
+    },
+    sweep: async (beforeMs) => {
+      let removed = 0;
+      for (const name of await readdir(aside)) {
+        const path = join(aside, name);
+        if (((await attempt(() => stat(path)))?.mtimeMs ?? beforeMs) >= beforeMs) continue;
+        if ((await attempt(() => unlink(path))) !== null) removed++;
+      }
+      return removed;
+    },
+  };
+}
+
+/** Another file that has come to that name meanwhile is as good: the name says what is in it. */
+async function linkTo(from: string, path: string): Promise<void> {
+  try {
+    await inFolder(path, () => link(from, path));
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+  }
+}
+
+/** Reads folders in parts, however many files they hold. A folder that is empty and was so for long goes, but `folder` itself. */
+async function* filesBelow(folder: string, beforeMs: number): AsyncGenerator<string> {
+  let entries;
+  try {
+    entries = await opendir(folder);
+  } catch (error) {
+    if (isAbsent(error)) return;
+    throw error;
+  }
+  for await (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (!entry.isDirectory()) {
+      yield path;
+      continue;
+    }
+    yield* filesBelow(path, beforeMs);
+    // one that was just made, or emptied, may be about to be written into
+    if ((await stat(path)).mtimeMs < beforeMs) await rmdir(path).catch(() => undefined);
+  }
+}
