@@ -160,7 +160,11 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   if (isApi) await writeFile(join(options.data, 'server'), `${url}\n`);
 
   const ending = new AbortController();
-  const machine = { ...plugins.machine, sweepUploads: (beforeMs: number) => embedded.sweep(beforeMs) };
+  const machine: MachineCare = {
+    ...plugins.machine,
+    sweepUploads: (beforeMs) => embedded.sweep(beforeMs),
+    sweepImages: (kept, beforeMs, swept) => embedded.sweepContent({ kept, beforeMs, signal: swept }),
+  };
   const loops = options.roles.includes('worker')
     ? await startWorker(options, { house, engine, flows, mirrors, log, machine }, ending.signal)
     : [];

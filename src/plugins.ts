@@ -45,7 +45,7 @@ export interface Plugins extends Pick<
   'families' | 'builders' | 'drivers' | 'checkToolsFor' | 'resolveBase' | 'secretOf'
 > {
   readonly platform: string;
-  readonly machine: Omit<MachineCare, 'sweepUploads'>;
+  readonly machine: Omit<MachineCare, 'sweepUploads' | 'sweepImages'>;
   /** The local proxy is a process of its own; it ends when it is told to. */
   readonly endProxy: () => Promise<void>;
 }

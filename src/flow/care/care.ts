@@ -7,6 +7,7 @@ import { forgetDeliveries } from '../../source/wake-store.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { House } from '../house.ts';
 import { attemptEach } from './attempt.ts';
+import { contentBefore, type KeptImage, keptImages } from './image-content.ts';
 import { reconcile } from './lost-work.ts';
 import { retainImages } from './retain-images.ts';
 import { digestsInUse } from './retention-facts.ts';
@@ -19,6 +20,8 @@ export interface MachineCare {
   ensureProxy(): Promise<void>;
   /** Drops unfinished uploads that nobody has added to since then. */
   sweepUploads(beforeMs: number): Promise<number>;
+  /** Drops content of the registry that no name and nothing of `kept` needs, and nobody used since then. */
+  sweepImages(kept: AsyncIterable<KeptImage>, beforeMs: number, signal: AbortSignal): Promise<unknown>;
   /** Drops unpacked images that nothing of ours needs and nobody used since then. */
   sweepUnpacked(kept: ReadonlySet<Digest>, beforeMs: number): Promise<number>;
 }
@@ -36,6 +39,8 @@ const DAY_MS = 86_400_000;
 const DELIVERIES_KEPT_MS = DAY_MS;
 const UPLOADS_KEPT_MS = DAY_MS;
 const UNPACKED_KEPT_MS = DAY_MS;
+/** So long may a push take from its first blob to its last name. */
+const CONTENT_KEPT_MS = DAY_MS;
 
 /**
  * What each worker does for its own machine, and what any one of them does for all. Everything compares what is with
@@ -56,6 +61,14 @@ export function careTasks(
     { name: 'what should run here', everyMs: often, run: () => machine.revive((line) => log.warn(line)) },
     { name: 'names of images', everyMs, run: () => retainImages(house) },
     { name: 'uploads', everyMs, run: () => machine.sweepUploads(clock.now() - UPLOADS_KEPT_MS) },
+    {
+      name: 'content of images',
+      everyMs: 6 * everyMs,
+      run: async (signal) => {
+        const beforeMs = await contentBefore(store.db, clock.now(), CONTENT_KEPT_MS);
+        await machine.sweepImages(keptImages(store.db, house.registry.host), beforeMs, signal);
+      },
+    },
     {
       name: 'unpacked images',
       everyMs,

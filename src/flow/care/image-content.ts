@@ -1,0 +1,63 @@
+import { sql } from 'kysely';
+
+import { hasCode } from '../../lib/error.ts';
+import { parseReference } from '../../registry/reference.ts';
+import type { Sql } from '../../store/database.ts';
+
+/** A manifest of our registry that stays, whatever names it has. */
+export interface KeptImage {
+  readonly repository: string;
+  readonly digest: string;
+}
+
+const PAGE = 1000;
+
+/**
+ * What was built can be promoted for as long as the store says that it is built, and a pinned base image can be built
+ * upon: the registry keeps the content of both, named or not. Read in parts, for there is no end to them.
+ * @param host of our registry, as it stands in references
+ */
+export async function* keptImages(db: Sql, host: string): AsyncGenerator<KeptImage> {
+  for (let after = ''; ;) {
+    const rows = await db
+      .selectFrom('artifact')
+      .select(['key', 'repository', 'digest'])
+      .where('key', '>', after)
+      .where('digest', 'is not', null)
+      .orderBy('key')
+      .limit(PAGE)
+      .execute();
+    for (const { repository, digest } of rows) if (digest !== null) yield { repository, digest };
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < PAGE) break;
+    after = last.key;
+  }
+  const { rows: pins } = await sql<{ reference: string; digest: string }>`
+    select reference, digest from base_pin
+    union select pin.reference, pin.digest from artifact, jsonb_each_text(artifact.inputs -> 'pins') as pin (reference, digest)
+      where artifact.state = 'building'`.execute(db);
+  for (const { reference, digest } of pins) {
+    const repository = repositoryHere(reference, host);
+    if (repository !== null) yield { repository, digest };
+  }
+}
+
+/**
+ * The age from which on content may go. A build may have pushed its image long before it is written down, for its server
+ * was off: nothing goes that is younger than the oldest build under way.
+ */
+export async function contentBefore(db: Sql, nowMs: number, graceMs: number): Promise<number> {
+  const { rows } = await sql<{ at: Date | null }>`
+    select min(requested_at) as at from artifact where state = 'building'`.execute(db);
+  return Math.min(nowMs, rows[0]?.at?.getTime() ?? nowMs) - graceMs;
+}
+
+function repositoryHere(reference: string, host: string): string | null {
+  try {
+    const parsed = parseReference(reference);
+    return parsed.host === host ? parsed.repository : null;
+  } catch (error) {
+    if (hasCode(error, 'registry.name-invalid')) return null; // a default base: `towpath:node-22` rests under its tag
+    throw error;
+  }
+}
