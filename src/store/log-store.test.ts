@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import type { Store } from './database.ts';
 import { followLog, openLog, readLog, writeLog } from './log-store.ts';
 import { testStore } from './testing.ts';
 
@@ -50,3 +51,39 @@ test('a log that nobody has written yet is empty and not ended', async () => {
   const store = await testStore();
   expect(await readLog(store.db, 'log_none', 0)).toEqual({ lines: [], seq: 0, ended: false });
 });
+
+test('a program that prints without end fills no store: the beginning is kept, and the end, and what is missing is said', async () => {
+  const store = await testStore();
+  const log = openLog(store, 'log_1', 100_000);
+  for (let n = 0; n < 1_000_000; n++) log.line(`line ${n}`);
+  await log.end();
+  const lines = await wholeLog(store, 'log_1');
+  expect(lines.join('\n').length).toBeLessThan(200_000);
+  expect(lines[0]).toBe('line 0');
+  expect(lines.at(-1)).toBe('... 900000 lines were left out: the database was too slow for them ...');
+  expect(lines.filter((line) => line.startsWith('...'))).toHaveLength(3);
+});
+
+test('who writes on in a log that is full is heard, with a few lines', async () => {
+  const store = await testStore();
+  const first = openLog(store, 'log_1', 1000);
+  for (let n = 0; n < 200; n++) first.line(`line ${n} ${'x'.repeat(50)}`);
+  await first.flush();
+  for (let n = 0; n < 3000; n++) first.line(`more ${n} ${'x'.repeat(50)}`);
+  await first.flush();
+  const second = openLog(store, 'log_1', 1000);
+  second.line('Failed: it was too loud.');
+  await second.end();
+  const lines = await wholeLog(store, 'log_1');
+  expect(lines[0]).toMatch(/^line 0 /);
+  expect(lines).toContain('... 2500 lines were left out: the log is full ...');
+  expect(lines.at(-2)).toMatch(/^more 2999 /);
+  expect(lines.at(-1)).toBe('Failed: it was too loud.');
+  expect(lines.length).toBeLessThan(720);
+});
+
+async function wholeLog(store: Store, logId: string): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const part of followLog(store, logId, 0, AbortSignal.timeout(20_000))) lines.push(...part.lines);
+  return lines;
+}

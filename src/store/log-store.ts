@@ -26,16 +26,29 @@ export interface LogPart {
 
 const CHUNK_LINES = 100;
 const FLUSH_MS = 100;
-/** About 20 MB of lines that wait for a slow Postgres; more are counted and left out. */
+/** What waits for a slow Postgres; more lines are counted and left out. */
 const LONGEST_BACKLOG = 100_000;
+const LARGEST_BACKLOG_BYTES = 20_000_000;
+/** What the store keeps of one log, but for its end: a program that prints without end does not fill the disk. */
+const LOG_BYTES = 16 * 1024 * 1024;
+/** What each writer keeps of the end of a log that is full. */
+const TAIL_LINES = 500;
+const TAIL_BYTES = 64 * 1024;
 const LONGEST_LINE = 16_384;
 const PAGE_CHUNKS = 50;
 const RETRIES = 8;
 
-/** Writes a log in chunks of up to 100 lines, each within 100 ms. A log that was ended may be opened again and goes on. */
-export function openLog(store: Store, logId: string): LogWriter {
+/**
+ * Writes a log in chunks of up to 100 lines, each within 100 ms. A log that was ended may be opened again and goes on. Of
+ * one that is full, only the last lines of each writer are kept, and how many were left out is said.
+ */
+export function openLog(store: Store, logId: string, limitBytes = LOG_BYTES): LogWriter {
   let backlog: string[] = [];
+  let backlogBytes = 0;
   let leftOut = 0;
+  /** Bytes that the log still takes; null until the store was asked. */
+  let room: number | null = null;
+  const tail = createTail();
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
 
@@ -45,24 +58,50 @@ export function openLog(store: Store, logId: string): LogWriter {
         backlog.push(`... ${leftOut} lines were left out: the database was too slow for them ...`);
         leftOut = 0;
       }
+      room ??= limitBytes - (await bytesOf(store.db, logId));
+      if (room <= 0) {
+        for (const line of backlog) tail.push(line);
+        backlog = [];
+        backlogBytes = 0;
+        continue;
+      }
       const chunk = backlog.slice(0, CHUNK_LINES);
-      await appendWithRetries(store, logId, chunk);
+      const bytes = sizeOf(chunk);
+      const isLast = bytes >= room;
+      await appendWithRetries(store, logId, isLast ? [...chunk, full(limitBytes)] : chunk);
+      room -= bytes;
       backlog = backlog.slice(chunk.length);
+      backlogBytes -= bytes;
     }
   }
 
-  function flush(): Promise<void> {
+  function write(work: () => Promise<void>): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    writing = writing.catch(() => undefined).then(drain);
+    writing = writing.catch(() => undefined).then(work);
     return writing;
+  }
+
+  function flush(): Promise<void> {
+    return write(async () => {
+      await drain();
+      const lines = tail.take();
+      for (let at = 0; at < lines.length; at += CHUNK_LINES)
+        await appendWithRetries(store, logId, lines.slice(at, at + CHUNK_LINES));
+    });
   }
 
   return {
     line: (text) => {
-      if (backlog.length >= LONGEST_BACKLOG) leftOut += 1;
-      else backlog.push(storable(text));
-      timer ??= setTimeout(() => void flush().catch(() => undefined), FLUSH_MS); // what stays unwritten is tried again by `end`
+      const line = storable(text);
+      if (room !== null && room <= 0) return tail.push(line);
+      const bytes = sizeOf([line]);
+      if (backlog.length >= LONGEST_BACKLOG || backlogBytes + bytes > LARGEST_BACKLOG_BYTES) leftOut += 1;
+      else {
+        backlog.push(line);
+        backlogBytes += bytes;
+      }
+      timer ??= setTimeout(() => void write(drain).catch(() => undefined), FLUSH_MS); // what stays unwritten is tried again by `end`
     },
     flush,
     end: async () => {
@@ -153,6 +192,48 @@ async function appendWithRetries(store: Store, logId: string, lines: readonly st
     }
     await wait(waitMs);
   }
+}
+
+/** The last lines of many, and how many came before them. */
+function createTail(): { push(line: string): void; take(): string[] } {
+  let lines: string[] = [];
+  let bytes = 0;
+  let dropped = 0;
+  return {
+    push(line) {
+      lines.push(line);
+      bytes += sizeOf([line]);
+      for (
+        let first = lines[0];
+        first !== undefined && (lines.length > TAIL_LINES || bytes > TAIL_BYTES);
+        first = lines[0]
+      ) {
+        lines.shift();
+        bytes -= sizeOf([first]);
+        dropped += 1;
+      }
+    },
+    take() {
+      const taken = dropped === 0 ? lines : [`... ${dropped} lines were left out: the log is full ...`, ...lines];
+      [lines, bytes, dropped] = [[], 0, 0];
+      return taken;
+    },
+  };
+}
+
+function full(limitBytes: number): string {
+  return `... the log has ${(limitBytes / 1024 / 1024).toFixed(0)} MB and is full: of what follows only the end is kept ...`;
+}
+
+function sizeOf(lines: readonly string[]): number {
+  return lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
+}
+
+async function bytesOf(db: Sql, logId: string): Promise<number> {
+  const { rows } = await sql<{ bytes: number }>`
+    select coalesce(sum(octet_length(array_to_string(lines, ' ')) + 1), 0)::bigint as bytes
+    from log_chunk where log_id = ${logId}`.execute(db);
+  return rows[0]?.bytes ?? 0;
 }
 
 /** Postgres stores no NUL, and a line without an end (a minified bundle, a binary) is cut. */
