@@ -16,7 +16,7 @@ import type { House } from './flow/house.ts';
 import { createMirrors, type Mirrors } from './flow/mirrors.ts';
 import { followNews } from './flow/news.ts';
 import { runSweep } from './flow/sweep.ts';
-import { careTasks, createCare, type MachineCare } from './flow/care/care.ts';
+import { type CareSettings, careTasks, createCare, type MachineCare } from './flow/care/care.ts';
 import { takeDown } from './flow/take-down.ts';
 import type { UseCases } from './flow/use-cases.ts';
 import { createUseCases } from './flow/use-cases/create.ts';
@@ -52,8 +52,8 @@ export interface InstallationOptions {
   readonly allow?: readonly Scheme[];
   readonly firstPort?: number;
   readonly pollEveryMs?: number;
-  /** Between two looks at what changes rarely: names of images, old uploads, mirrors. */
-  readonly careEveryMs?: number;
+  /** How often what changes rarely is looked at (names of images, old uploads, mirrors), and what is kept how long. */
+  readonly care?: CareSettings;
   readonly log?: Logger;
 }
 
@@ -235,7 +235,7 @@ async function startWorker(
     },
     signal,
   );
-  const care = createCare(careTasks(house, engine, parts.machine, options.careEveryMs), log, signal);
+  const care = createCare(careTasks(house, engine, parts.machine, options.care), log, signal);
   return [poller, runSweep(house, care, signal)];
 }
 

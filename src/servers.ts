@@ -40,16 +40,24 @@ function gitSchemes(more: string | undefined): Scheme[] {
 }
 
 /** Settings that few need: where caches lie, how often repositories are asked, which ports services get. */
-function fromEnvironment(): Pick<InstallationOptions, 'cache' | 'pollEveryMs' | 'careEveryMs' | 'firstPort'> {
+function fromEnvironment(): Pick<InstallationOptions, 'cache' | 'pollEveryMs' | 'care' | 'firstPort'> {
   const firstPort = Number(process.env['TOWPATH_FIRST_PORT']);
   const pollEveryMs = Number(process.env['TOWPATH_POLL_MS']);
-  const careEveryMs = Number(process.env['TOWPATH_CARE_MS']);
   return {
     cache: process.env['TOWPATH_CACHE'],
     ...(pollEveryMs > 0 ? { pollEveryMs } : {}),
-    ...(careEveryMs > 0 ? { careEveryMs } : {}),
+    care: {
+      everyMs: positive('TOWPATH_CARE_MS'),
+      eventDays: positive('TOWPATH_EVENT_DAYS'),
+      logDays: positive('TOWPATH_LOG_DAYS'),
+    },
     ...(firstPort > 0 ? { firstPort } : {}),
   };
+}
+
+function positive(variable: string): number | undefined {
+  const value = Number(process.env[variable]);
+  return value > 0 ? value : undefined;
 }
 
 async function watch(installation: Installation, url: string): Promise<void> {

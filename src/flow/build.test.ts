@@ -40,3 +40,20 @@ test('who waits for artifacts whose build was lost hears it, and so does who fol
     return JSON.stringify(chunks).includes('Its build ended without a result.') ? true : null;
   });
 });
+
+test('who follows a log that is no longer kept stops', async () => {
+  const { db } = world.house.store;
+  const commit = await world.push({ says: { web: 'long ago' } });
+  const show = () => world.useCases.releases.show(world.project, commit);
+  const { services } = await until(async () => {
+    const release = await show().catch(() => null);
+    return release?.state === 'ready' ? release : null;
+  });
+  const log = services[0]?.logId ?? '';
+  await db.deleteFrom('log_chunk').where('log_id', '=', log).execute();
+  const parts = [];
+  for await (const part of world.useCases.logs.follow(log, undefined, AbortSignal.timeout(20_000))) parts.push(part);
+  expect(parts).toEqual([{ lines: [], seq: '0', ended: true }]);
+  expect(await world.useCases.logs.read(log, undefined)).toEqual({ lines: [], seq: '0', ended: true });
+  expect(await world.useCases.logs.read('log_nobody', undefined)).toMatchObject({ ended: false });
+});

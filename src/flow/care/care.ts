@@ -7,6 +7,7 @@ import { forgetDeliveries } from '../../source/wake-store.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { House } from '../house.ts';
 import { attemptEach } from './attempt.ts';
+import { forgetEvents, forgetLogs } from './history.ts';
 import { contentBefore, type KeptImage, keptImages } from './image-content.ts';
 import { reconcile } from './lost-work.ts';
 import { retainImages } from './retain-images.ts';
@@ -33,6 +34,15 @@ export interface CareTask {
   run(signal: AbortSignal): Promise<unknown>;
 }
 
+export interface CareSettings {
+  /** The pause between two looks at what changes rarely. */
+  readonly everyMs?: number | undefined;
+  /** How long events are kept. */
+  readonly eventDays?: number | undefined;
+  /** How long logs are kept that tell of nothing that runs or can be rolled back to. */
+  readonly logDays?: number | undefined;
+}
+
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 /** A signature of a webhook is good for minutes; a day is more than enough to tell a repetition. */
@@ -45,15 +55,15 @@ const CONTENT_KEPT_MS = DAY_MS;
 /**
  * What each worker does for its own machine, and what any one of them does for all. Everything compares what is with
  * what should be, so that doing it twice, or at two workers at once, is the same as doing it once.
- * @param everyMs the pause between two looks at what changes rarely
  */
 export function careTasks(
   house: House,
   engine: Pick<Engine, 'state'>,
   machine: MachineCare,
-  everyMs = 10 * MINUTE_MS,
+  { everyMs = 10 * MINUTE_MS, eventDays = 90, logDays = 90 }: CareSettings = {},
 ): CareTask[] {
   const { store, clock, log } = house;
+  const daysAgo = (days: number) => new Date(clock.now() - days * DAY_MS);
   const often = Math.min(everyMs, MINUTE_MS / 4);
   return [
     { name: 'lost work', everyMs: often, run: () => reconcile(house, engine) },
@@ -85,6 +95,8 @@ export function careTasks(
       everyMs,
       run: () => sql`delete from kept_answer where until < clock_timestamp()`.execute(store.db),
     },
+    { name: 'events', everyMs: 6 * everyMs, run: (signal) => forgetEvents(store.db, daysAgo(eventDays), signal) },
+    { name: 'logs', everyMs: 6 * everyMs, run: (signal) => forgetLogs(store.db, daysAgo(logDays), signal) },
     { name: 'mirrors', everyMs: 6 * everyMs, run: (signal) => maintainMirrors(house, signal) },
   ];
 }

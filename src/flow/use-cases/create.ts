@@ -1,4 +1,7 @@
+import { sql } from 'kysely';
+
 import { receiveWebhook } from '../../source/webhook.ts';
+import type { Sql } from '../../store/database.ts';
 import { followEvents, lastEventId } from '../../store/event-store.ts';
 import { followLog, type LogPart, readLog } from '../../store/log-store.ts';
 import type { House } from '../house.ts';
@@ -26,9 +29,13 @@ export function createUseCases(house: House): UseCases {
     diff: (project, from, to) => diff(house, project, from, to),
     lineage: (project, subject) => lineage(house, project, subject),
     logs: {
-      read: async (logId, afterSeq) => batchOf(await readLog(store.db, logId, placeOf(afterSeq))),
+      async read(logId, afterSeq) {
+        const batch = batchOf(await readLog(store.db, logId, placeOf(afterSeq)));
+        return batch.lines.length > 0 || batch.ended ? batch : { ...batch, ended: await isGone(store.db, logId) };
+      },
       async *follow(logId, afterSeq, signal) {
-        for await (const part of followLog(store, logId, placeOf(afterSeq), signal)) yield batchOf(part);
+        if (await isGone(store.db, logId)) yield { lines: [], seq: afterSeq ?? '0', ended: true };
+        else for await (const part of followLog(store, logId, placeOf(afterSeq), signal)) yield batchOf(part);
       },
     },
     events: { follow: (afterId, signal) => follow(house, afterId, signal) },
@@ -56,6 +63,16 @@ async function* follow({ store }: House, afterId: string | undefined, signal: Ab
       data,
     };
   }
+}
+
+/** Nothing is there of a log, and nothing will come: whose log it is has ended, and it is no longer kept. */
+async function isGone(db: Sql, logId: string): Promise<boolean> {
+  const { rows } = await sql<{ gone: boolean }>`
+    select not exists (select from log_chunk where log_id = ${logId})
+      and (exists (select from artifact where log_id = ${logId} and state <> 'building')
+        or exists (select from promotion where log_id = ${logId} and ended_at is not null)
+        or exists (select from evidence where log_id = ${logId})) as gone`.execute(db);
+  return rows[0]?.gone === true;
 }
 
 function batchOf({ lines, seq, ended }: LogPart): LogBatch {
