@@ -159,6 +159,19 @@ export async function retryArtifact(
   return row === undefined ? null : { attempt: row.attempt, logId: row.log_id };
 }
 
+/** A build that could not be made now is still to be made, as another attempt with the same log. @returns its number */
+export async function postponeBuild(db: Sql, key: string, attempt: number): Promise<number | null> {
+  const row = await db
+    .updateTable('artifact')
+    .set({ attempt: attempt + 1 })
+    .where('key', '=', key)
+    .where('attempt', '=', attempt)
+    .where('state', '=', 'building')
+    .returning('attempt')
+    .executeTakeFirst();
+  return row?.attempt ?? null;
+}
+
 /** Outside base images by reference, resolved once; `resolve` is asked only for those that have no pin yet. */
 export async function pinsOf(
   db: Sql,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { RegistryError } from '../registry/error.ts';
 import { reconcile } from './care/lost-work.ts';
 import { createWorld, until, type World } from './testing/world.ts';
 
@@ -57,3 +58,45 @@ test('who follows a log that is no longer kept stops', async () => {
   expect(await world.useCases.logs.read(log, undefined)).toEqual({ lines: [], seq: '0', ended: true });
   expect(await world.useCases.logs.read('log_nobody', undefined)).toMatchObject({ ended: false });
 });
+
+test.for(['registry.unavailable', 'registry.throttled'] as const)(
+  'a base whose registry answers %s for as long as is tried fails no build: it is made later',
+  { timeout: 60_000 },
+  async (code) => {
+    const { db } = world.house.store;
+    const builder = world.house.builders.get('text') ?? expect.unreachable();
+    const builders = world.house.builders as Map<string, typeof builder>;
+    let tries = 0;
+    const busy = async () => {
+      tries += 1;
+      throw new RegistryError({ code, what: 'The registry of the base cannot now.', fix: 'Wait for it.' });
+    };
+    builders.set('text', { ...builder, build: busy });
+    const commit = await world.push({ says: { web: code } });
+    const { key, log_id: log } = await until(async () => {
+      const row = await db
+        .selectFrom('artifact')
+        .selectAll()
+        .where('built_for_commit', '=', commit)
+        .where('attempt', '=', 2)
+        .executeTakeFirst();
+      return row ?? null;
+    });
+    const { id } = await world.request('dev', commit);
+    builders.set('text', builder);
+    expect(tries).toBe(5);
+    await until(async () => ((await world.engine.state(`build:${key}:1`)).kind === 'done' ? true : null));
+    expect(await world.engine.state(`build:${key}:2`)).toEqual({ kind: 'queued' });
+    await db
+      .updateTable('artifact')
+      .set({ requested_at: new Date(0) })
+      .where('key', '=', key)
+      .execute();
+    await reconcile(world.house, world.engine);
+    expect(await world.useCases.releases.show(world.project, commit)).toMatchObject({ state: 'building' });
+    expect((await world.reaches(id, 'waiting')).reasons).toMatchObject([{ gate: 'artifact' }]);
+    expect(JSON.stringify(await world.useCases.logs.read(log, undefined))).toContain('It is tried again.');
+    await world.engine.cancel(`build:${key}:2`);
+    await reconcile(world.house, world.engine);
+  },
+);

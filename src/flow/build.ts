@@ -1,6 +1,7 @@
 import {
   artifactByKey,
   inputsOf,
+  postponeBuild,
   recordBuildFailed,
   recordBuilt,
   type ArtifactRow,
@@ -8,7 +9,7 @@ import {
 } from '../artifact/artifact-store.ts';
 import type { Evidence } from '../check/evidence.ts';
 import { recordEvidence } from '../check/evidence-store.ts';
-import { type Problem, problemOf, TowpathError } from '../lib/error.ts';
+import { hasCode, type Problem, problemOf, TowpathError } from '../lib/error.ts';
 import { UNDECIDED } from '../path/promotion.ts';
 import { releasesWithKey, settleRelease } from '../release/release-store.ts';
 import { recordEvent } from '../store/event-store.ts';
@@ -28,20 +29,27 @@ type Outcome =
 
 /** One key is built once; whatever releases wait for it go on, or learn that it failed. */
 export function buildFlow(house: House) {
-  return durable('build', async ({ key }: { key: string; attempt: number }) => {
+  return durable('build', async ({ key, attempt }: { key: string; attempt: number }) => {
     const retry = { attempts: 5, firstMs: 1000, when: isTransient };
     const giveUp = (problem: Problem): Promise<void> => step('give-up', () => endLog(house, key, problem));
-    const built = await orFailed(
-      step('build', ({ signal }) => build(house, key, signal), { retry }),
-      giveUp,
-    );
-    const outcome =
-      built.kind === 'failed'
-        ? built
-        : await orFailed(
-            step('check', ({ signal }) => check(house, key, built.built, signal), { retry }),
-            giveUp,
-          );
+    let outcome: Outcome;
+    try {
+      const built = await orFailed(
+        step('build', ({ signal }) => build(house, key, signal), { retry }),
+        giveUp,
+      );
+      outcome =
+        built.kind === 'failed'
+          ? built
+          : await orFailed(
+              step('check', ({ signal }) => check(house, key, built.built, signal), { retry }),
+              giveUp,
+            );
+    } catch (error) {
+      if (!saysNotNow(error)) throw error;
+      await transaction('later', (tx) => buildLater(house, tx, key, attempt));
+      return;
+    }
     await transaction('record', (tx) => record(house, tx, key, outcome));
   });
 }
@@ -51,12 +59,25 @@ async function orFailed(work: Promise<Outcome>, giveUp: (problem: Problem) => Pr
   try {
     return await work;
   } catch (error) {
-    if (!isTransient(error)) throw error;
+    if (!isTransient(error) || saysNotNow(error)) throw error;
     const problem = problemOf(error, 'artifact.build-failed');
     await giveUp(problem);
     return { kind: 'failed', problem, evidence: [] };
   }
 }
+
+/** Somebody else's registry is busy or broken, and says so: there is nothing to mend here, and `towpath build` would not help. */
+function saysNotNow(error: unknown): boolean {
+  return hasCode(error, 'registry.unavailable', 'registry.throttled');
+}
+
+/** The next try is a row before this one ends; until then the releases are being built, and the log says what is in the way. */
+async function buildLater({ starts }: Pick<House, 'starts'>, tx: Tx, key: string, attempt: number): Promise<void> {
+  const next = await postponeBuild(tx, key, attempt);
+  if (next !== null) await starts.build(tx, key, next, LATER_MS);
+}
+
+const LATER_MS = 60_000;
 
 /** The last words of a build that failed: who follows its log stops. */
 export async function endLog({ store }: Pick<House, 'store'>, key: string, problem: Problem): Promise<void> {

@@ -55,8 +55,8 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
         { eventId },
         { id: `ingest:${eventId}${again === undefined ? '' : `:${again}`}`, queue: 'ingest' },
       ),
-    build: (tx, key, attempt) =>
-      engine.enqueue(tx, flows().build, { key, attempt }, { id: `build:${key}:${attempt}`, queue: 'build' }),
+    build: (tx, key, attempt, delayMs = 0) =>
+      engine.enqueue(tx, flows().build, { key, attempt }, { id: `build:${key}:${attempt}`, queue: 'build', delayMs }),
     async route(tx, releaseId, ref, again = 0) {
       // asked for anew each time that the ref is seen at the release: a branch may come back to a commit
       const name = await tx
