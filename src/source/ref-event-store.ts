@@ -27,16 +27,17 @@ export async function seeAgain(
   return id;
 }
 
-/** Events of the last day that are not handled and not quite fresh: somebody should be at work on each. */
-export async function eventsInWork(db: Sql, limit: number): Promise<string[]> {
+/**
+ * Events that are not handled and not quite fresh: somebody should be at work on each, however old it is. Found by an index
+ * on those alone, so it costs what is open and not what was.
+ */
+export async function eventsInWork(db: Sql): Promise<string[]> {
   const rows = await db
     .selectFrom('ref_event')
     .select('id')
     .where('handled_at', 'is', null)
     .where('seen_at', '<', sql<Date>`clock_timestamp() - interval '15 seconds'`)
-    .where('seen_at', '>', sql<Date>`clock_timestamp() - interval '1 day'`)
     .orderBy('seen_at')
-    .limit(limit)
     .execute();
   return rows.map(({ id }) => id);
 }

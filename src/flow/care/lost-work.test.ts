@@ -43,16 +43,19 @@ test('a preview whose removal was given up is removed again, once in a while, an
   expect(started).toEqual([[lost, SPAN]]);
 });
 
-test('a commit whose taking in was given up is taken in again, and a build without a worker fails for all to see', async () => {
+test('a commit whose taking in was given up is taken in again, however long ago, and a build without a worker fails for all to see', async () => {
   const store = await testStore();
   await store.db.insertInto('project').values({ id: 'p', name: 'shop' }).execute();
   const repository = { id: 'r', project_id: 'p', url: 'https://git.example/shop', default_branch: 'main' };
   await store.db.insertInto('repository').values(repository).execute();
-  for (const id of ['given-up', 'at-work'])
+  const minutesAgo = { 'given-up': 1, 'at-work': 1, 'long-ago': 3 * 24 * 60 };
+  for (const [id, minutes] of Object.entries(minutesAgo)) {
+    const seen = new Date(Date.now() - minutes * 60_000);
     await store.db
       .insertInto('ref_event')
-      .values({ id, repository_id: 'r', ref: 'refs/heads/main', kind: 'moved', seen_at: new Date(Date.now() - 60_000) })
+      .values({ id, repository_id: 'r', ref: 'refs/heads/main', kind: 'moved', seen_at: seen })
       .execute();
+  }
   for (const key of ['lost', 'built-now'])
     await store.db
       .insertInto('artifact')
@@ -72,6 +75,7 @@ test('a commit whose taking in was given up is taken in again, and a build witho
   const failed = { kind: 'failed', problem: { code: 'git.unreachable', what: 'It was away.', fix: '' } } as const;
   const states: Record<string, WorkflowState> = {
     'ingest:given-up': failed,
+    'ingest:long-ago': failed,
     'ingest:at-work': { kind: 'queued' },
     'build:lost:1': failed,
     'build:built-now:1': { kind: 'running', executorId: 'x' },
@@ -85,7 +89,10 @@ test('a commit whose taking in was given up is taken in again, and a build witho
   };
   const engine = { state: async (id: string) => states[id] ?? ({ kind: 'missing' } as const) };
   await reconcile({ store, starts, clock: { now: () => NOW }, log: pino({ level: 'silent' }) }, engine);
-  expect(started).toEqual([['given-up', SPAN]]);
+  expect(started).toEqual([
+    ['long-ago', SPAN],
+    ['given-up', SPAN],
+  ]);
   const rows = await store.db.selectFrom('artifact').select(['key', 'state', 'problem']).orderBy('key').execute();
   expect(rows).toEqual([
     { key: 'built-now', state: 'building', problem: null },
