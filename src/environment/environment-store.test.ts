@@ -6,15 +6,14 @@ import { seedProject, seedRelease, PROJECT, REPOSITORY } from '../release/testin
 import { yankRelease } from '../release/yank-store.ts';
 import type { Store } from '../store/database.ts';
 import { testStore } from '../store/testing.ts';
+import { endings, recordRemoved } from './ending-store.ts';
 import { endpointsFor } from './endpoint-store.ts';
 import {
   clearHold,
-  deadPreviews,
   ensurePreview,
   environmentById,
   environmentNamed,
   environmentsOf,
-  recordRemoved,
   setHold,
   syncEnvironments,
 } from './environment-store.ts';
@@ -173,14 +172,15 @@ test('a preview ends with its time or its branch, and its branch may have anothe
       { repository_id: REPOSITORY, name: 'refs/heads/gone', oid: 'a', commit_sha: 'a', deleted_at: new Date() },
     ])
     .execute();
+  const dead = async () => (await endings(store.db)).map(({ id }) => id);
   const alive = await ensurePreview(store.db, preview('alive'));
   const late = await ensurePreview(store.db, preview('late', new Date(Date.now() - 1)));
   const gone = await ensurePreview(store.db, preview('gone'));
   expect(await ensurePreview(store.db, preview('alive'))).toBe(alive);
-  expect((await deadPreviews(store.db)).toSorted()).toEqual([late, gone].toSorted());
+  expect((await dead()).toSorted()).toEqual([late, gone].toSorted());
   await recordRemoved(store.db, gone);
   await recordRemoved(store.db, gone);
-  expect(await deadPreviews(store.db)).toEqual([late]);
+  expect(await dead()).toEqual([late]);
   expect(await ensurePreview(store.db, preview('gone'))).not.toBe(gone);
   expect((await environmentNamed(store.db, PROJECT, 'alive')).id).toBe(alive);
 });

@@ -1,5 +1,3 @@
-import { sql } from 'kysely';
-
 import { TowpathError } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
 import { slugOf } from '../lib/slug.ts';
@@ -18,6 +16,12 @@ export interface EnvironmentRow {
   readonly definition: unknown;
   readonly expiresAt: Date | null;
   readonly removedAt: Date | null;
+  /** Since when the path does not name it any more. */
+  readonly unnamedAt: Date | null;
+  /** Since when it is being emptied, because somebody wants it to be. */
+  readonly stopAskedAt: Date | null;
+  /** The drivers that may have something there. */
+  readonly drivers: readonly string[];
   readonly currentReleaseId: string | null;
   readonly currentPromotionId: string | null;
   readonly currentSince: Date | null;
@@ -37,7 +41,7 @@ export interface EnvironmentToSync {
   readonly definition: unknown;
 }
 
-/** Puts the environments of a configuration in place. One that is no longer named is kept while something runs in it. */
+/** Puts the environments of a configuration in place. One that is no longer named is marked, and ends when nothing runs in it. */
 export async function syncEnvironments(
   db: Sql,
   projectId: string,
@@ -114,6 +118,7 @@ export async function ensurePreview(
   return row.id;
 }
 
+/** In the order of the path; what it does not name any more comes last. */
 export async function environmentsOf(db: Sql, projectId: string): Promise<EnvironmentRow[]> {
   const rows = await db
     .selectFrom('environment')
@@ -180,72 +185,6 @@ export async function clearHold(db: Sql, environmentId: string): Promise<boolean
   return done.numUpdatedRows > 0n;
 }
 
-/** Previews whose life is over, or whose branch is gone. @param only asks about that one alone */
-export async function deadPreviews(db: Sql, only?: string): Promise<string[]> {
-  let query = db
-    .selectFrom('environment')
-    .innerJoin('project', 'project.id', 'environment.project_id')
-    .select('environment.id')
-    .where('environment.removed_at', 'is', null)
-    .where('environment.preview_branch', 'is not', null)
-    .where((eb) =>
-      eb.or([
-        eb('environment.expires_at', '<=', sql<Date>`clock_timestamp()`),
-        eb.not(
-          eb.exists(
-            eb
-              .selectFrom('ref')
-              .innerJoin('repository', 'repository.id', 'ref.repository_id')
-              .select('ref.name')
-              .whereRef('repository.project_id', '=', 'environment.project_id')
-              .where('ref.deleted_at', 'is', null)
-              .where(sql<boolean>`ref.name = 'refs/heads/' || environment.preview_branch`),
-          ),
-        ),
-      ]),
-    );
-  if (only !== undefined) query = query.where('environment.id', '=', only);
-  const rows = await query.execute();
-  return rows.map(({ id }) => id);
-}
-
-/** The wish that a preview ends, as a row: whatever becomes of the first try, it counts until the preview is gone. */
-export async function endPreview(db: Sql, environmentId: string): Promise<void> {
-  await db
-    .updateTable('environment')
-    .set({ expires_at: sql<Date>`clock_timestamp()` })
-    .where('id', '=', environmentId)
-    .execute();
-}
-
-/** Nothing runs there any more. Safe to repeat. */
-export async function recordEmptied(db: Sql, environmentId: string): Promise<void> {
-  await db
-    .updateTable('tenure')
-    .set({ ended_at: new Date() })
-    .where('environment_id', '=', environmentId)
-    .where('ended_at', 'is', null)
-    .execute();
-  await db.deleteFrom('deployment').where('environment_id', '=', environmentId).execute();
-  await db
-    .updateTable('environment')
-    .set({ current_release_id: null, current_promotion_id: null, current_since: null })
-    .where('id', '=', environmentId)
-    .execute();
-}
-
-/** Marks an environment as gone and gives its ports back. Safe to repeat. */
-export async function recordRemoved(db: Sql, environmentId: string): Promise<void> {
-  await recordEmptied(db, environmentId);
-  await db.deleteFrom('endpoint').where('environment_id', '=', environmentId).execute();
-  await db
-    .updateTable('environment')
-    .set({ removed_at: new Date() })
-    .where('id', '=', environmentId)
-    .where('removed_at', 'is', null)
-    .execute();
-}
-
 function rowOf(row: {
   id: string;
   project_id: string;
@@ -256,6 +195,9 @@ function rowOf(row: {
   definition: unknown;
   expires_at: Date | null;
   removed_at: Date | null;
+  unnamed_at: Date | null;
+  stop_asked_at: Date | null;
+  drivers: string[];
   current_release_id: string | null;
   current_promotion_id: string | null;
   current_since: Date | null;
@@ -271,6 +213,9 @@ function rowOf(row: {
     definition: row.definition,
     expiresAt: row.expires_at,
     removedAt: row.removed_at,
+    unnamedAt: row.unnamed_at,
+    stopAskedAt: row.stop_asked_at,
+    drivers: row.drivers,
     currentReleaseId: row.current_release_id,
     currentPromotionId: row.current_promotion_id,
     currentSince: row.current_since,

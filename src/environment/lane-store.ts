@@ -39,14 +39,29 @@ export async function enterLane(
   return { kind: 'taken', holder: taken?.holder ?? 'another change' };
 }
 
-/** Gives the lane back, if it is still the holder's. The token stays: it only ever rises. */
-export async function leaveLane(db: Sql, environmentId: string, holder: string): Promise<void> {
-  await db
+/** Takes the lane from whoever has it, when it is known that nobody works any more. @returns a token above all before */
+export async function takeLane(db: Sql, environmentId: string, holder: string): Promise<bigint> {
+  const { rows } = await sql<{ token: string | number }>`
+    insert into lane (environment_id, holder, until, token)
+    values (${environmentId}, ${holder}, clock_timestamp(), 1)
+    on conflict (environment_id) do update
+      set holder = excluded.holder, until = excluded.until, token = lane.token + 1
+    returning token`.execute(db);
+  return BigInt(rows[0]?.token ?? 1);
+}
+
+/**
+ * Gives the lane back, if it is still the holder's. The token stays: it only ever rises.
+ * @returns whether it was: nobody else was in it since
+ */
+export async function leaveLane(db: Sql, environmentId: string, holder: string): Promise<boolean> {
+  const left = await db
     .updateTable('lane')
     .set({ holder: null, until: null })
     .where('environment_id', '=', environmentId)
     .where('holder', '=', holder)
-    .execute();
+    .executeTakeFirst();
+  return left.numUpdatedRows > 0n;
 }
 
 /** @returns false when the lane is not this token's any more */

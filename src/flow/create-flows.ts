@@ -103,10 +103,20 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
         { releaseId, check, test },
         { id: `check:${releaseId}:${check}:${test}`, queue: 'check' },
       ),
-    async removePreview(tx, environmentId, again) {
-      const id = `remove:${environmentId}${again === undefined ? '' : `:${again}`}`;
+    async remove(tx, environmentId, again) {
+      const { removals } = await tx
+        .selectFrom('environment')
+        .select('removals')
+        .where('id', '=', environmentId)
+        .executeTakeFirstOrThrow();
+      const id = `${removalId(environmentId, removals)}${again === undefined ? '' : `:${again}`}`;
       await engine.enqueue(tx, flows().remove, { environmentId }, { id, queue: 'path' });
     },
     cancelPromotion: (promotionId, run) => engine.cancel(`promote:${promotionId}:${run}`),
   };
+}
+
+/** @param removal how many of that environment came to their end before */
+export function removalId(environmentId: string, removal: number): string {
+  return `remove:${environmentId}:${removal}`;
 }

@@ -2,6 +2,7 @@ import type { ServiceDefinition } from '../artifact/service.ts';
 import type { CheckDefinition } from '../check/check.ts';
 import { judge } from '../deploy/judge.ts';
 import type { Desired, DesiredService, DeployDriver, Observed, Target } from '../deploy/driver.ts';
+import { recordDriver, recordDrivers } from '../environment/ending-store.ts';
 import { endpointsFor, forgetUnusedEndpoints } from '../environment/endpoint-store.ts';
 import { type EnvironmentRow } from '../environment/environment-store.ts';
 import { interpolate } from '../environment/variables.ts';
@@ -46,6 +47,7 @@ export async function deployRelease(house: House, deployment: Deployment): Promi
       `${deployment.environment.name}: ${actions.length} action${actions.length === 1 ? '' : 's'} by the ${driver.name} driver.`,
     );
     for (const { summary } of actions) log.line(`  ${summary}`);
+    await recordDriver(house.store.db, deployment.environment.id, driver.name);
     await withDeadline(deployment, (signal) =>
       driver.apply(desired, actions, { log: log.line, signal, token: deployment.token }),
     );
@@ -86,22 +88,28 @@ export async function verifyRelease(house: House, deployment: Deployment): Promi
 /** An environment whose driver was changed has two of each for a moment: the new ones are healthy, so the old ones go. */
 async function endOthers(
   house: House,
-  { signal, token }: Deployment,
+  { environment, signal, token }: Deployment,
   driver: DeployDriver,
   target: Target,
   log: LogLine,
 ): Promise<void> {
+  const left = [driver.name];
   for (const other of house.drivers.values()) {
-    if (other.name === driver.name || other.handOver === undefined) continue;
+    if (other.name === driver.name) continue;
+    const hasSome = environment.drivers.includes(other.name);
     try {
-      await other.handOver(target, { log, signal, token });
+      if (other.handOver !== undefined) await other.handOver(target, { log, signal, token });
+      else if (hasSome) left.push(other.name);
     } catch (error) {
       signal.throwIfAborted();
+      if (!hasSome) continue; // what it works with may not be here at all
+      left.push(other.name);
       log(
         `What the ${other.name} driver ran here before could not be ended; the next deployment tries again: ${problemOf(error).what}`,
       );
     }
   }
+  await recordDrivers(house.store.db, environment.id, left);
 }
 
 async function settle(house: House, deployment: Deployment, driver: DeployDriver, desired: Desired): Promise<Observed> {
@@ -225,12 +233,16 @@ async function withDeadline<T>(
   }
 }
 
-export function driverOf(house: House, definition: PathEnvironment): DeployDriver {
-  const driver = house.drivers.get(definition.deploy.driver);
+function driverOf(house: House, definition: PathEnvironment): DeployDriver {
+  return driverNamed(house, definition.deploy.driver);
+}
+
+export function driverNamed(house: House, name: string): DeployDriver {
+  const driver = house.drivers.get(name);
   if (driver !== undefined) return driver;
   throw new TowpathError({
     code: 'deploy.no-driver',
-    what: `This server cannot use the driver "${definition.deploy.driver}".`,
+    what: `This server cannot use the driver "${name}".`,
     fix: `Use one of: ${[...house.drivers.keys()].join(', ')}.`,
   });
 }

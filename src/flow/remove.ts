@@ -1,84 +1,94 @@
 import {
-  deadPreviews,
-  environmentById,
-  lockEnvironment,
+  endings,
+  recordDrivers,
   recordEmptied,
+  recordRemovalDone,
   recordRemoved,
-} from '../environment/environment-store.ts';
-import { enterLane, inLane, leaveLane } from '../environment/lane-store.ts';
+} from '../environment/ending-store.ts';
+import { lockEnvironment } from '../environment/environment-store.ts';
+import { enterLane, inLane, type LaneAnswer, leaveLane } from '../environment/lane-store.ts';
 import { hasCode, TowpathError } from '../lib/error.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
+import { promotionById } from '../path/promotion-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
-import { driverOf, targetOf } from './deploy-release.ts';
+import { destroyAll } from './destroy.ts';
 import { durable } from './engine/durable.ts';
-import { step, transaction } from './engine/step.ts';
-import { definitionOf } from './gather.ts';
+import { type Retry, step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { move } from './move.ts';
 import { isTransient } from './transient.ts';
 import { wake } from './wake.ts';
 
 /**
- * Ends a preview: nothing of it stays on the target, its ports are free again, its history stays. One whose branch is
- * pushed again meanwhile goes on: it is empty for a moment, and what waits for it moves in.
+ * Empties an environment: nothing of it stays on the target. One that is to be gone (a preview without its branch, say)
+ * gives its ports back as well, and its history stays. One that nobody wants to end any more is left as it is; one that is
+ * wanted again only after it was begun goes on empty, and what waits for it moves in.
  */
 export function removeFlow(house: House) {
+  const retry: Retry = {
+    attempts: 20,
+    firstMs: 500,
+    when: (error) => isTransient(error) || hasCode(error, 'lane.taken', 'lane.lost'),
+  };
   return durable('remove', async ({ environmentId }: { environmentId: string }) => {
-    const holder = `remove:${environmentId}`;
-    const running = await transaction('stop', (tx) => stopPromotions(tx, environmentId));
-    if (running === null) return;
-    await step('cancel', async () => {
-      for (const { id, run } of running) await house.starts.cancelPromotion(id, run);
-    });
-    const retry = {
-      attempts: 20,
-      firstMs: 500,
-      when: (error: unknown) => isTransient(error) || hasCode(error, 'lane.taken'),
-    };
-    await step('destroy', ({ signal }) => destroy(house, environmentId, holder, signal), { retry });
-    await transaction('gone', (tx) => end(house, tx, environmentId, holder));
+    const destroyed = await step('destroy', ({ signal }) => destroy(house, environmentId, signal), { retry });
+    await transaction('gone', (tx) => end(house, tx, environmentId, destroyed));
   });
 }
 
-/** @returns the runs to be ended; null when the preview lives on: its branch is there again */
-async function stopPromotions(tx: Tx, environmentId: string): Promise<{ id: string; run: number }[] | null> {
-  const { removedAt } = await lockEnvironment(tx, environmentId);
-  if (removedAt !== null || !(await isDead(tx, environmentId))) return null;
-  const open = await openPromotions(tx, [environmentId]);
-  for (const { id } of open) await move(tx, id, { to: 'cancelled', detail: { by: 'the end of its environment' } });
-  return open.map(({ id, runs }) => ({ id, run: runs }));
+/** @returns false when it is not to be empty any more: its branch is there again, say. Then nothing was touched */
+async function destroy(house: House, environmentId: string, signal: AbortSignal): Promise<boolean> {
+  const { store } = house;
+  const lane = await store.transaction((tx) => enter(tx, environmentId));
+  if (lane === null) return false;
+  if (lane.kind === 'taken') {
+    await stopHolder(house, lane.holder);
+    throw new TowpathError({ code: 'lane.taken', what: 'A change is under way there.', fix: 'It is tried again.' });
+  }
+  await inLane({ store, environmentId, holder: holderOf(environmentId), signal }, (laneSignal, token) =>
+    destroyAll(house, environmentId, { signal: laneSignal, token }),
+  );
+  return true;
 }
 
-async function end(house: House, tx: Tx, environmentId: string, holder: string): Promise<void> {
+/**
+ * Each try asks anew whether it is to be empty, for much may have happened since the one before. Nobody moves in or asks to
+ * while that is looked at and the lane is entered; and before anything is touched, nothing there counts as running.
+ */
+async function enter(tx: Tx, environmentId: string): Promise<LaneAnswer | null> {
+  await lockEnvironment(tx, environmentId);
+  const [ending] = await endings(tx, environmentId);
+  if (ending === undefined) return null;
+  for (const { id } of await openPromotions(tx, [environmentId]))
+    await move(tx, id, { to: 'cancelled', detail: { by: 'the end of its environment' } });
+  const lane = await enterLane(tx, environmentId, holderOf(environmentId));
+  if (lane.kind === 'entered') await recordEmptied(tx, environmentId);
+  return lane;
+}
+
+/** Whoever is at work there was cancelled, and may not have heard it yet. */
+async function stopHolder({ store, starts }: House, holder: string): Promise<void> {
+  const promotion = await promotionById(store.db, holder);
+  if (promotion !== null && promotion.endedAt !== null) await starts.cancelPromotion(promotion.id, promotion.runs);
+}
+
+async function end(house: House, tx: Tx, environmentId: string, destroyed: boolean): Promise<void> {
   const { projectId, name } = await lockEnvironment(tx, environmentId);
-  await leaveLane(tx, environmentId, holder);
-  if (await isDead(tx, environmentId)) {
-    await recordRemoved(tx, environmentId);
-    await recordEvent(tx, { projectId, kind: 'environment.removed', subject: environmentId, data: { name } });
-  } else {
-    await recordEmptied(tx, environmentId);
+  // whoever was in the lane since may have brought something in: then it is begun anew, if it is still to be empty
+  const isMine = await leaveLane(tx, environmentId, holderOf(environmentId));
+  await recordRemovalDone(tx, environmentId);
+  if (destroyed && isMine) {
+    await recordDrivers(tx, environmentId, []);
+    const [ending] = await endings(tx, environmentId);
+    if (ending?.gone === true) {
+      await recordRemoved(tx, environmentId);
+      await recordEvent(tx, { projectId, kind: 'environment.removed', subject: environmentId, data: { name } });
+    }
   }
   await wake(house, tx, environmentId);
 }
 
-async function isDead(tx: Tx, environmentId: string): Promise<boolean> {
-  return (await deadPreviews(tx, environmentId)).length > 0;
-}
-
-async function destroy(house: House, environmentId: string, holder: string, signal: AbortSignal): Promise<void> {
-  const environment = await environmentById(house.store.db, environmentId);
-  if (environment.removedAt !== null) return;
-  const lane = await enterLane(house.store.db, environmentId, holder);
-  if (lane.kind === 'taken')
-    throw new TowpathError({ code: 'lane.taken', what: 'A change is under way there.', fix: 'It is tried again.' });
-  const driver = driverOf(house, definitionOf(environment));
-  const target = await targetOf(house, environment);
-  await inLane({ store: house.store, environmentId, holder, signal }, (laneSignal, token) =>
-    driver.destroy(target, {
-      log: (line) => house.log.info({ environment: environment.name }, line),
-      signal: laneSignal,
-      token,
-    }),
-  );
+function holderOf(environmentId: string): string {
+  return `remove:${environmentId}`;
 }

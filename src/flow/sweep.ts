@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 
-import { deadPreviews } from '../environment/environment-store.ts';
+import { endings } from '../environment/ending-store.ts';
 import { duePromotions } from '../path/promotion-list-store.ts';
 import { attemptEachIn } from './care/attempt.ts';
 import type { Care } from './care/care.ts';
@@ -36,6 +36,6 @@ export async function wakeWhatIsDue(house: House): Promise<void> {
     }>`select pg_try_advisory_xact_lock(hashtext('towpath.sweep')) as mine`.execute(tx);
     if (rows[0]?.mine !== true) return;
     await attemptEachIn(tx, log, await duePromotions(tx, BATCH), 'waking a promotion', (id) => starts.promote(tx, id));
-    await attemptEachIn(tx, log, await deadPreviews(tx), 'ending a preview', (id) => starts.removePreview(tx, id));
+    await attemptEachIn(tx, log, await endings(tx), 'ending an environment', ({ id }) => starts.remove(tx, id));
   });
 }

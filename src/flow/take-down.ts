@@ -1,6 +1,4 @@
-import { environmentById } from '../environment/environment-store.ts';
-import { driverOf, targetOf } from './deploy-release.ts';
-import { definitionOf } from './gather.ts';
+import { destroyAll } from './destroy.ts';
 import type { House } from './house.ts';
 
 /** Higher than any lane ever gives: whoever still works on a target is fenced off. */
@@ -13,13 +11,6 @@ const LAST_TOKEN = 2n ** 62n;
 export async function takeDown(house: House): Promise<void> {
   const rows = await house.store.db.selectFrom('environment').select('id').where('removed_at', 'is', null).execute();
   const signal = new AbortController().signal;
-  const outcomes = await Promise.allSettled(
-    rows.map(async ({ id }) => {
-      const environment = await environmentById(house.store.db, id);
-      const log = (line: string): void => house.log.info({ environment: environment.name }, line);
-      const driver = driverOf(house, definitionOf(environment));
-      await driver.destroy(await targetOf(house, environment), { log, signal, token: LAST_TOKEN });
-    }),
-  );
+  const outcomes = await Promise.allSettled(rows.map(({ id }) => destroyAll(house, id, { signal, token: LAST_TOKEN })));
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }

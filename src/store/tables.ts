@@ -148,6 +148,10 @@ export interface EnvironmentTable {
   current_promotion_id: string | null;
   current_since: Timestamp | null;
   hold: Json | null;
+  drivers: Generated<string[]>;
+  removals: Generated<number>;
+  unnamed_at: Timestamp | null;
+  stop_asked_at: Timestamp | null;
 }
 
 export interface EventTable {

@@ -1,4 +1,3 @@
-import { hasCode } from '../../lib/error.ts';
 import type { DeployDriver } from '../driver.ts';
 import { createLocalDriver, type LocalConfig, type LocalDriverParts } from '../local.ts';
 import type { RolloutAction } from '../rollout.ts';
@@ -15,21 +14,5 @@ export function createDockerDriver(
   const { cutover, ledger, secrets, clock } = parts;
   const runtime = dockerRuntime(parts);
   const how = 'run in Docker';
-  const driver = createLocalDriver({
-    name: 'docker',
-    how,
-    runtime,
-    cutover,
-    ledger,
-    secrets,
-    clock,
-    probe: probeContainer,
-  });
-  return {
-    ...driver,
-    handOver: (target, context) =>
-      driver.handOver(target, context).catch((error: unknown) => {
-        if (!hasCode(error, 'docker.unreachable')) throw error; // where no engine is, none of ours runs
-      }),
-  };
+  return createLocalDriver({ name: 'docker', how, runtime, cutover, ledger, secrets, clock, probe: probeContainer });
 }

@@ -1,7 +1,8 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 
-import { endPreview, ensurePreview } from '../../environment/environment-store.ts';
+import { endEnvironment } from '../../environment/ending-store.ts';
+import { ensurePreview } from '../../environment/environment-store.ts';
 import { testStore } from '../../store/testing.ts';
 import type { WorkflowState } from '../engine/state.ts';
 import { reconcile } from './lost-work.ts';
@@ -16,25 +17,25 @@ test('a preview whose removal was given up is removed again, once in a while, an
     ['bad', 'lost', 'under-way', 'tried'].map(async (branch) => {
       const preview = { projectId: 'p', template: 'preview', branch, position: 0, definition: {} };
       const id = await ensurePreview(store.db, { ...preview, expiresAt: new Date(NOW) });
-      await endPreview(store.db, id);
+      await endEnvironment(store.db, id);
       return id;
     }),
   );
   const states: Record<string, WorkflowState> = {
-    [`remove:${lost}`]: { kind: 'failed', problem: { code: 'lane.taken', what: '', fix: '' } },
-    [`remove:${underWay}`]: { kind: 'queued' },
-    [`remove:${tried}`]: { kind: 'cancelled' },
-    [`remove:${tried}:${SPAN - 1}`]: { kind: 'running', executorId: 'x' },
+    [`remove:${lost}:0`]: { kind: 'failed', problem: { code: 'lane.taken', what: '', fix: '' } },
+    [`remove:${underWay}:0`]: { kind: 'queued' },
+    [`remove:${tried}:0`]: { kind: 'cancelled' },
+    [`remove:${tried}:0:${SPAN - 1}`]: { kind: 'running', executorId: 'x' },
   };
   const started: unknown[] = [];
   const engine = {
     state: async (id: string) => {
-      if (id === `remove:${bad}`) throw new Error('its row is damaged');
+      if (id === `remove:${bad}:0`) throw new Error('its row is damaged');
       return states[id] ?? ({ kind: 'missing' } as const);
     },
   };
   const starts = {
-    removePreview: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
+    remove: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
     ingest: never,
     promote: never,
     route: never,
@@ -82,7 +83,7 @@ test('a commit whose taking in was given up is taken in again, however long ago,
   };
   const started: unknown[] = [];
   const starts = {
-    removePreview: never,
+    remove: never,
     promote: never,
     route: never,
     ingest: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),

@@ -1,13 +1,15 @@
 import { sql } from 'kysely';
 
 import { artifactsInWork, recordBuildLost } from '../../artifact/lost-store.ts';
-import { deadPreviews, lockEnvironment } from '../../environment/environment-store.ts';
+import { type Ending, endings } from '../../environment/ending-store.ts';
+import { lockEnvironment } from '../../environment/environment-store.ts';
 import { leaveLane } from '../../environment/lane-store.ts';
 import type { Problem } from '../../lib/error.ts';
 import { promotionById } from '../../path/promotion-store.ts';
 import { isWorking } from '../../path/promotion.ts';
 import { eventsInWork } from '../../source/ref-event-store.ts';
 import { endLog, settleReleases } from '../build.ts';
+import { removalId } from '../create-flows.ts';
 import type { Engine } from '../engine/engine.ts';
 import { hasEnded } from '../engine/state.ts';
 import { definitionOf } from '../gather.ts';
@@ -20,12 +22,12 @@ import { wake } from '../wake.ts';
 import { attemptEach } from './attempt.ts';
 
 const BATCH = 100;
-/** A removal that was given up is begun anew, once in this time, for as long as the preview is there. */
+/** A removal that was given up is begun anew, once in this time, for as long as the environment is there. */
 const AGAIN_MS = 5 * 60_000;
 
 type Workflows = Pick<Engine, 'state'>;
 type Place = Pick<House, 'store' | 'clock' | 'log'> & {
-  readonly starts: Pick<Starts, 'removePreview' | 'ingest' | 'promote' | 'route'>;
+  readonly starts: Pick<Starts, 'remove' | 'ingest' | 'promote' | 'route'>;
 };
 
 /** Rows that say that they are worked on, while no workflow works for them, are set right. */
@@ -47,8 +49,8 @@ export async function reconcile(house: Place, engine: Workflows): Promise<void> 
   await attemptEach(house.log, await artifactsInWork(house.store.db, BATCH), 'settling a lost build', (build) =>
     settleLostBuild(house, engine, build),
   );
-  await attemptEach(house.log, await deadPreviews(house.store.db), 'ending a preview again', (id) =>
-    removeAgain(house, engine, id),
+  await attemptEach(house.log, await endings(house.store.db), 'ending an environment again', (ending) =>
+    removeAgain(house, engine, ending),
   );
 }
 
@@ -113,10 +115,10 @@ const LOST_BUILD: Problem = {
 };
 
 /** The first try has an id of its own and is asked for as often as one likes; a later one is of its span of time. */
-async function removeAgain(house: Place, engine: Workflows, environmentId: string): Promise<void> {
+async function removeAgain(house: Place, engine: Workflows, { id, removal }: Ending): Promise<void> {
   const span = Math.floor(house.clock.now() / AGAIN_MS);
-  if (!(await isOver(engine, `remove:${environmentId}`, span))) return;
-  await house.store.transaction((tx) => house.starts.removePreview(tx, environmentId, span));
+  if (!(await isOver(engine, removalId(id, removal), span))) return;
+  await house.store.transaction((tx) => house.starts.remove(tx, id, span));
 }
 
 /** True when the first try and that of the span before have ended. */

@@ -89,6 +89,7 @@ export function textBuilder(registry: Registry, holds: Holds): Builder & { textO
  * is the same as once. An image whose text begins with `broken` cannot be brought in.
  */
 export function stageDriver(
+  name: string,
   textOf: (digest: Digest) => string,
   holds: Holds,
   secretOf: (reference: string) => Promise<string>,
@@ -106,7 +107,7 @@ export function stageDriver(
     return place;
   };
   return {
-    name: 'stage',
+    name,
     config: z.strictObject({}),
     plan({ services, target, operation }, observed) {
       const gone = Object.keys(observed.services).filter((name) => !services.some(({ service }) => service === name));

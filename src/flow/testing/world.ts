@@ -107,11 +107,15 @@ export async function createWorld(project: string, config: string, first: Push =
   const secrets = secretsOf(secretStores(state.env, directory));
   const registry = awayAtTimes(embedded.registry(), holds, (tag) => state.isAway(tag));
   const builder = textBuilder(registry, holds);
-  const driver = stageDriver(
-    (digest) => builder.textOf(digest),
-    holds,
-    (reference) => secrets.resolve(reference),
-  );
+  const driverCalled = (name: string) =>
+    stageDriver(
+      name,
+      (digest) => builder.textOf(digest),
+      holds,
+      (reference) => secrets.resolve(reference),
+    );
+  const driver = driverCalled('stage');
+  const other = driverCalled('other');
   let flows: Flows | undefined;
   const starts = createStarts(engine, () => flows ?? unready());
   const remoteOf: House['remoteOf'] = (url) => ({ url, allow: ['file'] });
@@ -123,11 +127,11 @@ export async function createWorld(project: string, config: string, first: Push =
     settings: { platform: 'linux/amd64', firstPort: 7100 },
     families: {
       builders: [builder],
-      drivers: [driver],
+      drivers: [driver, other],
       checks,
     },
     builders: new Map([[builder.name, builder]]),
-    drivers: new Map([[driver.name, driver]]),
+    drivers: new Map([driver, other].map((one) => [one.name, one])),
     checkToolsFor: async () => ({
       runner: { name: 'host', isolates: false, run: async () => state.answer() },
       image: async (service, digest) => ({
@@ -197,7 +201,7 @@ export async function createWorld(project: string, config: string, first: Push =
     useCases,
     project,
     holds,
-    runs: (name: string) => driver.runs(name),
+    runs: (name: string) => ({ ...driver.runs(name), ...other.runs(name) }),
     git: (...args: string[]) => repository.git(...args),
     commit,
     poll,

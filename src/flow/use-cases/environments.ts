@@ -1,13 +1,13 @@
 import { recordAudit } from '../../audit/audit-store.ts';
 import {
   clearHold,
-  endPreview,
   environmentNamed,
   type EnvironmentRow,
   environmentsOf,
   lockEnvironment,
   setHold,
 } from '../../environment/environment-store.ts';
+import { endEnvironment } from '../../environment/ending-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import type { PathEnvironment } from '../../path/path.ts';
 import { openPromotions, promotionsOf } from '../../path/promotion-list-store.ts';
@@ -98,17 +98,12 @@ export function environmentCases(house: House): UseCases['environments'] {
     },
     async remove(project, name, by) {
       const environment = await place(store.db, project, name);
-      if (environment.previewBranch === null) {
-        throw new TowpathError({
-          code: 'environment.not-a-preview',
-          what: `"${environment.name}" is part of the path and not a preview.`,
-          fix: 'Take it out of towpath.yaml on the default branch.',
-        });
-      }
       await once(store, async (tx) => {
+        const { previewBranch, unnamedAt } = await lockEnvironment(tx, environment.id);
+        if (previewBranch === null && unnamedAt === null) throw partOfThePath(environment);
         await recordAudit(tx, { actor: by, action: 'environment.remove', subject: environment.id, detail: {} });
-        await endPreview(tx, environment.id);
-        await house.starts.removePreview(tx, environment.id);
+        await endEnvironment(tx, environment.id);
+        await house.starts.remove(tx, environment.id);
       });
       return viewOf(store.db, environment);
     },
@@ -181,6 +176,14 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
   });
   for (const { id, runs } of pushedAside) await house.starts.cancelPromotion(id, runs);
   return { kind: 'started', promotion: await promotionView(store.db, wish) };
+}
+
+function partOfThePath({ name }: EnvironmentRow): TowpathError {
+  return new TowpathError({
+    code: 'environment.not-a-preview',
+    what: `"${name}" is part of the path and not a preview.`,
+    fix: `Take it out of towpath.yaml on the default branch first. \`towpath env stop ${name}\` takes down what runs there.`,
+  });
 }
 
 function noRollback({ name }: EnvironmentRow, reason: string): { gate: string; what: string; fix: string } {

@@ -1,0 +1,16 @@
+import { environmentById } from '../environment/environment-store.ts';
+import type { ApplyContext } from '../deploy/driver.ts';
+import { driverNamed, targetOf } from './deploy-release.ts';
+import type { House } from './house.ts';
+
+/** Takes down what runs in an environment, by every driver that may have something there: it may have had others before. */
+export async function destroyAll(
+  house: House,
+  environmentId: string,
+  lane: Pick<ApplyContext, 'signal' | 'token'>,
+): Promise<void> {
+  const environment = await environmentById(house.store.db, environmentId);
+  const target = await targetOf(house, environment);
+  const log = (line: string): void => house.log.info({ environment: environment.name }, line);
+  for (const name of environment.drivers) await driverNamed(house, name).destroy(target, { log, ...lane });
+}
