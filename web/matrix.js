@@ -46,7 +46,7 @@ export function projectSection(project, may, seen) {
 }
 
 function environmentHeader(project, environment, may) {
-  const { name, kind, current, hold, open, lastTrouble, canRollBack } = environment;
+  const { name, kind, named, current, hold, open, lastTrouble, canRollBack } = environment;
   const key = (what) => `${project}/${name}/${what}`;
   const label = (what) => ({ 'aria-label': `${what} ${name}` });
   const about = { project, environment: name };
@@ -61,6 +61,7 @@ function environmentHeader(project, environment, may) {
           el('p', { class: 'soft subject', title: current.subject }, current.subject),
           el('p', { class: 'soft' }, el('time', { datetime: current.since }, ago(current.since))),
         ],
+    named ? '' : el('p', { class: 'note' }, 'not named in towpath.yaml any more'),
     hold === null ? '' : el('p', { class: 'note' }, `held by ${hold.by}: ${hold.reason}`),
     open.map((promotion) => openPromotion(project, promotion, may)),
     lastTrouble === null

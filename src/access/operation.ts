@@ -126,7 +126,7 @@ export const OPERATIONS = {
   'environment.remove': {
     route: 'DELETE /api/v1/projects/:project/environments/:environment',
     needs: 'environment:remove',
-    summary: 'End a preview and all that runs in it',
+    summary: 'End a preview, or an environment that the path names no more, and all that runs in it',
   },
   'path.why': {
     route: 'GET /api/v1/projects/:project/why',

@@ -14,7 +14,7 @@ export const PERMISSIONS = {
   'promotion:decide': 'Approve or reject. Whose word counts is said by the gate in the path of the protected branch.',
   'environment:rollback': 'Bring an earlier release back.',
   'environment:hold': 'Pin an environment, and let it move again.',
-  'environment:remove': 'End a preview environment before its time.',
+  'environment:remove': 'End a preview before its time, or an environment that the path names no more.',
   'registry:pull': 'Read images from the embedded registry.',
   'registry:push': 'Write images to the embedded registry.',
   'audit:read': 'See who did what.',

@@ -35,7 +35,7 @@ export const env: Verb = (program, run) => {
 
   group
     .command('remove')
-    .description('end a preview and all that runs in it')
+    .description('end a preview, or what towpath.yaml names no more, and all that runs in it')
     .argument('<environment>', 'which one')
     .addHelpText('after', needs('environment.remove'))
     .action(
@@ -48,8 +48,9 @@ export const env: Verb = (program, run) => {
     );
 };
 
-function rowOf({ name, kind, current, hold, open }: EnvironmentView): string[] {
+function rowOf({ name, kind, named, current, hold, open }: EnvironmentView): string[] {
   const notes = [
+    named ? '' : 'not named in towpath.yaml any more',
     hold === null ? '' : `held: ${hold.reason}`,
     ...open.map(({ state, release }) => `#${release.number} ${state}`),
   ];

@@ -6,7 +6,7 @@ import { seedProject, seedRelease, PROJECT, REPOSITORY } from '../release/testin
 import { yankRelease } from '../release/yank-store.ts';
 import type { Store } from '../store/database.ts';
 import { testStore } from '../store/testing.ts';
-import { endings, recordRemoved } from './ending-store.ts';
+import { endings, recordEmptied, recordRemoved } from './ending-store.ts';
 import { endpointsFor } from './endpoint-store.ts';
 import {
   clearHold,
@@ -61,7 +61,7 @@ function preview(branch: string, expiresAt = new Date(Date.now() + 60_000)) {
   return { projectId: PROJECT, template: 'preview', branch, position: 0, definition: {}, expiresAt };
 }
 
-test('environments follow the path; one that is named no more stays while something runs in it', async () => {
+test('environments follow the path; one that is named no more ends when nothing runs or works in it', async () => {
   const wanted = ['dev', 'qa', 'prod'].map((name, position) => ({ name, position, definition: { name } }));
   await Promise.all([1, 2, 3].map(() => store.transaction((tx) => syncEnvironments(tx, PROJECT, wanted))));
   const before = await environmentsOf(store.db, PROJECT);
@@ -70,8 +70,22 @@ test('environments follow the path; one that is named no more stays while someth
   await bring(before[0]?.id ?? '', release, 'pro_1');
   await syncEnvironments(store.db, PROJECT, [{ name: 'prod', position: 0, definition: { name: 'new' } }]);
   const after = await environmentsOf(store.db, PROJECT);
-  expect(after.map(({ name }) => name)).toEqual(['dev', 'prod']);
-  expect(after[1]).toMatchObject({ id: before[2]?.id, definition: { name: 'new' } });
+  expect(after.map(({ name, unnamedAt }) => [name, unnamedAt === null])).toEqual([
+    ['prod', true],
+    ['dev', false],
+    ['qa', false],
+  ]);
+  expect(after[0]).toMatchObject({ id: before[2]?.id, definition: { name: 'new' } });
+  const [dev, qa] = after.slice(1).map(({ id }) => id);
+  expect(await endings(store.db)).toEqual([{ id: qa, removal: 0, gone: true }]);
+  await bring(qa ?? '', release, 'pro_2');
+  await recordEmptied(store.db, qa ?? '');
+  await store.db.updateTable('promotion').set({ state: 'deploying' }).where('id', '=', 'pro_2').execute();
+  expect(await endings(store.db)).toEqual([]);
+  await recordEmptied(store.db, dev ?? '');
+  expect(await endings(store.db)).toMatchObject([{ id: dev }]);
+  await syncEnvironments(store.db, PROJECT, wanted);
+  expect(await endings(store.db)).toEqual([]);
 });
 
 test('an environment that is not there is refused with the names of those that are', async () => {

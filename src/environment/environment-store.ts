@@ -1,3 +1,5 @@
+import { sql } from 'kysely';
+
 import { TowpathError } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
 import { slugOf } from '../lib/slug.ts';
@@ -62,16 +64,16 @@ export async function syncEnvironments(
         conflict
           .columns(['project_id', 'name'])
           .where('removed_at', 'is', null)
-          .doUpdateSet({ position, definition: json(definition) }),
+          .doUpdateSet({ position, definition: json(definition), unnamed_at: null, expires_at: null }),
       )
       .execute();
   }
   let gone = db
     .updateTable('environment')
-    .set({ removed_at: new Date() })
+    .set({ unnamed_at: new Date() })
     .where('project_id', '=', projectId)
     .where('preview_branch', 'is', null)
-    .where('current_release_id', 'is', null)
+    .where('unnamed_at', 'is', null)
     .where('removed_at', 'is', null);
   if (wanted.length > 0)
     gone = gone.where(
@@ -125,6 +127,7 @@ export async function environmentsOf(db: Sql, projectId: string): Promise<Enviro
     .selectAll()
     .where('project_id', '=', projectId)
     .where('removed_at', 'is', null)
+    .orderBy(sql`unnamed_at is not null`)
     .orderBy('position')
     .orderBy('name')
     .execute();

@@ -50,6 +50,55 @@ test('a preview that went live again between two tries to end it is left as it i
   await gone(name); // and the next end of it is a removal of its own
 });
 
+test('an environment that the path names no more during its first deployment is kept, and says so', async () => {
+  world.holds.hold('deploy early');
+  const commit = await lay({ staging: '{ on: manual, deploy: stage, settle: 0ms }' }, 'early');
+  const asked = await world.request('staging', commit);
+  await world.reaches(asked.id, 'deploying');
+  await lay({});
+  world.holds.release('deploy early');
+  await world.live('staging', commit);
+  expect(world.runs('staging')).toEqual({ web: 'early' });
+  expect((await world.environment('staging')).named).toBe(false);
+  const { headline, reasons } = await world.useCases.why(world.project, 'staging');
+  expect(headline).toContain('is not named in towpath.yaml any more');
+  expect(reasons[0]?.fix).toContain('towpath env remove staging');
+  await world.useCases.environments.remove(world.project, 'staging', 'olga');
+  await gone('staging');
+  await expect(world.useCases.environments.remove(world.project, 'qa', 'olga')).rejects.toMatchObject({
+    code: 'environment.not-a-preview',
+  });
+});
+
+test('what a first deployment left behind goes when the path names its environment no more', async () => {
+  const commit = await lay({ trial: '{ on: manual, deploy: stage, settle: 0ms, onFailure: keep }' }, 'broken trial');
+  const asked = await world.request('trial', commit);
+  await world.reaches(asked.id, 'failed');
+  expect((await world.environment('trial')).current).toBeNull();
+  await lay({}, 'sound again');
+  await gone('trial');
+});
+
+/** Pushes a path to main, and waits until it is laid. @returns the commit */
+async function lay(more: Readonly<Record<string, string>>, says?: string): Promise<string> {
+  const text = `project: endings\n${path(more)}`;
+  const commit = await world.push({
+    files: { 'towpath.yaml': text },
+    ...(says === undefined ? {} : { says: { web: says } }),
+  });
+  await until(async () => {
+    const { db } = world.house.store;
+    const laid = await db
+      .selectFrom('repository')
+      .select('config_commit')
+      .where('config_commit', '=', commit)
+      .executeTakeFirst();
+    const { items } = await world.useCases.releases.list(world.project, { limit: 5 });
+    return laid !== undefined && items.some((one) => one.commit === commit && one.state === 'ready') ? true : null;
+  });
+  return commit;
+}
+
 /** Waits until the environment is gone, and nothing of it runs. */
 async function gone(name: string): Promise<void> {
   await until(async () => {

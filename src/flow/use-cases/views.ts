@@ -249,6 +249,7 @@ export async function environmentViews(db: Sql, environments: readonly Environme
         kind: environment.previewBranch === null ? 'static' : 'preview',
         branch: environment.previewBranch,
         expiresAt: environment.expiresAt?.toISOString() ?? null,
+        named: environment.unnamedAt === null,
         hold: environment.hold,
         current:
           current === undefined

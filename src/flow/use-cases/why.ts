@@ -1,4 +1,4 @@
-import { environmentNamed, environmentsOf } from '../../environment/environment-store.ts';
+import { environmentNamed, type EnvironmentRow, environmentsOf } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
 import { findPromotion } from '../../path/find-promotion-store.ts';
 import { headline } from '../../path/headline.ts';
@@ -64,6 +64,7 @@ async function whyEnvironment({ store }: House, project: string, name: string): 
   const open = await openPromotions(store.db, [environment.id]);
   const ended = (await lastEnded(store.db, [environment.id])).filter(({ state }) => state !== 'live');
   const reasons: ReasonView[] = [
+    ...whyEnding(environment),
     ...(environment.hold === null
       ? []
       : [
@@ -84,11 +85,12 @@ async function whyEnvironment({ store }: House, project: string, name: string): 
     open.length === 0
       ? ''
       : `; ${open.length} under way: ${headline(open[0]?.state ?? 'waiting', open[0]?.detail ?? {})}`;
+  const unnamed = environment.unnamedAt === null ? '' : ', is not named in towpath.yaml any more';
   const held = environment.hold === null ? '' : ' and is on hold';
   const newest = open[0] ?? ended[0];
   return {
     subject: environment.name,
-    headline: `${environment.name} ${runs}${held}${waits}`,
+    headline: `${environment.name} ${runs}${unnamed}${held}${waits}`,
     reasons,
     story:
       newest === undefined
@@ -98,6 +100,18 @@ async function whyEnvironment({ store }: House, project: string, name: string): 
             what: `promotion ${newest.number} ${to}: ${detail.note ?? headline(to, detail)}`,
           })),
   };
+}
+
+function whyEnding({ name, unnamedAt, expiresAt }: EnvironmentRow): ReasonView[] {
+  if (unnamedAt === null || expiresAt !== null) return [];
+  return [
+    {
+      gate: 'path',
+      what: `towpath.yaml on the default branch does not name it any more, since ${unnamedAt.toISOString()}. It stays while something runs there.`,
+      fix: `\`towpath env remove ${name}\` ends it; name it again to keep it.`,
+      until: null,
+    },
+  ];
 }
 
 async function whyRelease({ store }: House, project: string, word: string): Promise<WhyView> {

@@ -38,6 +38,8 @@ export interface EnvironmentView {
   readonly kind: 'static' | 'preview';
   readonly branch: string | null;
   readonly expiresAt: string | null;
+  /** False when the towpath.yaml of the default branch does not name it any more. */
+  readonly named: boolean;
   readonly hold: HoldView | null;
   readonly current: (ReleaseBrief & { readonly since: string }) | null;
   /** What is on its way in, the newest first. */

@@ -140,6 +140,7 @@ function environmentOf(name: string, release: ReleaseView, ahead: boolean): Matr
     kind: 'static',
     branch: null,
     expiresAt: null,
+    named: true,
     hold: null,
     current: { ...briefOf(release), since: START },
     open: [],

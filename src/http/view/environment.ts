@@ -28,6 +28,7 @@ const environmentShape = {
   kind: z.enum(['static', 'preview']),
   branch: z.string().nullable(),
   expiresAt: Instant.nullable(),
+  named: z.boolean(),
   hold: Hold.nullable(),
   current: Current.nullable(),
   open: listOf(Promotion),
