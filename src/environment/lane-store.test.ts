@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 
 import type { Store } from '../store/database.ts';
 import { testStore } from '../store/testing.ts';
-import { enterLane, inLane, leaveLane } from './lane-store.ts';
+import { enterLane, inLane, leaveLane, takeLane } from './lane-store.ts';
 
 const ENVIRONMENT = 'env_1';
 let store: Store;
@@ -47,6 +47,12 @@ test('a lane is free when its holder left it, or was not heard of for its time',
   await leaveLane(store.db, ENVIRONMENT, 'p1');
   expect(await enterLane(store.db, ENVIRONMENT, 'p2', 1)).toEqual({ kind: 'entered', token: 2n });
   await expect.poll(() => enterLane(store.db, ENVIRONMENT, 'p3')).toEqual({ kind: 'entered', token: 3n });
+});
+
+test('a lane that is taken from its holder gives way to whoever comes later, with a higher token still', async () => {
+  await enterLane(store.db, ENVIRONMENT, 'p1');
+  expect(await takeLane(store.db, ENVIRONMENT, 'the end')).toBe(2n);
+  await expect.poll(() => enterLane(store.db, ENVIRONMENT, 'p2')).toEqual({ kind: 'entered', token: 3n });
 });
 
 test('a lane stays taken while its work runs, however long that is', async () => {
