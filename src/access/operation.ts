@@ -123,6 +123,11 @@ export const OPERATIONS = {
     needs: 'environment:hold',
     summary: 'Let a held environment move again',
   },
+  'environment.stop': {
+    route: 'POST /api/v1/projects/:project/environments/:environment/stop',
+    needs: 'environment:stop',
+    summary: 'Take down what runs in an environment, and hold it',
+  },
   'environment.remove': {
     route: 'DELETE /api/v1/projects/:project/environments/:environment',
     needs: 'environment:remove',

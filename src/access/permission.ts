@@ -14,6 +14,7 @@ export const PERMISSIONS = {
   'promotion:decide': 'Approve or reject. Whose word counts is said by the gate in the path of the protected branch.',
   'environment:rollback': 'Bring an earlier release back.',
   'environment:hold': 'Pin an environment, and let it move again.',
+  'environment:stop': 'Take down what runs in an environment.',
   'environment:remove': 'End a preview before its time, or an environment that the path names no more.',
   'registry:pull': 'Read images from the embedded registry.',
   'registry:push': 'Write images to the embedded registry.',
@@ -43,7 +44,15 @@ export const ROLES = {
   viewer: READING,
   approver: [...READING, 'promotion:decide'],
   developer: DEVELOPING,
-  operator: [...DEVELOPING, 'project:change', 'release:yank', 'environment:remove', 'registry:push', 'audit:read'],
+  operator: [
+    ...DEVELOPING,
+    'project:change',
+    'release:yank',
+    'environment:stop',
+    'environment:remove',
+    'registry:push',
+    'audit:read',
+  ],
   admin: Object.keys(PERMISSIONS).filter(isPermission),
 } as const satisfies Record<string, readonly Permission[]>;
 

@@ -193,6 +193,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'project add https://git.example/other --name other',
     'project set --webhook-secret env:HOOK --credential none',
     'project refresh',
+    'env stop qa --reason audit --wait',
     'env remove preview/feature/dark-header',
   ])
     expect(await towpath(line), line).toMatchObject({ exit: 0 });
@@ -207,6 +208,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'add https://git.example/other',
     'change shop {"credential":null,"webhookSecret":"env:HOOK"}',
     'refresh shop',
+    'stop qa',
     'remove preview/feature/dark-header',
   ]);
 });

@@ -1,11 +1,13 @@
 import type { EnvironmentDetail, EnvironmentView } from '../flow/view/environment.ts';
+import { hasCode } from '../lib/error.ts';
+import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
 import { releaseTitle, table } from './text.ts';
-import { needs, type Verb } from './verb.ts';
-import { lineOf } from './wait.ts';
+import { duration, needs, type Verb } from './verb.ts';
+import { lineOf, waitFor } from './wait.ts';
 
 export const env: Verb = (program, run) => {
-  const group = program.command('env').description('environments: list, show, remove');
+  const group = program.command('env').description('environments: list, show, stop, remove');
 
   group
     .command('list')
@@ -34,19 +36,73 @@ export const env: Verb = (program, run) => {
     );
 
   group
+    .command('stop')
+    .description('take down what runs in it and hold it: it stays, empty, until something is promoted or it is resumed')
+    .argument('<environment>', 'which one')
+    .option('--reason <text>', 'shown beside the hold')
+    .option('--wait', 'until nothing runs there')
+    .option('--timeout <duration>', 'how long to wait, such as 10m', duration)
+    .addHelpText('after', needs('environment.stop'))
+    .action(
+      run<Ending & { reason?: string }>(async (context, { reason, ...options }, environment = '') => {
+        const params = { project: await context.project(), environment };
+        const body = reason === undefined ? {} : { reason };
+        const asked = await (await context.client()).call('environment.stop', { params, body });
+        const isOver = (now: EnvironmentView | null): boolean => now === null || now.stopAskedAt === null;
+        const end = options.wait === true ? await waitUntil(context, params, isOver, options.timeout) : asked;
+        context.out.data(
+          end ?? asked,
+          ({ name }) => `${name} ${options.wait === true ? 'is empty' : 'is being stopped'}.`,
+        );
+        return EXIT.ok;
+      }),
+    );
+
+  group
     .command('remove')
     .description('end a preview, or what towpath.yaml names no more, and all that runs in it')
     .argument('<environment>', 'which one')
+    .option('--wait', 'until it is gone')
+    .option('--timeout <duration>', 'how long to wait, such as 10m', duration)
     .addHelpText('after', needs('environment.remove'))
     .action(
-      run(async (context, _options, environment = '') => {
+      run<Ending>(async (context, options, environment = '') => {
         const params = { project: await context.project(), environment };
         const answer = await (await context.client()).call('environment.remove', { params });
-        context.out.data(answer, ({ name }) => `${name} is ending.`);
+        if (options.wait === true) await waitUntil(context, params, (now) => now?.id !== answer.id, options.timeout);
+        context.out.data(answer, ({ name }) => `${name} ${options.wait === true ? 'is gone' : 'is ending'}.`);
         return EXIT.ok;
       }),
     );
 };
+
+interface Ending {
+  readonly wait?: boolean;
+  readonly timeout?: number;
+}
+
+/** @returns what the environment is then; null when it is gone */
+function waitUntil(
+  context: Context,
+  params: { readonly project: string; readonly environment: string },
+  isOver: (now: EnvironmentView | null) => boolean,
+  timeoutMs?: number,
+): Promise<EnvironmentView | null> {
+  return waitFor(context, {
+    project: params.project,
+    look: async (client) => {
+      try {
+        return await client.call('environment.show', { params });
+      } catch (error) {
+        if (hasCode(error, 'environment.unknown', 'project.unknown')) return null;
+        throw error;
+      }
+    },
+    isOver,
+    line: (now) => `${params.environment}: ${now?.current ? `runs ${releaseTitle(now.current)}` : 'is being emptied'}`,
+    timeoutMs,
+  });
+}
 
 function rowOf({ name, kind, named, current, hold, open }: EnvironmentView): string[] {
   const notes = [

@@ -40,12 +40,16 @@ function cellText({ cells }: MatrixEnvironment, service: string): string {
   return cell === undefined ? '-' : `${cell.digest.slice(7, 19)}${cell.ahead ? AHEAD : ''}`;
 }
 
-function notesOn({ name, named, hold, open, lastTrouble, cells }: MatrixEnvironment, paint: Paint): string[] {
+function notesOn(
+  { name, named, stopAskedAt, hold, open, lastTrouble, cells }: MatrixEnvironment,
+  paint: Paint,
+): string[] {
   const urls = cells.flatMap(({ service, url }) => (url === null ? [] : [`${name}: ${service} is at ${url}`]));
   return [
     ...(named
       ? []
       : [paint('yellow', `${name}: not named in towpath.yaml any more; \`towpath env remove ${name}\` ends it`)]),
+    ...(stopAskedAt === null ? [] : [paint('yellow', `${name}: what runs there is being taken down`)]),
     ...(hold === null ? [] : [paint('yellow', `${name}: held by ${hold.by}: ${hold.reason}`)]),
     ...open.map(({ release, state, headline }) => paint('yellow', `${name}: #${release.number} ${state}: ${headline}`)),
     ...(lastTrouble === null ? [] : [paint('red', `${name}: #${lastTrouble.release.number} ${lastTrouble.headline}`)]),

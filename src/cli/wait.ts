@@ -12,20 +12,53 @@ const RECHECK_MS = 5_000;
  * @throws CliError `cli.timeout` when `timeoutMs` is over first, `cli.cancelled` on Ctrl-C; the promotion goes on
  */
 export async function waitForEnd(context: Context, started: PromotionView, timeoutMs: number): Promise<PromotionView> {
+  return waitFor(context, {
+    project: started.project,
+    started,
+    look: (client) => client.call('promotion.show', { params: { promotion: started.id } }),
+    isOver: ({ endedAt }) => endedAt !== null,
+    line: lineOf,
+    timeoutMs,
+    tooLong,
+  });
+}
+
+export interface Wait<State> {
+  readonly project: string;
+  /** What is known already. */
+  readonly started?: State;
+  readonly look: (client: Client) => Promise<State>;
+  readonly isOver: (state: State) => boolean;
+  readonly line: (state: State) => string;
+  /** A day when it is not given. */
+  readonly timeoutMs?: number | undefined;
+  readonly tooLong?: (state: State) => CliError;
+}
+
+const DAY_MS = 24 * 3_600_000;
+
+/**
+ * Waits until something is over, showing on stderr how far it is.
+ * @throws CliError `cli.timeout`, `cli.cancelled`; what was asked for goes on
+ */
+export async function waitFor<State>(
+  context: Context,
+  { project, started, look, isOver, line, timeoutMs = DAY_MS, tooLong = stillUnderWay }: Wait<State>,
+): Promise<State> {
   const client = await context.client();
   const over = AbortSignal.timeout(timeoutMs);
   const done = new AbortController();
   const signal = AbortSignal.any([over, context.io.signal, done.signal]);
   const bell = createBell();
-  void ring(client, started.project, bell.ring, signal);
+  void ring(client, project, bell.ring, signal);
   try {
-    for (let promotion = started; ;) {
-      context.out.progress(lineOf(promotion));
-      if (promotion.endedAt !== null) return promotion;
+    for (let state = started ?? (await look(client)); ;) {
+      context.out.progress(line(state));
+      if (isOver(state)) return state;
       await bell.wait(RECHECK_MS, signal);
       if (context.io.signal.aborted) throw cancelled();
-      if (over.aborted) throw tooLong(promotion);
-      promotion = (await look(client, started.id, context)) ?? promotion;
+      if (over.aborted) throw tooLong(state);
+      state = await lookAgain(client, look, state, context);
     }
   } finally {
     done.abort();
@@ -34,14 +67,27 @@ export async function waitForEnd(context: Context, started: PromotionView, timeo
 }
 
 /** A server that restarts is waited for: `--timeout` is the patience of whoever asked. */
-async function look(client: Client, promotion: string, { out }: Context): Promise<PromotionView | null> {
+async function lookAgain<State>(
+  client: Client,
+  look: (client: Client) => Promise<State>,
+  before: State,
+  { out }: Context,
+): Promise<State> {
   try {
-    return await client.call('promotion.show', { params: { promotion } });
+    return await look(client);
   } catch (error) {
     if (!hasCode(error, 'cli.server-unreachable', 'http.stopping')) throw error;
     out.progress(`waiting for ${client.server}`);
-    return null;
+    return before;
   }
+}
+
+function stillUnderWay(): CliError {
+  return new CliError({
+    code: 'cli.timeout',
+    what: 'The time is over first.',
+    fix: 'It goes on. `towpath status` shows how far it is.',
+  });
 }
 
 export function lineOf({ release, environment, state, headline }: PromotionView): string {

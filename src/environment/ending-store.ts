@@ -44,6 +44,26 @@ export async function endEnvironment(db: Sql, environmentId: string): Promise<vo
     .execute();
 }
 
+/** The wish that an environment is empty, as a row: it counts until it is. */
+export async function stopEnvironment(db: Sql, environmentId: string): Promise<void> {
+  await db
+    .updateTable('environment')
+    .set({ stop_asked_at: sql<Date>`clock_timestamp()` })
+    .where('id', '=', environmentId)
+    .execute();
+}
+
+/** It is empty. @returns whether somebody had asked for that */
+export async function recordStopped(db: Sql, environmentId: string): Promise<boolean> {
+  const stopped = await db
+    .updateTable('environment')
+    .set({ stop_asked_at: null })
+    .where('id', '=', environmentId)
+    .where('stop_asked_at', 'is not', null)
+    .executeTakeFirst();
+  return stopped.numUpdatedRows > 0n;
+}
+
 /** A driver is about to start something there. It stands here until all that it started is gone. */
 export async function recordDriver(db: Sql, environmentId: string, driver: string): Promise<void> {
   await db

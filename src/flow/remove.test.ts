@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { removalId } from './create-flows.ts';
+import type { EnvironmentDetail } from './view/environment.ts';
 import { createWorld, until, type World } from './testing/world.ts';
 
 const PATH = {
@@ -78,6 +79,52 @@ test('what a first deployment left behind goes when the path names its environme
   await lay({}, 'sound again');
   await gone('trial');
 });
+
+test('what runs in an environment of the path is taken down, by every driver that has some of it, and it stays empty', async () => {
+  const commit = await lay({ manual: '{ on: manual, deploy: stage, settle: 0ms }' }, 'runs');
+  await world.reaches((await world.request('manual', commit)).id, 'live');
+  await lay({ manual: '{ on: manual, deploy: other, settle: 0ms }' }); // what runs is still the first driver's
+  const asked = await world.useCases.environments.stop(world.project, 'manual', 'a leak', 'olga');
+  expect(asked).toMatchObject({ hold: { reason: 'stopped: a leak', by: 'olga' } });
+  const empty = await emptied('manual');
+  expect(world.runs('manual')).toEqual({});
+  expect(empty).toMatchObject({ current: null, services: [], hold: { by: 'olga' }, named: true });
+  const { items } = await world.useCases.audit.list({ limit: 5, subject: 'manual', project: world.project });
+  expect(items[0]).toMatchObject({ action: 'environment.stop', actor: 'olga', detail: { reason: 'a leak' } });
+  const { db } = world.house.store;
+  const events = await db.selectFrom('event').select('kind').where('subject', '=', empty.id).orderBy('id').execute();
+  expect(events.map(({ kind }) => kind)).toEqual(['environment.stopping', 'environment.stopped']);
+  const back = await world.useCases.environments.rollback({ project: world.project, environment: 'manual' }, 'olga');
+  if (back.kind === 'started') await world.reaches(back.promotion.id, 'live');
+  expect(world.runs('manual')).toEqual({ web: 'runs' });
+  await world.useCases.environments.stop(world.project, 'manual', undefined, 'olga');
+  await emptied('manual');
+  expect(world.runs('manual')).toEqual({});
+});
+
+test('a stop ends the deployment that is under way, and what is pushed afterwards waits for a resume', async () => {
+  await world.useCases.environments.resume(world.project, 'qa', 'olga');
+  world.holds.hold('deploy under way');
+  const commit = await world.push({ says: { web: 'under way' } });
+  const { id } = await world.promotion('qa', commit, 'deploying');
+  await world.useCases.environments.stop(world.project, 'qa', undefined, 'olga');
+  expect((await world.reaches(id, 'cancelled')).headline).toContain('the stop of its environment');
+  await emptied('qa');
+  world.holds.release('deploy under way');
+  expect(world.runs('qa')).toEqual({});
+  const next = await world.push({ says: { web: 'after the stop' } });
+  expect((await world.promotion('qa', next, 'waiting')).reasons).toMatchObject([{ gate: 'hold' }]);
+  await world.useCases.environments.resume(world.project, 'qa', 'olga');
+  await world.live('qa', next);
+});
+
+/** Waits until a stop is over. */
+function emptied(name: string): Promise<EnvironmentDetail> {
+  return until(async () => {
+    const found = await world.environment(name);
+    return found.stopAskedAt === null ? found : null;
+  });
+}
 
 /** Pushes a path to main, and waits until it is laid. @returns the commit */
 async function lay(more: Readonly<Record<string, string>>, says?: string): Promise<string> {

@@ -4,6 +4,7 @@ import {
   recordEmptied,
   recordRemovalDone,
   recordRemoved,
+  recordStopped,
 } from '../environment/ending-store.ts';
 import { lockEnvironment } from '../environment/environment-store.ts';
 import { enterLane, inLane, type LaneAnswer, leaveLane } from '../environment/lane-store.ts';
@@ -57,11 +58,12 @@ async function destroy(house: House, environmentId: string, signal: AbortSignal)
  * while that is looked at and the lane is entered; and before anything is touched, nothing there counts as running.
  */
 async function enter(tx: Tx, environmentId: string): Promise<LaneAnswer | null> {
-  await lockEnvironment(tx, environmentId);
+  const { stopAskedAt } = await lockEnvironment(tx, environmentId);
   const [ending] = await endings(tx, environmentId);
   if (ending === undefined) return null;
+  const by = stopAskedAt === null ? 'the end of its environment' : 'the stop of its environment';
   for (const { id } of await openPromotions(tx, [environmentId]))
-    await move(tx, id, { to: 'cancelled', detail: { by: 'the end of its environment' } });
+    await move(tx, id, { to: 'cancelled', detail: { by } });
   const lane = await enterLane(tx, environmentId, holderOf(environmentId));
   if (lane.kind === 'entered') await recordEmptied(tx, environmentId);
   return lane;
@@ -80,6 +82,8 @@ async function end(house: House, tx: Tx, environmentId: string, destroyed: boole
   await recordRemovalDone(tx, environmentId);
   if (destroyed && isMine) {
     await recordDrivers(tx, environmentId, []);
+    if (await recordStopped(tx, environmentId))
+      await recordEvent(tx, { projectId, kind: 'environment.stopped', subject: environmentId, data: { name } });
     const [ending] = await endings(tx, environmentId);
     if (ending?.gone === true) {
       await recordRemoved(tx, environmentId);

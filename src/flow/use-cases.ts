@@ -49,7 +49,9 @@ export interface UseCases {
     rollback(request: RollbackRequest, by: string): Promise<PromoteAnswer>;
     hold(project: string, environment: string, reason: string, by: string): Promise<EnvironmentView>;
     resume(project: string, environment: string, by: string): Promise<EnvironmentView>;
-    /** Ends a preview now. */
+    /** Takes down what runs there, and holds it: it stays, empty. */
+    stop(project: string, environment: string, reason: string | undefined, by: string): Promise<EnvironmentView>;
+    /** Ends a preview now, or an environment that the path does not name any more. */
     remove(project: string, environment: string, by: string): Promise<EnvironmentView>;
   };
   /** @param subject an environment's name, a promotion (its id, the beginning of it, or `promotion 12`), or a release */

@@ -76,6 +76,12 @@ export const CONTRACT = {
   },
   'environment.hold': { params: ofEnvironment, body: reason, answer: Environment },
   'environment.resume': { params: ofEnvironment, answer: Environment },
+  'environment.stop': {
+    params: ofEnvironment,
+    body: z.object({ reason: Remark.min(1).optional() }),
+    answer: Environment,
+    status: 202,
+  },
   'environment.remove': { params: ofEnvironment, answer: Environment },
   'path.why': { params: inProject, query: z.object({ subject: Name }), answer: Why },
   'path.diff': { params: inProject, query: z.object({ from: Name, to: Name }), answer: Diff },

@@ -11,5 +11,8 @@ export function environmentRoutes(route: Route, { useCases }: Faces): void {
     environments.hold(params.project, params.environment, body.reason, by),
   );
   route('environment.resume', ({ params, by }) => environments.resume(params.project, params.environment, by));
+  route('environment.stop', ({ params, body, by }) =>
+    environments.stop(params.project, params.environment, body.reason, by),
+  );
   route('environment.remove', ({ params, by }) => environments.remove(params.project, params.environment, by));
 }

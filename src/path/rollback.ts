@@ -25,14 +25,15 @@ export type RollbackTarget =
 /**
  * What a rollback would put back: the newest release before the present one with other artifacts, not yanked, whose
  * artifacts are all there, and which no rollback stepped away from. While one is under way, what that one brings: two who
- * see the same trouble do not step back twice. With `to`, that one, if the environment ever ran it.
+ * see the same trouble do not step back twice. With `to`, that one, if the environment ever ran it. Into one that was emptied,
+ * what ran last.
  */
 export function planRollback(
   tenures: readonly TenureFacts[],
   currentFingerprint: string | null,
   { to, open, unsure = false }: RollbackWish = {},
 ): RollbackTarget {
-  if (currentFingerprint === null) return none('Nothing has been live here yet.');
+  if (currentFingerprint === null && tenures.length === 0) return none('Nothing has been live here yet.');
   const coming = tenures.find((one) => one.releaseId === open && isUsable(one));
   if (coming !== undefined && (to === undefined || to === open)) return target(coming);
   if (!unsure && tenures.some(({ releaseId, fingerprint }) => releaseId === to && fingerprint === currentFingerprint))

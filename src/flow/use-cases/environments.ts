@@ -1,13 +1,14 @@
 import { recordAudit } from '../../audit/audit-store.ts';
 import {
   clearHold,
+  environmentById,
   environmentNamed,
   type EnvironmentRow,
   environmentsOf,
   lockEnvironment,
   setHold,
 } from '../../environment/environment-store.ts';
-import { endEnvironment } from '../../environment/ending-store.ts';
+import { endEnvironment, stopEnvironment } from '../../environment/ending-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import type { PathEnvironment } from '../../path/path.ts';
 import { openPromotions, promotionsOf } from '../../path/promotion-list-store.ts';
@@ -95,6 +96,25 @@ export function environmentCases(house: House): UseCases['environments'] {
         await wake(house, tx, environment.id);
       });
       return viewOf(store.db, await place(store.db, project, name));
+    },
+    async stop(project, name, reason, by) {
+      const environment = await place(store.db, project, name);
+      await once(store, async (tx) => {
+        await lockEnvironment(tx, environment.id);
+        const said = reason === undefined ? 'stopped' : `stopped: ${reason}`;
+        await setHold(tx, environment.id, { reason: said, by, since: new Date(house.clock.now()).toISOString() });
+        await stopEnvironment(tx, environment.id);
+        const detail = reason === undefined ? {} : { reason };
+        await recordAudit(tx, { actor: by, action: 'environment.stop', subject: environment.id, detail });
+        await recordEvent(tx, {
+          projectId: environment.projectId,
+          kind: 'environment.stopping',
+          subject: environment.id,
+          data: { ...detail, by },
+        });
+        await house.starts.remove(tx, environment.id);
+      });
+      return viewOf(store.db, await environmentById(store.db, environment.id));
     },
     async remove(project, name, by) {
       const environment = await place(store.db, project, name);

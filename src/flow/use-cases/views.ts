@@ -250,6 +250,7 @@ export async function environmentViews(db: Sql, environments: readonly Environme
         branch: environment.previewBranch,
         expiresAt: environment.expiresAt?.toISOString() ?? null,
         named: environment.unnamedAt === null,
+        stopAskedAt: environment.stopAskedAt?.toISOString() ?? null,
         hold: environment.hold,
         current:
           current === undefined

@@ -102,7 +102,11 @@ async function whyEnvironment({ store }: House, project: string, name: string): 
   };
 }
 
-function whyEnding({ name, unnamedAt, expiresAt }: EnvironmentRow): ReasonView[] {
+function whyEnding({ name, unnamedAt, expiresAt, stopAskedAt }: EnvironmentRow): ReasonView[] {
+  if (stopAskedAt !== null) {
+    const what = `What runs there is being taken down, since ${stopAskedAt.toISOString()}. It is tried until that is done.`;
+    return [{ gate: 'stop', what, fix: null, until: null }];
+  }
   if (unnamedAt === null || expiresAt !== null) return [];
   return [
     {

@@ -40,6 +40,8 @@ export interface EnvironmentView {
   readonly expiresAt: string | null;
   /** False when the towpath.yaml of the default branch does not name it any more. */
   readonly named: boolean;
+  /** Since when it is being stopped; null when it is not, or not any more. */
+  readonly stopAskedAt: string | null;
   readonly hold: HoldView | null;
   readonly current: (ReleaseBrief & { readonly since: string }) | null;
   /** What is on its way in, the newest first. */

@@ -199,6 +199,14 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
         did(by, `resume ${name}`);
         return viewOf(replace(world.environments, { ...environmentNamed(world, name), hold: null }));
       },
+      stop: async (_project, name, reason, by) => {
+        did(by, `stop ${name}`);
+        const environment = environmentNamed(world, name);
+        const hold = { reason: reason === undefined ? 'stopped' : `stopped: ${reason}`, by, since: START };
+        const empty = { ...environment, hold, current: null, cells: [] };
+        replace(world.environments, empty);
+        return { ...viewOf(empty), current: environment.current, stopAskedAt: START };
+      },
       remove: async (_project, name, by) => {
         did(by, `remove ${name}`);
         return viewOf(environmentNamed(world, name));

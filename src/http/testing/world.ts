@@ -141,6 +141,7 @@ function environmentOf(name: string, release: ReleaseView, ahead: boolean): Matr
     branch: null,
     expiresAt: null,
     named: true,
+    stopAskedAt: null,
     hold: null,
     current: { ...briefOf(release), since: START },
     open: [],

@@ -29,6 +29,7 @@ const environmentShape = {
   branch: z.string().nullable(),
   expiresAt: Instant.nullable(),
   named: z.boolean(),
+  stopAskedAt: Instant.nullable(),
   hold: Hold.nullable(),
   current: Current.nullable(),
   open: listOf(Promotion),
