@@ -32,6 +32,11 @@ export const OPERATIONS = {
     needs: 'project:change',
     summary: 'Say by which references to secrets the repository is reached and its webhooks are signed',
   },
+  'project.remove': {
+    route: 'DELETE /api/v1/projects/:project',
+    needs: 'project:remove',
+    summary: 'Watch a project no more, and end every environment of it',
+  },
   'project.refresh': {
     route: 'POST /api/v1/projects/:project/refresh',
     needs: 'project:refresh',

@@ -6,6 +6,7 @@ export const PERMISSIONS = {
   'path:read': 'See projects, releases, environments, evidence, logs and why something waits.',
   'project:refresh': 'Ask a repository for its refs now, instead of at the next poll.',
   'project:change': 'Add projects, and say by which references to secrets their repositories are reached.',
+  'project:remove': 'End a project with all that runs in it.',
   'release:mix': 'Cut a release that takes services from several commits.',
   'release:yank': 'Bar a release everywhere, and allow it again.',
   'release:retry': 'Build once more what failed to build.',

@@ -193,6 +193,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'project add https://git.example/other --name other',
     'project set --webhook-secret env:HOOK --credential none',
     'project refresh',
+    'project remove shop --yes',
     'env stop qa --reason audit --wait',
     'env remove preview/feature/dark-header',
   ])
@@ -208,9 +209,17 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'add https://git.example/other',
     'change shop {"credential":null,"webhookSecret":"env:HOOK"}',
     'refresh shop',
+    'remove project shop',
     'stop qa',
     'remove preview/feature/dark-header',
   ]);
+});
+
+test('a project is not removed without --yes, and what would end is named', async () => {
+  const { exit, err } = await towpath('project remove shop');
+  expect(exit).toBe(64);
+  expect(err).toContain('qa, demo, prod');
+  expect(house.useCases.world.deeds).toEqual([]);
 });
 
 test('why, diff, lineage, audit, release and env tell what the server knows', async () => {

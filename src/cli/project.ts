@@ -1,10 +1,12 @@
 import type { ProjectView } from '../flow/view/project.ts';
 import { usage } from './cli-error.ts';
+import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
-import { needs, type Verb } from './verb.ts';
+import { duration, needs, type Verb } from './verb.ts';
+import { waitFor } from './wait.ts';
 
 export const project: Verb = (program, run) => {
-  const group = program.command('project').description('projects: add, set, list, refresh');
+  const group = program.command('project').description('projects: add, set, list, refresh, remove');
 
   group
     .command('add')
@@ -52,6 +54,30 @@ export const project: Verb = (program, run) => {
     );
 
   group
+    .command('remove')
+    .description('watch it no more, and end every environment of it; what was recorded stays')
+    .argument('<project>', 'which one')
+    .option('--yes', 'do it: all that runs in it is taken down')
+    .option('--wait', 'until it is gone')
+    .option('--timeout <duration>', 'how long to wait, such as 10m', duration)
+    .addHelpText('after', needs('project.remove'))
+    .action(
+      run<{ yes?: boolean; wait?: boolean; timeout?: number }>(async (context, options, name = '') => {
+        const client = await context.client();
+        const params = { project: name };
+        if (options.yes !== true) {
+          const names = (await client.call('environment.list', { params })).map((one) => one.name);
+          const all = names.length === 0 ? 'It has no environment.' : `What runs in ${names.join(', ')} is taken down.`;
+          throw usage(`This ends ${name}. ${all}`, `Give --yes: \`towpath project remove ${name} --yes\`.`);
+        }
+        const answer = await client.call('project.remove', { params });
+        if (options.wait === true) await waitUntilGone(context, answer, options.timeout);
+        context.out.data(answer, () => `${name} ${options.wait === true ? 'is gone' : 'is ending'}.`);
+        return EXIT.ok;
+      }),
+    );
+
+  group
     .command('refresh')
     .description('poll the repositories of the project now')
     .addHelpText('after', needs('project.refresh'))
@@ -65,7 +91,17 @@ export const project: Verb = (program, run) => {
     );
 };
 
-function projectText({ name, repositories }: ProjectView): string {
+async function waitUntilGone(context: Context, { id, name }: ProjectView, timeoutMs?: number): Promise<void> {
+  await waitFor(context, {
+    project: name,
+    look: async (client) => (await client.call('project.list')).some((one) => one.id === id),
+    isOver: (isThere) => !isThere,
+    line: (isThere) => `${name} ${isThere ? 'is ending' : 'is gone'}`,
+    timeoutMs,
+  });
+}
+
+function projectText({ name, endingSince, repositories }: ProjectView): string {
   const lines = repositories.flatMap(
     ({ url, defaultBranch, polledAt, credential, webhook, problem, configProblem }) => [
       `  ${url} (${defaultBranch}), ${polledAt === null ? 'not polled yet' : `polled ${polledAt}`}`,
@@ -76,5 +112,5 @@ function projectText({ name, repositories }: ProjectView): string {
       ),
     ],
   );
-  return [name, ...lines].join('\n');
+  return [endingSince === null ? name : `${name} (ending: what runs is taken down)`, ...lines].join('\n');
 }

@@ -31,12 +31,13 @@ export interface RulingConfig {
   readonly config: ProjectConfig;
 }
 
-/** What rules a project's path: the configuration of its default branch's head, as last read without a problem. */
+/** What rules a project's path: the configuration of its default branch's head, as last read without a problem; null also when it is ending. */
 export async function rulingConfig(db: Sql, projectId: string): Promise<RulingConfig | null> {
   const row = await db
     .selectFrom('repository')
     .select(['id', 'config', 'default_branch'])
     .where('project_id', '=', projectId)
+    .where('left_at', 'is', null)
     .orderBy('id')
     .executeTakeFirst();
   if (row === undefined || row.config === null) return null;

@@ -13,14 +13,15 @@ export interface Ending {
 
 /**
  * What should not be running: previews whose time is over or whose branch is gone, what towpath.yaml does not name any more
- * and runs nothing, what somebody removed or stopped. Written in no row of its own: whoever asks compares anew.
+ * and runs nothing, what somebody removed (also with its project) or stopped. Written in no row of its own: whoever asks compares anew.
  * @param only asks about that one alone
  */
 export async function endings(db: Sql, only?: string): Promise<Ending[]> {
   const { rows } = await sql<Ending>`
     select * from (
       select environment.id, removals as removal, stop_asked_at,
-        coalesce(expires_at <= clock_timestamp(), false)
+        project.ending_at is not null
+        or coalesce(expires_at <= clock_timestamp(), false)
         or preview_branch is not null and not exists (
           select from ref join repository on repository.id = ref.repository_id
           where repository.project_id = environment.project_id and ref.deleted_at is null
@@ -28,7 +29,7 @@ export async function endings(db: Sql, only?: string): Promise<Ending[]> {
         or unnamed_at is not null and current_release_id is null and not exists (
           select from promotion where promotion.environment_id = environment.id and promotion.ended_at is null
             and promotion.state in ('tagging', 'deploying', 'verifying')) as gone
-      from environment
+      from environment join project on project.id = environment.project_id
       where environment.removed_at is null and (${only ?? null}::text is null or environment.id = ${only ?? null})
     ) as place
     where gone or stop_asked_at is not null`.execute(db);
@@ -118,4 +119,14 @@ export async function recordRemoved(db: Sql, environmentId: string): Promise<voi
     .where('id', '=', environmentId)
     .where('removed_at', 'is', null)
     .execute();
+}
+
+/** Projects that were to end and have no environment left are gone: their names are free again. */
+export async function endProjects(db: Sql): Promise<{ id: string; name: string }[]> {
+  const { rows } = await sql<{ id: string; name: string }>`
+    update project set removed_at = clock_timestamp()
+    where ending_at is not null and removed_at is null
+      and not exists (select from environment where project_id = project.id and environment.removed_at is null)
+    returning id, name`.execute(db);
+  return rows;
 }

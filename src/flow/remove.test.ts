@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { nextDueAt } from '../source/poll-store.ts';
+import { wakeRepository } from '../source/wake-store.ts';
 import { removalId } from './create-flows.ts';
 import type { EnvironmentDetail } from './view/environment.ts';
 import { createWorld, until, type World } from './testing/world.ts';
@@ -116,6 +118,29 @@ test('a stop ends the deployment that is under way, and what is pushed afterward
   expect((await world.promotion('qa', next, 'waiting')).reasons).toMatchObject([{ gate: 'hold' }]);
   await world.useCases.environments.resume(world.project, 'qa', 'olga');
   await world.live('qa', next);
+});
+
+test('a project that is removed takes down all that runs in it, is watched no more, and its name is free again', async () => {
+  const { useCases, project } = world;
+  await useCases.environments.resume(project, 'qa', 'olga');
+  const commit = await world.push({ branch: 'feature/last', from: 'main', says: { web: 'last' } });
+  const { name } = await world.live('feature/last', commit);
+  const { id, repositories } = await useCases.projects.show(project);
+  expect((await useCases.projects.remove(project, 'olga')).endingSince).not.toBeNull();
+  await until(async () => ((await useCases.projects.list()).length === 0 ? true : null));
+  for (const place of ['qa', 'manual', name]) expect(world.runs(place)).toEqual({});
+  await expect(useCases.projects.show(project)).rejects.toMatchObject({ code: 'project.unknown' });
+  const { db } = world.house.store;
+  await world.commit({ says: { web: 'nobody looks' } });
+  expect(await nextDueAt(db)).toBeNull();
+  expect(await wakeRepository(db, repositories[0]?.id ?? '', Date.now())).toBe(false);
+  const { items } = await useCases.audit.list({ limit: 3, subject: id });
+  expect(items.map(({ action }) => action)).toContain('project.remove');
+  const again = await useCases.projects.add({ url: repositories[0]?.url ?? '' }, 'olga');
+  expect(again).toMatchObject({ name: project, endingSince: null });
+  expect(again.id).not.toBe(id);
+  await world.poll();
+  await world.live('qa', await world.git('rev-parse', 'main'));
 });
 
 /** Waits until a stop is over. */

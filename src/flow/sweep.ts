@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 
-import { endings } from '../environment/ending-store.ts';
+import { endings, endProjects } from '../environment/ending-store.ts';
 import { duePromotions } from '../path/promotion-list-store.ts';
 import { attemptEachIn } from './care/attempt.ts';
 import type { Care } from './care/care.ts';
+import { recordEvent } from '../store/event-store.ts';
 import type { House } from './house.ts';
 
 const BATCH = 100;
@@ -37,5 +38,7 @@ export async function wakeWhatIsDue(house: House): Promise<void> {
     if (rows[0]?.mine !== true) return;
     await attemptEachIn(tx, log, await duePromotions(tx, BATCH), 'waking a promotion', (id) => starts.promote(tx, id));
     await attemptEachIn(tx, log, await endings(tx), 'ending an environment', ({ id }) => starts.remove(tx, id));
+    for (const { id, name } of await endProjects(tx))
+      await recordEvent(tx, { projectId: id, kind: 'project.removed', subject: id, data: { name } });
   });
 }

@@ -15,6 +15,8 @@ export interface UseCases {
     show(project: string): Promise<ProjectView>;
     /** Says by which references its repositories are reached and woken; what is not given stays. They are polled at once. */
     change(project: string, change: ChangeProject, by: string): Promise<ProjectView>;
+    /** Watches it no more and ends every environment of it; then its name is free again. What was recorded stays. */
+    remove(project: string, by: string): Promise<ProjectView>;
     /** Polls its repositories now. */
     refresh(project: string, by: string): Promise<void>;
   };

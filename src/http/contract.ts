@@ -40,6 +40,7 @@ export const CONTRACT = {
   'project.add': { body: ProjectWish, answer: Project, status: 201 },
   'project.show': { params: inProject, answer: Project },
   'project.change': { params: inProject, body: ProjectChange, answer: Project },
+  'project.remove': { params: inProject, answer: Project, status: 202 },
   'project.refresh': { params: inProject, answer: null, status: 204 },
   'release.list': { params: inProject, query: PageQuery, answer: pageOf(Release) },
   'release.show': { params: ofRelease, answer: ReleaseWithStory },

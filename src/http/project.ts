@@ -6,5 +6,6 @@ export function projectRoutes(route: Route, { useCases: { projects } }: Faces): 
   route('project.add', ({ body, by }) => projects.add(body, by));
   route('project.show', ({ params }) => projects.show(params.project));
   route('project.change', ({ params, body, by }) => projects.change(params.project, body, by));
+  route('project.remove', ({ params, by }) => projects.remove(params.project, by));
   route('project.refresh', ({ params, by }) => projects.refresh(params.project, by));
 }

@@ -65,6 +65,7 @@ export async function claimDue(
         query
           .selectFrom('repository')
           .select('id')
+          .where('left_at', 'is', null)
           .where('next_poll_at', '<=', new Date(now))
           .where((is) => is.or([is('lease_until', 'is', null), is('lease_until', '<=', new Date(now))]))
           .orderBy('next_poll_at')
@@ -246,6 +247,7 @@ export async function nextDueAt(db: Sql): Promise<number | null> {
     .select((row) =>
       row.fn.min<Date | null>(sql`greatest(next_poll_at, coalesce(lease_until, next_poll_at))`).as('due'),
     )
+    .where('left_at', 'is', null)
     .executeTakeFirstOrThrow();
   return due?.getTime() ?? null;
 }

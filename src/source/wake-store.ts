@@ -10,6 +10,7 @@ export async function wakeRepository(db: Sql, repositoryId: string, now: number)
     .updateTable('repository')
     .set({ woken_at: at, next_poll_at: sql<Date>`least(next_poll_at, ${at})` })
     .where('id', '=', repositoryId)
+    .where('left_at', 'is', null)
     .executeTakeFirst();
   if (numUpdatedRows === 0n) return false;
   await sql`select pg_notify(${WAKE_CHANNEL}, ${repositoryId})`.execute(db);
@@ -22,6 +23,7 @@ export async function webhookSecretOf(db: Sql, repositoryId: string): Promise<st
     .selectFrom('repository')
     .select('webhook_secret')
     .where('id', '=', repositoryId)
+    .where('left_at', 'is', null)
     .executeTakeFirst();
   return row?.webhook_secret ?? null;
 }

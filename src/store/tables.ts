@@ -221,6 +221,8 @@ export interface ProjectTable {
   id: string;
   name: string;
   created_at: Generated<Timestamp>;
+  ending_at: Timestamp | null;
+  removed_at: Timestamp | null;
 }
 
 export interface PromotionTable {
@@ -337,6 +339,7 @@ export interface RepositoryTable {
   woken_at: Timestamp | null;
   lease_until: Timestamp | null;
   credential: string | null;
+  left_at: Timestamp | null;
 }
 
 export interface TenureTable {

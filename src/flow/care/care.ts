@@ -102,7 +102,11 @@ export function careTasks(
 }
 
 async function maintainMirrors(house: House, signal: AbortSignal): Promise<void> {
-  const repositories = await house.store.db.selectFrom('repository').select('id').execute();
+  const repositories = await house.store.db
+    .selectFrom('repository')
+    .select('id')
+    .where('left_at', 'is', null)
+    .execute();
   await attemptEach(house.log, repositories, 'care of a mirror', async ({ id }) =>
     (await house.mirrorOf(id)).maintain(signal),
   );

@@ -1,5 +1,6 @@
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
+import { groupBy } from '../../lib/group.ts';
 import { attemptEach } from './attempt.ts';
 import { planRetention, type RetainedRepository } from './retention.ts';
 import { retentionFacts } from './retention-facts.ts';
@@ -7,11 +8,13 @@ import { retentionFacts } from './retention-facts.ts';
 /** Compares the names of all images with what the environments need, and sets them right. One bad one stops no other. */
 export async function retainImages(house: Pick<House, 'store' | 'registry' | 'log'>): Promise<void> {
   const { db } = house.store;
-  const projects = await db.selectFrom('project').select('id').execute();
-  await attemptEach(house.log, projects, 'retention of images', async ({ id }) => {
+  const projects = await db.selectFrom('project').select(['id', 'name']).execute();
+  // a project that was removed and one that has its name now share the repositories of their images
+  const namesakes = [...groupBy(projects, ({ name }) => name).values()].map((some) => some.map(({ id }) => id));
+  await attemptEach(house.log, namesakes, 'retention of images', async (ids) => {
     // The names first: one that appears after them belongs to what the facts show, or to what comes later.
-    const repositories = await repositoriesOf(house, id);
-    const environments = await retentionFacts(db, id);
+    const repositories = await repositoriesOf(house, ids);
+    const environments = (await Promise.all(ids.map((id) => retentionFacts(db, id)))).flat();
     const plans = repositories.map((repository) => planRetention(environments, repository));
     const add = plans.flatMap((plan) => plan.add);
     await attemptEach(house.log, add, 'pinning an image', ({ repository, digest, tag }) =>
@@ -26,13 +29,13 @@ export async function retainImages(house: Pick<House, 'store' | 'registry' | 'lo
 
 async function repositoriesOf(
   { store, registry }: Pick<House, 'store' | 'registry'>,
-  projectId: string,
+  projectIds: readonly string[],
 ): Promise<RetainedRepository[]> {
   const rows = await store.db
     .selectFrom('artifact')
     .select('repository')
     .distinct()
-    .where('project_id', '=', projectId)
+    .where('project_id', 'in', [...projectIds])
     .execute();
   return Promise.all(
     rows.map(async ({ repository }) => {

@@ -5,7 +5,8 @@ import { findRelease } from '../../release/find-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import type { UseCases } from '../use-cases.ts';
-import { briefsOf, projectNamed } from './views.ts';
+import { projectNamed } from './project-named.ts';
+import { briefsOf } from './views.ts';
 
 export function auditCases({ store: { db } }: House): UseCases['audit'] {
   return {

@@ -5,7 +5,7 @@ import { releaseById } from '../../release/release-store.ts';
 import { findRelease } from '../../release/find-store.ts';
 import type { House } from '../house.ts';
 import type { CommitView, DiffView } from '../view/path.ts';
-import { projectNamed } from './views.ts';
+import { projectNamed } from './project-named.ts';
 
 const SHOWN_COMMITS = 100;
 

@@ -25,14 +25,8 @@ import type { EnvironmentView } from '../view/environment.ts';
 import type { PromoteAnswer } from '../view/promotion.ts';
 import { diff } from './diff.ts';
 import { releaseOf } from './releases.ts';
-import {
-  deploymentsOf,
-  environmentViews,
-  projectNamed,
-  promotionView,
-  promotionViews,
-  rollbackTarget,
-} from './views.ts';
+import { projectNamed } from './project-named.ts';
+import { deploymentsOf, environmentViews, promotionView, promotionViews, rollbackTarget } from './views.ts';
 
 export function environmentCases(house: House): UseCases['environments'] {
   const { store } = house;

@@ -9,7 +9,8 @@ import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import type { LineageView } from '../view/path.ts';
 import { releaseOf } from './releases.ts';
-import { briefOf, briefsOf, projectNamed } from './views.ts';
+import { projectNamed } from './project-named.ts';
+import { briefOf, briefsOf } from './views.ts';
 
 const SHOWN = 50;
 

@@ -2,14 +2,15 @@ import { environmentsOf } from '../../environment/environment-store.ts';
 import { groupBy } from '../../lib/group.ts';
 import type { House } from '../house.ts';
 import type { MatrixView } from '../view/environment.ts';
-import { deploymentsOf, environmentViews, projectNamed } from './views.ts';
+import { projectNamed } from './project-named.ts';
+import { deploymentsOf, environmentViews } from './views.ts';
 
 /** Services x environments. "Ahead" is read from releases' numbers: is there something newer here than in the next environment? */
 export async function matrix({ store, clock }: House, project?: string): Promise<MatrixView> {
   const { db } = store;
   const projects =
     project === undefined
-      ? await db.selectFrom('project').select(['id', 'name']).orderBy('name').execute()
+      ? await db.selectFrom('project').select(['id', 'name']).where('removed_at', 'is', null).orderBy('name').execute()
       : [await projectNamed(db, project)];
   return {
     at: new Date(clock.now()).toISOString(),

@@ -7,6 +7,8 @@ import { openMirror } from '../../git/mirror.ts';
 import { parseRemoteUrl, type Remote } from '../../git/remote.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { newId } from '../../lib/ids.ts';
+import { environmentsOf } from '../../environment/environment-store.ts';
+import { leaveRepositories } from '../../source/leave-store.ts';
 import { recordAccess } from '../../source/access-store.ts';
 import { credentialOf } from '../../source/repository-credential.ts';
 import { wakeRepository } from '../../source/wake-store.ts';
@@ -16,7 +18,7 @@ import { once } from '../../store/once.ts';
 import type { House } from '../house.ts';
 import type { AddProject, ChangeProject, UseCases } from '../use-cases.ts';
 import type { ProjectView } from '../view/project.ts';
-import { projectNamed } from './views.ts';
+import { projectNamed } from './project-named.ts';
 
 export function projectCases(house: House): UseCases['projects'] {
   const { store } = house;
@@ -24,11 +26,33 @@ export function projectCases(house: House): UseCases['projects'] {
     add: (request, by) => add(house, request, by),
     change: (project, request, by) => change(house, project, request, by),
     async list() {
-      const rows = await store.db.selectFrom('project').select(['id', 'name']).orderBy('name').execute();
+      const rows = await store.db
+        .selectFrom('project')
+        .select(['id', 'name'])
+        .where('removed_at', 'is', null)
+        .orderBy('name')
+        .execute();
       return Promise.all(rows.map(({ id, name }) => viewOf(store.db, id, name)));
     },
     async show(project) {
       const { id, name } = await projectNamed(store.db, project);
+      return viewOf(store.db, id, name);
+    },
+    async remove(project, by) {
+      const { id, name } = await projectNamed(store.db, project);
+      await once(store, async (tx) => {
+        const ending = await tx
+          .updateTable('project')
+          .set({ ending_at: new Date(house.clock.now()) })
+          .where('id', '=', id)
+          .where('ending_at', 'is', null)
+          .executeTakeFirst();
+        if (ending.numUpdatedRows === 0n) return;
+        await leaveRepositories(tx, id);
+        await recordAudit(tx, { actor: by, action: 'project.remove', subject: id, detail: { name } });
+        await recordEvent(tx, { projectId: id, kind: 'project.ending', subject: id, data: { name, by } });
+        for (const environment of await environmentsOf(tx, id)) await house.starts.remove(tx, environment.id);
+      });
       return viewOf(store.db, id, name);
     },
     async refresh(project, by) {
@@ -54,6 +78,7 @@ async function add(house: House, request: AddProject, by: string): Promise<Proje
     .innerJoin('project', 'project.id', 'repository.project_id')
     .select(['project.id', 'project.name'])
     .where('repository.url', '=', href)
+    .where('project.ending_at', 'is', null)
     .executeTakeFirst();
   if (known !== undefined) return viewOf(store.db, known.id, known.name);
   const listing = await listRefs({ ...remote, url: href });
@@ -79,7 +104,7 @@ async function add(house: House, request: AddProject, by: string): Promise<Proje
     const made = await tx
       .insertInto('project')
       .values(project)
-      .onConflict((conflict) => conflict.column('name').doNothing())
+      .onConflict((conflict) => conflict.column('name').where('removed_at', 'is', null).doNothing())
       .returning('id')
       .executeTakeFirst();
     if (made === undefined) {
@@ -179,6 +204,11 @@ async function nameFrom(house: House, repositoryId: string, remote: Remote, comm
 const Problem = z.object({ code: z.string(), what: z.string(), fix: z.string() }).nullable();
 
 async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
+  const { ending_at: endingAt } = await db
+    .selectFrom('project')
+    .select('ending_at')
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow();
   const rows = await db
     .selectFrom('repository')
     .select(['id', 'url', 'default_branch', 'polled_at', 'poll_error', 'config_error', 'credential', 'webhook_secret'])
@@ -188,6 +218,7 @@ async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
   return {
     id,
     name,
+    endingSince: endingAt?.toISOString() ?? null,
     repositories: rows.map((row) => ({
       id: row.id,
       url: row.url,

@@ -27,7 +27,8 @@ import type { MixRequest, PromoteRequest, UseCases } from '../use-cases.ts';
 import type { PromoteAnswer, PromotionView } from '../view/promotion.ts';
 import { diffBetween } from './diff.ts';
 import { mix, releaseOf } from './releases.ts';
-import { projectNamed, promotionView, promotionViews, reasonsOf } from './views.ts';
+import { projectNamed } from './project-named.ts';
+import { promotionView, promotionViews, reasonsOf } from './views.ts';
 
 export function promotionCases(house: House): UseCases['promotions'] {
   const { store } = house;

@@ -18,7 +18,8 @@ import { yank } from '../yank.ts';
 import type { MixRequest, UseCases } from '../use-cases.ts';
 import type { ReleaseView } from '../view/release.ts';
 import { testRelease } from './test-release.ts';
-import { projectNamed, promotionViews, releaseViews } from './views.ts';
+import { projectNamed } from './project-named.ts';
+import { promotionViews, releaseViews } from './views.ts';
 
 export function releaseCases(house: House): UseCases['releases'] {
   const { store } = house;

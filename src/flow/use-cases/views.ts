@@ -15,21 +15,6 @@ import type { PromotionView, ReasonView } from '../view/promotion.ts';
 import type { ReleaseBrief, ReleaseView } from '../view/release.ts';
 import { isWorking, type PromotionDetail } from '../../path/promotion.ts';
 
-/** A project by its name. @throws TowpathError `project.unknown` */
-export async function projectNamed(db: Sql, name: string): Promise<{ id: string; name: string }> {
-  const row = await db.selectFrom('project').select(['id', 'name']).where('name', '=', name).executeTakeFirst();
-  if (row !== undefined) return row;
-  const known = await db.selectFrom('project').select('name').orderBy('name').limit(20).execute();
-  throw new TowpathError({
-    code: 'project.unknown',
-    what: `There is no project "${name}".`,
-    fix:
-      known.length === 0
-        ? 'Add one with `towpath project add <git url>`.'
-        : `Name one of: ${known.map((one) => one.name).join(', ')}.`,
-  });
-}
-
 /** Everything that briefs of releases are made from, read in three queries whatever their number. */
 export async function briefsOf(
   db: Sql,

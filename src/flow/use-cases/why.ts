@@ -10,7 +10,8 @@ import type { WhyView } from '../view/path.ts';
 import type { ReasonView } from '../view/promotion.ts';
 import { notThere } from './not-there.ts';
 import { releaseOf } from './releases.ts';
-import { environmentViews, projectNamed, promotionViews, reasonsOf, releaseViews } from './views.ts';
+import { projectNamed } from './project-named.ts';
+import { environmentViews, promotionViews, reasonsOf, releaseViews } from './views.ts';
 
 /** Invariant 14: why something waits, was refused, is held, or is live. */
 export async function why(house: House, project: string, subject: string): Promise<WhyView> {

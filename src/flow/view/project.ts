@@ -1,6 +1,8 @@
 export interface ProjectView {
   readonly id: string;
   readonly name: string;
+  /** Since when it is ending: nothing is watched any more, and what runs is taken down. */
+  readonly endingSince: string | null;
   readonly repositories: readonly {
     readonly id: string;
     readonly url: string;

@@ -13,6 +13,7 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
   const project = {
     id: 'prj_1',
     name: PROJECT,
+    endingSince: null,
     repositories: [
       {
         id: 'rep_1',
@@ -71,6 +72,10 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       change: async (name, change, by) => {
         did(by, `change ${name} ${JSON.stringify(change)}`);
         return project;
+      },
+      remove: async (name, by) => {
+        did(by, `remove project ${name}`);
+        return { ...project, endingSince: START };
       },
       refresh: async (name, by) => {
         did(by, `refresh ${name}`);

@@ -19,6 +19,7 @@ const Repository = view<ProjectView['repositories'][number]>()('Repository', {
 export const Project = view<ProjectView>()('Project', {
   id: z.string(),
   name: z.string(),
+  endingSince: Instant.nullable(),
   repositories: listOf(Repository),
 });
 
