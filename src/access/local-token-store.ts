@@ -1,6 +1,7 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { writeDurably } from '../lib/durable-file.ts';
 import type { Guard } from './guard.ts';
 
 /** Where the command line on the server's own machine finds the token of whoever owns the data directory. */
@@ -28,6 +29,5 @@ export async function ensureLocalToken(guard: Guard, dataDirectory: string, user
   const { secret } = await guard.createToken({ name: 'this machine', user, roles: ['admin'] });
   const file = localTokenFile(dataDirectory);
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  await writeFile(`${file}.new`, `${secret}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
+  await writeDurably(file, `${secret}\n`);
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 
@@ -8,6 +8,7 @@ import { z } from 'zod';
 
 import { hexOf, isDigest } from '../../lib/digest.ts';
 import type { Digest } from '../../lib/digest.ts';
+import { writeDurably } from '../../lib/durable-file.ts';
 import type { Layer } from './layer.ts';
 
 const Digest = z.custom<Digest>(isDigest);
@@ -99,15 +100,7 @@ async function readRecord(file: string): Promise<Layer | null> {
 }
 
 async function saveRecord(file: string, layer: Layer): Promise<void> {
-  const fresh = `${file}.${randomBytes(8).toString('hex')}.part`;
-  const handle = await open(fresh, 'wx');
-  try {
-    await handle.writeFile(JSON.stringify(layer));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(fresh, `${file}.json`);
+  await writeDurably(`${file}.json`, JSON.stringify(layer), 0o644);
 }
 
 async function filesOf(directory: string): Promise<{ name: string; file: string; size: number; usedMs: number }[]> {

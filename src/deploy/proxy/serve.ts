@@ -1,11 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { createServer as createLock, type Server as Lock } from 'node:net';
 import { dirname } from 'node:path';
 
 import { sha256Hex } from '../../lib/digest.ts';
+import { writeDurably } from '../../lib/durable-file.ts';
 import type { LogLine } from '../../lib/log.ts';
 import { DeployError } from '../deploy-error.ts';
 import { answerControl } from './control-server.ts';
@@ -157,15 +157,7 @@ export class Proxy {
 
 async function writeState(path: string, state: Routes): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`;
-  const file = await open(draft, 'w', 0o600);
-  try {
-    await file.writeFile(JSON.stringify(state));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(draft, path);
+  await writeDurably(path, JSON.stringify(state));
 }
 
 /** A name that the kernel gives to one process at a time and takes back when it dies, however it dies. Linux only. */

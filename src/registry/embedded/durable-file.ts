@@ -1,6 +1,7 @@
 import { link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { syncFolder } from '../../lib/durable-file.ts';
 import { newId } from '../../lib/ids.ts';
 
 /**
@@ -112,15 +113,6 @@ export async function inFolder(path: string, act: () => Promise<void>): Promise<
     await act();
   }
   await syncFolder(dirname(path));
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 /** Of an error of the system: `ENOENT`. */

@@ -1,13 +1,15 @@
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import pg from 'pg';
+import { z } from 'zod';
 
+import { writeDurably } from '../../lib/durable-file.ts';
 import { StoreError } from '../error.ts';
 import { findBinaries } from './binaries.ts';
 import type { PostgresBinaries } from './binaries.ts';
@@ -197,19 +199,23 @@ async function createDatabase(home: Home): Promise<void> {
 }
 
 const SUPERVISOR = 'supervisor.json';
+const Supervisor = z.object({ pid: z.number(), started: z.string() });
 
 async function supervise(home: Home): Promise<void> {
   const me = identityOf(process.pid);
   const other = await supervisorOf(home);
   if (me === undefined || (other !== undefined && isAlive(other))) return;
   const path = join(home.directory, SUPERVISOR);
-  await writeFile(`${path}.${process.pid}`, JSON.stringify(me));
-  await rename(`${path}.${process.pid}`, path);
+  await writeDurably(path, JSON.stringify(me));
 }
 
 async function supervisorOf(home: Home): Promise<ProcessIdentity | undefined> {
-  const text = await readFile(join(home.directory, SUPERVISOR), 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as ProcessIdentity);
+  const text = await readFile(join(home.directory, SUPERVISOR), 'utf8').catch(() => 'null');
+  try {
+    return Supervisor.parse(JSON.parse(text));
+  } catch {
+    return undefined; // there is none, or a power cut tore its name: then nobody lives to supervise
+  }
 }
 
 async function stopIfMine(home: Home): Promise<void> {
