@@ -16,7 +16,7 @@ import { driverConfigs } from './deploy/drivers.ts';
 import type { DeployDriver } from './deploy/driver.ts';
 import { fileLedger } from './deploy/ledger-store.ts';
 import { createProcessDriver } from './deploy/process/process.ts';
-import { recordedDigests } from './deploy/process/record.ts';
+import { startedDigests } from './deploy/process/runtime.ts';
 import { createProxyControl } from './deploy/proxy/control.ts';
 import { probe } from './deploy/proxy/probe.ts';
 import type { MachineCare } from './flow/care/care.ts';
@@ -139,7 +139,7 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
       revive: (log) => processDriver.revive(log),
       ensureProxy: () => cutover.ensureServing(),
       async sweepUnpacked(kept, beforeMs) {
-        const started = await recordedDigests(join(data, 'run', 'instances'));
+        const started = await startedDigests(join(data, 'run', 'instances'));
         return sweepRootfs(rootfsDirectory, new Set([...kept, ...started]), beforeMs);
       },
     },

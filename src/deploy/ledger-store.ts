@@ -1,10 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import { fenced } from './deploy-error.ts';
+import { writeDurably } from '../lib/durable-file.ts';
+import { hasCode } from '../lib/error.ts';
+import { DeployError, fenced } from './deploy-error.ts';
 import type { Target } from './driver.ts';
 import { targetKey } from './rollout.ts';
 
@@ -12,12 +13,16 @@ import { targetKey } from './rollout.ts';
 export interface Ledger {
   /** @throws DeployError `deploy.fenced` when a higher token was seen */
   claim(target: Target, token: bigint): Promise<void>;
-  serving(target: Target): Promise<Readonly<Record<string, readonly string[]>>>;
+  /** @throws DeployError `deploy.ledger-broken` when nobody can tell any more */
+  serving(target: Target): Promise<Serving>;
   /** Says which instances of a service serve; null when it is gone. */
   serve(target: Target, service: string, ids: readonly string[] | null): Promise<void>;
   /** Forgets a target that is gone, unless a higher token was seen meanwhile. */
   forget(target: Target, token: bigint): Promise<void>;
 }
+
+/** Service -> the ids of its instances. */
+export type Serving = Readonly<Record<string, readonly string[]>>;
 
 const Serving = z.record(z.string(), z.array(z.string()));
 const TOKEN = /^token-(\d{30})$/;
@@ -28,11 +33,17 @@ const TOKEN = /^token-(\d{30})$/;
  */
 export function fileLedger(directory: string): Ledger {
   const folderOf = (target: Target): string => join(directory, targetKey(target));
-  const serving = async (target: Target): Promise<z.infer<typeof Serving>> => {
-    const text = await readFile(join(folderOf(target), 'serving.json'), 'utf8').catch(ignoreMissing);
-    return text === null ? {} : Serving.parse(JSON.parse(text) as unknown);
+  const serving = async (target: Target): Promise<Serving> => {
+    const path = join(folderOf(target), 'serving.json');
+    const text = await readFile(path, 'utf8').catch(ignoreMissing);
+    if (text === null) return {};
+    try {
+      return Serving.parse(JSON.parse(text));
+    } catch (error) {
+      throw broken(target, path, error);
+    }
   };
-  return {
+  const ledger: Ledger = {
     serving,
     claim: async (target, token) => {
       const folder = folderOf(target);
@@ -52,14 +63,26 @@ export function fileLedger(directory: string): Ledger {
       if (highest <= token) await rm(folderOf(target), { recursive: true, force: true });
     },
     serve: async (target, service, ids) => {
-      const { [service]: _replaced, ...others } = await serving(target);
+      const { [service]: _replaced, ...others } = await servingOrNone(ledger, target);
       const path = join(folderOf(target), 'serving.json');
-      const draft = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`;
       await mkdir(folderOf(target), { recursive: true, mode: 0o700 });
-      await writeFile(draft, JSON.stringify(ids === null ? others : { ...others, [service]: ids }));
-      await rename(draft, path);
+      await writeDurably(path, JSON.stringify(ids === null ? others : { ...others, [service]: ids }));
     },
   };
+  return ledger;
+}
+
+/**
+ * For who goes on without the ledger: where it is broken, nobody is known to serve, and the next deployment says anew
+ * who does.
+ */
+export async function servingOrNone(ledger: Ledger, target: Target): Promise<Serving> {
+  try {
+    return await ledger.serving(target);
+  } catch (error) {
+    if (hasCode(error, 'deploy.ledger-broken')) return {};
+    throw error;
+  }
 }
 
 function highestOf(names: readonly string[]): bigint {
@@ -67,6 +90,17 @@ function highestOf(names: readonly string[]): bigint {
     const token = BigInt(TOKEN.exec(name)?.[1] ?? 0);
     return token > highest ? token : highest;
   }, 0n);
+}
+
+function broken({ project, environment }: Target, path: string, cause: unknown): DeployError {
+  return new DeployError(
+    {
+      code: 'deploy.ledger-broken',
+      what: `Which instances serve in "${environment}" of ${project} cannot be read: ${path} is broken.`,
+      fix: `Promote into "${environment}" once more: each deployment writes the file anew.`,
+    },
+    { cause },
+  );
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): null {

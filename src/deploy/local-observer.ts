@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts';
 import type { HealthProbe, Observed, Replica, Target } from './driver.ts';
-import type { Ledger } from './ledger-store.ts';
+import { type Ledger, servingOrNone } from './ledger-store.ts';
 import { type Address, type Instance, type Runtime, targetKey } from './rollout.ts';
 
 /** Moves the requests of users from one set of instances to another; the local proxy does it. */
@@ -44,7 +44,7 @@ export async function observe(parts: ObserverParts, target: Target): Promise<Obs
   const [instances, routes, meant] = await Promise.all([
     parts.runtime.list(target),
     parts.cutover.routes(targetKey(target)),
-    parts.ledger.serving(target),
+    servingOrNone(parts.ledger, target),
   ]);
   const names = new Set([...instances.map(({ service }) => service), ...routes.map(({ service }) => service)]);
   const services = [...names].sort().map(async (name) => {

@@ -6,6 +6,7 @@ import { redact } from '../secret/redact.ts';
 import type { Secrets } from '../secret/secret.ts';
 import { DeployError } from './deploy-error.ts';
 import type { ApplyContext, Desired, DeployDriver, DesiredService, Target } from './driver.ts';
+import { servingOrNone } from './ledger-store.ts';
 import { healthOf, observe, type ObserverParts, PLAIN_PROBE } from './local-observer.ts';
 import { planRollout, type RolloutAction, targetKey } from './rollout.ts';
 
@@ -230,7 +231,7 @@ async function destroy(parts: LocalDriverParts, target: Target, context: ApplyCo
   await parts.ledger.claim(target, context.token);
   const owner = targetKey(target);
   for (const { port, service } of await parts.cutover.routes(owner)) context.log(`close port ${port} of ${service}`);
-  for (const service of Object.keys(await parts.ledger.serving(target))) {
+  for (const service of Object.keys(await servingOrNone(parts.ledger, target))) {
     await parts.ledger.serve(target, service, null);
   }
   await parts.cutover.forget({ owner, token: context.token });

@@ -76,6 +76,8 @@ export function planRollout(desired: Desired, observed: Observed, how = 'run'): 
   const known = new Map(desired.services.map((service) => [service.service, service]));
   const open = desired.services.filter((service) => !isDone(desired, service, observed));
   const gone = Object.keys(observed.services).filter((service) => !known.has(service));
+  // a driver may not know any more which service one belongs to that this very operation starts
+  const wanted = new Set(desired.services.flatMap((service) => idsOf(desired, service)));
   return [
     ...open.flatMap((service) => planStart(desired, service, how)),
     ...open.map((service) => planHealth(desired, service)),
@@ -85,7 +87,7 @@ export function planRollout(desired: Desired, observed: Observed, how = 'run'): 
       .flatMap(({ service }) => planUnroute(service, observed)),
     ...gone.flatMap((service) => planUnroute(service, observed)),
     ...desired.services.flatMap((service) => planEnd(service.service, observed, new Set(idsOf(desired, service)))),
-    ...gone.flatMap((service) => planEnd(service, observed, new Set())),
+    ...gone.flatMap((service) => planEnd(service, observed, wanted)),
   ];
 }
 

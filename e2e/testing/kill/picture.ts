@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { markedProcesses } from '../../../src/container/process/marked.ts';
-import { readRecords } from '../../../src/deploy/process/record.ts';
+import { readAllRecords } from '../../../src/deploy/process/record.ts';
 import { fileLedger } from '../../../src/deploy/ledger-store.ts';
 import { createProxyControl } from '../../../src/deploy/proxy/control.ts';
 import { namesMoved, namesOfBranches, namesOfEnvironments, tagsOf } from './tags.ts';
@@ -107,8 +107,8 @@ async function machineOf(stage: Stage): Promise<{ running: string[]; wrong: stri
   const wrong: string[] = [];
   const running: string[] = [];
   const instances = join(data, 'run', 'instances');
-  const folders = (await readdir(instances).catch(() => [])).filter((name) => name !== 'ports');
-  const records = (await Promise.all(folders.map((name) => readRecords(join(instances, name))))).flat();
+  const { known: records, broken } = await readAllRecords(instances);
+  for (const { file, why } of broken) wrong.push(`${file} is broken: ${why}`);
   const { rows: wanted } = await store.pool.query<{ name: string; digest: string; promotion: string }>(
     `select e.name, d.digest, e.current_promotion_id as promotion from towpath.deployment d
      join towpath.environment e on e.id = d.environment_id where e.removed_at is null`,

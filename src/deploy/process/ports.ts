@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -36,9 +36,12 @@ export async function claimPort(directory: string, id: string): Promise<number> 
   });
 }
 
-export async function releasePort(directory: string, port: number, id: string): Promise<void> {
-  const file = join(directory, String(port));
-  if ((await readFile(file, 'utf8').catch(() => null)) === id) await rm(file, { force: true });
+/** Gives back what the instance has claimed; the claims tell by themselves whose they are. */
+export async function releasePort(directory: string, id: string): Promise<void> {
+  for (const port of await readdir(directory).catch(() => [])) {
+    const file = join(directory, port);
+    if ((await readFile(file, 'utf8').catch(() => null)) === id) await rm(file, { force: true });
+  }
 }
 
 /** Free on all addresses: programs listen on one of them, or on all. */

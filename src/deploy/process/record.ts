@@ -1,10 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { readFile, readdir, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 
 import { z } from 'zod';
 
 import { type Digest, isDigest } from '../../lib/digest.ts';
+import { writeDurably } from '../../lib/durable-file.ts';
+import { targetKey } from '../rollout.ts';
 
 const strings = z.record(z.string(), z.string());
 
@@ -42,31 +43,54 @@ const ProcessRecord = z.object({
 export type ProcessRecord = z.infer<typeof ProcessRecord>;
 
 export async function saveRecord(folder: string, record: ProcessRecord): Promise<void> {
-  const path = join(folder, 'record.json');
-  const draft = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`;
-  await writeFile(draft, JSON.stringify(record), { mode: 0o600 });
-  await rename(draft, path);
+  await writeDurably(join(folder, 'record.json'), JSON.stringify(record));
 }
 
-/** @returns null where there is none */
-export async function readRecord(folder: string): Promise<ProcessRecord | null> {
-  const text = await readFile(join(folder, 'record.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
-    throw error;
-  });
-  return text === null ? null : ProcessRecord.parse(JSON.parse(text) as unknown);
+/** A record that tells nothing: torn by a power cut, or not ours. What it was about is known by its folder's name alone. */
+export interface BrokenRecord {
+  readonly id: string;
+  readonly file: string;
+  readonly why: string;
 }
 
-/** All records in the folders of `directory`. */
-export async function readRecords(directory: string): Promise<ProcessRecord[]> {
+export type RecordOnDisk =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'known'; readonly record: ProcessRecord }
+  | { readonly kind: 'broken'; readonly broken: BrokenRecord };
+
+/** @param folder of an instance: `<target key>/<id>` */
+export async function readRecord(folder: string): Promise<RecordOnDisk> {
+  const file = join(folder, 'record.json');
+  const broken = (why: string): RecordOnDisk => ({ kind: 'broken', broken: { id: basename(folder), file, why } });
+  try {
+    const record = ProcessRecord.parse(JSON.parse(await readFile(file, 'utf8')));
+    const isOurs = record.id === basename(folder) && targetKey(record.target) === basename(dirname(folder));
+    return isOurs ? { kind: 'known', record } : broken(`it speaks of ${record.id}`);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'none' };
+    return broken(code ?? (error instanceof SyntaxError ? 'it is no JSON' : 'it is no record'));
+  }
+}
+
+export interface Records {
+  readonly known: readonly ProcessRecord[];
+  readonly broken: readonly BrokenRecord[];
+}
+
+/** All records in the folders of `directory`; a broken one holds up no other. */
+export async function readRecords(directory: string): Promise<Records> {
   const names = await readdir(directory).catch(() => []);
-  const records = await Promise.all(names.map((name) => readRecord(join(directory, name))));
-  return records.filter((record) => record !== null);
+  const found = await Promise.all(names.map((name) => readRecord(join(directory, name))));
+  return {
+    known: found.flatMap((one) => (one.kind === 'known' ? [one.record] : [])),
+    broken: found.flatMap((one) => (one.kind === 'broken' ? [one.broken] : [])),
+  };
 }
 
-/** The images of all that was started here and is not removed; `directory` holds a folder per target. */
-export async function recordedDigests(directory: string): Promise<Digest[]> {
+/** All records of this machine; `directory` holds a folder per target. */
+export async function readAllRecords(directory: string): Promise<Records> {
   const targets = await readdir(directory).catch(() => []);
-  const records = await Promise.all(targets.map((name) => readRecords(join(directory, name))));
-  return records.flat().map(({ service }) => service.digest);
+  const all = await Promise.all(targets.map((name) => readRecords(join(directory, name))));
+  return { known: all.flatMap(({ known }) => known), broken: all.flatMap(({ broken }) => broken) };
 }

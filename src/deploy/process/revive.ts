@@ -1,18 +1,15 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-
 import type { Clock } from '../../lib/clock.ts';
 import type { LogLine } from '../../lib/log.ts';
 import type { Secrets } from '../../secret/secret.ts';
 import type { Ledger } from '../ledger-store.ts';
-import { type ProcessRecord, readRecords } from './record.ts';
+import { type ProcessRecord, readAllRecords } from './record.ts';
 import type { ProcessRuntime } from './runtime.ts';
 
 export interface Reviver {
   /**
    * Starts again what is meant to serve and does not run: a program that crashed, or all of them after a reboot. Call
    * it at the start of a server and from its sweep; the pause between tries doubles up to a minute. One that cannot
-   * be started does not keep the others down.
+   * be started, or whose record is broken, does not keep the others down.
    * @returns how many were started
    */
   revive(log: LogLine): Promise<number>;
@@ -27,16 +24,24 @@ export function reviver(parts: {
   readonly secrets: Secrets;
   readonly clock: Clock;
 }): Reviver {
+  const told = new Set<string>();
   return {
     revive: async (log) => {
-      const folders = (await readdir(parts.directory).catch(() => [])).filter((name) => name !== 'ports');
-      const records = (await Promise.all(folders.map((name) => readRecords(join(parts.directory, name))))).flat();
+      const { known, broken } = await readAllRecords(parts.directory);
+      for (const { id, file, why } of broken) {
+        if (told.has(file)) continue; // once is enough: the sweep comes every few seconds
+        told.add(file);
+        log(
+          `The record of ${id} is broken (${why}): ${file}. It is not started again if it ends. ` +
+            'Promote into its environment once more: that starts it anew and clears away what is left.',
+        );
+      }
       let revived = 0;
-      for (const record of records) {
-        if (!isDue(record, parts.clock.now()) || !(await isMeantToServe(parts.ledger, record))) continue;
-        const instances = await parts.runtime.list(record.target);
-        if (instances.some(({ id, running }) => id === record.id && running)) continue;
+      for (const record of known) {
         try {
+          if (!isDue(record, parts.clock.now()) || !(await isMeantToServe(parts.ledger, record))) continue;
+          const instances = await parts.runtime.list(record.target);
+          if (instances.some(({ id, running }) => id === record.id && running)) continue;
           log(`${record.id} does not run; starting it again (${record.revivals + 1})`);
           await parts.runtime.revive(record, await valuesOf(parts.secrets, record), log);
           revived += 1;

@@ -3,23 +3,30 @@ import { dirname, join } from 'node:path';
 
 import { type Account, accountOf, type Launcher, type LaunchSpec } from '../../container/process/launcher.ts';
 import { removeLimitGroup } from '../../container/process/limits.ts';
-import { markedProcesses } from '../../container/process/marked.ts';
+import { type MarkedProcess, markedProcesses } from '../../container/process/marked.ts';
 import { startService, stopService } from '../../container/process/service.ts';
-import { signalGroup } from '../../container/process/start.ts';
 import type { ImageSource } from '../../container/rootfs/image.ts';
 import { removeTree } from '../../container/rootfs/folders.ts';
 import { ensureRootfs } from '../../container/rootfs/unpack.ts';
 import type { ImageOnMachine } from '../../container/runtime.ts';
 import { withFileLock } from '../../git/file-lock.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { isDigest, sha256Hex } from '../../lib/digest.ts';
+import { type Digest, sha256Hex } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
 import type { LogLine } from '../../lib/log.ts';
 import { DeployError } from '../deploy-error.ts';
 import type { Target } from '../driver.ts';
-import { type Instance, type InstanceSpec, type Runtime, targetKey } from '../rollout.ts';
+import { type InstanceSpec, type Runtime, targetKey } from '../rollout.ts';
+import { DIGEST, digestOf, instanceOf, isRecordedAlive, portOf, tellingOf, unreadableInstance } from './instance.ts';
 import { claimPort, releasePort } from './ports.ts';
-import { type ProcessRecord, readRecord, readRecords, saveRecord } from './record.ts';
+import {
+  type BrokenRecord,
+  type ProcessRecord,
+  readAllRecords,
+  readRecord,
+  readRecords,
+  saveRecord,
+} from './record.ts';
 import { clearSecrets, removeSecrets, writeSecrets } from './secret-files.ts';
 
 export interface ProcessParts {
@@ -35,8 +42,6 @@ export interface ProcessParts {
   readonly clock: Clock;
 }
 
-/** By this variable a process says what it runs, whatever the records say. */
-const DIGEST = 'TOWPATH_DIGEST';
 const LOCK = { waitMs: 60_000 };
 
 /** Users of our own for targets, far above those that people and systems get. */
@@ -56,7 +61,10 @@ export function processRuntime(
   const begin = (instance: InstanceSpec, revivals: number, log: LogLine): Promise<void> => {
     const folder = folderOf(instance.target, instance.id);
     const work = async (): Promise<void> => {
-      if ((await markedProcesses()).has(markOf(parts, instance.id)) || (await isRecordedAlive(folder))) return;
+      const pid = await recordedPid(folder);
+      const running = tellingOf((await markedProcesses()).get(markOf(parts, instance.id)));
+      if (running !== undefined) return ensureRecord(parts, instance, folder, running);
+      if (isRecordedAlive(pid)) return;
       await startAnew(parts, instance, folder, revivals, log);
     };
     return locked(folder, work);
@@ -68,25 +76,24 @@ export function processRuntime(
     start: (instance, { log }) => begin(instance, 0, log),
     revive: (record, secrets, log) => begin({ ...record, secrets }, record.revivals + 1, log),
     list: async (target) => {
-      const records = await readRecords(join(parts.directory, targetKey(target)));
+      const { known, broken } = await readRecords(join(parts.directory, targetKey(target)));
       const marked = await markedProcesses();
-      return Promise.all(records.map((record) => instanceOf(record, marked.get(record.mark)?.[0]?.env)));
+      return [
+        ...known.map((record) => instanceOf(record, tellingOf(marked.get(record.mark)))),
+        ...broken.map((one) => unreadableInstance(one, tellingOf(marked.get(markOf(parts, one.id))))),
+      ];
     },
     stop: async (target, id, graceMs) => {
       const folder = folderOf(target, id);
       await locked(folder, async () => {
-        const record = await readRecord(folder);
-        await stopService(markOf(parts, id), record?.pid ?? null, graceMs);
+        await stopService(markOf(parts, id), await recordedPid(folder), graceMs);
       });
     },
     remove: async (target, id) => {
       const folder = folderOf(target, id);
       await removeSecrets(dirname(folder), id);
       await removeLimitGroup(markOf(parts, id));
-      const record = await readRecord(folder);
-      if (record?.port !== undefined && record.port !== null) {
-        await releasePort(join(parts.directory, 'ports'), record.port, id);
-      }
+      await releasePort(join(parts.directory, 'ports'), id);
       await removeTree(folder);
     },
     tail: (target, id, lines) => tailOf(join(folderOf(target, id), 'output.log'), lines),
@@ -98,6 +105,19 @@ export function processRuntime(
   };
 }
 
+/**
+ * The images of all that was started here and is not removed. A process tells by itself what it runs, so that the
+ * image of one whose record is broken is not taken from under it.
+ */
+export async function startedDigests(directory: string): Promise<Digest[]> {
+  const { known } = await readAllRecords(directory);
+  const processes = [...(await markedProcesses()).values()].flat();
+  return [
+    ...known.map(({ service }) => service.digest),
+    ...processes.map(digestOf).filter((digest) => digest !== null),
+  ];
+}
+
 async function startAnew(
   parts: ProcessParts,
   instance: InstanceSpec,
@@ -105,7 +125,7 @@ async function startAnew(
   revivals: number,
   log: LogLine,
 ): Promise<void> {
-  const { id, index, operation, target, service } = instance;
+  const { id, target, service } = instance;
   const image = await ensureRootfs(
     parts.images,
     repositoryOf(service.image, parts.host),
@@ -119,24 +139,35 @@ async function startAnew(
   const secrets =
     instance.secrets.size === 0 ? null : await writeSecrets(dirname(folder), id, instance.secrets, account);
   const mark = markOf(parts, id);
-  const record: ProcessRecord = {
-    id,
-    mark,
-    index,
-    operation,
-    target,
-    service,
-    port,
-    revivals,
-    pid: null,
-    startedAtMs: parts.clock.now(),
-  };
+  const record = recordOf(parts, instance, { port, revivals, pid: null });
   await saveRecord(folder, record); // before it starts: what runs under this mark is ours, whatever happens to us
   const started = await startService(launcher, specOf(instance, image, account, port, secrets, launcher), mark, folder);
   await saveRecord(folder, { ...record, pid: started.pid });
   const who = account === null ? 'as the user of this server' : `as user ${account.uid}`;
   log(`${id} runs ${who} by ${launcher.name}; it shares this machine's network and is not isolated like a container`);
   for (const limit of started.notHeld) log(`note: the limit "${limit}" cannot be held on this machine`);
+}
+
+/** One that runs though its record is broken or gone gets it back from whoever asks for it again. */
+async function ensureRecord(
+  parts: ProcessParts,
+  instance: InstanceSpec,
+  folder: string,
+  running: MarkedProcess,
+): Promise<void> {
+  if ((await readRecord(folder)).kind === 'known') return;
+  await mkdir(folder, { recursive: true, mode: 0o711 });
+  const port = instance.service.port === undefined ? null : portOf(running);
+  await saveRecord(folder, recordOf(parts, instance, { port, revivals: 0, pid: running.group }));
+}
+
+function recordOf(
+  parts: ProcessParts,
+  { id, index, operation, target, service }: InstanceSpec,
+  seen: Pick<ProcessRecord, 'port' | 'revivals' | 'pid'>,
+): ProcessRecord {
+  const mark = markOf(parts, id);
+  return { id, mark, index, operation, target, service, ...seen, startedAtMs: parts.clock.now() };
 }
 
 function specOf(
@@ -162,22 +193,6 @@ function specOf(
     },
     mounts: secrets === null || inside === secrets ? [] : [{ from: secrets, to: '/run/secrets', writable: false }],
     limits: service.limits,
-  };
-}
-
-async function instanceOf(record: ProcessRecord, env: ReadonlyMap<string, string> | undefined): Promise<Instance> {
-  const seen = env?.get(DIGEST);
-  const running = env !== undefined || (process.platform !== 'linux' && isAlive(record.pid));
-  return {
-    id: record.id,
-    service: record.service.service,
-    operation: record.operation,
-    digest: isDigest(seen) ? seen : record.service.digest,
-    running,
-    startedAtMs: record.startedAtMs,
-    address: record.port === null || !running ? null : { host: '127.0.0.1', port: record.port },
-    health: record.service.health ?? null,
-    publicPort: record.service.publicPort ?? null,
   };
 }
 
@@ -244,12 +259,22 @@ function markOf(parts: ProcessParts, id: string): string {
   return `${id}-${sha256Hex(parts.directory).slice(0, 8)}`;
 }
 
-async function isRecordedAlive(folder: string): Promise<boolean> {
-  return process.platform !== 'linux' && isAlive((await readRecord(folder))?.pid ?? null);
+/**
+ * The leader of the group that was started. On Linux the mark is what counts; elsewhere nothing else is known, so that
+ * without the record nobody may say that it has ended. @throws DeployError `deploy.record-broken`
+ */
+async function recordedPid(folder: string): Promise<number | null> {
+  const found = await readRecord(folder);
+  if (found.kind === 'broken' && process.platform !== 'linux') throw recordBroken(found.broken);
+  return found.kind === 'known' ? found.record.pid : null;
 }
 
-function isAlive(pid: number | null): boolean {
-  return pid !== null && signalGroup(pid, 0);
+function recordBroken({ id, file, why }: BrokenRecord): DeployError {
+  return new DeployError({
+    code: 'deploy.record-broken',
+    what: `The record of ${id} in ${file} is broken (${why}), and this machine does not tell whether it still runs.`,
+    fix: 'End the program by hand if it runs, and remove the folder of the record.',
+  });
 }
 
 function repositoryOf(image: string, host: string): string {
