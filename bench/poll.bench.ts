@@ -11,6 +11,7 @@ import { listRefs } from '../src/git/ls-refs.ts';
 import { openMirror } from '../src/git/mirror.ts';
 import { parseRemoteUrl } from '../src/git/remote.ts';
 import { startForge } from '../src/git/testing/forge.ts';
+import { systemClock } from '../src/lib/clock.ts';
 import { runPoller, type PollDeps } from '../src/source/poller.ts';
 import { receiveWebhook } from '../src/source/webhook.ts';
 import { openStore } from '../src/store/database.ts';
@@ -89,7 +90,7 @@ async function wakeUp(rounds = 20): Promise<Figure[]> {
   const next = (): Promise<void> => new Promise((resolve) => (heard = resolve));
   const deps: PollDeps = {
     store,
-    clock: { now: () => Date.now() },
+    clock: systemClock,
     chance: Math.random,
     remoteOf: ({ url }) => ({ url, allow: ['http'] }),
     list: listRefs,

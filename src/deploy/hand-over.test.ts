@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { systemClock } from '../lib/clock.ts';
 import { sha256 } from '../lib/digest.ts';
 import type { DesiredService, Target } from './driver.ts';
 import { fileLedger } from './ledger-store.ts';
@@ -32,7 +33,7 @@ test('an environment that changes its driver keeps its address, and nothing of t
       ledger,
       secrets: { resolve: () => Promise.reject(new Error('no secrets here')) },
       probe: () => Promise.resolve(true),
-      clock: { now: () => performance.now() },
+      clock: systemClock,
     });
   const before = new Map<string, Instance>();
   const after = new Map<string, Instance>();

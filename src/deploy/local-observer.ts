@@ -1,4 +1,4 @@
-import type { Clock } from '../lib/clock.ts';
+import type { Started } from './age.ts';
 import type { HealthProbe, Observed, Replica, Target } from './driver.ts';
 import { type Ledger, servingOrNone } from './ledger-store.ts';
 import { type Address, type Instance, type Runtime, targetKey } from './rollout.ts';
@@ -32,7 +32,8 @@ export interface ObserverParts {
   readonly cutover: Cutover;
   readonly ledger: Ledger;
   readonly probe: Probe;
-  readonly clock: Clock;
+  /** For how long an instance has run, by a clock that nobody sets. */
+  readonly ageOf: (started: Started) => number;
 }
 
 /** For services that give no probe: a port that accepts connections, or, for a worker, staying up this long. */
@@ -72,7 +73,7 @@ export async function observe(parts: ObserverParts, target: Target): Promise<Obs
 export async function healthOf(parts: ObserverParts, instance: Instance): Promise<Replica['health']> {
   if (!instance.running) return 'stopped';
   const { timeoutMs, startMs } = instance.health ?? PLAIN_PROBE;
-  const ageMs = parts.clock.now() - instance.startedAtMs;
+  const ageMs = parts.ageOf(instance);
   const well =
     instance.address === null
       ? ageMs >= STAYS_UP_MS

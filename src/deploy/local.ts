@@ -2,20 +2,25 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import { z } from 'zod';
 
+import type { Clock } from '../lib/clock.ts';
 import { redact } from '../secret/redact.ts';
 import type { Secrets } from '../secret/secret.ts';
+import { ageMeter } from './age.ts';
 import { DeployError } from './deploy-error.ts';
 import type { ApplyContext, Desired, DeployDriver, DesiredService, Target } from './driver.ts';
 import { servingOrNone } from './ledger-store.ts';
 import { healthOf, observe, type ObserverParts, PLAIN_PROBE } from './local-observer.ts';
 import { planRollout, type RolloutAction, targetKey } from './rollout.ts';
 
-export interface LocalDriverParts extends ObserverParts {
+export interface LocalDriverParts extends Omit<ObserverParts, 'ageOf'> {
   readonly name: string;
   /** How a plan calls what it does: `run as host processes (not isolated)`. */
   readonly how: string;
   readonly secrets: Secrets;
+  readonly clock: Clock;
 }
+
+type Parts = LocalDriverParts & ObserverParts;
 
 export const LocalConfig = z.strictObject({
   drainMs: z
@@ -41,7 +46,8 @@ const TAIL_LINES = 20;
 export type LocalDriver = Required<DeployDriver<LocalConfig, RolloutAction>>;
 
 /** A driver for one machine: the shared rollout over a `Runtime`. */
-export function createLocalDriver(parts: LocalDriverParts): LocalDriver {
+export function createLocalDriver(given: LocalDriverParts): LocalDriver {
+  const parts: Parts = { ...given, ageOf: ageMeter(given.clock) };
   return {
     name: parts.name,
     config: LocalConfig,
@@ -54,7 +60,7 @@ export function createLocalDriver(parts: LocalDriverParts): LocalDriver {
 }
 
 async function apply(
-  parts: LocalDriverParts,
+  parts: Parts,
   desired: Desired<LocalConfig>,
   actions: readonly RolloutAction[],
   context: ApplyContext,
@@ -74,7 +80,7 @@ async function apply(
 }
 
 async function act(
-  parts: LocalDriverParts,
+  parts: Parts,
   desired: Desired<LocalConfig>,
   action: RolloutAction,
   context: ApplyContext,
@@ -107,7 +113,7 @@ async function act(
 }
 
 async function startAll(
-  parts: LocalDriverParts,
+  parts: Parts,
   { target, operation }: Desired,
   service: DesiredService,
   ids: readonly string[],
@@ -125,14 +131,14 @@ async function startAll(
 }
 
 async function awaitHealthy(
-  parts: LocalDriverParts,
+  parts: Parts,
   target: Target,
   service: DesiredService,
   ids: readonly string[],
   { signal }: ApplyContext,
 ): Promise<void> {
   const { intervalMs, startMs } = service.health ?? PLAIN_PROBE;
-  const deadline = parts.clock.now() + startMs;
+  const deadline = parts.clock.elapsed() + startMs;
   for (let pauseMs = FIRST_PROBES_MS; ; pauseMs = Math.min(pauseMs * 2, intervalMs)) {
     signal.throwIfAborted();
     const instances = await parts.runtime.list(target);
@@ -140,13 +146,13 @@ async function awaitHealthy(
     if (ours.length < ids.length) throw ended(service);
     const states = await Promise.all(ours.map((instance) => healthOf(parts, instance)));
     if (states.every((state) => state === 'healthy')) return;
-    if (parts.clock.now() >= deadline) throw unhealthy(service, startMs);
+    if (parts.clock.elapsed() >= deadline) throw unhealthy(service, startMs);
     await wait(pauseMs, undefined, { signal });
   }
 }
 
 async function moveTo(
-  parts: LocalDriverParts,
+  parts: Parts,
   target: Target,
   service: DesiredService,
   ids: readonly string[],
@@ -168,7 +174,7 @@ async function moveTo(
 }
 
 async function drain(
-  parts: LocalDriverParts,
+  parts: Parts,
   target: Target,
   ids: readonly string[],
   drainMs: number,
@@ -183,7 +189,7 @@ async function drain(
   if (left > 0) log(`${left} requests still were under way after ${drainMs} ms; they are cut off`);
 }
 
-async function end(parts: LocalDriverParts, target: Target, id: string, graceMs: number): Promise<void> {
+async function end(parts: Parts, target: Target, id: string, graceMs: number): Promise<void> {
   await parts.runtime.stop(target, id, graceMs);
   await parts.runtime.remove(target, id);
 }
@@ -210,7 +216,7 @@ async function tellOutput(
 
 /** A rollout that failed leaves nothing of its own that does not serve; what serves users is never touched. */
 async function undoStarts(
-  parts: LocalDriverParts,
+  parts: Parts,
   { target, config }: Desired<LocalConfig>,
   actions: readonly RolloutAction[],
   { token, log }: ApplyContext,
@@ -227,7 +233,7 @@ async function undoStarts(
   }
 }
 
-async function destroy(parts: LocalDriverParts, target: Target, context: ApplyContext): Promise<void> {
+async function destroy(parts: Parts, target: Target, context: ApplyContext): Promise<void> {
   await parts.ledger.claim(target, context.token);
   const owner = targetKey(target);
   for (const { port, service } of await parts.cutover.routes(owner)) context.log(`close port ${port} of ${service}`);
@@ -243,7 +249,7 @@ async function destroy(parts: LocalDriverParts, target: Target, context: ApplyCo
 }
 
 /** Drivers of one machine share the stable URLs and the ledger of who serves, so what it does not name is left over. */
-async function handOver(parts: LocalDriverParts, target: Target, context: ApplyContext): Promise<void> {
+async function handOver(parts: Parts, target: Target, context: ApplyContext): Promise<void> {
   await parts.ledger.claim(target, context.token);
   const serving = new Set(Object.values(await parts.ledger.serving(target)).flat());
   const left = (await parts.runtime.list(target)).filter(({ id }) => !serving.has(id));

@@ -102,7 +102,7 @@ async function build(house: House, key: string, signal: AbortSignal): Promise<Ou
     log.line(
       `Building ${artifact.service} of ${artifact.builtForCommit.slice(0, 7)} with ${builder.name}: key ${key.slice(0, 12)}.`,
     );
-    const began = house.clock.now();
+    const began = house.clock.elapsed();
     const made = await builder.build({
       definition: definition.build.definition,
       source,
@@ -112,7 +112,7 @@ async function build(house: House, key: string, signal: AbortSignal): Promise<Ou
       log: log.line,
       signal,
     });
-    const took = house.clock.now() - began;
+    const took = Math.round(house.clock.elapsed() - began);
     log.line(`Built ${made.digest} in ${(took / 1000).toFixed(1)} s.`);
     const provenance = {
       builder: artifact.builder,

@@ -121,8 +121,8 @@ async function settle(house: House, deployment: Deployment, driver: DeployDriver
       last = await driver.observe(desired.target);
       const verdict = judge(desired, last);
       if (verdict.kind === 'wrong') wrong = verdict.what;
-      goodSince = verdict.kind === 'good' ? (goodSince ?? house.clock.now()) : null;
-      return goodSince !== null && house.clock.now() - goodSince >= deployment.definition.settleMs;
+      goodSince = verdict.kind === 'good' ? (goodSince ?? house.clock.elapsed()) : null;
+      return goodSince !== null && house.clock.elapsed() - goodSince >= deployment.definition.settleMs;
     },
     { everyMs: 150, timeoutMs: deployment.definition.timeoutMs, signal: deployment.signal },
   );

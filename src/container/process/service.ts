@@ -49,11 +49,11 @@ export async function startService(
  * @param recordedPid the leader of its group, for machines without /proc; null when unknown
  */
 export async function stopService(mark: string, recordedPid: number | null, graceMs: number): Promise<void> {
-  const deadline = Date.now() + graceMs;
+  const deadline = performance.now() + graceMs;
   for (let signal: NodeJS.Signals | 0 = 'SIGTERM'; ;) {
     const left = await living(mark, recordedPid);
     if (left.length === 0) break;
-    if (Date.now() >= deadline) signal = 'SIGKILL';
+    if (performance.now() >= deadline) signal = 'SIGKILL';
     if (signal !== 0) for (const group of left) signalGroup(group, signal);
     if (signal === 'SIGTERM') signal = 0;
     await wait(20);

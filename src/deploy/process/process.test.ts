@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 
 import { chrootLauncher } from '../../container/process/chroot.ts';
 import { hostLauncher } from '../../container/process/host.ts';
+import { systemClock } from '../../lib/clock.ts';
 import { sha256Hex } from '../../lib/digest.ts';
 import { describeDriver } from '../testing/conformance.ts';
 import { processUnderTest } from '../testing/process-machine.ts';
@@ -65,6 +66,17 @@ test('what was killed from outside is started again on its port, with its secret
   expect(await under.restart().revive(() => undefined)).toBe(0);
   await end();
   expect(await under.restart().revive(() => undefined)).toBe(0);
+  await under.dispose();
+});
+
+test('a clock that is set during a rollout ends no waiting early, and makes none longer', async () => {
+  let looks = 0;
+  const now = (): number => Date.now() + ((looks += 1) % 3 === 0 ? -1 : 1) * 3_600_000;
+  const under = await processUnderTest(undefined, { ...systemClock, now });
+  const { deploy, web, worker, end } = rolloutsOf(under);
+  const { services } = await deploy('one', [await web('v1', { startMs: 20_000 }), await worker('v1')]);
+  expect(services['web']?.replicas).toMatchObject([{ health: 'healthy', serving: true }]);
+  await end();
   await under.dispose();
 });
 

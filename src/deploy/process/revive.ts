@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { LogLine } from '../../lib/log.ts';
 import type { Secrets } from '../../secret/secret.ts';
+import { ageMeter } from '../age.ts';
 import type { Ledger } from '../ledger-store.ts';
 import { type ProcessRecord, readAllRecords } from './record.ts';
 import type { ProcessRuntime } from './runtime.ts';
@@ -19,12 +20,13 @@ const MAX_PAUSE_MS = 60_000;
 
 export function reviver(parts: {
   readonly directory: string;
-  readonly runtime: ProcessRuntime;
+  readonly runtime: Pick<ProcessRuntime, 'list' | 'stop' | 'revive'>;
   readonly ledger: Ledger;
   readonly secrets: Secrets;
   readonly clock: Clock;
 }): Reviver {
   const told = new Set<string>();
+  const ageOf = ageMeter(parts.clock);
   return {
     revive: async (log) => {
       const { known, broken } = await readAllRecords(parts.directory);
@@ -39,7 +41,7 @@ export function reviver(parts: {
       let revived = 0;
       for (const record of known) {
         try {
-          if (!isDue(record, parts.clock.now()) || !(await isMeantToServe(parts.ledger, record))) continue;
+          if (!isDue(record, ageOf(record)) || !(await isMeantToServe(parts.ledger, record))) continue;
           const instances = await parts.runtime.list(record.target);
           if (instances.some(({ id, running }) => id === record.id && running)) continue;
           log(`${record.id} does not run; starting it again (${record.revivals + 1})`);
@@ -56,9 +58,9 @@ export function reviver(parts: {
   };
 }
 
-function isDue(record: ProcessRecord, nowMs: number): boolean {
+function isDue(record: ProcessRecord, ageMs: number): boolean {
   const pauseMs = record.revivals === 0 ? 0 : Math.min(1000 * 2 ** record.revivals, MAX_PAUSE_MS);
-  return nowMs - record.startedAtMs >= pauseMs;
+  return ageMs >= pauseMs;
 }
 
 async function isMeantToServe(ledger: Ledger, { target, service, id }: ProcessRecord): Promise<boolean> {

@@ -93,7 +93,7 @@ export function createProxyControl(options: ProxyControlOptions): ProxyControl {
 async function startUnlessRunning(options: ProxyControlOptions, stateFile: string): Promise<void> {
   const socket = await socketPath(options.directory);
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
-  const deadline = Date.now() + (options.startTimeoutMs ?? 15_000);
+  const deadline = performance.now() + (options.startTimeoutMs ?? 15_000);
   let child: { exited: boolean } | undefined;
   for (;;) {
     try {
@@ -102,7 +102,7 @@ async function startUnlessRunning(options: ProxyControlOptions, stateFile: strin
     } catch (error) {
       if (!isAbsent(error)) throw error;
     }
-    if (Date.now() > deadline) throw notStarted(options.directory);
+    if (performance.now() > deadline) throw notStarted(options.directory);
     // One that ended again found another proxy at work, or a broken machine: the next one tells.
     if (child === undefined || child.exited) child = await launch(options, stateFile, socket);
     await wait(25);

@@ -7,7 +7,7 @@ import type { Launcher } from '../../container/process/launcher.ts';
 import { serviceLaunchers } from '../../container/process/launchers.ts';
 import { removeTree } from '../../container/rootfs/folders.ts';
 import { testImages } from '../../container/testing/images.ts';
-import { systemClock } from '../../lib/clock.ts';
+import { type Clock, systemClock } from '../../lib/clock.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { secretsOf } from '../../secret/secret.ts';
 import { envSecrets } from '../../secret/stores/env/env.ts';
@@ -26,7 +26,10 @@ export interface ProcessUnderTest extends DriverUnderTest {
 }
 
 /** The process driver on this machine, with a proxy process of its own and images in memory. */
-export async function processUnderTest(launchers: readonly Launcher[] = serviceLaunchers()): Promise<ProcessUnderTest> {
+export async function processUnderTest(
+  launchers: readonly Launcher[] = serviceLaunchers(),
+  clock: Clock = systemClock,
+): Promise<ProcessUnderTest> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-process-'));
   await chmod(directory, 0o711); // without a root folder of their own, programs have to get to theirs
   const images = testImages();
@@ -43,7 +46,7 @@ export async function processUnderTest(launchers: readonly Launcher[] = serviceL
         images,
         host: images.host,
         launchers,
-        clock: systemClock,
+        clock,
         cutover: proxy,
         ledger: fileLedger(join(directory, 'ledger')),
         secrets: secretsOf([envSecrets({ CANARY_OF_THE_TEST: CANARY })]),

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 
 import { endEnvironment } from '../../environment/ending-store.ts';
 import { ensurePreview } from '../../environment/environment-store.ts';
+import { fixedClock } from '../../lib/clock.ts';
 import { testStore } from '../../store/testing.ts';
 import type { WorkflowState } from '../engine/state.ts';
 import { reconcile } from './lost-work.ts';
@@ -40,7 +41,7 @@ test('a preview whose removal was given up is removed again, once in a while, an
     promote: never,
     route: never,
   };
-  await reconcile({ store, starts, clock: { now: () => NOW }, log: pino({ level: 'silent' }) }, engine);
+  await reconcile({ store, starts, clock: fixedClock(NOW), log: pino({ level: 'silent' }) }, engine);
   expect(started).toEqual([[lost, SPAN]]);
 });
 
@@ -89,7 +90,7 @@ test('a commit whose taking in was given up is taken in again, however long ago,
     ingest: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
   };
   const engine = { state: async (id: string) => states[id] ?? ({ kind: 'missing' } as const) };
-  await reconcile({ store, starts, clock: { now: () => NOW }, log: pino({ level: 'silent' }) }, engine);
+  await reconcile({ store, starts, clock: fixedClock(NOW), log: pino({ level: 'silent' }) }, engine);
   expect(started).toEqual([
     ['long-ago', SPAN],
     ['given-up', SPAN],
