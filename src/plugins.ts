@@ -137,6 +137,7 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
     secretOf: (reference) => secrets.resolve(reference),
     machine: {
       revive: (log) => processDriver.revive(log),
+      capOutputs: () => processDriver.capOutputs(),
       ensureProxy: () => cutover.ensureServing(),
       async sweepUnpacked(kept, beforeMs) {
         const started = await startedDigests(join(data, 'run', 'instances'));

@@ -78,6 +78,29 @@ export interface ApplyContext {
   readonly token: bigint;
 }
 
+export interface OutputQuestion {
+  readonly service: string;
+  /** How many of the last lines of each replica come first. */
+  readonly tail: number;
+  /** Goes on with what is printed from now on, also by replicas that take the place of these. */
+  readonly follow: boolean;
+  /** Replica -> `place` of the last part that was read; empty at the first time. */
+  readonly after: ReadonlyMap<string, string>;
+  readonly signal: AbortSignal;
+}
+
+/** Some lines that a replica printed, without the secrets that it was given. */
+export interface OutputPart {
+  /** Short: it tells apart the replicas of one service, over deployments too. */
+  readonly replica: string;
+  readonly operation: string;
+  readonly lines: readonly string[];
+  /** What has to be said besides: that lines are left out, or cannot be shown. */
+  readonly note: string | null;
+  /** Where to go on; letters, digits and `:.-` only. */
+  readonly place: string;
+}
+
 /**
  * Makes a release run somewhere. A fresh value per installation, given its tools by `main.ts`.
  * `plan` is pure; `apply` is idempotent by `operation`; `observe` reports what is, not what was asked; `destroy` may be called twice.
@@ -91,4 +114,9 @@ export interface DeployDriver<Config = unknown, A extends Action = Action> {
   destroy(target: Target, context: ApplyContext): Promise<void>;
   /** Ends what this driver still runs for a target that another driver serves now. Asked after each deployment by another. */
   handOver?(target: Target, context: ApplyContext): Promise<void>;
+  /**
+   * What a service prints, of the replicas that this machine can read. Ends by itself when it is not followed, or when
+   * nothing of the service is left; nothing of it stays behind when the signal comes.
+   */
+  output?(target: Target, question: OutputQuestion): AsyncIterable<OutputPart>;
 }

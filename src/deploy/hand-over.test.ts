@@ -97,6 +97,7 @@ function memoryRuntime(machine: Map<string, Instance>): Runtime {
     async remove(_target, id) {
       machine.delete(id);
     },
+    async *output() {},
     clear: () => Promise.resolve(),
   };
 }

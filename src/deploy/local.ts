@@ -10,6 +10,7 @@ import { DeployError } from './deploy-error.ts';
 import type { ApplyContext, Desired, DeployDriver, DesiredService, Target } from './driver.ts';
 import { servingOrNone } from './ledger-store.ts';
 import { healthOf, observe, type ObserverParts, PLAIN_PROBE } from './local-observer.ts';
+import { outputOf } from './output.ts';
 import { planRollout, type RolloutAction, targetKey } from './rollout.ts';
 
 export interface LocalDriverParts extends Omit<ObserverParts, 'ageOf'> {
@@ -56,6 +57,7 @@ export function createLocalDriver(given: LocalDriverParts): LocalDriver {
     observe: (target) => observe(parts, target),
     destroy: (target, context) => destroy(parts, target, context),
     handOver: (target, context) => handOver(parts, target, context),
+    output: (target, question) => outputOf(parts.runtime, target, question),
   };
 }
 

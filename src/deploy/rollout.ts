@@ -21,8 +21,29 @@ export interface Runtime {
   remove(target: Target, id: string): Promise<void>;
   /** The last lines that an instance wrote, for a rollout that failed; the shared code blackens secrets in them. */
   tail?(target: Target, id: string, lines: number): Promise<readonly string[]>;
+  /** What an instance prints, as it is kept. Ends at the end of what is there, or, followed, when nothing more can come. */
+  output(target: Target, id: string, wish: OutputWish): AsyncIterable<OutputBlock>;
   /** Removes what belongs to the target as a whole (network, folders) once no instance is left. */
   clear(target: Target): Promise<void>;
+}
+
+export interface OutputWish {
+  /** The last lines, or what comes after a place; an empty place is the beginning. */
+  readonly from: { readonly last: number } | { readonly after: string };
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** At most some 64 KiB, so that whoever reads slowly fills nobody's memory. */
+export interface OutputBlock {
+  readonly lines: readonly string[];
+  readonly place: string;
+  /** The values that it was given, for the shared code to blacken. */
+  readonly secrets: readonly string[];
+  /** True when the only line goes on, and the rest of it is left out. */
+  readonly isCut?: boolean;
+  /** True when something before these lines is not kept any more. */
+  readonly hasGap?: boolean;
 }
 
 export interface RuntimeContext {

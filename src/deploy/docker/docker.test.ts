@@ -2,11 +2,13 @@ import { expect, test, vi } from 'vitest';
 
 import { describeDriver } from '../testing/conformance.ts';
 import { dockerUnderTest } from '../testing/docker-machine.ts';
+import { describeOutput } from '../testing/output-conformance.ts';
 import { promoteUnderLoad } from '../testing/under-load.ts';
 
 vi.setConfig({ testTimeout: 300_000 }); // a container starts in half a second, and the kit starts some hundred
 
 describeDriver('docker', () => dockerUnderTest());
+describeOutput('docker', () => dockerUnderTest());
 
 test('50 connections notice nothing of ten promotions, a failed one and a rollback', async () => {
   const under = await dockerUnderTest();

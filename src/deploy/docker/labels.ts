@@ -18,6 +18,7 @@ export const LABEL = {
   port: 'dev.towpath.port',
   publicPort: 'dev.towpath.public-port',
   health: 'dev.towpath.health',
+  secrets: 'dev.towpath.secrets',
 } as const;
 
 const Port = z.coerce.number().int().positive();
@@ -48,8 +49,16 @@ export function labelsOf(instance: InstanceSpec, installation: string): Record<s
     [LABEL.digest]: service.digest,
     ...(service.port === undefined ? {} : { [LABEL.port]: String(service.port) }),
     ...(service.publicPort === undefined ? {} : { [LABEL.publicPort]: String(service.publicPort) }),
+    ...(Object.keys(service.secrets).length === 0
+      ? {}
+      : { [LABEL.secrets]: JSON.stringify(Object.keys(service.secrets)) }),
     ...(service.health === undefined ? {} : { [LABEL.health]: JSON.stringify(service.health) }),
   };
+}
+
+/** The names of the secrets that a container was given. */
+export function secretNamesOf({ labels }: ContainerState): string[] {
+  return z.array(z.string()).parse(JSON.parse(labels[LABEL.secrets] ?? '[]'));
 }
 
 /** @param image what the engine says of the image that this container really runs; null when it was removed under it */

@@ -8,14 +8,16 @@ import {
   startContainer,
   stopContainer,
 } from '../../container/docker/containers.ts';
+import { containerOutput, readFiles } from '../../container/docker/output.ts';
 import type { DockerEngine } from '../../container/docker/engine.ts';
 import { inspectImage, pullImage } from '../../container/docker/images.ts';
 import { ensureNetwork, removeNetwork } from '../../container/docker/networks.ts';
 import { findFreePort } from '../../container/docker/ports.ts';
 import { hasCode } from '../../lib/error.ts';
+import { DeployError } from '../deploy-error.ts';
 import type { Target } from '../driver.ts';
 import { type InstanceSpec, type Runtime, targetKey } from '../rollout.ts';
-import { instanceOf, LABEL, labelsOf } from './labels.ts';
+import { instanceOf, LABEL, labelsOf, secretNamesOf } from './labels.ts';
 import { checkSecretNames, SECRETS_FOLDER } from './secrets.ts';
 
 export interface DockerRuntimeParts {
@@ -82,6 +84,17 @@ export function dockerRuntime(parts: DockerRuntimeParts): Runtime {
       return lastLines(await parts.engine(), nameOf(id), lines);
     },
 
+    async *output(_target, id, wish) {
+      const engine = await parts.engine();
+      const container = await inspectContainer(engine, nameOf(id));
+      if (container === null) return;
+      const given = (await readFiles(engine, container.id, SECRETS_FOLDER)) ?? new Map<string, string>();
+      const lost = secretNamesOf(container).filter((name) => !given.has(name));
+      if (lost.length > 0) throw withheld(lost);
+      const secrets = [...given.values()];
+      for await (const block of containerOutput(engine, container.id, wish)) yield { ...block, secrets };
+    },
+
     async clear(target) {
       await removeNetwork(await parts.engine(), networkOf(target));
     },
@@ -120,4 +133,12 @@ async function createAndStart(
   );
   if (secrets.size > 0) await putFiles(engine, name, SECRETS_FOLDER, secrets);
   await startContainer(engine, name);
+}
+
+function withheld(names: readonly string[]): DeployError {
+  return new DeployError({
+    code: 'deploy.output-withheld',
+    what: `What it printed is not shown: its secrets (${names.join(', ')}) are not in ${SECRETS_FOLDER} of its container any more, so they cannot be taken out.`,
+    fix: `Let the program leave the files in ${SECRETS_FOLDER} where they are.`,
+  });
 }

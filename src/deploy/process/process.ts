@@ -6,6 +6,7 @@ import type { Ledger } from '../ledger-store.ts';
 import { createLocalDriver, type LocalConfig } from '../local.ts';
 import type { Cutover, Probe } from '../local-observer.ts';
 import type { RolloutAction } from '../rollout.ts';
+import { capOutputs } from './output.ts';
 import { type Reviver, reviver } from './revive.ts';
 import { type ProcessParts, processRuntime } from './runtime.ts';
 
@@ -18,16 +19,28 @@ export interface ProcessDriverParts extends Omit<ProcessParts, 'directory'> {
   readonly probe: Probe;
 }
 
+export interface ProcessDriver extends DeployDriver<LocalConfig, RolloutAction>, Reviver {
+  /** Keeps what instances print below a size each, once now. Call it often: until the next time a file may grow. */
+  capOutputs(limitBytes?: number): Promise<void>;
+}
+
+/** Of this and as much before it at most; the Docker Engine is told to keep about as much. */
+const OUTPUT_LIMIT_BYTES = 10_000_000;
+
 /**
  * Runs images as processes of this machine, for machines without a container engine. Programs get a root folder, a
  * user and limits of their own where the machine allows it; they share its network and its kernel without a wall, so
  * this is no isolation, and the plan says so.
  */
-export function createProcessDriver(parts: ProcessDriverParts): DeployDriver<LocalConfig, RolloutAction> & Reviver {
+export function createProcessDriver(parts: ProcessDriverParts): ProcessDriver {
   const { cutover, ledger, secrets, probe, clock } = parts;
   const directory = join(parts.directory, 'instances');
   const runtime = processRuntime({ ...parts, directory });
   const how = 'run as host processes (not isolated)';
   const driver = createLocalDriver({ name: 'process', how, runtime, cutover, ledger, secrets, probe, clock });
-  return { ...driver, ...reviver({ directory, runtime, ledger, secrets, clock }) };
+  return {
+    ...driver,
+    ...reviver({ directory, runtime, ledger, secrets, clock }),
+    capOutputs: (limitBytes = OUTPUT_LIMIT_BYTES) => capOutputs(directory, limitBytes),
+  };
 }

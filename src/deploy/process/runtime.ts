@@ -1,4 +1,4 @@
-import { mkdir, open, rmdir, stat } from 'node:fs/promises';
+import { mkdir, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { type Account, accountOf, type Launcher, type LaunchSpec } from '../../container/process/launcher.ts';
@@ -18,6 +18,7 @@ import { DeployError } from '../deploy-error.ts';
 import type { Target } from '../driver.ts';
 import { type InstanceSpec, type Runtime, targetKey } from '../rollout.ts';
 import { DIGEST, digestOf, instanceOf, isRecordedAlive, portOf, tellingOf, unreadableInstance } from './instance.ts';
+import { dropOutput, outputWithSecrets, tailOf } from './output.ts';
 import { claimPort, releasePort } from './ports.ts';
 import {
   type BrokenRecord,
@@ -27,7 +28,7 @@ import {
   readRecords,
   saveRecord,
 } from './record.ts';
-import { clearSecrets, removeSecrets, writeSecrets } from './secret-files.ts';
+import { clearSecrets, readSecrets, removeSecrets, writeSecrets } from './secret-files.ts';
 
 export interface ProcessParts {
   /** Holds a folder per target, and one per instance in it. */
@@ -96,7 +97,8 @@ export function processRuntime(
       await releasePort(join(parts.directory, 'ports'), id);
       await removeTree(folder);
     },
-    tail: (target, id, lines) => tailOf(join(folderOf(target, id), 'output.log'), lines),
+    tail: (target, id, lines) => tailOf(folderOf(target, id), lines),
+    output: (target, id, wish) => outputWithSecrets(folderOf(target, id), wish),
     clear: async (target) => {
       const folder = join(parts.directory, targetKey(target));
       await clearSecrets(folder);
@@ -135,6 +137,9 @@ async function startAnew(
   const launcher = await launcherOf(parts.launchers);
   const account = await accountFor(launcher, image, target);
   await mkdir(folder, { recursive: true, mode: 0o711 });
+  // the values that an earlier start was given are needed to blacken what it printed: with them it goes
+  const before = await readSecrets(dirname(folder), id);
+  if (!hasSame(before, instance.secrets)) await dropOutput(folder);
   const port = service.port === undefined ? null : await claimPort(join(parts.directory, 'ports'), id);
   const secrets =
     instance.secrets.size === 0 ? null : await writeSecrets(dirname(folder), id, instance.secrets, account);
@@ -168,6 +173,10 @@ function recordOf(
 ): ProcessRecord {
   const mark = markOf(parts, id);
   return { id, mark, index, operation, target, service, ...seen, startedAtMs: parts.clock.now() };
+}
+
+function hasSame(one: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): boolean {
+  return one.size === other.size && [...one].every(([name, value]) => other.get(name) === value);
 }
 
 function specOf(
@@ -210,20 +219,6 @@ function busy(): DeployError {
     what: 'Another server of this machine has been at work with this very process for a minute.',
     fix: 'See which Towpath process hangs, and end it.',
   });
-}
-
-async function tailOf(path: string, lines: number): Promise<string[]> {
-  const file = await open(path, 'r').catch(() => null);
-  if (file === null) return [];
-  try {
-    const { size } = await file.stat();
-    const length = Math.min(size, 16 * 1024);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
-    const all = buffer.toString('utf8', 0, bytesRead).trimEnd().split('\n');
-    return all.slice(size > length ? 1 : 0).slice(-lines);
-  } finally {
-    await file.close();
-  }
 }
 
 async function launcherOf(launchers: readonly Launcher[]): Promise<Launcher> {

@@ -1,4 +1,4 @@
-import { access, chown, constants, mkdir, open, rm, rmdir } from 'node:fs/promises';
+import { access, chown, constants, mkdir, open, readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import type { Account } from '../../container/process/launcher.ts';
@@ -30,6 +30,17 @@ export async function writeSecrets(
   }
   if (account !== null) await chown(folder, account.uid, account.gid);
   return folder;
+}
+
+/** What was written, by name; of what was lost (the memory of a machine that restarted) nothing. */
+export async function readSecrets(directory: string, id: string): Promise<Map<string, string>> {
+  const folder = await folderOf(directory, id);
+  const values = new Map<string, string>();
+  for (const name of await readdir(folder).catch(() => [])) {
+    const value = await readFile(join(folder, name), 'utf8').catch(() => null);
+    if (value !== null) values.set(name, value);
+  }
+  return values;
 }
 
 export async function removeSecrets(directory: string, id: string): Promise<void> {

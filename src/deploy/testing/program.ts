@@ -36,6 +36,12 @@ else {
       response.end(JSON.stringify({ user, pid: process.pid, hostname: require('node:os').hostname() }));
       return;
     }
+    if (url.pathname === '/print') {
+      const file = url.searchParams.get('secret');
+      const said = file === null ? url.searchParams.get('text') : fs.readFileSync(process.env.TOWPATH_SECRETS + '/' + file, 'utf8');
+      (url.searchParams.has('error') ? process.stderr : process.stdout).write(said + '\\n', () => response.end());
+      return;
+    }
     if (url.pathname === '/echo') { request.pipe(response); return; }
     if (url.pathname === '/slow') { setTimeout(() => response.end(version), Number(url.searchParams.get('ms'))); return; }
     response.end(version);

@@ -1,7 +1,17 @@
 import { createServer, type AddressInfo } from 'node:net';
 
 import type { Digest } from '../../lib/digest.ts';
-import type { Action, ApplyContext, Desired, DeployDriver, DesiredService, Observed, Target } from '../driver.ts';
+import type {
+  Action,
+  ApplyContext,
+  Desired,
+  DeployDriver,
+  DesiredService,
+  Observed,
+  OutputPart,
+  OutputQuestion,
+  Target,
+} from '../driver.ts';
 import type { Behaviour } from './program.ts';
 
 /** The value of the secret `env:CANARY_OF_THE_TEST`, looked for wherever it must not be. */
@@ -63,6 +73,12 @@ export function rolloutsOf(under: DriverUnderTest) {
     replicas: options.replicas ?? 1,
     limits: options.limits ?? {},
   });
+  const outputOf = (question: Partial<OutputQuestion> & Pick<OutputQuestion, 'service' | 'tail' | 'follow'>) => {
+    const whole = { after: new Map<string, string>(), signal: new AbortController().signal, ...question };
+    const parts = under.restart().output?.(target, whole);
+    if (parts === undefined) throw new Error('This driver gives no output.');
+    return parts;
+  };
   return {
     target,
     observe,
@@ -118,6 +134,15 @@ export function rolloutsOf(under: DriverUnderTest) {
       const answer = await fetch(`http://127.0.0.1:${await port}${path}`, { headers: { connection: 'close' } });
       return answer.text();
     },
+    /** What a service has printed by now, one line of each replica after the other. */
+    printed: async (service: string, tail = 1000): Promise<string[]> => {
+      const lines: string[] = [];
+      for await (const part of outputOf({ service, tail, follow: false })) lines.push(...part.lines);
+      return lines;
+    },
+    /** Follows what a service prints, until the signal. */
+    follow: (service: string, signal: AbortSignal, after?: ReadonlyMap<string, string>): AsyncIterable<OutputPart> =>
+      outputOf({ service, tail: 1000, follow: true, signal, ...(after === undefined ? {} : { after }) }),
     url: async () => `http://127.0.0.1:${await port}`,
     end: async (): Promise<void> => {
       for (const of of touched.values()) await under.restart().destroy(of, contextOf());

@@ -17,6 +17,8 @@ import { digestsInUse } from './retention-facts.ts';
 export interface MachineCare {
   /** Starts again what should run here and does not. @returns how many */
   revive(log: LogLine): Promise<number>;
+  /** What services print is kept up to a size. */
+  capOutputs(): Promise<void>;
   /** The proxy runs wherever there is something for it to serve. */
   ensureProxy(): Promise<void>;
   /** Drops unfinished uploads that nobody has added to since then. */
@@ -69,6 +71,7 @@ export function careTasks(
     { name: 'lost work', everyMs: often, run: () => reconcile(house, engine) },
     { name: 'the proxy', everyMs: often, run: () => machine.ensureProxy() },
     { name: 'what should run here', everyMs: often, run: () => machine.revive((line) => log.warn(line)) },
+    { name: 'what services print', everyMs: often, run: () => machine.capOutputs() },
     { name: 'names of images', everyMs, run: () => retainImages(house) },
     { name: 'uploads', everyMs, run: () => machine.sweepUploads(clock.now() - UPLOADS_KEPT_MS) },
     {
