@@ -159,6 +159,11 @@ export const OPERATIONS = {
     needs: 'path:read',
     summary: 'The lines of a log as server-sent events, until it ends',
   },
+  'output.follow': {
+    route: 'GET /api/v1/projects/:project/environments/:environment/services/:service/output',
+    needs: 'output:read',
+    summary: 'What a service prints, without its secrets, as server-sent events',
+  },
   'audit.list': { route: 'GET /api/v1/audit', needs: 'audit:read', summary: 'Who did what, newest first' },
   'token.list': { route: 'GET /api/v1/tokens', needs: 'access:manage', summary: 'Tokens, without their secrets' },
   'token.create': {

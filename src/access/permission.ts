@@ -4,6 +4,7 @@
  */
 export const PERMISSIONS = {
   'path:read': 'See projects, releases, environments, evidence, logs and why something waits.',
+  'output:read': 'Read what services print where they run.',
   'project:refresh': 'Ask a repository for its refs now, instead of at the next poll.',
   'project:change': 'Add projects, and say by which references to secrets their repositories are reached.',
   'project:remove': 'End a project with all that runs in it.',
@@ -30,6 +31,7 @@ const READING = ['path:read', 'registry:pull', 'access:self'] as const satisfies
 
 const DEVELOPING = [
   ...READING,
+  'output:read',
   'project:refresh',
   'release:mix',
   'release:retry',

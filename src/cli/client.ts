@@ -23,7 +23,11 @@ export interface Client {
   /** @throws TowpathError with the server's own code, or `cli.server-unreachable` */
   call<Name extends OperationName>(name: Name, ...question: Args<Name>): Promise<Answer<Name>>;
   /** Server-sent events, until the server ends them, the connection breaks (it throws) or the signal comes. */
-  stream(name: 'event.follow' | 'log.follow', question: AnyQuestion, signal: AbortSignal): AsyncIterable<ReceivedEvent>;
+  stream(
+    name: 'event.follow' | 'log.follow' | 'output.follow',
+    question: AnyQuestion,
+    signal: AbortSignal,
+  ): AsyncIterable<ReceivedEvent>;
 }
 
 interface AnyQuestion {

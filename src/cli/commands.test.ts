@@ -263,6 +263,49 @@ test('logs are those of a promotion, an environment, or the build of a service',
   expect((await towpath('logs log_1 --json')).out.split('\n')[0]).toBe('{"line":"npm ci"}');
 });
 
+test('what a service prints is shown with --output, and whose it is on stderr', async () => {
+  expect(await towpath('logs prod web --output')).toMatchObject({
+    exit: 0,
+    out: 'listening\nGET /\nbye\n',
+    err: '==> web aa-0 of promotion 12\n(lines before these are gone)\n',
+  });
+  const followed = await towpath('logs prod web -o --follow --tail 1');
+  expect(followed.out).toBe('GET /\nbye\nlistening\n');
+  expect(followed.err).toContain('==> web bb-0 of promotion 13\nNothing of web is left in prod.');
+  expect((await towpath('logs prod web -o --json')).out.split('\n')[0]).toBe(
+    '{"replica":"aa-0","promotion":12,"line":"listening"}',
+  );
+  expect(await towpath('logs prod worker -o')).toMatchObject({
+    exit: 1,
+    err: expect.stringContaining('Ask the server there: --server URL.'),
+  });
+  expect((await towpath('logs prod -o')).err).toContain('Name one of: ');
+  expect((await towpath('logs prod --tail 5')).exit).toBe(64);
+  const viewer = { TOWPATH_TOKEN: await house.token('viewer') };
+  expect(await towpath('logs prod web -o', { env: viewer })).toMatchObject({
+    exit: 4,
+    err: expect.stringContaining('output:read'),
+  });
+});
+
+test('output that is followed goes on after a break, where it was', async () => {
+  const { output } = house.useCases;
+  const { output: plain } = fakeUseCases();
+  const asked: (string | undefined)[] = [];
+  output.open = async (...names) => {
+    const open = await plain.open(...names);
+    return async function* (wish, signal) {
+      asked.push(wish.after);
+      for await (const batch of open(wish, signal)) {
+        yield batch;
+        if (wish.after === undefined && batch.seq === '1') return; // as when a stream is too old
+      }
+    };
+  };
+  expect((await towpath('logs prod web -o --follow')).out).toBe('listening\nGET /\nbye\nlistening\n');
+  expect(asked).toEqual([undefined, '1']);
+});
+
 test('after a refusal the log of an environment is that of the promotion before it', async () => {
   await towpath('promote v1.1.0 qa');
   await towpath('promote v1.0.0 qa');

@@ -4,24 +4,44 @@ import { usage } from './cli-error.ts';
 import { cancelled, type Client } from './client.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
+import { printOutput } from './service-output.ts';
 import { promotionNumbered, subjectOf } from './subject.ts';
 import { cleanLogLine } from './text.ts';
-import { needs, type Verb } from './verb.ts';
+import { needs, type Verb, wholeNumber } from './verb.ts';
 import { pause } from './wait.ts';
 
 /** How often a broken stream is taken up again, at its last line, before it is a failure. */
 const RESUMES = 30;
 
+/** What is printed of a service that has printed for weeks. */
+const TAIL = 200;
+
+interface LogOptions {
+  readonly follow?: boolean;
+  readonly output?: boolean;
+  readonly tail?: number;
+}
+
 export const logs: Verb = (program, run) => {
   program
     .command('logs')
-    .description('print the log of a promotion, of what moves into an environment, or of a build')
+    .description(
+      'print the log of a promotion, of what moves into an environment, of a build; or what a service prints',
+    )
     .argument('<subject>', 'an environment, a promotion, a log id; or a release with a service or a check')
     .argument('[part]', 'the service whose build is meant, or the check; after the word `promotion` its number')
     .option('-f, --follow', 'keep printing until the log ends')
-    .addHelpText('after', needs('log.read'))
+    .option('-o, --output', 'what the service prints that runs in the environment')
+    .option('-n, --tail <lines>', 'with --output: how many of the last lines come first (200)', wholeNumber)
+    .addHelpText('after', needs('log.read', 'output.follow'))
     .action(
-      run<{ follow?: boolean }>(async (context, { follow = false }, subject = '', part) => {
+      run<LogOptions>(async (context, { follow = false, output = false, tail }, subject = '', part) => {
+        if (output) {
+          const service = part ?? (await onlyService(context, subject));
+          await printOutput(context, { environment: subject, service, follow, tail: tail ?? TAIL });
+          return EXIT.ok;
+        }
+        if (tail !== undefined) throw usage('--tail goes with --output.', 'A log is printed from its first line.');
         const log = await logOf(context, subject, part, follow);
         if (follow) await followLog(context, log);
         else await printLog(context, log);
@@ -29,6 +49,20 @@ export const logs: Verb = (program, run) => {
       }),
     );
 };
+
+/** Where one service runs, it need not be named. */
+async function onlyService(context: Context, environment: string): Promise<string> {
+  const client = await context.client();
+  const params = { project: await context.project(), environment };
+  const { services } = await client.call('environment.show', { params });
+  const [only] = services;
+  if (only !== undefined && services.length === 1) return only.service;
+  const names = services.map(({ service }) => service).join(', ');
+  throw usage(
+    `The output of which service of ${environment} is meant?`,
+    names === '' ? 'Nothing runs there yet.' : `Name one of: ${names}.`,
+  );
+}
 
 async function printLog({ out, client }: Context, log: string): Promise<void> {
   const server = await client();

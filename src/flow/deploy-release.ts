@@ -233,7 +233,7 @@ async function withDeadline<T>(
   }
 }
 
-function driverOf(house: House, definition: PathEnvironment): DeployDriver {
+export function driverOf(house: House, definition: PathEnvironment): DeployDriver {
   return driverNamed(house, definition.deploy.driver);
 }
 

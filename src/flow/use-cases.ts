@@ -66,6 +66,17 @@ export interface UseCases {
     read(logId: string, afterSeq: string | undefined): Promise<LogBatch>;
     follow(logId: string, afterSeq: string | undefined, signal: AbortSignal): AsyncIterable<LogBatch>;
   };
+  readonly output: {
+    /**
+     * What a service prints in an environment, for servers on the machine where it runs.
+     * @throws TowpathError `output.unknown`, `output.elsewhere`, `deploy.no-output`
+     */
+    open(
+      project: string,
+      environment: string,
+      service: string,
+    ): Promise<(wish: OutputWish, signal: AbortSignal) => AsyncIterable<OutputBatch>>;
+  };
   readonly events: { follow(afterId: string | undefined, signal: AbortSignal): AsyncIterable<EventView> };
   readonly audit: {
     /** @param page with `subject` what was done to that: an id, or what people call it, in `project` or in any */
@@ -137,6 +148,28 @@ export interface LogBatch {
   /** Give it back as `afterSeq` to go on. */
   readonly seq: string;
   /** True when nothing more will be written. */
+  readonly ended: boolean;
+}
+
+export interface OutputWish {
+  /** How many of the last lines of each replica come first. */
+  readonly tail: number;
+  /** Goes on until the signal, over deployments too. */
+  readonly follow: boolean;
+  /** `seq` of the last batch that was read: goes on after it. */
+  readonly after?: string | undefined;
+}
+
+/** Some lines of one replica. */
+export interface OutputBatch {
+  readonly replica: string;
+  /** The number of the promotion that started it. */
+  readonly promotion: number | null;
+  readonly lines: readonly string[];
+  /** What has to be said besides, such as that lines are not kept any more. */
+  readonly note: string | null;
+  readonly seq: string;
+  /** True once, when nothing more will come. */
   readonly ended: boolean;
 }
 

@@ -97,6 +97,24 @@ export const CONTRACT = {
     query: z.object({ after: z.string().max(100).optional() }),
     answer: null,
   },
+  'output.follow': {
+    params: z.object({ project: Name, environment: Name, service: Name }),
+    query: z.object({
+      tail: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(5000)
+        .default(200)
+        .describe('How many of the last lines of each replica come first'),
+      follow: z
+        .enum(['true', 'false'])
+        .default('false')
+        .describe('Goes on with what is printed from now on, over deployments too'),
+      after: z.string().max(10_000).optional().describe('`seq` of the last batch that was read'),
+    }),
+    answer: null,
+  },
   'audit.list': {
     query: PageQuery.extend({ subject: Name.optional(), project: Name.optional() }),
     answer: pageOf(Audit),

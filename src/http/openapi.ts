@@ -71,9 +71,13 @@ function polish({ components, paths = {} }: Description): void {
 
 const WORDS: Readonly<Record<string, string>> = { '4XX': 'Refused; the problem says why', '5XX': 'Failed' };
 
-const STREAMS: Readonly<Record<string, string>> = { 'event.follow': 'Event', 'log.follow': 'LogBatch' };
+const STREAMS: Readonly<Record<string, string>> = {
+  'event.follow': 'Event',
+  'log.follow': 'LogBatch',
+  'output.follow': 'OutputBatch',
+};
 
-/** What the schemas cannot say: problems have a media type of their own, and two routes answer with a stream. */
+/** What the schemas cannot say: problems have a media type of their own, and some routes answer with a stream. */
 function nameMediaTypes({ operationId = '', responses = {} }: Partial<Described>): void {
   for (const [status, response] of Object.entries(responses)) {
     response.description = WORDS[status] ?? 'Done';

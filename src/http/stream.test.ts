@@ -90,6 +90,46 @@ test('a log is followed to its end, from the line that was asked for', async () 
   expect((await fetch(`${base}/api/v1/logs/nothing/follow`, { headers })).status).toBe(404);
 });
 
+test('what a service prints is streamed to its end, from where a reader was', async () => {
+  const mine = { authorization: `Bearer ${await house.token('developer')}` };
+  const url = `${base}/api/v1/projects/shop/environments/prod/services/web/output`;
+  const whole = await readUntil(await fetch(url, { headers: mine }), 'event: end');
+  expect(whole).toContain('"lines":["listening","GET /"]');
+  expect(whole).toContain('"ended":true');
+  const rest = await readUntil(
+    await fetch(`${url}?follow=true&tail=5`, { headers: { ...mine, 'last-event-id': '1' } }),
+    'event: end',
+  );
+  expect(rest).not.toContain('GET /');
+  expect(rest).toContain('"promotion":13');
+});
+
+test('output that this server cannot read is a problem that says where to ask, not a stream', async () => {
+  const mine = { authorization: `Bearer ${await house.token('developer')}` };
+  const at = (service: string, more = '') =>
+    fetch(`${base}/api/v1/projects/shop/environments/prod/services/${service}/output${more}`, { headers: mine });
+  const elsewhere = await at('worker');
+  expect(elsewhere.status).toBe(422);
+  expect(await elsewhere.json()).toMatchObject({ code: 'output.elsewhere', fix: expect.stringContaining('--server') });
+  expect((await at('web', '?tail=5001')).status).toBe(400);
+  expect((await at('web', '?tial=5')).status).toBe(400);
+});
+
+test('a client that leaves frees what was reading a service for it', async () => {
+  let freed: (() => void) | undefined;
+  const left = new Promise<void>((resolve) => (freed = resolve));
+  house.useCases.output.open = async () =>
+    async function* (_wish, signal) {
+      yield { replica: 'a-0', promotion: 1, lines: ['here'], note: null, seq: 'a-0=1', ended: false };
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+      freed?.();
+    };
+  const mine = { authorization: `Bearer ${await house.token('developer')}` };
+  const url = `${base}/api/v1/projects/shop/environments/prod/services/web/output?follow=true`;
+  await readUntil(await fetch(url, { headers: mine }), 'here');
+  await left;
+});
+
 test('no id can smuggle a field into the stream', () => {
   expect(encode({ id: '1\ndata: evil', event: 'a\r\nb', data: 'x\ny' })).toBe(
     'id: 1data: evil\nevent: ab\ndata: "x\\ny"\n\n',

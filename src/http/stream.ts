@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
-import type { EventView, LogBatch, UseCases } from '../flow/use-cases.ts';
+import type { EventView, LogBatch, OutputBatch, UseCases } from '../flow/use-cases.ts';
 import { streamEvents, type StreamItem } from './event-stream.ts';
 import type { Faces } from './faces.ts';
 import type { Route } from './router.ts';
-import { Event, Log } from './view/path.ts';
+import { Event, Log, Output } from './view/path.ts';
 
 const HEARTBEAT_MS = 15_000;
 const MAX_AGE_MS = 10 * 60_000;
@@ -26,6 +26,13 @@ export function streamRoutes(
     const after = lastSeen(request, query.after);
     await useCases.logs.read(params.log, after); // a log that is not there is a 404, not a stream that breaks
     return streamEvents(reply, options, (signal) => batches(useCases, params.log, after, signal));
+  });
+  route('output.follow', async ({ params, query, request, reply }) => {
+    const follow = query.follow === 'true';
+    const wish = { tail: query.tail, follow, after: lastSeen(request, query.after) };
+    // what cannot be read is a problem with a status, not a stream that breaks
+    const output = await useCases.output.open(params.project, params.environment, params.service);
+    return streamEvents(reply, options, (signal) => printed(output(wish, signal)));
   });
 }
 
@@ -54,6 +61,10 @@ async function* batches(
     yield lineItem(batch);
     if (batch.ended) return;
   }
+}
+
+async function* printed(batches: AsyncIterable<OutputBatch>): AsyncIterable<StreamItem> {
+  for await (const batch of batches) yield { id: batch.seq, event: 'lines', data: Output.parse(batch) };
 }
 
 function concerns(event: EventView, project: string | undefined): boolean {

@@ -153,6 +153,14 @@ export function stageDriver(
       await holds.pass(`destroy ${target.environment}`, signal);
       places.delete(target.slug);
     },
+    async *output(target, { service, follow, signal }) {
+      const found = placeOf(target).services.get(service);
+      if (found === undefined) return;
+      const { digest, operation } = found;
+      yield { replica: 'stage-0', operation, lines: [textOf(digest)], note: null, place: '1' };
+      if (!follow || signal.aborted) return;
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    },
     runs(environment) {
       const found = [...places.values()].filter((place) => place.environment === environment);
       return Object.fromEntries(

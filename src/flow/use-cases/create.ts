@@ -11,6 +11,7 @@ import { diff } from './diff.ts';
 import { environmentCases } from './environments.ts';
 import { lineage } from './lineage.ts';
 import { matrix } from './matrix.ts';
+import { outputCases } from './output.ts';
 import { projectCases } from './projects.ts';
 import { promotionCases } from './promotions.ts';
 import { releaseCases } from './releases.ts';
@@ -38,6 +39,7 @@ export function createUseCases(house: House): UseCases {
         else for await (const part of followLog(store, logId, placeOf(afterSeq), signal)) yield batchOf(part);
       },
     },
+    output: outputCases(house),
     events: { follow: (afterId, signal) => follow(house, afterId, signal) },
     audit: auditCases(house),
     webhook: (repositoryId, headers, body) =>

@@ -1,4 +1,4 @@
-import type { LogBatch, Page, PageRequest, UseCases } from '../../flow/use-cases.ts';
+import type { LogBatch, OutputBatch, Page, PageRequest, UseCases } from '../../flow/use-cases.ts';
 import type { MatrixEnvironment } from '../../flow/view/environment.ts';
 import type { DiffView } from '../../flow/view/path.ts';
 import type { PromotionView } from '../../flow/view/promotion.ts';
@@ -241,6 +241,20 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
         for (const batch of LOG.slice(Number(after ?? 0))) if (!signal.aborted) yield batch;
       },
     },
+    output: {
+      open: async (_project, environment, service) => {
+        environmentNamed(world, environment);
+        if (service === 'worker')
+          throw failure('output.elsewhere', 'It runs on another machine.', 'Ask the server there: --server URL.');
+        return async function* (wish) {
+          for (const batch of OUTPUT.slice(Number(wish.after ?? 0))) {
+            if (batch.promotion === 13 && !wish.follow) continue;
+            yield { ...batch, lines: batch.lines.slice(-wish.tail) };
+          }
+          yield { replica: '', promotion: null, lines: [], note: null, seq: '', ended: true };
+        };
+      },
+    },
     events: {
       async *follow(after, signal) {
         let next = Number(after ?? world.events.length);
@@ -268,6 +282,12 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
     },
   };
 }
+
+const OUTPUT: readonly OutputBatch[] = [
+  { replica: 'aa-0', promotion: 12, lines: ['listening', 'GET /'], note: null, seq: '1', ended: false },
+  { replica: 'aa-0', promotion: 12, lines: ['bye'], note: 'lines before these are gone', seq: '2', ended: false },
+  { replica: 'bb-0', promotion: 13, lines: ['listening'], note: null, seq: '3', ended: false },
+];
 
 const LOG: readonly LogBatch[] = [
   { lines: ['npm ci', 'added 12 packages'], seq: '1', ended: false },

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import type { AuditView, EventView, LogBatch } from '../../flow/use-cases.ts';
+import type { AuditView, EventView, LogBatch, OutputBatch } from '../../flow/use-cases.ts';
 import type { LineageView, WhyView } from '../../flow/view/path.ts';
 import { Brief, Reason, State } from './promotion.ts';
 import { Evidence } from './release.ts';
@@ -47,6 +47,15 @@ export const Lineage = view<LineageView>()('Lineage', {
 
 export const Log = view<LogBatch>()('LogBatch', {
   lines: listOf(z.string()),
+  seq: z.string().describe('Give it back as `after` to go on'),
+  ended: z.boolean(),
+});
+
+export const Output = view<OutputBatch>()('OutputBatch', {
+  replica: z.string(),
+  promotion: z.number().nullable().describe('The number of the promotion that started it'),
+  lines: listOf(z.string()),
+  note: z.string().nullable(),
   seq: z.string().describe('Give it back as `after` to go on'),
   ended: z.boolean(),
 });
