@@ -5,7 +5,7 @@ import { type EnvironmentRow, environmentById, environmentsOf } from '../environ
 import { ranFor } from '../environment/tenure-store.ts';
 import { TowpathError } from '../lib/error.ts';
 import type { GitIdentity, Order, PredecessorFacts, PromotionFacts } from '../path/facts.ts';
-import { orderOf } from '../path/order.ts';
+import { orderOf, orderOfEditions } from '../path/order.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { approvalsOf } from '../path/approval-store.ts';
 import { failureHere } from '../path/promotion-list-store.ts';
@@ -117,19 +117,11 @@ async function orderBetween(
   release: Release,
 ): Promise<Order> {
   if (current === null) return orderOf(null);
-  if (current.commit === release.commit)
-    return orderOf({
-      same: true,
-      currentIsAncestor: true,
-      releaseIsAncestor: true,
-      currentPosition: null,
-      releasePosition: null,
-    });
+  if (current.commit === release.commit) return orderOfEditions(current.edition, release.edition);
   if (previewBranch !== null && (await isHead(house, release, `refs/heads/${previewBranch}`))) return 'newer';
   const mirror = await house.mirrorOf(release.repositoryId);
   const commits = await commitsOf(house.store.db, release.repositoryId, [current.commit, release.commit]);
   const order = orderOf({
-    same: false,
     currentIsAncestor: await mirror.isAncestor(current.commit, release.commit),
     releaseIsAncestor: await mirror.isAncestor(release.commit, current.commit),
     currentPosition: commits.get(current.commit)?.position ?? null,

@@ -2,7 +2,7 @@ import { artifactByKey, inputsOf } from '../artifact/artifact-store.ts';
 import { describeDifference, differenceOf } from '../artifact/key-difference.ts';
 import type { MergeFacts } from '../path/unchanged.ts';
 import type { Release } from '../release/release.ts';
-import { releasesByIds } from '../release/release-store.ts';
+import { releaseById } from '../release/release-store.ts';
 import type { House } from './house.ts';
 
 /** How the artifacts of a commit on a merged branch came to be, for the `unchanged` gate. */
@@ -13,20 +13,21 @@ export async function mergeFacts(
 ): Promise<MergeFacts> {
   const mirror = await house.mirrorOf(release.repositoryId);
   const commit = await mirror.commit(release.commit);
-  const branchHead = commit.parents[1] ?? null;
-  const branch = branchHead === null ? null : await releaseOfCommit(house, release.repositoryId, branchHead);
+  const refreshed = release.edition > 1;
+  const branchHead = refreshed ? null : (commit.parents[1] ?? null);
+  const before = await releaseBefore(house, release, branchHead);
   // asked first: what is taken in after this question is seen by those below
   const coming = await isComing(house, release.repositoryId, branchHead ?? release.commit, target);
   const services = await Promise.all(
     release.services.map(async ({ service, key }) => {
-      const before = branch?.services.find((one) => one.service === service);
+      const part = before?.services.find((one) => one.service === service);
       const testedBefore =
         (await wasOnAnotherBranch(house, release.repositoryId, key, target)) ||
         (await ranHere(house, environmentId, key));
       return {
         service,
         testedBefore,
-        differences: testedBefore || before === undefined ? [] : await differences(house, before.key, key),
+        differences: testedBefore || part === undefined ? [] : await differences(house, part.key, key),
       };
     }),
   );
@@ -35,6 +36,7 @@ export async function mergeFacts(
     base === undefined || branchHead === null ? [] : await mirror.log({ from: branchHead, to: base, limit: 20 });
   return {
     name,
+    refreshed,
     branchHead,
     coming,
     services,
@@ -42,15 +44,19 @@ export async function mergeFacts(
   };
 }
 
-async function releaseOfCommit(house: House, repositoryId: string, commit: string): Promise<Release | null> {
-  const row = await house.store.db
+/** What the artifacts are compared with: those of the merged branch; of a later edition, those of the one before. */
+async function releaseBefore(house: House, release: Release, branchHead: string | null): Promise<Release | null> {
+  const { edition, repositoryId } = release;
+  if (edition === 1 && branchHead === null) return null;
+  let query = house.store.db
     .selectFrom('release')
     .select('id')
     .where('repository_id', '=', repositoryId)
-    .where('commit_sha', '=', commit)
-    .where('mixed', '=', false)
-    .executeTakeFirst();
-  return row === undefined ? null : ((await releasesByIds(house.store.db, [row.id]))[0] ?? null);
+    .where('commit_sha', '=', branchHead ?? release.commit)
+    .where('mixed', '=', false);
+  if (edition > 1) query = query.where('edition', '<', edition);
+  const row = await query.orderBy('edition', 'desc').executeTakeFirst();
+  return row === undefined ? null : releaseById(house.store.db, row.id);
 }
 
 /** Branch and merge may be seen at the same moment: a push of the branch at that commit is not taken in yet. */

@@ -1,5 +1,6 @@
 import { openPromotions } from '../path/promotion-list-store.ts';
 import { movePromotion, type Promotion } from '../path/promotion-store.ts';
+import type { Release } from '../release/release.ts';
 import { releasesByIds } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
@@ -7,8 +8,8 @@ import type { House } from './house.ts';
 import { whyWithdrawn } from './withdraw.ts';
 
 /**
- * Of promotions that came by themselves and wait for one environment, the newest by ancestry stays: each whose commit
- * is contained in this one's is superseded, and this one is when a waiting one contains it. What a person asked for stays.
+ * Of promotions that came by themselves and wait for one environment, the newest by ancestry (of one commit, the later edition)
+ * stays: each whose commit is contained in this one's is superseded, and this one is when a waiting one contains it. What a person asked for stays.
  * @returns whether this one was superseded
  */
 export async function supersede(house: House, tx: Tx, promotion: Promotion): Promise<boolean> {
@@ -32,20 +33,22 @@ export async function supersede(house: House, tx: Tx, promotion: Promotion): Pro
   const mine = releases.get(promotion.releaseId);
   if (mine === undefined || mine.mixed) return false;
   const mirror = await house.mirrorOf(mine.repositoryId);
+  const isBefore = async (one: Release, other: Release): Promise<boolean> =>
+    one.commit === other.commit ? one.edition < other.edition : mirror.isAncestor(one.commit, other.commit);
   for (const other of others) {
     const theirs = releases.get(other.releaseId);
-    if (theirs === undefined || theirs.commit === mine.commit) continue;
+    if (theirs === undefined) continue;
     // one that was not looked at yet may still be refused: it takes nobody's place
     if (
       promotion.automatic &&
       other.state === 'waiting' &&
-      (await mirror.isAncestor(mine.commit, theirs.commit)) &&
+      (await isBefore(mine, theirs)) &&
       (await whyWithdrawn(house, tx, other)) === null
     ) {
       await giveWay(tx, promotion, other);
       return true;
     }
-    if (await mirror.isAncestor(theirs.commit, mine.commit)) await giveWay(tx, other, promotion);
+    if (await isBefore(theirs, mine)) await giveWay(tx, other, promotion);
   }
   return false;
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { headline } from './headline.ts';
-import { orderOf } from './order.ts';
+import { orderOf, orderOfEditions } from './order.ts';
 import type { PromotionState } from './promotion.ts';
 import { planRollback, type TenureFacts } from './rollback.ts';
 import { planRoutes } from './triggers.ts';
@@ -90,7 +90,7 @@ test('a rollback never brings what is yanked, gone, or runs already', () => {
 });
 
 test('order is ancestry, then the place on the default branch, and never a guess', () => {
-  const apart = { same: false, currentIsAncestor: false, releaseIsAncestor: false };
+  const apart = { currentIsAncestor: false, releaseIsAncestor: false };
   const at = (currentPosition: number | null, releasePosition: number | null) =>
     orderOf({ ...apart, currentPosition, releasePosition });
   expect(orderOf(null)).toBe('first');
@@ -105,9 +105,12 @@ test('order is ancestry, then the place on the default branch, and never a guess
   ]);
 });
 
+test('of one commit the later edition is the newer one', () => {
+  expect([orderOfEditions(1, 2), orderOfEditions(2, 1), orderOfEditions(2, 2)]).toEqual(['newer', 'older', 'same']);
+});
+
 test('of two releases at most one is newer than the other', () => {
   const ancestry = fc.record({
-    same: fc.boolean(),
     currentIsAncestor: fc.boolean(),
     releaseIsAncestor: fc.boolean(),
     currentPosition: fc.option(fc.nat(9)),
@@ -116,9 +119,8 @@ test('of two releases at most one is newer than the other', () => {
   const turned = { first: 'first', same: 'same', newer: 'older', older: 'newer', diverged: 'diverged' } as const;
   fc.assert(
     fc.property(ancestry, (one) => {
-      fc.pre(one.same || !(one.currentIsAncestor && one.releaseIsAncestor));
+      fc.pre(!(one.currentIsAncestor && one.releaseIsAncestor));
       const other = {
-        same: one.same,
         currentIsAncestor: one.releaseIsAncestor,
         releaseIsAncestor: one.currentIsAncestor,
         currentPosition: one.releasePosition,
@@ -155,35 +157,42 @@ test.each([
 });
 
 const web = { service: 'web', testedBefore: true, differences: [] };
+const merge = { name: 'v1', refreshed: false, branchHead: null, coming: false, lacked: [] };
 
 test('artifacts that were tested before are the same, whatever commit brings them', () => {
-  expect(decideWhetherUnchanged({ name: 'v1', branchHead: null, coming: false, services: [web], lacked: [] })).toEqual({
+  expect(decideWhetherUnchanged({ ...merge, services: [web] })).toEqual({
     kind: 'same',
+  });
+});
+
+test('after a refresh of base images a refusal names the moved pin, and how the artifacts get tested', () => {
+  const services = [{ service: 'web', testedBefore: false, differences: ['the pin of node:22 moved'] }];
+  expect(decideWhetherUnchanged({ ...merge, refreshed: true, services })).toEqual({
+    kind: 'differs',
+    what: 'Base images were refreshed, and no branch had the new artifacts of web (web: the pin of node:22 moved).',
+    fix: 'Push a branch at this very commit, let it be tested there, then promote the release again.',
   });
 });
 
 test('while the branch is being taken in nothing is refused for what it may have had', () => {
   const services = [{ ...web, testedBefore: false }];
-  const merge = { name: 'v1', branchHead: 'b', coming: true, services, lacked: [] };
-  expect(decideWhetherUnchanged(merge)).toMatchObject({ kind: 'unknown', what: expect.stringContaining('v1') });
-  expect(decideWhetherUnchanged({ ...merge, services: [web] })).toEqual({ kind: 'same' });
+  const early = { ...merge, branchHead: 'b', coming: true };
+  expect(decideWhetherUnchanged({ ...early, services })).toMatchObject({
+    kind: 'unknown',
+    what: expect.stringContaining('v1'),
+  });
+  expect(decideWhetherUnchanged({ ...early, services: [web] })).toEqual({ kind: 'same' });
 });
 
 test('a refusal names what differs and the commits that the branch lacked', () => {
   const lacked = Array.from({ length: 7 }, (_, index) => `abc000${index} Change ${index}`);
   const services = [web, { service: 'worker', testedBefore: false, differences: ['file a.js differs'] }];
-  expect(decideWhetherUnchanged({ name: 'v1', branchHead: 'b', coming: false, services, lacked })).toEqual({
+  expect(decideWhetherUnchanged({ ...merge, branchHead: 'b', services, lacked })).toEqual({
     kind: 'differs',
     what: `v1 did not give the artifacts its branch was tested with (worker: file a.js differs). The branch lacked ${lacked.slice(0, 5).join('; ')} and 2 more.`,
     fix: 'Merge the target branch into the branch, let it be tested, then merge again.',
   });
-  const direct = decideWhetherUnchanged({
-    name: 'v1',
-    branchHead: null,
-    coming: false,
-    services: [{ ...web, testedBefore: false }],
-    lacked: [],
-  });
+  const direct = decideWhetherUnchanged({ ...merge, services: [{ ...web, testedBefore: false }] });
   expect(direct).toMatchObject({ kind: 'differs', what: 'v1 brought new artifacts of web that no branch had before.' });
 });
 

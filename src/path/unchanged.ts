@@ -4,6 +4,8 @@ import type { UnchangedFacts } from './facts.ts';
 export interface MergeFacts {
   /** How the release is called: its short commit or tag. */
   readonly name: string;
+  /** True for artifacts that its commit got later, when pins of base images moved. */
+  readonly refreshed: boolean;
   /** The branch head that was merged (second parent), or null when the commit is no merge. */
   readonly branchHead: string | null;
   /** True while a push of what was merged is still being taken in. */
@@ -29,6 +31,16 @@ export function decideWhetherUnchanged(merge: MergeFacts): UnchangedFacts {
   if (merge.coming)
     return { kind: 'unknown', what: `The branch that ${merge.name} came from is still being taken in.` };
   const services = changed.map(({ service }) => service).join(', ');
+  const differences = changed.flatMap(({ service, differences }) =>
+    differences.map((difference) => `${service}: ${difference}`),
+  );
+  if (merge.refreshed) {
+    return {
+      kind: 'differs',
+      what: `Base images were refreshed, and no branch had the new artifacts of ${services}${differences.length === 0 ? '' : ` (${differences.join('; ')})`}.`,
+      fix: 'Push a branch at this very commit, let it be tested there, then promote the release again.',
+    };
+  }
   if (merge.branchHead === null) {
     return {
       kind: 'differs',
@@ -36,9 +48,6 @@ export function decideWhetherUnchanged(merge: MergeFacts): UnchangedFacts {
       fix: 'Push the change to a branch first, let it be tested there, then merge.',
     };
   }
-  const differences = changed.flatMap(({ service, differences }) =>
-    differences.map((difference) => `${service}: ${difference}`),
-  );
   const lacked =
     merge.lacked.length === 0
       ? ''

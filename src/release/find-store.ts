@@ -3,7 +3,8 @@ import { ReleaseError, type Release } from './release.ts';
 import { releaseById } from './release-store.ts';
 
 /**
- * Finds a release as people name it: an id, a number (`#12` or `12`), a tag, a branch (its newest), or a commit of 7 digits or more.
+ * Finds a release as people name it: an id, a number (`#12` or `12`), a tag, a branch (its newest), or a commit of
+ * 7 digits or more: its newest edition, or the one that is named with it (`4f2a91c.2`).
  * @throws ReleaseError `release.unknown`, `release.ambiguous`
  */
 export async function findRelease(db: Sql, projectId: string, word: string): Promise<Release> {
@@ -53,33 +54,43 @@ async function idByName(db: Sql, projectId: string, word: string): Promise<strin
   return null;
 }
 
-/** Where a ref points now counts; when its releases were cut does not: an older commit may be read later. */
+/**
+ * Where a ref points now counts; when its releases were cut does not: an older commit may be read later. Of several
+ * editions of the commit the newest counts that was taken in under the ref: a tag stays with what it named.
+ */
 async function idByHead(db: Sql, projectId: string, ref: string): Promise<string | null> {
   const row = await db
     .selectFrom('ref')
     .innerJoin('release', (join) =>
       join.onRef('release.repository_id', '=', 'ref.repository_id').onRef('release.commit_sha', '=', 'ref.commit_sha'),
     )
+    .leftJoin('release_name', (join) =>
+      join.onRef('release_name.release_id', '=', 'release.id').onRef('release_name.ref', '=', 'ref.name'),
+    )
     .select('release.id')
     .where('release.project_id', '=', projectId)
     .where('release.mixed', '=', false)
     .where('ref.name', '=', ref)
     .where('ref.deleted_at', 'is', null)
+    .orderBy((eb) => eb('release_name.ref', 'is not', null), 'desc')
+    .orderBy('release.edition', 'desc')
     .executeTakeFirst();
   return row?.id ?? null;
 }
 
 async function idByCommit(db: Sql, projectId: string, word: string): Promise<string | null> {
-  if (!/^[0-9a-f]{7,64}$/.test(word)) return null;
-  const rows = await db
+  const [, digits, edition] = /^([0-9a-f]{7,64})(?:\.(\d{1,6}))?$/.exec(word) ?? [];
+  if (digits === undefined) return null;
+  let query = db
     .selectFrom('release')
-    .select('id')
+    .select(['id', 'commit_sha'])
+    .distinctOn('commit_sha')
     .where('project_id', '=', projectId)
     .where('mixed', '=', false)
-    .where('commit_sha', '>=', word)
-    .where('commit_sha', '<', `${word}g`)
-    .limit(2)
-    .execute();
+    .where('commit_sha', '>=', digits)
+    .where('commit_sha', '<', `${digits}g`);
+  if (edition !== undefined) query = query.where('edition', '=', Number(edition));
+  const rows = await query.orderBy('commit_sha').orderBy('edition', 'desc').limit(2).execute();
   if (rows.length > 1) {
     throw new ReleaseError({
       code: 'release.ambiguous',

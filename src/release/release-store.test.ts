@@ -67,6 +67,58 @@ test('a commit has one whole release, and any number of mixed ones', async () =>
   expect(nameOf(await release(whole), [])).toBe('aaaaaaa');
 });
 
+test('a refresh of base images cuts the next edition of a commit; seen again for another reason it has the same', async () => {
+  const one = await seedRelease(store.db, { commit: A, keys: { web: 'k1' } });
+  for (const ref of ['refs/heads/main', 'refs/tags/v1']) {
+    await nameRelease(store.db, one, ref);
+    const row = { repository_id: REPOSITORY, name: ref, oid: A, commit_sha: A };
+    await store.db.insertInto('ref').values(row).execute();
+  }
+  expect(await seedRelease(store.db, { commit: A, keys: { web: 'k1' }, anew: true })).toBe(one);
+  const two = await seedRelease(store.db, { commit: A, keys: { web: 'k2' }, anew: true });
+  await nameRelease(store.db, two, 'refs/heads/main');
+  expect(await release(two)).toMatchObject({ edition: 2, state: 'ready', services: [{ key: 'k2' }] });
+  expect(await release(one)).toMatchObject({ edition: 1, services: [{ key: 'k1' }] });
+  expect(await seedRelease(store.db, { commit: A, keys: { web: 'k3' } })).toBe(two);
+
+  const found = async (word: string) => (await findRelease(store.db, PROJECT, word)).id;
+  expect(await Promise.all(['main', 'v1', A, 'aaaaaaa', 'aaaaaaa.1', 'aaaaaaa.2'].map(found))).toEqual([
+    two,
+    one,
+    two,
+    two,
+    one,
+    two,
+  ]);
+  expect(Object.fromEntries(await namesOf(store.db, [one, two]))).toEqual({
+    [one]: ['refs/tags/v1'],
+    [two]: ['refs/heads/main'],
+  });
+});
+
+test('many who refresh at once cut one edition, and one that failed takes nothing away', async () => {
+  const one = await seedRelease(store.db, { commit: A, keys: { web: 'k1' } });
+  await seedRelease(store.db, { commit: B, keys: { web: 'k2' }, built: false });
+  const cut = (anew: boolean) =>
+    store.transaction((tx) =>
+      cutRelease(tx, {
+        projectId: PROJECT,
+        repositoryId: REPOSITORY,
+        commit: A,
+        mixed: false,
+        anew,
+        createdBy: 'ana',
+        problem: null,
+        services: [{ service: 'web', key: 'k2', commit: A }],
+      }),
+    );
+  const ids = await Promise.all(Array.from({ length: 8 }, () => cut(true)));
+  expect(new Set(ids).size).toBe(1);
+  await recordBuildFailed(store.db, 'k2', { code: 'x', what: 'it broke.', fix: 'Mend it.' });
+  await settleRelease(store.db, ids[0] ?? '');
+  expect(await cut(false)).toBe(one);
+});
+
 test('it is ready when the last of its artifacts is, be they recorded at the same moment', async () => {
   const id = await seedRelease(store.db, { commit: A, keys: { web: 'k1', api: 'k2', jobs: 'k3' }, built: false });
   expect(await release(id)).toMatchObject({ state: 'building' });

@@ -11,17 +11,31 @@ export interface ReleaseToCut {
   readonly repositoryId: string;
   readonly commit: string;
   readonly mixed: boolean;
+  /** Of a mix, that of its base. */
+  readonly edition?: number;
+  /** The pins of base images moved: other artifacts than before are wanted. */
+  readonly anew?: boolean;
   readonly createdBy: string;
   readonly problem: Problem | null;
   readonly services: readonly { readonly service: string; readonly key: string; readonly commit: string }[];
 }
 
 /**
- * Cuts a release. A commit has one (unmixed) release: asked again, that one is given. One that could not be planned (an
- * outside base that was away) has no services, and gets those that a later plan found.
+ * Cuts a release. A commit has one unmixed release: asked again, that one is given. One that could not be planned (an
+ * outside base that was away) has no services, and gets those that a later plan found. Only who cuts `anew`, for pins of
+ * base images moved, gets the commit's next edition, and that only where its artifacts are others.
  */
 export async function cutRelease(db: Sql, cut: ReleaseToCut): Promise<string> {
   const fingerprint = fingerprintOf(Object.fromEntries(cut.services.map(({ service, key }) => [service, key])));
+  const known = cut.mixed ? [] : await editionsOf(db, cut.repositoryId, cut.commit);
+  const [newest] = known;
+  if (newest !== undefined) {
+    await planAgain(db, newest.id, cut, fingerprint);
+    // bases that broke a build must not take the artifacts away that the commit has
+    const standing = known.find(({ state }) => state !== 'failed') ?? newest;
+    if (cut.anew !== true || cut.problem !== null) return standing.id;
+    if (!newest.hasServices || newest.fingerprint === fingerprint) return newest.id;
+  }
   const row = await db
     .insertInto('release')
     .values({
@@ -29,28 +43,40 @@ export async function cutRelease(db: Sql, cut: ReleaseToCut): Promise<string> {
       project_id: cut.projectId,
       repository_id: cut.repositoryId,
       commit_sha: cut.commit,
+      edition: cut.edition ?? (newest?.edition ?? 0) + 1,
       mixed: cut.mixed,
       fingerprint,
       state: cut.problem === null ? 'building' : 'failed',
       problem: cut.problem === null ? null : json(cut.problem),
       created_by: cut.createdBy,
     })
-    .onConflict((conflict) => conflict.columns(['repository_id', 'commit_sha']).where('mixed', '=', false).doNothing())
+    .onConflict((conflict) =>
+      conflict.columns(['repository_id', 'commit_sha', 'edition']).where('mixed', '=', false).doNothing(),
+    )
     .returning('id')
     .executeTakeFirst();
-  if (row === undefined) {
-    const known = await db
-      .selectFrom('release')
-      .select('id')
-      .where('repository_id', '=', cut.repositoryId)
-      .where('commit_sha', '=', cut.commit)
-      .where('mixed', '=', false)
-      .executeTakeFirstOrThrow();
-    await planAgain(db, known.id, cut, fingerprint);
-    return known.id;
-  }
+  if (row === undefined) return cutRelease(db, cut); // somebody cut it at the same moment, and it can be seen now
   await recordServices(db, row.id, cut);
   return row.id;
+}
+
+/** The unmixed releases of a commit, the newest first. They stay as they are until the end of the transaction. */
+async function editionsOf(db: Sql, repositoryId: string, commit: string) {
+  return db
+    .selectFrom('release')
+    .select(['id', 'edition', 'state', 'fingerprint'])
+    .select((eb) =>
+      eb
+        .exists(eb.selectFrom('release_service').select('service').whereRef('release_id', '=', 'release.id'))
+        .$castTo<boolean>()
+        .as('hasServices'),
+    )
+    .where('repository_id', '=', repositoryId)
+    .where('commit_sha', '=', commit)
+    .where('mixed', '=', false)
+    .orderBy('edition', 'desc')
+    .forUpdate()
+    .execute();
 }
 
 async function planAgain(db: Sql, releaseId: string, cut: ReleaseToCut, fingerprint: string): Promise<void> {
@@ -188,6 +214,7 @@ export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Re
         projectId: row.project_id,
         repositoryId: row.repository_id,
         commit: row.commit_sha,
+        edition: row.edition,
         mixed: row.mixed,
         fingerprint: row.fingerprint,
         state: row.state,
@@ -212,7 +239,7 @@ export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Re
   return ids.flatMap((id) => known.get(id) ?? []);
 }
 
-/** Branches and tags that mean the commit of a release now, tags first, the newest name first within each. */
+/** Branches and tags that mean a release now (of a commit, its newest edition that they named), tags first, the newest name first within each. */
 export async function namesOf(db: Sql, ids: readonly string[]): Promise<Map<string, string[]>> {
   if (ids.length === 0) return new Map();
   const rows = await db
@@ -227,6 +254,21 @@ export async function namesOf(db: Sql, ids: readonly string[]): Promise<Map<stri
     )
     .select(['release_name.release_id', 'release_name.ref'])
     .where('release_name.release_id', 'in', [...new Set(ids)])
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('release as later')
+            .innerJoin('release_name as its', 'its.release_id', 'later.id')
+            .select('later.id')
+            .whereRef('later.repository_id', '=', 'release.repository_id')
+            .whereRef('later.commit_sha', '=', 'release.commit_sha')
+            .whereRef('later.edition', '>', 'release.edition')
+            .where('later.mixed', '=', false)
+            .whereRef('its.ref', '=', 'release_name.ref'),
+        ),
+      ),
+    )
     .orderBy('release_name.named_at', 'desc')
     .execute();
   return tagsFirst(rows);

@@ -7,6 +7,7 @@ const [A, B, C] = ['a', 'b', 'c'].map((letter) => letter.repeat(40)) as [string,
 test('a mix is called by its base and by what it takes from elsewhere, a whole release by its tag or commit', () => {
   expect(nameOf(releaseOf(A, { web: A, api: A }), ['refs/heads/main'])).toBe('aaaaaaa');
   expect(nameOf(releaseOf(A, { web: A, api: A }), ['refs/tags/v1', 'refs/heads/main'])).toBe('v1');
+  expect(nameOf({ ...releaseOf(A, { web: A }), edition: 2 }, [])).toBe('aaaaaaa.2');
   expect(nameOf(releaseOf(A, { web: A, api: B, jobs: C }), [])).toBe('aaaaaaa with api of bbbbbbb, jobs of ccccccc');
 });
 
@@ -55,6 +56,7 @@ function releaseOf(commit: string, parts: Readonly<Record<string, string>>): Rel
     projectId: '',
     repositoryId: '',
     commit,
+    edition: 1,
     mixed: services.some((part) => part.commit !== commit),
     fingerprint: '',
     state: 'ready',

@@ -12,6 +12,8 @@ export interface Release {
   readonly projectId: string;
   readonly repositoryId: string;
   readonly commit: string;
+  /** The how manieth set of artifacts of its commit: each time that pins of base images moved, the next. */
+  readonly edition: number;
   readonly mixed: boolean;
   readonly fingerprint: string;
   readonly state: 'building' | 'ready' | 'failed';
@@ -40,12 +42,18 @@ export function fingerprintOf(keys: Readonly<Record<string, string>>): string {
   return hashOfJson(keys);
 }
 
-/** How people call a release: its tag, else its short commit; a mix by its base and what it takes from elsewhere. */
-export function nameOf(release: Pick<Release, 'commit' | 'mixed' | 'services'>, refs: readonly string[]): string {
+/**
+ * How people call a release: its tag, else its short commit (with its edition, from the second on: `4f2a91c.2`); a mix by
+ * its base and what it takes from elsewhere.
+ */
+export function nameOf(
+  release: Pick<Release, 'commit' | 'edition' | 'mixed' | 'services'>,
+  refs: readonly string[],
+): string {
   const tag = refs.find((ref) => ref.startsWith('refs/tags/'));
   if (tag !== undefined) return tag.slice('refs/tags/'.length);
   const others = release.services.filter(({ commit }) => commit !== release.commit);
-  const short = release.commit.slice(0, 7);
+  const short = `${release.commit.slice(0, 7)}${release.edition > 1 ? `.${release.edition}` : ''}`;
   if (!release.mixed || others.length === 0) return short;
   return `${short} with ${others.map(({ service, commit }) => `${service} of ${commit.slice(0, 7)}`).join(', ')}`;
 }

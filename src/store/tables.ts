@@ -104,6 +104,7 @@ export interface BasePinTable {
   digest: string;
   pinned_by: string;
   pinned_at: Generated<Timestamp>;
+  resolved_at: Generated<Timestamp>;
 }
 
 export interface CommitTable {
@@ -284,11 +285,12 @@ export interface RefEventTable {
   id: string;
   repository_id: string;
   ref: string;
-  kind: 'created' | 'moved' | 'forced' | 'deleted';
+  kind: 'created' | 'moved' | 'forced' | 'deleted' | 'refreshed';
   before_sha: string | null;
   after_sha: string | null;
   seen_at: Generated<Timestamp>;
   handled_at: Timestamp | null;
+  by_user: string | null;
 }
 
 export interface ReleaseTable {
@@ -307,6 +309,7 @@ export interface ReleaseTable {
   yanked_at: Timestamp | null;
   yanked_by: string | null;
   yank_reason: string | null;
+  edition: Generated<number>;
 }
 
 export interface ReleaseNameTable {

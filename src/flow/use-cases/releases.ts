@@ -137,6 +137,7 @@ export async function mix(house: House, tx: Tx, request: MixRequest, by: string)
     projectId: base.projectId,
     repositoryId: base.repositoryId,
     commit: base.commit,
+    edition: base.edition,
     mixed: true,
     createdBy: by,
     problem: null,

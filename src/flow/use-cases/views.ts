@@ -39,15 +39,19 @@ export async function briefsOf(
           id: release.id,
           number: release.number,
           commit: release.commit,
-          subject: release.mixed ? mixSubject(release) : (commit?.subject ?? ''),
+          subject: release.mixed ? mixSubject(release) : subjectOf(release, commit),
           names: (names.get(release.id) ?? []).map(shortRef),
           yanked: release.yank !== null,
           release,
-          author: commit?.authorName ?? release.createdBy,
+          author: release.edition > 1 ? release.createdBy : (commit?.authorName ?? release.createdBy),
         },
       ];
     }),
   );
+}
+
+function subjectOf({ edition }: Release, commit: CommitRow | undefined): string {
+  return `${commit?.subject ?? ''}${edition > 1 ? ` (edition ${edition}: base images refreshed)` : ''}`;
 }
 
 function mixSubject(release: Release): string {

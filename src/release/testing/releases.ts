@@ -20,12 +20,13 @@ export interface SeededRelease {
   /** Service -> artifact key. */
   readonly keys: Readonly<Record<string, string>>;
   readonly mixed?: boolean;
+  readonly anew?: boolean;
   /** False leaves its new artifacts unbuilt. */
   readonly built?: boolean;
 }
 
 /** A release with its artifacts. @returns its id */
-export async function seedRelease(db: Sql, { commit, keys, mixed = false, built = true }: SeededRelease) {
+export async function seedRelease(db: Sql, { commit, keys, mixed = false, anew = false, built = true }: SeededRelease) {
   const services = Object.entries(keys).map(([service, key]) => ({ service, key, commit }));
   const wanted = services.map(({ service, key }) => ({
     service,
@@ -43,6 +44,7 @@ export async function seedRelease(db: Sql, { commit, keys, mixed = false, built 
     repositoryId: REPOSITORY,
     commit,
     mixed,
+    anew,
     createdBy: 'ana',
     problem: null,
     services,
