@@ -77,6 +77,16 @@ export const OPERATIONS = {
     needs: 'release:test',
     summary: 'Ask the checks of a release again; the newer answer counts',
   },
+  'base.list': {
+    route: 'GET /api/v1/projects/:project/bases',
+    needs: 'path:read',
+    summary: 'The pins of outside base images',
+  },
+  'base.refresh': {
+    route: 'POST /api/v1/projects/:project/bases/refresh',
+    needs: 'base:refresh',
+    summary: 'Move pins to what their references mean today, and plan the default branch anew',
+  },
   'promotion.request': {
     route: 'POST /api/v1/projects/:project/environments/:environment/promotions',
     needs: 'promotion:request',

@@ -7,12 +7,11 @@ import {
   artifactByKey,
   type BuiltRecord,
   claimArtifacts,
-  pinBase,
-  pinsOf,
   recordBuilt,
   recordBuildFailed,
   retryArtifact,
 } from './artifact-store.ts';
+import { pinBase, pinsOf } from './pin-store.ts';
 
 const PROJECT = 'prj_1';
 const problem = { code: 'artifact.build-failed', what: 'npm has no such package.', fix: 'Fix it.' };

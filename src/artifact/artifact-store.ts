@@ -172,44 +172,6 @@ export async function postponeBuild(db: Sql, key: string, attempt: number): Prom
   return row?.attempt ?? null;
 }
 
-/** Outside base images by reference, resolved once; `resolve` is asked only for those that have no pin yet. */
-export async function pinsOf(
-  db: Sql,
-  projectId: string,
-  references: readonly string[],
-): Promise<Record<string, Digest>> {
-  if (references.length === 0) return {};
-  const rows = await db
-    .selectFrom('base_pin')
-    .select(['reference', 'digest'])
-    .where('project_id', '=', projectId)
-    .where('reference', 'in', [...references])
-    .execute();
-  return Object.fromEntries(rows.map(({ reference, digest }) => [reference, digest as Digest]));
-}
-
-/** The first resolution stays: two builds that resolve at once agree on one digest. */
-export async function pinBase(
-  db: Sql,
-  projectId: string,
-  reference: string,
-  digest: Digest,
-  by: string,
-): Promise<Digest> {
-  await db
-    .insertInto('base_pin')
-    .values({ project_id: projectId, reference, digest, pinned_by: by })
-    .onConflict((conflict) => conflict.columns(['project_id', 'reference']).doNothing())
-    .execute();
-  const row = await db
-    .selectFrom('base_pin')
-    .select('digest')
-    .where('project_id', '=', projectId)
-    .where('reference', '=', reference)
-    .executeTakeFirstOrThrow();
-  return row.digest as Digest;
-}
-
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
 }

@@ -437,6 +437,7 @@ test('every command that asks the server says which permission it needs', async 
     'release',
     'env',
     'project',
+    'base',
     'token',
   ];
   const names = [...out.matchAll(/^ {2}([a-z]+)\b.* {2}/gm)].map(([, name]) => name ?? '');
@@ -470,4 +471,17 @@ test('a promotion that failed, was overtaken or rolled back says so by its exit 
     };
     expect((await towpath('promote v1.1.0 qa')).exit, state).toBe(exit);
   }
+});
+
+test('base refresh says what moves and for whom; a registry that does not answer fails it', async () => {
+  const { exit, out } = await towpath('base refresh node:22 --dry-run');
+  expect(exit).toBe(0);
+  expect(out).toMatch(/^node:22 would move +000000000000 -> 111111111111 +web$/m);
+  expect(house.useCases.world.deeds).toContainEqual({ by: 'ada', deed: 'refresh node:22 as a dry run' });
+  const away = await towpath('base refresh away:1');
+  expect(away.exit).toBe(1);
+  expect(away.out).toContain('! away:1: It is not there. Push it.');
+  expect((await towpath('base list')).out).toMatch(/^node:22 +sha256:0+ +since .* by towpath +web$/m);
+  const viewer = { TOWPATH_TOKEN: await house.token('viewer', 'vera') };
+  expect((await towpath('base refresh', { env: viewer })).exit).toBe(4);
 });

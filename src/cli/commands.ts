@@ -1,4 +1,5 @@
 import { audit } from './audit.ts';
+import { base } from './base.ts';
 import { completion } from './completion.ts';
 import { approve, cancel, reject } from './decide.ts';
 import { diff } from './diff.ts';
@@ -50,6 +51,7 @@ export const VERBS: readonly Verb[] = [
   release,
   env,
   project,
+  base,
   audit,
   open,
   token,

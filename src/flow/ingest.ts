@@ -22,13 +22,15 @@ interface Seen {
   readonly ref: string;
   readonly commit: string;
   readonly author: string;
+  /** Who moved the pins of base images for which a head is planned anew; null when the ref itself moved. */
+  readonly refreshedBy: string | null;
   /** Set when the ref is the default branch: the head that rules the path. */
   readonly head: string | null;
 }
 
 /**
- * A ref moved: its commit becomes a release, and every artifact that it lacks gets built. What waits because of where the
- * ref was before is withdrawn.
+ * A ref moved (or the pins of base images did, under the default branch's head): its commit becomes a release, and every
+ * artifact that it lacks gets built. What waits because of where the ref was before is withdrawn.
  */
 export function ingestFlow(house: House) {
   return durable('ingest', async ({ eventId }: { eventId: string }) => {
@@ -43,7 +45,9 @@ export function ingestFlow(house: House) {
       const config = await step('path', () => readConfig(house, seen.repositoryId, head), { retry });
       await transaction('lay-path', (tx) => layPath(house, tx, seen, head, config));
     }
-    const plan = await step('plan', () => planRelease(house, seen), { retry }).catch(toPlan);
+    const planned = step('plan', () => planRelease(house, seen), { retry });
+    // after a refresh there is a release that stands meanwhile: the work is given up, and taken up again later
+    const plan = await (seen.refreshedBy === null ? planned.catch(toPlan) : planned);
     await transaction('cut', (tx) => cut(house, tx, eventId, seen, plan));
   });
 }
@@ -87,6 +91,7 @@ async function readEvent(house: House, eventId: string): Promise<Seen | Gone | n
       'ref_event.kind',
       'ref_event.after_sha',
       'ref_event.handled_at',
+      'ref_event.by_user',
       'repository.id',
       'repository.project_id',
       'repository.default_branch',
@@ -96,6 +101,9 @@ async function readEvent(house: House, eventId: string): Promise<Seen | Gone | n
   if (event.handled_at !== null) return null;
   const place = { projectId: event.project_id, repositoryId: event.id, ref: event.ref };
   if (event.kind === 'deleted' || event.after_sha === null) return { ...place, gone: null };
+  // a head that was pushed since is planned with the pins of today anyhow
+  if (event.kind === 'refreshed' && (await headOf(db, event.id, event.ref)) !== event.after_sha)
+    return { ...place, gone: null };
   const mirror = await house.mirrorOf(event.id);
   try {
     await mirror.ensure(event.after_sha);
@@ -108,7 +116,7 @@ async function readEvent(house: House, eventId: string): Promise<Seen | Gone | n
   await recordCommit(db, event.id, commit, isDefault ? await mirror.firstParentPosition(commit.sha) : null);
   const head = isDefault ? await headOf(db, event.id, event.ref) : null;
   if (head !== null) await mirror.ensure(head);
-  return { ...place, commit: commit.sha, author: commit.authorName, head };
+  return { ...place, commit: commit.sha, author: commit.authorName, refreshedBy: event.by_user, head };
 }
 
 /**
@@ -186,13 +194,14 @@ async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan
     repositoryId: seen.repositoryId,
     commit: seen.commit,
     mixed: false,
-    createdBy: seen.author,
+    anew: seen.refreshedBy !== null,
+    createdBy: seen.refreshedBy ?? seen.author,
     problem: plan.kind === 'problem' ? plan.problem : null,
     services: artifacts.map(({ service, key }) => ({ service, key, commit: seen.commit })),
   });
   await nameRelease(tx, releaseId, seen.ref);
   for (const key of fresh) await house.starts.build(tx, key, 1);
-  await settleRelease(tx, releaseId);
+  const settled = await settleRelease(tx, releaseId);
   const { state } = await tx
     .selectFrom('release')
     .select('state')
@@ -202,9 +211,11 @@ async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan
     projectId: seen.projectId,
     kind: 'release.cut',
     subject: releaseId,
-    data: { ref: seen.ref, commit: seen.commit, state, builds: fresh.length },
+    data: { ref: seen.ref, commit: seen.commit, state, builds: fresh.length, refreshedBy: seen.refreshedBy },
   });
-  if (state === 'ready') await house.starts.route(tx, releaseId, seen.ref);
+  // a refresh that changed nothing of this commit asks for nothing either
+  if (state === 'ready' && (seen.refreshedBy === null || settled === 'ready'))
+    await house.starts.route(tx, releaseId, seen.ref);
   await endEvent(tx, eventId);
 }
 

@@ -1,5 +1,6 @@
 import { artifactKey, type KeyInputs } from '../artifact/key.ts';
-import { pinBase, pinsOf, type WantedArtifact } from '../artifact/artifact-store.ts';
+import type { WantedArtifact } from '../artifact/artifact-store.ts';
+import { pinBase, pinsOf } from '../artifact/pin-store.ts';
 import type { ServiceDefinition } from '../artifact/service.ts';
 import type { CheckDefinition } from '../check/check.ts';
 import { kindOf } from '../check/checks.ts';
@@ -98,26 +99,34 @@ async function pinned(
   const known = await pinsOf(house.store.db, projectId, references);
   for (const reference of references) {
     if (known[reference] !== undefined) continue;
-    const digest = await baseOf(house, service, reference);
+    const digest = await resolveBase(house, [service], reference);
     known[reference] = await pinBase(house.store.db, projectId, reference, digest, 'towpath');
   }
   return known;
 }
 
-/** A problem of the registry keeps its code, which says whether another try is worth it, and tells who asked. */
-async function baseOf(house: House, service: string, reference: string): Promise<Digest> {
+/**
+ * What an outside base image is today. A problem of the registry keeps its code, which says whether another try is worth
+ * it, and tells who asked.
+ * @throws TowpathError `artifact.no-base`
+ */
+export async function resolveBase(house: House, services: readonly string[], reference: string): Promise<Digest> {
+  const who = whoBuildsOn(services, reference);
   const digest = await house.resolveBase(reference).catch((error: unknown) => {
     if (!hasCode(error)) throw error;
     const { code, what, fix } = problemOf(error);
-    throw new TowpathError(
-      { code, what: `Service "${service}" builds on ${reference}, which cannot be looked up: ${what}`, fix },
-      { cause: error },
-    );
+    throw new TowpathError({ code, what: `${who}, which cannot be looked up: ${what}`, fix }, { cause: error });
   });
   if (digest !== null) return digest;
   throw new TowpathError({
     code: 'artifact.no-base',
-    what: `Service "${service}" builds on ${reference}, which is not in its registry.`,
+    what: `${who}, which is not in its registry.`,
     fix: 'Correct the reference, or push the image; a registry that asks for a login reads the credentials of `docker login`.',
   });
+}
+
+function whoBuildsOn(services: readonly string[], reference: string): string {
+  const [one, ...more] = services;
+  if (one === undefined) return `Nothing builds on ${reference}`;
+  return more.length === 0 ? `Service "${one}" builds on ${reference}` : `${services.join(', ')} build on ${reference}`;
 }

@@ -1,4 +1,5 @@
 import type { EnvironmentDetail, EnvironmentView, MatrixView } from './view/environment.ts';
+import type { BaseView, RefreshView } from './view/base.ts';
 import type { DiffView, LineageView, WhyView } from './view/path.ts';
 import type { ProjectView } from './view/project.ts';
 import type { PromoteAnswer, PromotionDetail, PromotionView } from './view/promotion.ts';
@@ -34,6 +35,12 @@ export interface UseCases {
     retry(project: string, release: string, by: string): Promise<ReleaseView>;
     /** Asks its checks again, or the one of this name, whatever they answered before. */
     test(project: string, release: string, check: string | undefined, by: string): Promise<TestView>;
+  };
+  readonly bases: {
+    /** The pins of outside base images, by reference. */
+    list(project: string): Promise<BaseView[]>;
+    /** Asks what the references mean today: all that some branch builds upon, or one. With `dryRun` nothing is stored. */
+    refresh(request: RefreshRequest, by: string): Promise<RefreshView>;
   };
   readonly promotions: {
     /** With `dryRun` nothing is stored: the answer is the policy's. */
@@ -123,6 +130,12 @@ export interface MixRequest {
   readonly base: string;
   /** Service -> release (id, number, commit, branch or tag). */
   readonly services: Readonly<Record<string, string>>;
+}
+
+export interface RefreshRequest {
+  readonly project: string;
+  readonly reference?: string | undefined;
+  readonly dryRun?: boolean | undefined;
 }
 
 export interface PromoteRequest {

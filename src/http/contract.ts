@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import type { OperationName } from '../access/operation.ts';
 import { Me, NewToken, SessionCode, Token, TokenRequest } from './view/access.ts';
+import { Base, Refresh } from './view/base.ts';
 import { Environment, EnvironmentWithStory, Matrix } from './view/environment.ts';
 import { Audit, Lineage, Log, Why } from './view/path.ts';
 import { Project, ProjectChange, ProjectWish } from './view/project.ts';
@@ -54,6 +55,12 @@ export const CONTRACT = {
   'release.unyank': { params: ofRelease, answer: Release },
   'release.retry': { params: ofRelease, answer: Release, status: 202 },
   'release.test': { params: ofRelease, body: z.object({ check: Name.optional() }), answer: Test, status: 202 },
+  'base.list': { params: inProject, answer: listOf(Base) },
+  'base.refresh': {
+    params: inProject,
+    body: z.object({ reference: z.string().min(1).max(512).optional(), dryRun: z.boolean().optional() }),
+    answer: Refresh,
+  },
   'promotion.request': {
     params: ofEnvironment,
     body: z.object({ release: ReleaseName, services: services.optional(), dryRun: z.boolean().optional() }),

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 
 import { accessRoutes } from './access.ts';
+import { baseRoutes } from './base.ts';
 import { environmentRoutes } from './environment.ts';
 import type { Faces } from './faces.ts';
 import { pageRoutes } from './page.ts';
@@ -19,6 +20,7 @@ export async function declareRoutes(server: FastifyInstance, faces: Faces): Prom
   serverRoutes(route, faces, server);
   projectRoutes(route, faces);
   releaseRoutes(route, faces);
+  baseRoutes(route, faces);
   promotionRoutes(route, faces);
   environmentRoutes(route, faces);
   pathRoutes(route, faces);

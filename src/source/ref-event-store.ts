@@ -27,6 +27,31 @@ export async function seeAgain(
   return id;
 }
 
+/** Notes that the head of a branch is to be planned anew, for pins of base images moved. @returns the event */
+export async function seeRefreshed(
+  db: Sql,
+  repositoryId: string,
+  ref: string,
+  commit: string,
+  { by, now }: { readonly by: string; readonly now: number },
+): Promise<string> {
+  const id = newId('rev', now);
+  await db
+    .insertInto('ref_event')
+    .values({
+      id,
+      repository_id: repositoryId,
+      ref,
+      kind: 'refreshed',
+      before_sha: commit,
+      after_sha: commit,
+      seen_at: new Date(now),
+      by_user: by,
+    })
+    .execute();
+  return id;
+}
+
 /**
  * Events that are not handled and not quite fresh: somebody should be at work on each, however old it is. Found by an index
  * on those alone, so it costs what is open and not what was.

@@ -1,11 +1,13 @@
 import { sql } from 'kysely';
 
 import { storedCredentials } from '../../access/credential-store.ts';
+import { rulingConfig } from '../../config/config-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import type { LogLine } from '../../lib/log.ts';
 import { forgetDeliveries } from '../../source/wake-store.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { House } from '../house.ts';
+import { refreshWhatIsDue } from '../refresh-bases.ts';
 import { attemptEach } from './attempt.ts';
 import { forgetEvents, forgetLogs } from './history.ts';
 import { contentBefore, type KeptImage, keptImages } from './image-content.ts';
@@ -73,6 +75,7 @@ export function careTasks(
     { name: 'what should run here', everyMs: often, run: () => machine.revive((line) => log.warn(line)) },
     { name: 'what services print', everyMs: often, run: () => machine.capOutputs() },
     { name: 'names of images', everyMs, run: () => retainImages(house) },
+    { name: 'base images', everyMs, run: () => refreshBySchedule(house) },
     { name: 'uploads', everyMs, run: () => machine.sweepUploads(clock.now() - UPLOADS_KEPT_MS) },
     {
       name: 'content of images',
@@ -102,6 +105,15 @@ export function careTasks(
     { name: 'logs', everyMs: 6 * everyMs, run: (signal) => forgetLogs(store.db, daysAgo(logDays), signal) },
     { name: 'mirrors', everyMs: 6 * everyMs, run: (signal) => maintainMirrors(house, signal) },
   ];
+}
+
+/** Where `towpath.yaml` says how often; the time of the last answer is stored, so that it does not matter who looks when. */
+export async function refreshBySchedule(house: House): Promise<void> {
+  const projects = await house.store.db.selectFrom('project').select('id').execute();
+  await attemptEach(house.log, projects, 'refresh of base images', async ({ id }) => {
+    const everyMs = (await rulingConfig(house.store.db, id))?.config.base.refreshEveryMs ?? null;
+    if (everyMs !== null) await refreshWhatIsDue(house, id, everyMs);
+  });
 }
 
 async function maintainMirrors(house: House, signal: AbortSignal): Promise<void> {

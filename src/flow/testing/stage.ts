@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Builder } from '../../artifact/builder.ts';
 import type { Action, DeployDriver, Target } from '../../deploy/driver.ts';
 import { DeployError, fenced } from '../../deploy/deploy-error.ts';
+import type { SourceTree } from '../../git/tree.ts';
 import { sha256, type Digest } from '../../lib/digest.ts';
 import type { Registry } from '../../registry/registry.ts';
 
@@ -49,7 +50,7 @@ export function createHolds(): Holds {
 
 /**
  * A builder that keeps the contract at once: what the service's file `text` says is what its image says. A file `base`
- * names what it builds on.
+ * names an outside image, whose pin stands behind the text: `hello on 1a2b3c4d`.
  */
 export function textBuilder(registry: Registry, holds: Holds): Builder & { textOf(digest: Digest): string } {
   const texts = new Map<Digest, string>();
@@ -58,13 +59,14 @@ export function textBuilder(registry: Registry, holds: Holds): Builder & { textO
     version: '1',
     definition: z.strictObject({}),
     async baseReferences(_definition, source) {
-      const file = source.entries.find(({ path }) => path === 'base');
-      return file === undefined ? [] : [(await source.read(file.oid)).toString('utf8')];
+      const base = await readText(source, 'base');
+      return base === '' ? [] : [base];
     },
     inputs: async (_definition, source) => source,
-    async build({ source, repository, signal }) {
-      const file = source.entries.find(({ path }) => path === 'text');
-      const text = file === undefined ? '' : (await source.read(file.oid)).toString('utf8');
+    async build({ source, repository, pins, signal }) {
+      const own = await readText(source, 'text');
+      const bases = Object.values(pins).map((pin) => ` on ${pin.slice(7, 15)}`);
+      const text = `${own}${bases.join('')}`;
       await holds.pass(`build ${text}`, signal);
       const mediaType = 'application/vnd.oci.image.index.v1+json';
       const bytes = Buffer.from(
@@ -82,6 +84,11 @@ export function textBuilder(registry: Registry, holds: Holds): Builder & { textO
     },
     textOf: (digest) => texts.get(digest) ?? '',
   };
+}
+
+async function readText(source: SourceTree, path: string): Promise<string> {
+  const file = source.entries.find((entry) => entry.path === path);
+  return file === undefined ? '' : (await source.read(file.oid)).toString('utf8');
 }
 
 /**

@@ -9,6 +9,7 @@ import { checks } from '../../check/checks.ts';
 import { listRefs } from '../../git/ls-refs.ts';
 import { type FileChange, type Forge, startForge } from '../../git/testing/forge.ts';
 import { systemClock } from '../../lib/clock.ts';
+import type { Digest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
 import { createEmbeddedRegistry } from '../../registry/embedded/embedded.ts';
 import { RegistryError } from '../../registry/error.ts';
@@ -44,6 +45,11 @@ export interface Push {
   readonly author?: string;
 }
 
+/** What is there when the story begins. */
+export interface First extends Push {
+  readonly bases?: Readonly<Record<string, Digest>>;
+}
+
 /**
  * One installation in this process: real git, Postgres, registry and engine, and the workflows as they are. Only what
  * takes long or fails by chance elsewhere is in the test's hand: a builder and a target in memory, which wait where they
@@ -57,10 +63,12 @@ export interface World {
   readonly holds: Holds;
   /** Which tags cannot be set at the moment, as when the registry is away. */
   isAway: (tag: string) => boolean;
-  /** What a base image means today. */
+  /** What a base image means today: by default, what `bases` says. */
   baseOf: House['resolveBase'];
   /** Where secrets are, for references of the form `env:NAME`. */
   readonly env: Record<string, string>;
+  /** What outside base images are today: reference -> digest. */
+  readonly bases: Record<string, Digest>;
   /** How a check of type `run` ends; throws where it cannot be asked. */
   answer: () => { kind: 'exited'; code: number };
   /** What an environment runs: service -> what its image says. */
@@ -88,7 +96,11 @@ export interface World {
 export type Would = Extract<Awaited<ReturnType<UseCases['promotions']['request']>>, { kind: 'would' }>;
 
 /** @param config the services and environments of a `towpath.yaml`; its first commit is on `main` and taken in */
-export async function createWorld(project: string, config: string, first: Push = {}): Promise<World> {
+export async function createWorld(
+  project: string,
+  config: string,
+  { bases = {}, ...first }: First = {},
+): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-world-'));
   const [store, forge] = await Promise.all([testEngineStore(), startForge()]);
   const engine = await createEngine({ store });
@@ -97,9 +109,10 @@ export async function createWorld(project: string, config: string, first: Push =
     host: 'registry.test',
     immutable: isImmutableTag,
   });
-  const state: Pick<World, 'isAway' | 'answer' | 'baseOf' | 'env'> = {
+  const state: Pick<World, 'isAway' | 'answer' | 'baseOf' | 'env' | 'bases'> = {
     env: {},
-    baseOf: async () => null,
+    bases: { ...bases },
+    baseOf: async (reference) => state.bases[reference] ?? null,
     isAway: () => false,
     answer: () => ({ kind: 'exited', code: 0 }),
   };
@@ -187,7 +200,11 @@ export async function createWorld(project: string, config: string, first: Push =
       },
       async () => JSON.stringify(await useCases.promotions.show(id), null, 1),
     );
-  await commit({ message: 'The path', ...first, files: { 'towpath.yaml': `project: ${project}\n${config}` } });
+  await commit({
+    message: 'The path',
+    ...first,
+    files: { ...first.files, 'towpath.yaml': `project: ${project}\n${config}` },
+  });
   await useCases.projects.add({ url: `file://${repository.directory}` }, 'olga');
   await poll();
   await until(async () => {

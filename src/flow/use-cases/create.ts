@@ -7,6 +7,7 @@ import { followLog, type LogPart, readLog } from '../../store/log-store.ts';
 import type { House } from '../house.ts';
 import type { EventView, LogBatch, UseCases } from '../use-cases.ts';
 import { auditCases } from './audit.ts';
+import { baseCases } from './bases.ts';
 import { diff } from './diff.ts';
 import { environmentCases } from './environments.ts';
 import { lineage } from './lineage.ts';
@@ -24,6 +25,7 @@ export function createUseCases(house: House): UseCases {
     projects: projectCases(house),
     matrix: (project) => matrix(house, project),
     releases: releaseCases(house),
+    bases: baseCases(house),
     promotions: promotionCases(house),
     environments: environmentCases(house),
     why: (project, subject) => why(house, project, subject),

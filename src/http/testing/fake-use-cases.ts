@@ -6,6 +6,9 @@ import type { ReleaseView } from '../../flow/view/release.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { PROJECT, START, briefOf, createWorld, deployedOf, promotionOf, viewOf, type World } from './world.ts';
 
+const OLD = `sha256:${'0'.repeat(64)}` as const;
+const NEW = `sha256:${'1'.repeat(64)}` as const;
+const BASE = { reference: 'node:22', services: ['web'] };
 const SECRET = 'never-show-this';
 
 /** Keeps the contract of the use cases over a small world in memory; `prod` waits for an approval. */
@@ -126,6 +129,15 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
           asked: asked.map((one) => ({ check: one, service: 'web' })),
           after: String(world.events.length),
         };
+      },
+    },
+    bases: {
+      list: async () => [{ ...BASE, digest: OLD, by: 'towpath', since: START, askedAt: START }],
+      refresh: async ({ reference, dryRun = false }, by) => {
+        did(by, `refresh ${reference ?? 'all bases'}${dryRun ? ' as a dry run' : ''}`);
+        const problem = { code: 'artifact.no-base', what: 'It is not there.', fix: 'Push it.' };
+        const failed = reference === 'away:1' ? [{ reference, problem }] : [];
+        return { dryRun, moves: [{ ...BASE, before: OLD, after: NEW }], same: [], failed };
       },
     },
     promotions: {
