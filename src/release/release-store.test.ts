@@ -4,10 +4,10 @@ import { recordBuildFailed, recordBuilt, retryArtifact } from '../artifact/artif
 import { sha256 } from '../lib/digest.ts';
 import type { Store } from '../store/database.ts';
 import { testStore } from '../store/testing.ts';
+import { cutRelease } from './cut-store.ts';
 import { findRelease } from './find-store.ts';
 import { nameOf } from './release.ts';
 import {
-  cutRelease,
   listReleases,
   nameRelease,
   namesOf,

@@ -1,7 +1,8 @@
 import { claimArtifacts, recordBuilt } from '../../artifact/artifact-store.ts';
 import { sha256 } from '../../lib/digest.ts';
 import type { Sql } from '../../store/database.ts';
-import { cutRelease, settleRelease } from '../release-store.ts';
+import { cutRelease } from '../cut-store.ts';
+import { settleRelease } from '../release-store.ts';
 
 export const PROJECT = 'prj_1';
 export const REPOSITORY = 'repo_1';
