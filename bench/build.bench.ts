@@ -94,6 +94,7 @@ async function measure(place: Place): Promise<Figure[]> {
       platform: PLATFORM,
       repository: repository(),
       pins: { bench: base },
+      parents: {},
       log: () => undefined,
       signal: new AbortController().signal,
     });

@@ -23,7 +23,14 @@ beforeEach(async () => {
 });
 
 function wanted(...keys: string[]) {
-  return keys.map((key) => ({ key, service: 'web', builder: 'node', repository: 'shop/web', inputs: { v: 1 } }));
+  return keys.map((key) => ({
+    key,
+    depth: 0,
+    service: 'web',
+    builder: 'node',
+    repository: 'shop/web',
+    inputs: { v: 1 },
+  }));
 }
 
 function built(text: string): BuiltRecord {

@@ -22,6 +22,8 @@ export interface ArtifactRow {
 
 export interface WantedArtifact {
   readonly key: string;
+  /** How many builds stand before its own: 0 for what is built upon no base service. */
+  readonly depth: number;
   readonly service: string;
   readonly builder: string;
   readonly repository: string;
@@ -39,11 +41,12 @@ export async function claimArtifacts(
   commit: string,
   wanted: readonly WantedArtifact[],
 ): Promise<string[]> {
-  // in one order always: two who claim at once wait for each other, and never in a circle
+  // in one order always, bases first: two who claim at once wait for each other, and never in a circle
   const rows = wanted
-    .toSorted((a, b) => (a.key < b.key ? -1 : 1))
-    .map(({ key, service, builder, repository, inputs }) => ({
+    .toSorted((a, b) => a.depth - b.depth || (a.key < b.key ? -1 : 1))
+    .map(({ key, depth, service, builder, repository, inputs }) => ({
       key,
+      depth,
       project_id: projectId,
       service,
       builder,
@@ -68,6 +71,7 @@ export async function claimArtifacts(
       'in',
       rows.map(({ key }) => key),
     )
+    .orderBy('depth')
     .orderBy('key')
     .forShare()
     .execute();
@@ -135,12 +139,13 @@ export async function recordBuildFailed(db: Sql, key: string, problem: Problem):
 
 /**
  * Lets a failed key be built again, as the commit says that is given: time limits may differ between commits of one key.
+ * Without one, as it was built before.
  * @returns the new attempt's number and log, or null when it is not in a failed state
  */
 export async function retryArtifact(
   db: Sql,
   key: string,
-  commit: string,
+  commit?: string,
 ): Promise<{ attempt: number; logId: string } | null> {
   const row = await db
     .updateTable('artifact')
@@ -150,7 +155,7 @@ export async function retryArtifact(
       finished_at: null,
       attempt: eb('attempt', '+', 1),
       log_id: newId('log'),
-      built_for_commit: commit,
+      ...(commit === undefined ? {} : { built_for_commit: commit }),
     }))
     .where('key', '=', key)
     .where('state', '=', 'failed')

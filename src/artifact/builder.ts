@@ -11,7 +11,7 @@ export interface Builder<Definition = unknown> {
   readonly version: string;
   /** The part of `towpath.yaml` under `build: { <name>: ... }`; its defaults make the normalised definition of the key. */
   readonly definition: z.ZodType<Definition>;
-  /** References to outside images that the definition (or a file of the source) names, to be pinned before the key is made. */
+  /** References to outside images that the definition (or a file of the source) names, to be pinned before the key is made; no base services. */
   baseReferences(definition: Definition, source: SourceTree): Promise<readonly string[]>;
   /** Which entries go into the build, and so into the key: one filter serves both. */
   inputs(definition: Definition, source: SourceTree): Promise<SourceTree>;
@@ -27,8 +27,16 @@ export interface BuildRequest<Definition> {
   readonly repository: string;
   /** The reference of each outside base and the digest that it was pinned to. */
   readonly pins: Readonly<Record<string, Digest>>;
+  /** The base services that the definition names, as they were built. */
+  readonly parents: Readonly<Record<string, BuiltParent>>;
   readonly log: LogLine;
   readonly signal: AbortSignal;
+}
+
+/** The image of a base service, in the registry that the builder was made with. */
+export interface BuiltParent {
+  readonly repository: string;
+  readonly digest: Digest;
 }
 
 export interface BuiltArtifact {

@@ -3,7 +3,7 @@ import { createDockerfileBuilder, DockerfileDefinition } from './builders/docker
 import type { DockerfileTool } from './builders/dockerfile/tool.ts';
 import { createNodeBuilder, nodeBaseLender } from './builders/node/create.ts';
 import type { NodeBuilderOptions } from './builders/node/create.ts';
-import { NodeDefinition } from './builders/node/definition.ts';
+import { baseServicesOf, NodeDefinition } from './builders/node/definition.ts';
 import type { BuilderFamily } from './service.ts';
 
 /** Everything that some builder is made with. */
@@ -21,10 +21,16 @@ export interface BuilderPlugin extends BuilderFamily {
 
 /** The builders, one line each. */
 export const builders: readonly BuilderPlugin[] = [
-  { name: 'node', definition: NodeDefinition, create: (parts) => createNodeBuilder(parts) },
+  {
+    name: 'node',
+    definition: NodeDefinition,
+    bases: (definition) => baseServicesOf(NodeDefinition.parse(definition)),
+    create: (parts) => createNodeBuilder(parts),
+  },
   {
     name: 'dockerfile',
     definition: DockerfileDefinition,
+    bases: (definition) => DockerfileDefinition.parse(definition).from ?? [],
     create: (parts) =>
       createDockerfileBuilder({
         images: parts.images,

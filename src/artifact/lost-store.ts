@@ -3,12 +3,17 @@ import { sql } from 'kysely';
 import type { Problem } from '../lib/error.ts';
 import { json, type Sql } from '../store/database.ts';
 
-/** Artifacts that are said to be built right now, and have been for a while. */
+/** Artifacts that are said to be built right now, and have been for a while. What waits for its base is not built yet. */
 export async function artifactsInWork(db: Sql, limit: number): Promise<{ key: string; attempt: number }[]> {
   return db
     .selectFrom('artifact')
     .select(['key', 'attempt'])
     .where('state', '=', 'building')
+    .where(
+      sql<boolean>`not exists (
+        select from jsonb_each_text(artifact.inputs -> 'parents') base join artifact parent on parent.key = base.value
+        where parent.state = 'building')`,
+    )
     .where('requested_at', '<', sql<Date>`clock_timestamp() - interval '15 seconds'`)
     .orderBy('requested_at')
     .limit(limit)

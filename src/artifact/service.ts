@@ -10,6 +10,8 @@ export interface ServiceDefinition<Check = unknown> {
   readonly path: string;
   /** `definition` has passed the builder's own schema, defaults filled in. */
   readonly build: { readonly builder: string; readonly definition: unknown };
+  /** The base services that it is built upon. */
+  readonly bases: readonly string[];
   readonly command?: readonly string[];
   /** Where it listens; a worker has none. */
   readonly port?: number;
@@ -32,6 +34,8 @@ export interface BuilderFamily {
   readonly definition: z.ZodType;
   /** What it makes; an image where it does not say. */
   readonly makes?: 'image' | 'zip';
+  /** The base services that a definition names. */
+  readonly bases?: (definition: unknown) => readonly string[];
 }
 
 const HttpPath = z.string().regex(/^\/[^\s\p{Cc}]*$/u, 'a path that begins with a slash');
@@ -84,11 +88,12 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
     })
     .transform(({ path, build, base, limits, command, port, health, replicas, checks }) => {
       const chosen = build ?? base ?? { name: '', settings: {} };
-      const makes = builders.find(({ name }) => name === chosen.name)?.makes ?? 'image';
+      const family = builders.find(({ name }) => name === chosen.name);
       return {
-        kind: base === undefined ? makes : 'base',
+        kind: base === undefined ? (family?.makes ?? 'image') : 'base',
         path,
         build: { builder: chosen.name, definition: chosen.settings },
+        bases: family?.bases?.(chosen.settings) ?? [],
         ...(command === undefined ? {} : { command }),
         ...(port === undefined ? {} : { port }),
         ...(health === undefined ? {} : { health }),

@@ -28,11 +28,12 @@ function lineageText(view: LineageView, bold: (title: string) => string): string
     refs.join(' '),
   ]);
   const releases = view.releases.map((release) => [releaseTitle(release), release.yanked ? 'yanked' : '']);
-  const artifacts = view.artifacts.map(({ service, key, digest, builtFor }) => [
+  const artifacts = view.artifacts.map(({ service, key, digest, builtFor, upon }) => [
     service,
     digest ?? 'not built',
     `key ${key.slice(0, 12)}`,
     `built for ${shortSha(builtFor)}`,
+    upon.map((base) => `upon ${base.service} (key ${base.key.slice(0, 12)})`).join(', '),
   ]);
   const evidence = view.evidence.map(({ check, service, verdict, summary, at }) => [
     check,

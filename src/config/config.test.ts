@@ -54,6 +54,7 @@ test('the whole of a file is read and normalised', () => {
     kind: 'image',
     path: 'services/web',
     build: { builder: 'node', definition: { from: 'node-base', start: 'server.js', exclude: [] } },
+    bases: ['node-base'],
     port: 3000,
     health: { path: '/healthz', intervalMs: 500, timeoutMs: 2000, startMs: 30_000 },
     replicas: 1,
@@ -254,4 +255,41 @@ function errorOf(text: string): ConfigError {
     throw error;
   }
   throw new Error('It was accepted.');
+}
+
+test('what builds upon no base of the file is told where it says so, with the word that was meant', () => {
+  expect(basesRefused('{ start: a.js, from: node-bse }')).toEqual([
+    '6:57 services.web.build.node.from[0]: there is no base service "node-bse"; expected a base service: tools, node-base; or an image with its tag, such as node-bse:latest (node-base?)',
+  ]);
+  expect(basesRefused('{ start: a.js, from: api }')).toEqual([
+    '6:57 services.web.build.node.from[0]: service "api" is not a base; expected `base` in place of `build` in "api"',
+  ]);
+  expect(basesRefused('{ start: a.js, from: "node-bse:1" }')).toEqual([]);
+});
+
+test('bases that build upon each other in a circle are refused, with the way round', () => {
+  expect(basesRefused('{ start: a.js, from: node-base }', '[node-base]')).toEqual([
+    '3:65 services.tools.base.dockerfile.from[0]: a circle of base services: tools -> node-base -> tools; expected a base that builds upon none of them',
+  ]);
+  expect(basesRefused('{ start: a.js, from: node-base }', '[tools]')).toHaveLength(1);
+});
+
+function basesRefused(web: string, toolsFrom = '[]'): string[] {
+  const file = `project: shop
+services:
+  tools:     { path: images/tools, base: { dockerfile: { from: ${toolsFrom} } } }
+  node-base: { path: images/node,  base: { dockerfile: { from: [tools] } } }
+  api: { path: api, build: { node: { start: a.js } } }
+  web: { path: web, build: { node: ${web} } }
+`;
+  try {
+    parseConfig(file, families);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map(
+      ({ line, column, path, what, expected, nearest }) =>
+        `${line}:${column} ${path}: ${what}; expected ${expected}${nearest === undefined ? '' : ` (${nearest}?)`}`,
+    );
+  }
 }

@@ -1,3 +1,4 @@
+import { buildOrder } from '../artifact/build-order.ts';
 import { GATE_WORDS } from '../path/gate.ts';
 import { placeholdersOf } from '../environment/variables.ts';
 import { nearestWord } from '../lib/nearest.ts';
@@ -11,6 +12,7 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
   const roles = Object.keys(config.roles);
   return [
     ...findReservedChecks(config),
+    ...findBases(config),
     ...Object.entries(config.environments).flatMap(([name, environment], index) => {
       const path = ['environments', name];
       const before = environments.slice(0, index);
@@ -73,6 +75,38 @@ function findReservedChecks(config: ProjectConfig): Finding[] {
       at: 'key',
     })),
   );
+}
+
+/** What a service builds upon: a base service of this file, and never, by way of others, itself. */
+function findBases({ services }: ProjectConfig): Finding[] {
+  const known = Object.keys(services).filter((name) => services[name]?.kind === 'base');
+  const circles: Finding[] = [];
+  buildOrder(services, (circle) => {
+    const [first = '', next = ''] = circle;
+    const what = `a circle of base services: ${circle.join(' -> ')}`;
+    circles.push(plain(placeOfBase(services, first, next), what, 'a base that builds upon none of them'));
+  });
+  return [
+    ...circles,
+    ...Object.entries(services).flatMap(([service, { bases }]) =>
+      bases.flatMap((base) => {
+        const path = placeOfBase(services, service, base);
+        if (!Object.hasOwn(services, base)) {
+          const image = `an image with its tag, such as ${base}:latest`;
+          const found = dangling(path, `there is no base service "${base}"`, 'base service', known, base);
+          return [{ ...found, expected: `${found.expected}; or ${image}` }];
+        }
+        if (known.includes(base)) return [];
+        return [plain(path, `service "${base}" is not a base`, `\`base\` in place of \`build\` in "${base}"`)];
+      }),
+    ),
+  ];
+}
+
+function placeOfBase(services: ProjectConfig['services'], service: string, base: string): PropertyKey[] {
+  const { kind, build, bases } = services[service] ?? {};
+  const section = kind === 'base' ? 'base' : 'build';
+  return ['services', service, section, build?.builder ?? '', 'from', bases?.indexOf(base) ?? 0];
 }
 
 function usersOf(config: ProjectConfig, role: string): number {

@@ -7,6 +7,8 @@ import {
   type ArtifactRow,
   type BuiltRecord,
 } from '../artifact/artifact-store.ts';
+import type { BuiltParent } from '../artifact/builder.ts';
+import { parentsOf } from '../artifact/parent-store.ts';
 import type { Evidence } from '../check/evidence.ts';
 import { recordEvidence } from '../check/evidence-store.ts';
 import { hasCode, type Problem, problemOf, TowpathError } from '../lib/error.ts';
@@ -16,6 +18,7 @@ import { recordEvent } from '../store/event-store.ts';
 import type { Tx } from '../store/database.ts';
 import { openLog } from '../store/log-store.ts';
 import { askDuringBuild } from './ask.ts';
+import { followBuild } from './begin-builds.ts';
 import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
@@ -109,6 +112,7 @@ async function build(house: House, key: string, signal: AbortSignal): Promise<Ou
       platform: house.settings.platform,
       repository: artifact.repository,
       pins: inputsOf(artifact).pins,
+      parents: await builtParents(house, key),
       log: log.line,
       signal,
     });
@@ -180,7 +184,7 @@ async function record(house: House, tx: Tx, key: string, outcome: Outcome): Prom
   for (const item of outcome.evidence) await recordEvidence(tx, item);
   if (outcome.kind === 'built') await recordBuilt(tx, key, outcome.built);
   else await recordBuildFailed(tx, key, outcome.problem);
-  await settleReleases(house, tx, key);
+  for (const ended of await followBuild(house, tx, key)) await settleReleases(house, tx, ended);
 }
 
 /** The releases of an artifact that was built, or will not be: they go their way or say why not, and who waits looks again. */
@@ -225,6 +229,16 @@ async function wakeThoseFor(
     .orderBy('id')
     .execute();
   for (const { id } of rows) await house.starts.promote(tx, id);
+}
+
+/** They were built before this build began. */
+async function builtParents(house: House, key: string): Promise<Record<string, BuiltParent>> {
+  const parents = await parentsOf(house.store.db, key);
+  return Object.fromEntries(
+    parents.flatMap(({ name, repository, digest }) =>
+      digest === null ? [] : [[name, { repository, digest }] as const],
+    ),
+  );
 }
 
 async function requireArtifact({ store }: Pick<House, 'store'>, key: string): Promise<ArtifactRow> {

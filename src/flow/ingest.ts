@@ -8,6 +8,7 @@ import { nameRelease, settleRelease } from '../release/release-store.ts';
 import { recordCommit } from '../source/commit-store.ts';
 import type { Sql, Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
+import { beginBuilds } from './begin-builds.ts';
 import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
@@ -201,7 +202,7 @@ async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan
     services: artifacts.map(({ service, key }) => ({ service, key, commit: seen.commit })),
   });
   await nameRelease(tx, releaseId, seen.ref);
-  for (const key of fresh) await house.starts.build(tx, key, 1);
+  await beginBuilds(house, tx, inPlannedOrder(artifacts, fresh));
   const settled = await settleRelease(tx, releaseId);
   const { state } = await tx
     .selectFrom('release')
@@ -222,4 +223,9 @@ async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan
 
 async function endEvent(tx: Tx, eventId: string): Promise<void> {
   await tx.updateTable('ref_event').set({ handled_at: new Date() }).where('id', '=', eventId).execute();
+}
+
+/** Bases before what is built upon them. */
+function inPlannedOrder(artifacts: readonly PlannedArtifact[], keys: readonly string[]): string[] {
+  return [...new Set(artifacts.map(({ key }) => key).filter((key) => keys.includes(key)))];
 }

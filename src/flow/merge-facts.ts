@@ -19,17 +19,20 @@ export async function mergeFacts(
   // asked first: what is taken in after this question is seen by those below
   const coming = await isComing(house, release.repositoryId, branchHead ?? release.commit, target);
   const services = await Promise.all(
-    release.services.map(async ({ service, key }) => {
-      const part = before?.services.find((one) => one.service === service);
-      const testedBefore =
-        (await wasOnAnotherBranch(house, release.repositoryId, key, target)) ||
-        (await ranHere(house, environmentId, key));
-      return {
-        service,
-        testedBefore,
-        differences: testedBefore || part === undefined ? [] : await differences(house, part.key, key),
-      };
-    }),
+    // a base that changed shows in what is built upon it
+    release.services
+      .filter(({ isBase }) => !isBase)
+      .map(async ({ service, key }) => {
+        const part = before?.services.find((one) => one.service === service);
+        const testedBefore =
+          (await wasOnAnotherBranch(house, release.repositoryId, key, target)) ||
+          (await ranHere(house, environmentId, key));
+        return {
+          service,
+          testedBefore,
+          differences: testedBefore || part === undefined ? [] : await differences(house, part.key, key),
+        };
+      }),
   );
   const base = branchHead === null ? undefined : commit.parents[0];
   const lacked =

@@ -1,3 +1,4 @@
+import { buildOrder } from '../artifact/build-order.ts';
 import { artifactKey, type KeyInputs } from '../artifact/key.ts';
 import type { WantedArtifact } from '../artifact/artifact-store.ts';
 import { pinBase, pinsOf } from '../artifact/pin-store.ts';
@@ -26,29 +27,45 @@ export async function planArtifacts(
   commit: string,
   config: ProjectConfig,
 ): Promise<PlannedArtifact[]> {
-  const planned: PlannedArtifact[] = [];
-  for (const [service, definition] of Object.entries(config.services)) {
+  const planned = new Map<string, PlannedArtifact>();
+  for (const service of buildOrder(config.services)) {
+    const definition = config.services[service];
+    if (definition === undefined) continue;
     const { source, whole, builder } = await sourceOf(house, repositoryId, commit, service, definition);
     const references = await builder.baseReferences(definition.build.definition, source);
+    refuseUndeclared(service, references, config);
+    const bases = definition.bases.flatMap((name) => planned.get(name) ?? []);
     const inputs: KeyInputs = {
       kind: definition.kind,
       builder: { name: builder.name, version: builder.version },
       platform: house.settings.platform,
       definition: definition.build.definition,
       trees: source.entries.map(({ path, mode, oid }) => ({ path, mode, oid })),
-      parents: {},
+      parents: Object.fromEntries(bases.map((base) => [base.service, base.key])),
       pins: await pinned(house, projectId, service, references),
       checks: buildChecks(definition, whole),
     };
-    planned.push({
+    planned.set(service, {
       key: artifactKey(inputs),
+      depth: Math.max(0, ...bases.map(({ depth }) => depth + 1)),
       service,
       builder: builder.name,
       repository: `${config.project}/${service}`,
       inputs: { ...inputs },
     });
   }
-  return planned;
+  return [...planned.values()];
+}
+
+/** A Dockerfile that names a base service without saying so in towpath.yaml would take somebody else's image of that name. */
+function refuseUndeclared(service: string, references: readonly string[], { services }: ProjectConfig): void {
+  const base = references.find((reference) => Object.hasOwn(services, reference));
+  if (base === undefined || services[base]?.kind !== 'base') return;
+  throw new TowpathError({
+    code: 'artifact.base-undeclared',
+    what: `The Dockerfile of "${service}" names "${base}", a base service of this project, and towpath.yaml does not say that it builds upon it.`,
+    fix: `Write \`from: ${base}\` beside \`file\` in the build section of "${service}"; an image of that name is written with its tag.`,
+  });
 }
 
 function buildChecks({ checks }: ServiceDefinition<CheckDefinition>, source: SourceTree): Record<string, string> {

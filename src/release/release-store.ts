@@ -1,3 +1,5 @@
+import { sql } from 'kysely';
+
 import type { Digest } from '../lib/digest.ts';
 import type { Problem } from '../lib/error.ts';
 import { groupBy } from '../lib/group.ts';
@@ -29,12 +31,14 @@ export async function settleRelease(db: Sql, releaseId: string): Promise<'ready'
   const parts = await db
     .selectFrom('release_service')
     .innerJoin('artifact', 'artifact.key', 'release_service.artifact_key')
-    .select(['release_service.service', 'artifact.state', 'artifact.problem'])
+    .select(['release_service.service', 'artifact.state', 'artifact.problem', isBase()])
     .where('release_id', '=', releaseId)
     .orderBy('release_service.service')
     .execute();
   if (parts.length === 0) return null; // its configuration could not be read: it failed when it was cut
-  const { state: next, problem } = stateOf(parts.map((part) => ({ ...part, problem: part.problem as Problem | null })));
+  const { state: next, problem } = stateOf(
+    parts.map((part) => ({ ...part, isBase: part.is_base, problem: part.problem as Problem | null })),
+  );
   if (next === release.state) return null;
   await db
     .updateTable('release')
@@ -46,6 +50,10 @@ export async function settleRelease(db: Sql, releaseId: string): Promise<'ready'
     .where('id', '=', releaseId)
     .execute();
   return next;
+}
+
+function isBase() {
+  return sql<boolean>`coalesce(artifact.inputs ->> 'kind' = 'base', false)`.as('is_base');
 }
 
 /** Every release that contains the artifact. */
@@ -93,6 +101,7 @@ export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Re
       'artifact.built_for_commit',
       'artifact.log_id',
       'artifact.problem',
+      isBase(),
     ])
     .where('release_id', 'in', [...new Set(ids)])
     .orderBy('release_service.service')
@@ -118,6 +127,7 @@ export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Re
         yank: yanks.get(twinKey(row)) ?? null,
         services: (services.get(row.id) ?? []).map((part): ReleaseService => ({
           service: part.service,
+          isBase: part.is_base,
           commit: part.commit_sha,
           key: part.key,
           state: part.state,

@@ -28,7 +28,7 @@ test('a whole release brings one span of commits, a mix one for each origin', ()
 });
 
 test('all its artifacts make a release ready, and one that failed makes it failed and says which', () => {
-  const part = (service: string, state: ReleaseService['state']) => ({ service, state, problem: null });
+  const part = (service: string, state: ReleaseService['state']) => ({ service, isBase: false, state, problem: null });
   expect(stateOf([part('api', 'built'), part('web', 'built')])).toEqual({ state: 'ready', problem: null });
   expect(stateOf([part('api', 'built'), part('web', 'building')]).state).toBe('building');
   expect(stateOf([part('api', 'building'), part('web', 'failed')])).toMatchObject({
@@ -37,10 +37,21 @@ test('all its artifacts make a release ready, and one that failed makes it faile
   });
 });
 
+test('a base counts only through what is built upon it, unless there is nothing else', () => {
+  const [web, base] = [
+    { service: 'web', isBase: false, state: 'built', problem: null },
+    { service: 'node-base', isBase: true, state: 'failed', problem: null },
+  ] as const;
+  expect(stateOf([web, base]).state).toBe('ready');
+  expect(stateOf([{ ...web, state: 'building' }, base]).state).toBe('building');
+  expect(stateOf([base])).toMatchObject({ state: 'failed' });
+});
+
 /** Service -> the commit that it comes from. */
 function releaseOf(commit: string, parts: Readonly<Record<string, string>>): Release {
   const services = Object.entries(parts).map(([service, from]): ReleaseService => ({
     service,
+    isBase: false,
     commit: from,
     key: `${service} ${from}`,
     state: 'built',

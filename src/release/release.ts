@@ -26,6 +26,8 @@ export interface Release {
 
 export interface ReleaseService {
   readonly service: string;
+  /** A base runs nowhere: it counts through what is built upon it. */
+  readonly isBase: boolean;
   readonly commit: string;
   readonly key: string;
   readonly state: 'building' | 'built' | 'failed';
@@ -58,13 +60,18 @@ export function nameOf(
   return `${short} with ${others.map(({ service, commit }) => `${service} of ${commit.slice(0, 7)}`).join(', ')}`;
 }
 
-/** What its artifacts make of a release: all there makes it ready, one that failed makes it failed. */
+/**
+ * What its artifacts make of a release: all there makes it ready, one that failed makes it failed. Bases count only
+ * through what is built upon them, unless there is nothing else.
+ */
 export function stateOf(
-  parts: readonly Pick<ReleaseService, 'service' | 'state' | 'problem'>[],
+  parts: readonly Pick<ReleaseService, 'service' | 'isBase' | 'state' | 'problem'>[],
 ): Pick<Release, 'state' | 'problem'> {
-  const failed = parts.find(({ state }) => state === 'failed');
+  const running = parts.filter(({ isBase }) => !isBase);
+  const counted = running.length === 0 ? parts : running;
+  const failed = counted.find(({ state }) => state === 'failed');
   if (failed === undefined)
-    return { state: parts.every(({ state }) => state === 'built') ? 'ready' : 'building', problem: null };
+    return { state: counted.every(({ state }) => state === 'built') ? 'ready' : 'building', problem: null };
   const { what = 'the build failed.', fix = 'Read its log.' } = failed.problem ?? {};
   return {
     state: 'failed',

@@ -175,17 +175,20 @@ async function hasEnded(db: Sql, logId: string): Promise<boolean> {
   return last?.lines.length === 0;
 }
 
-/** An empty chunk is the end. Writers of one log take turns, so that a number that is visible has none below it to come. */
-async function append(store: Store, logId: string, lines: readonly string[]): Promise<void> {
+/**
+ * Writes lines in a transaction of the caller's; none at all is the end. Writers of one log take turns, so that a number
+ * that is visible has none below it to come.
+ */
+export async function appendToLog(db: Sql, logId: string, lines: readonly string[]): Promise<void> {
   await sql`with turn as materialized (select pg_advisory_xact_lock(hashtextextended(${logId}, 7080721))),
     chunk as (insert into log_chunk (log_id, lines) select ${logId}, ${[...lines]}::text[] from turn returning seq)
-    select pg_notify('towpath_log', ${logId}) from chunk`.execute(store.db);
+    select pg_notify('towpath_log', ${logId}) from chunk`.execute(db);
 }
 
 async function appendWithRetries(store: Store, logId: string, lines: readonly string[]): Promise<void> {
   for (let attempt = 1, waitMs = 100; ; attempt++, waitMs *= 2) {
     try {
-      await append(store, logId, lines);
+      await appendToLog(store.db, logId, lines);
       return;
     } catch (error) {
       if (attempt === RETRIES || !isTransient(error)) throw error;

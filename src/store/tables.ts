@@ -87,6 +87,7 @@ export interface ArtifactTable {
   requested_at: Generated<Timestamp>;
   finished_at: Timestamp | null;
   yanked_at: Timestamp | null;
+  depth: Generated<number>;
 }
 
 export interface AuditTable {

@@ -12,8 +12,13 @@ export const families: Families = {
         from: z.string().optional(),
         exclude: z.array(z.string()).default([]),
       }),
+      bases: (definition) => basesOf(definition),
     },
-    { name: 'dockerfile', definition: z.strictObject({ file: z.string().default('Dockerfile') }) },
+    {
+      name: 'dockerfile',
+      definition: z.strictObject({ file: z.string().default('Dockerfile'), from: z.array(z.string()).optional() }),
+      bases: (definition) => basesOf(definition),
+    },
     { name: 'serverless', definition: z.strictObject({}), makes: 'zip' },
   ],
   drivers: [
@@ -33,3 +38,11 @@ export const families: Families = {
     },
   ],
 };
+
+/** As the real builders have it: a bare name is a base service, an image has a tag. */
+function basesOf(definition: unknown): string[] {
+  const { from = [] } = z
+    .looseObject({ from: z.union([z.string(), z.array(z.string())]).optional() })
+    .parse(definition);
+  return [from].flat().filter((name) => !name.includes(':'));
+}

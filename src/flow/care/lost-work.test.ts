@@ -39,6 +39,7 @@ test('a preview whose removal was given up is removed again, once in a while, an
     remove: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
     ingest: never,
     promote: never,
+    build: never,
     route: never,
   };
   await reconcile({ store, starts, clock: fixedClock(NOW), log: pino({ level: 'silent' }) }, engine);
@@ -86,6 +87,7 @@ test('a commit whose taking in was given up is taken in again, however long ago,
   const starts = {
     remove: never,
     promote: never,
+    build: never,
     route: never,
     ingest: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
   };

@@ -8,6 +8,7 @@ import type { Problem } from '../../lib/error.ts';
 import { promotionById } from '../../path/promotion-store.ts';
 import { isWorking } from '../../path/promotion.ts';
 import { eventsInWork } from '../../source/ref-event-store.ts';
+import { followBuild } from '../begin-builds.ts';
 import { endLog, settleReleases } from '../build.ts';
 import { removalId } from '../create-flows.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -27,7 +28,7 @@ const AGAIN_MS = 5 * 60_000;
 
 type Workflows = Pick<Engine, 'state'>;
 type Place = Pick<House, 'store' | 'clock' | 'log'> & {
-  readonly starts: Pick<Starts, 'remove' | 'ingest' | 'promote' | 'route'>;
+  readonly starts: Pick<Starts, 'remove' | 'ingest' | 'promote' | 'build' | 'route'>;
 };
 
 /** Rows that say that they are worked on, while no workflow works for them, are set right. */
@@ -102,8 +103,9 @@ async function settleLostBuild(
   const problem = state.kind === 'failed' ? state.problem : LOST_BUILD;
   const settled = await house.store.transaction(async (tx) => {
     const lost = await recordBuildLost(tx, key, attempt, problem);
-    if (lost) await settleReleases(house, tx, key);
-    return lost;
+    if (!lost) return false;
+    for (const ended of await followBuild(house, tx, key)) await settleReleases(house, tx, ended);
+    return true;
   });
   if (settled) await endLog(house, key, problem);
 }

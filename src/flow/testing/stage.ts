@@ -1,10 +1,12 @@
 import { z } from 'zod';
 
 import type { Builder } from '../../artifact/builder.ts';
+import type { BuilderFamily } from '../../artifact/service.ts';
 import type { Action, DeployDriver, Target } from '../../deploy/driver.ts';
 import { DeployError, fenced } from '../../deploy/deploy-error.ts';
 import type { SourceTree } from '../../git/tree.ts';
 import { sha256, type Digest } from '../../lib/digest.ts';
+import { listOf, Name } from '../../lib/fields.ts';
 import type { Registry } from '../../registry/registry.ts';
 
 /** What is held back until a test lets it go. */
@@ -48,25 +50,32 @@ export function createHolds(): Holds {
   };
 }
 
+const TextDefinition = z.strictObject({ from: listOf(Name).optional() });
+
 /**
  * A builder that keeps the contract at once: what the service's file `text` says is what its image says. A file `base`
- * names an outside image, whose pin stands behind the text: `hello on 1a2b3c4d`.
+ * names an outside image, whose pin stands behind the text, and so does what its base services say: `hello on 1a2b3c4d`.
  */
-export function textBuilder(registry: Registry, holds: Holds): Builder & { textOf(digest: Digest): string } {
+export function textBuilder(
+  registry: Registry,
+  holds: Holds,
+): Builder & Pick<BuilderFamily, 'bases'> & { textOf(digest: Digest): string } {
   const texts = new Map<Digest, string>();
   return {
     name: 'text',
     version: '1',
-    definition: z.strictObject({}),
+    definition: TextDefinition,
+    bases: (definition) => TextDefinition.parse(definition).from ?? [],
     async baseReferences(_definition, source) {
       const base = await readText(source, 'base');
       return base === '' ? [] : [base];
     },
     inputs: async (_definition, source) => source,
-    async build({ source, repository, pins, signal }) {
+    async build({ source, repository, pins, parents, signal }) {
       const own = await readText(source, 'text');
-      const bases = Object.values(pins).map((pin) => ` on ${pin.slice(7, 15)}`);
-      const text = `${own}${bases.join('')}`;
+      const pinned = Object.values(pins).map((pin) => ` on ${pin.slice(7, 15)}`);
+      const upon = Object.values(parents).map(({ digest }) => ` upon ${texts.get(digest)}`);
+      const text = [own, ...pinned, ...upon].join('');
       await holds.pass(`build ${text}`, signal);
       const mediaType = 'application/vnd.oci.image.index.v1+json';
       const bytes = Buffer.from(

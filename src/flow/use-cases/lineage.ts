@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 
+import { parentsOfAll } from '../../artifact/parent-store.ts';
 import { evidenceOfRelease } from '../../check/evidence-store.ts';
 import { environmentNamed } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
@@ -28,6 +29,7 @@ export async function lineage({ store }: House, project: string, subject: string
   const commits = repositoryId === undefined ? new Map() : await commitsOf(db, repositoryId, shas);
   const refs = await recordedNamesOf(db, ids);
   const parts = new Map(releases.flatMap(({ release }) => release.services.map((part) => [part.key, part] as const)));
+  const upon = await parentsOfAll(db, [...parts.keys()]);
   const evidence = (
     await Promise.all(releases.slice(0, 10).map(({ release }) => evidenceOfRelease(db, release.id)))
   ).flat();
@@ -39,7 +41,13 @@ export async function lineage({ store }: House, project: string, subject: string
       return { sha, author: commit?.authorName ?? '', subject: commit?.subject ?? '', refs: [...new Set(names)] };
     }),
     releases: releases.map(briefOf),
-    artifacts: [...parts.values()].map(({ service, key, digest, builtFor }) => ({ service, key, digest, builtFor })),
+    artifacts: [...parts.values()].map(({ service, key, digest, builtFor }) => ({
+      service,
+      key,
+      digest,
+      builtFor,
+      upon: upon.get(key) ?? [],
+    })),
     evidence: [...new Map(evidence.map((item) => [item.id, item])).values()].map(
       ({ id, check, service, answer, at, logId }) => ({
         id,

@@ -1,4 +1,3 @@
-import { retryArtifact } from '../../artifact/artifact-store.ts';
 import type { RecordedEvidence } from '../../check/evidence.ts';
 import { evidenceOfDigest, evidenceOfRelease } from '../../check/evidence-store.ts';
 import { recordAudit } from '../../audit/audit-store.ts';
@@ -14,6 +13,7 @@ import { seeAgain } from '../../source/ref-event-store.ts';
 import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import { once } from '../../store/once.ts';
+import { buildAgain } from '../begin-builds.ts';
 import type { House } from '../house.ts';
 import { yank } from '../yank.ts';
 import type { MixRequest, UseCases } from '../use-cases.ts';
@@ -90,11 +90,8 @@ export function releaseCases(house: House): UseCases['releases'] {
     async retry(project, word, by) {
       const release = await releaseOf(store.db, project, word);
       await once(store, async (tx) => {
-        for (const { key, state, commit } of release.services) {
-          if (state !== 'failed') continue;
-          const again = await retryArtifact(tx, key, commit);
-          if (again !== null) await house.starts.build(tx, key, again.attempt);
-        }
+        const failed = release.services.filter(({ state }) => state === 'failed');
+        await buildAgain(house, tx, new Map(failed.map(({ key, commit }) => [key, commit])));
         if (release.services.length === 0) await planAgain(house, tx, release);
         await settleRelease(tx, release.id);
         await recordAudit(tx, { actor: by, action: 'release.retry', subject: release.id, detail: {} });

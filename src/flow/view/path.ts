@@ -47,6 +47,8 @@ export interface LineageView {
     readonly key: string;
     readonly digest: Digest | null;
     readonly builtFor: string;
+    /** The artifacts of the base services that it is built upon. */
+    readonly upon: readonly { readonly service: string; readonly key: string }[];
   }[];
   readonly evidence: readonly EvidenceView[];
   readonly environments: readonly {

@@ -25,6 +25,7 @@ const LineageArtifact = view<LineageView['artifacts'][number]>()('LineageArtifac
   key: z.string(),
   digest: DigestText.nullable(),
   builtFor: z.string(),
+  upon: listOf(z.object({ service: z.string(), key: z.string() })),
 });
 
 const LineageStop = view<LineageView['environments'][number]>()('LineageStop', {

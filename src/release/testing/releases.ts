@@ -32,6 +32,7 @@ export async function seedRelease(db: Sql, { commit, keys, mixed = false, anew =
   const wanted = services.map(({ service, key }) => ({
     service,
     key,
+    depth: 0,
     builder: 'node',
     repository: `shop/${service}`,
     inputs: {},

@@ -12,6 +12,7 @@ import { dockerTaskRunner } from '../../../container/docker/task-runner.ts';
 import type { GitMode, SourceTree } from '../../../git/tree.ts';
 import { isDigest, sha256, sha256Hex, type Digest } from '../../../lib/digest.ts';
 import { noLog } from '../../../lib/log.ts';
+import type { BuildRequest } from '../../builder.ts';
 import type { ImageReader } from '../../image-store.ts';
 import { createDockerfileBuilder } from './dockerfile-builder.ts';
 import { buildahTool } from './buildah-tool.ts';
@@ -62,6 +63,20 @@ describe.each([
     expect(output.join('\n')).toContain('/app/link -> ../../etc/passwd');
     expect(output).not.toContain('README.md');
     expect(output).not.toContain('.dockerignore');
+  });
+
+  test('a base service stands in FROM and COPY under its name, and its very image is under what is built', async () => {
+    const made = await build({ Dockerfile: `FROM ${base.name}\nRUN echo parent > /parent\n` }, tool());
+    const parents = { 'node-base': { repository: 'shop/receipt', digest: made.built.digest } };
+    const files = {
+      Dockerfile: `FROM node-base AS one\nFROM ${base.name}\nCOPY --from=node-base /parent /copied\nCOPY --from=one /parent /other\nCMD ["cat", "/copied", "/other"]\n`,
+    };
+    const { built } = await build(files, tool(), { parents });
+    expect(built.materials.map(({ digest }) => digest)).toEqual([made.built.digest, base.digest]);
+    expect(await runImage(`${host}/shop/receipt@${built.digest}`)).toEqual(['parent', 'parent']);
+    const child = await build({ Dockerfile: 'FROM node-base\nRUN cat /parent\n' }, tool(), { parents });
+    const [below, whole] = [await layersOf(made.built.digest), await layersOf(child.built.digest)];
+    expect(whole.slice(0, below.length)).toEqual(below);
   });
 
   test('a step that fails fails the build, with its output in the log', async () => {
@@ -164,6 +179,7 @@ test('no Dockerfile, no tool, or a path that leaves the service is refused with 
 type Files = Readonly<Record<string, string | { mode: GitMode; text: string }>>;
 interface Settings {
   readonly args?: Record<string, string>;
+  readonly parents?: BuildRequest<unknown>['parents'];
 }
 
 async function build(files: Files, tool: DockerfileTool, settings: Settings = {}, lines: string[] = []) {
@@ -184,11 +200,12 @@ function request(
     tool: () => Promise.resolve(tool),
   });
   return builder.build({
-    definition: { file: 'Dockerfile', args: settings.args ?? {} },
+    definition: { file: 'Dockerfile', from: Object.keys(settings.parents ?? {}), args: settings.args ?? {} },
     source: sourceOf(files),
     platform: process.arch === 'arm64' ? 'linux/arm64' : 'linux/amd64',
     repository: 'shop/receipt',
     pins: { [base.name]: base.digest },
+    parents: settings.parents ?? {},
     log,
     signal,
   });
@@ -206,6 +223,12 @@ function sourceOf(files: Files): SourceTree {
     });
   const read = (oid: string): Promise<Buffer> => Promise.resolve(blobs.get(oid) ?? Buffer.alloc(0));
   return { entries, read, prefetch: () => Promise.resolve() };
+}
+
+async function layersOf(digest: Digest): Promise<string[]> {
+  const manifest = await registryReader().manifest('shop/receipt', digest);
+  const { layers } = JSON.parse(String(manifest?.bytes)) as { layers: { digest: string }[] };
+  return layers.map((layer) => layer.digest);
 }
 
 async function runImage(reference: string): Promise<string[]> {

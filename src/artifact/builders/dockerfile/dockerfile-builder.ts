@@ -1,8 +1,9 @@
 import { z } from 'zod';
 
 import type { Digest } from '../../../lib/digest.ts';
+import { listOf, Name } from '../../../lib/fields.ts';
 import { ArtifactError } from '../../artifact-error.ts';
-import type { Builder } from '../../builder.ts';
+import type { Builder, BuiltParent } from '../../builder.ts';
 import type { ImageReader } from '../../image-store.ts';
 import type { LendBase } from '../../lend-base.ts';
 import { contextOf, readDockerfile } from './context.ts';
@@ -16,6 +17,9 @@ const Path = z
 
 export const DockerfileDefinition = z.strictObject({
   file: Path.default('Dockerfile'),
+  from: listOf(Name)
+    .optional()
+    .describe('Base services of this project that the Dockerfile names, in FROM and wherever an image may stand'),
   target: z
     .string()
     .regex(/^[A-Za-z][\w.-]*$/, 'the name of a stage')
@@ -52,24 +56,27 @@ export function createDockerfileBuilder(parts: {
     name: 'dockerfile',
     version: '1',
     definition: DockerfileDefinition,
-    async baseReferences({ file, args }, source) {
+    async baseReferences({ file, args, from = [] }, source) {
       const images = findImages(await readDockerfile(source, file), args);
-      return [...new Set(images.map(({ reference }) => reference))].filter((reference) => !reference.includes('@'));
+      const references = [...new Set(images.map(({ reference }) => reference))];
+      return references.filter((reference) => !reference.includes('@') && !from.includes(reference));
     },
     async inputs({ file }, source) {
       await readDockerfile(source, file);
       return contextOf(source, file);
     },
-    async build({ definition, source, platform, repository, pins, log, signal }) {
+    async build({ definition, source, platform, repository, pins, parents, log, signal }) {
       const { file, args, target } = definition;
       const tool = await parts.tool();
       if (tool === null) throw noTool();
-      const lent = new Map<string, PinnedImage>();
+      const here = ({ repository: base, digest }: BuiltParent): PinnedImage => ({
+        reference: `${parts.registryHost}/${base}@${digest}`,
+        digest,
+      });
+      const lent = new Map(Object.entries(parents).map(([name, parent]) => [name, here(parent)]));
       for (const [reference, pin] of Object.entries(pins)) {
         const place = await parts.lendBase?.(reference, { pin, platform, log, signal });
-        if (!place) continue;
-        const { repository: base, digest } = place;
-        lent.set(reference, { reference: `${parts.registryHost}/${base}@${digest}`, digest });
+        if (place) lent.set(reference, here(place));
       }
       const pinned = pinImages(await readDockerfile(source, file), args, pins, lent);
       const digest = await tool.build({

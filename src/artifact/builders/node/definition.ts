@@ -1,5 +1,7 @@
 import { z } from 'zod';
 
+import { Name } from '../../../lib/fields.ts';
+
 const Glob = z.string().min(1).max(256);
 
 /** The part of `towpath.yaml` under `build: { node: ... }`. */
@@ -9,7 +11,9 @@ export const NodeDefinition = z.strictObject({
     .min(1)
     .max(512)
     .optional()
-    .describe('A base service of this project or an image reference; by default an image of Debian and Node alone'),
+    .describe(
+      'A base service of this project, or an image reference with its tag; by default an image of Debian and Node alone',
+    ),
   node: z
     .enum(['20', '22', '24'])
     .default('22')
@@ -36,3 +40,8 @@ export const NodeDefinition = z.strictObject({
   port: z.number().int().min(1).max(65535).optional().describe('Noted in the image for people; nothing is opened'),
 });
 export type NodeDefinition = z.infer<typeof NodeDefinition>;
+
+/** A bare name is a base service of the project; an image reference has a tag, a digest or a registry besides. */
+export function baseServicesOf({ from }: Pick<NodeDefinition, 'from'>): string[] {
+  return from !== undefined && Name.safeParse(from).success ? [from] : [];
+}

@@ -7,7 +7,7 @@ import type { BaseContent } from '../../oci/image.ts';
 import type { BaseLock } from './base/base-lock.ts';
 import { BASE_REPOSITORY, ensureNodeBase, lockedBase } from './base/node-base.ts';
 import type { NodeBaseParts } from './base/node-base.ts';
-import type { NodeDefinition } from './definition.ts';
+import { baseServicesOf, type NodeDefinition } from './definition.ts';
 
 export interface BasePlace {
   readonly images: ImageReader;
@@ -16,6 +16,7 @@ export interface BasePlace {
 
 /** The base of one build. */
 export interface FoundBase {
+  /** As it was named; of a base service, where it rests. */
   readonly reference: string;
   readonly pin: Digest;
   readonly place: BasePlace;
@@ -51,8 +52,16 @@ export function lineOfDefaultBase(reference: string): string | null {
 export async function findBase(
   parts: NodeBaseParts,
   locateBase: LocateBase,
-  { definition, platform, repository, pins, log, signal }: BuildRequest<NodeDefinition>,
+  { definition, platform, repository, pins, parents, log, signal }: BuildRequest<NodeDefinition>,
 ): Promise<FoundBase> {
+  const [parent] = baseServicesOf(definition).flatMap((name) => parents[name] ?? []);
+  if (parent !== undefined) {
+    const place = { images: parts.images, repository: parent.repository };
+    const content = await readBaseImage(place.images, place.repository, parent.digest, platform);
+    const { digest } = parent;
+    const reference = `oci://${parent.repository}@${digest}`;
+    return { reference, pin: digest, place, digest, content, nodeVersion: nodeVersionOf(content) };
+  }
   const reference = baseReference(definition);
   const pin = pins[reference];
   if (pin === undefined) throw unpinned(reference);

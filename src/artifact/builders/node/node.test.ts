@@ -9,6 +9,7 @@ import { taskRunner } from '../../../container/process/task-runner.ts';
 import { ensureRootfs } from '../../../container/rootfs/unpack.ts';
 import type { Digest } from '../../../lib/digest.ts';
 import type { SourceTree } from '../../../git/tree.ts';
+import type { BuildRequest } from '../../builder.ts';
 import { createLayerCache } from '../../oci/layer-cache.ts';
 import { writeLayer } from '../../oci/layer.ts';
 import { memoryImageStore } from '../../testing/memory-image-store.ts';
@@ -73,6 +74,27 @@ test('a changed base takes the same layers along', async () => {
   );
   expect(after.slice(-2)).toEqual(before.slice(-2));
   expect(after.length).toBeGreaterThan(before.length);
+});
+
+test('a base service that was built anew re-assembles the image: no layer is built or sent again', async () => {
+  const bases = await Promise.all(
+    ['one', 'other'].map((text) => build(sourceOf({ 'server.js': text }), { repository: 'shop/node-base' })),
+  );
+  const upon = (index: number) => {
+    const digest = bases[index]?.built.digest as Digest;
+    const parents = { 'node-base': { repository: 'shop/node-base', digest } };
+    return build(shop(), { definition: { from: 'node-base' }, parents, pins: {}, repository: 'shop/upon' });
+  };
+  const before = await upon(0);
+  const sent = images.counts.uploadedBytes;
+  const after = await upon(1);
+  expect(after.built.digest).not.toBe(before.built.digest);
+  expect(images.counts.uploadedBytes - sent).toBeLessThan(20_000); // a configuration and a manifest
+  const [one, other] = [await layersOf(before), await layersOf(after)];
+  expect(other.slice(-2)).toEqual(one.slice(-2));
+  expect(other.slice(0, -2)).toEqual(await layersOf({ ...(bases[1] as (typeof bases)[0]) }));
+  const digest = bases[1]?.built.digest;
+  expect(after.built.materials).toContainEqual({ uri: `oci://shop/node-base@${digest}`, digest });
 });
 
 test('the image says how it starts, and nothing of time, commit or machine', async () => {
@@ -187,6 +209,7 @@ interface Variation extends Partial<NodeBuilderOptions> {
   readonly repository?: string;
   readonly definition?: Record<string, unknown>;
   readonly pins?: Record<string, Digest>;
+  readonly parents?: BuildRequest<unknown>['parents'];
 }
 
 async function build(source: SourceTree, variation: Variation = {}) {
@@ -199,6 +222,7 @@ async function build(source: SourceTree, variation: Variation = {}) {
     platform,
     repository,
     pins: variation.pins ?? pins,
+    parents: variation.parents ?? {},
     log: (line) => log.push(line),
     signal: new AbortController().signal,
   });

@@ -4,7 +4,7 @@ import type { Builder, BuildRequest, BuiltArtifact } from '../../builder.ts';
 import { assembleImage, MANIFEST_MEDIA_TYPE } from '../../oci/image.ts';
 import { ensureBaseLayers, pushImage } from '../../oci/push.ts';
 import type { NodeBaseParts } from './base/node-base.ts';
-import { NodeDefinition } from './definition.ts';
+import { baseServicesOf, NodeDefinition } from './definition.ts';
 import { baseReference, findBase } from './found-base.ts';
 import type { LocateBase } from './found-base.ts';
 import { fromItems, makeLayer, pushLayer } from './made-layer.ts';
@@ -38,7 +38,7 @@ export function nodeBuilder(parts: NodeBuilderParts): Builder<NodeDefinition> {
     name: 'node',
     version: `${OUTPUT_VERSION}-npm${npmMajor}`,
     definition: NodeDefinition,
-    baseReferences: async (definition) => [baseReference(definition)],
+    baseReferences: async (definition) => (baseServicesOf(definition).length > 0 ? [] : [baseReference(definition)]),
     inputs: async (definition, source) => filterSource(definition, source),
     build: (request) => build(parts, request),
   };

@@ -117,6 +117,7 @@ async function build(
     platform,
     repository: 'shop/web',
     pins,
+    parents: {},
     log: (line) => lines.push(line),
     signal: new AbortController().signal,
   });
