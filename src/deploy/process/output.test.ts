@@ -49,7 +49,7 @@ test('whatever is printed, capped and read, each line is read once and in order,
         expect(lines).toEqual(lines.length === 0 ? [] : printed.slice(-lines.length));
       });
     }),
-    { numRuns: 60 },
+    { numRuns: 200 },
   );
 });
 

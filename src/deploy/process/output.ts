@@ -38,14 +38,19 @@ export async function* readOutput(folder: string, { from, follow, signal }: Outp
     try {
       const { size } = await file.stat();
       const now = await generationOf(folder);
-      let hasGap = generation === null ? false : size < offset;
-      if (generation !== null && now !== generation) {
+      let hasGap = generation === now && size < offset;
+      if (generation !== now) {
         const older = (await stat(olderFile(folder, now)).catch(() => null))?.size ?? 0;
-        if (follow && size >= older && size > 0) continue; // it is being capped this very moment
-        hasGap = now !== generation + 1 || offset > older;
-        if (!hasGap) yield* olderBlocks(folder, now, offset);
+        if (follow && generation !== null && size >= older && size > 0) continue; // it is being capped this very moment
+        const isNext = generation !== null && now === generation + 1 && offset <= older;
+        hasGap = isNext ? false : generation !== null || now > 1;
+        for await (const block of olderBlocks(folder, now, isNext ? offset : 0)) {
+          yield { ...block, hasGap: block.hasGap || hasGap };
+          hasGap = false;
+          if (signal.aborted) return;
+        }
       }
-      if (hasGap || now !== generation) offset = 0;
+      if (hasGap || generation !== now) offset = 0;
       generation = now;
       for (;;) {
         const block = await nextBlock(file, offset, !follow);
@@ -84,17 +89,24 @@ export async function* outputWithSecrets(folder: string, wish: OutputWish): Asyn
   }
 }
 
-/** What was kept of the generation before. */
-async function* olderBlocks(folder: string, generation: number, start: number): AsyncGenerator<Block, void> {
+/** What was kept of the generation before; its places are what they were. */
+async function* olderBlocks(
+  folder: string,
+  generation: number,
+  start: number,
+): AsyncGenerator<Block & { readonly hasGap: boolean }, void> {
   const file = await open(olderFile(folder, generation), 'r').catch(() => null);
   if (file === null) return;
   try {
+    let hasGap = (await readAt(file, start, 1))[0] === 0; // what is there was too much to be kept
     for (let offset = start; ;) {
       const block = await nextBlock(file, offset, true);
       if (block === null) return;
       offset = block.next;
-      const lines = block.lines.filter((line) => !line.startsWith('\0')); // what was too much to be kept
-      if (lines.length > 0) yield { lines, place: `${generation}:0`, isCut: block.isCut };
+      const lines = block.lines.filter((line) => !line.startsWith('\0'));
+      if (lines.length === 0) continue;
+      yield { lines, place: `${generation - 1}:${offset}`, isCut: block.isCut, hasGap };
+      hasGap = false;
     }
   } finally {
     await file.close();
