@@ -83,7 +83,8 @@ test('stopping, removing and clearing may be done twice, and of what never was',
     await runtime().remove(target, 'never-was');
   }
   expect(await runtime().list(target)).toEqual([]);
-  expect((await engine.docker.listNetworks()).filter(({ Name }) => Name.startsWith('towpath-'))).toEqual([]);
+  const networks = (await engine.docker.listNetworks()).map(({ Name }) => Name);
+  expect(networks.filter((name) => name.startsWith('towpath-') && name.endsWith('-test'))).toEqual([]);
 });
 
 test('a secret is a file inside and nowhere else: not in environment, arguments, labels or output', async () => {
