@@ -79,7 +79,7 @@ async function usersOfPins(db: Sql, projectId: string): Promise<{ reference: str
       join release on release.repository_id = ref.repository_id and release.commit_sha = ref.commit_sha and not release.mixed
       join release_service on release_service.release_id = release.id
       join artifact on artifact.key = release_service.artifact_key
-    where repository.project_id = ${projectId}
+    where repository.project_id = ${projectId} and repository.left_at is null
     order by 2, 1`.execute(db);
   return rows;
 }
