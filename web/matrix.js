@@ -12,7 +12,7 @@ import {
 
 /** One project: services down, environments across in the order of the path. */
 export function projectSection(project, may, seen) {
-  const { name, services, environments } = project;
+  const { name, services, environments, unready } = project;
   const headers = environments.map((environment) => environmentHeader(name, environment, may));
   const rows = services.map((service) =>
     el(
@@ -26,6 +26,7 @@ export function projectSection(project, may, seen) {
     'section',
     { 'aria-labelledby': `project-${name}` },
     el('h2', { id: `project-${name}` }, name),
+    unready.map(unreadyNote),
     el(
       'div',
       {
@@ -42,6 +43,17 @@ export function projectSection(project, may, seen) {
         el('tbody', {}, rows),
       ),
     ),
+  );
+}
+
+/** What was pushed and can run nowhere, yet or ever. */
+function unreadyNote({ number, commit, names, state, problem }) {
+  const what = state === 'building' ? 'is being built' : `has no artifacts: ${problem?.what ?? 'the build failed.'}`;
+  const of = names.length === 0 ? '' : ` (${names.join(', ')})`;
+  return el(
+    'p',
+    { class: state === 'building' ? 'note' : 'note bad' },
+    `#${number} ${commit.slice(0, 7)}${of} ${what}`,
   );
 }
 

@@ -41,7 +41,7 @@ export const reject: Verb = (program, run) => {
     .description('reject a promotion that waits for approval')
     .argument('<subject>', SUBJECT)
     .argument('[number]', NUMBER)
-    .option('--comment <text>', 'why')
+    .option('--reason, --comment <text>', 'why')
     .addHelpText('after', needs('promotion.reject'))
     .action(
       run<{ comment?: string }>(async (context, { comment }, subject = '', number) => {

@@ -1,4 +1,5 @@
 import type { MatrixEnvironment, MatrixView } from '../flow/view/environment.ts';
+import { unreadyText } from '../flow/view/unready.ts';
 import { ago, shortSha, table, type Paint } from './text.ts';
 
 /** Services x environments as a table, and below it what holds or waits. */
@@ -8,7 +9,7 @@ export function matrixText(matrix: MatrixView, paint: Paint): string {
 }
 
 function projectText(
-  { name, services, environments }: MatrixView['projects'][number],
+  { name, services, environments, unready }: MatrixView['projects'][number],
   now: number,
   paint: Paint,
 ): string {
@@ -23,7 +24,10 @@ function projectText(
     if (row === 2) return paint('dim', cell);
     return column > 0 && cell.endsWith(AHEAD) ? paint('cyan', cell) : cell;
   });
-  return [grid, ...environments.flatMap((environment) => notesOn(environment, paint))].join('\n');
+  const news = unready.map((release) =>
+    paint(release.state === 'building' ? 'yellow' : 'red', `${name}: ${unreadyText(release)}`),
+  );
+  return [grid, ...environments.flatMap((environment) => notesOn(environment, paint)), ...news].join('\n');
 }
 
 const AHEAD = ' >';

@@ -1,13 +1,10 @@
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
 import { matrixText } from './matrix-text.ts';
-import { clean } from './text.ts';
-import { unreadyText } from './unready.ts';
 import { needs, type Verb } from './verb.ts';
 import { createBell, ring } from './wait.ts';
 
 const RECHECK_MS = 10_000;
-const NEWEST = 10;
 
 export const status: Verb = (program, run) => {
   program
@@ -26,15 +23,7 @@ export const status: Verb = (program, run) => {
 
 async function show(context: Context): Promise<void> {
   const { out } = context;
-  const view = await matrix(context);
-  const news = out.json ? [] : await Promise.all(view.projects.map(({ name }) => unready(context, name)));
-  out.data(view, (cleaned) => [matrixText(cleaned, out.paint), ...news.flat()].join('\n'));
-}
-
-async function unready(context: Context, project: string): Promise<string[]> {
-  const client = await context.client();
-  const { items } = await client.call('release.list', { params: { project }, query: { limit: NEWEST } });
-  return unreadyText(project, clean(items), context.out.paint);
+  out.data(await matrix(context), (view) => matrixText(view, out.paint));
 }
 
 async function keepShowing(context: Context): Promise<void> {

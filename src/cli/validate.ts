@@ -20,7 +20,10 @@ export const validate: Verb = (program, run) => {
         const config = parseConfig(await readFile(file), families, path === '.' ? CONFIG_FILE : file);
         out.data(config, ({ project, services, path: order, environments }) =>
           table([
-            [project, `${Object.keys(services).length} services, ${order.length} environments: it can be read.`],
+            [
+              project,
+              `${count(Object.keys(services).length, 'service')}, ${count(order.length, 'environment')}: it can be read.`,
+            ],
             ...Object.entries(services).map(([name, { path: folder, build }]) => [
               name,
               `${folder} by the ${build.builder} builder`,
@@ -32,6 +35,10 @@ export const validate: Verb = (program, run) => {
       }),
     );
 };
+
+function count(many: number, noun: string): string {
+  return `${many} ${noun}${many === 1 ? '' : 's'}`;
+}
 
 async function fileAt(path: string): Promise<string> {
   const found = await stat(path).catch(() => null);

@@ -14,6 +14,7 @@ import type { Release, ReleaseService } from '../release/release.ts';
 import { openLog } from '../store/log-store.ts';
 import type { Deployment } from './deploy-release.ts';
 import type { House } from './house.ts';
+import { treeOf } from './plan-artifacts.ts';
 import { configAt } from './project-config.ts';
 
 /** One question that a release's configuration asks of one of its services. */
@@ -160,8 +161,7 @@ async function questionFor(
   const service = config.services[part.service];
   const check = service?.checks[name];
   if (service === undefined || check === undefined) return null;
-  const mirror = await house.mirrorOf(repositoryId);
-  const source = await mirror.sourceTree(part.commit, service.path === '.' ? '' : service.path);
+  const source = await treeOf(house, repositoryId, part.commit, service);
   const digests = { [part.service]: part.digest };
   const id = questionOf({ check, kind: kindOf(check), service: part.service, digests, source, environment });
   return { id, name, check, service: part.service, digest: part.digest, repository: part.repository, source };

@@ -6,7 +6,7 @@ import type { ServiceDefinition } from '../artifact/service.ts';
 import type { CheckDefinition } from '../check/check.ts';
 import { kindOf } from '../check/checks.ts';
 import { buildQuestionOf } from '../check/question.ts';
-import type { ProjectConfig } from '../config/config.ts';
+import { CONFIG_FILE, type ProjectConfig } from '../config/config.ts';
 import type { SourceTree } from '../git/tree.ts';
 import type { Digest } from '../lib/digest.ts';
 import { hasCode, problemOf, TowpathError } from '../lib/error.ts';
@@ -93,8 +93,23 @@ export async function sourceOf(
       fix: 'Correct `path` in towpath.yaml, or add the folder.',
     });
   }
-  const whole = await mirror.sourceTree(commit, path);
+  const whole = await treeOf(house, repositoryId, commit, definition);
   return { source: await builder.inputs(definition.build.definition, whole), whole, builder };
+}
+
+/**
+ * The files of a service. What says how things are built and where they run is part of none of them: else a word about
+ * prod would build anew what lies at the root.
+ */
+export async function treeOf(
+  house: House,
+  repositoryId: string,
+  commit: string,
+  { path }: Pick<ServiceDefinition, 'path'>,
+): Promise<SourceTree> {
+  const mirror = await house.mirrorOf(repositoryId);
+  if (path !== '.') return mirror.sourceTree(commit, path);
+  return mirror.sourceTree(commit, '', (entry) => entry.path !== CONFIG_FILE);
 }
 
 function builderOf(house: House, name: string) {

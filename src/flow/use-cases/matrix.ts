@@ -1,9 +1,14 @@
 import { environmentsOf } from '../../environment/environment-store.ts';
 import { groupBy } from '../../lib/group.ts';
+import { listReleases } from '../../release/release-store.ts';
 import type { House } from '../house.ts';
 import type { MatrixView } from '../view/environment.ts';
+import { unreadyOf } from '../view/unready.ts';
 import { projectNamed } from './project-named.ts';
-import { deploymentsOf, environmentViews } from './views.ts';
+import { deploymentsOf, environmentViews, releaseViews } from './views.ts';
+
+/** Of so many releases of a project it is said whether they can run. */
+const NEWEST = 10;
 
 /** Services x environments. "Ahead" is read from releases' numbers: is there something newer here than in the next environment? */
 export async function matrix({ store, clock }: House, project?: string): Promise<MatrixView> {
@@ -30,9 +35,11 @@ export async function matrix({ store, clock }: House, project?: string): Promise
           ({ environmentId }) => environmentId,
         );
         const services = [...new Set([...cells.values()].flat().map(({ service }) => service))].toSorted();
+        const newest = (await listReleases(db, id, NEWEST)).map((release) => release.id);
         return {
           name,
           services,
+          unready: unreadyOf(await releaseViews(db, newest)),
           environments: views.map((view, index) => {
             const next = view.kind === 'static' ? views[index + 1] : undefined;
             const beyond = next?.kind === 'static' ? (cells.get(next.id) ?? []) : [];

@@ -2,8 +2,9 @@ import { environmentNamed, type EnvironmentRow, environmentsOf } from '../../env
 import { hasCode, TowpathError } from '../../lib/error.ts';
 import { findPromotion } from '../../path/find-promotion-store.ts';
 import { headline } from '../../path/headline.ts';
-import { lastEnded, openPromotions } from '../../path/promotion-list-store.ts';
+import { lastEnded, openPromotions, promotionsOf } from '../../path/promotion-list-store.ts';
 import { eventsOf, type Promotion } from '../../path/promotion-store.ts';
+import type { Release } from '../../release/release.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import type { WhyView } from '../view/path.ts';
@@ -136,6 +137,7 @@ async function whyRelease({ store }: House, project: string, word: string): Prom
           },
         ]),
     ...(problem === null ? [] : [{ gate: 'artifact', what: problem.what, fix: problem.fix, until: null }]),
+    ...(await whyNotThere(store.db, release)),
   ];
   const reused = view?.services.filter((part) => part.reused).map(({ service }) => service) ?? [];
   const built = view?.services.filter((part) => !part.reused).map(({ service }) => service) ?? [];
@@ -157,6 +159,25 @@ async function whyRelease({ store }: House, project: string, word: string): Prom
     ],
   };
 }
+
+/** Of each environment what the newest promotion of the release there says, unless it went live. */
+async function whyNotThere(db: Sql, { id, projectId }: Release): Promise<ReasonView[]> {
+  const promotions = await promotionsOf(db, { projectId, releaseId: id }, PROMOTIONS_LOOKED_AT);
+  const newest = promotions.filter(
+    ({ environmentId }, place) => promotions.findIndex((one) => one.environmentId === environmentId) === place,
+  );
+  const elsewhere = newest.filter(({ state }) => state !== 'live');
+  const places = new Map((await promotionViews(db, elsewhere)).map((view) => [view.id, view.environment]));
+  return elsewhere.flatMap(({ id: promotionId, state, detail }) => {
+    const what = (text: string): string => `${places.get(promotionId) ?? '?'} (${state}): ${text}`;
+    const reasons = reasonsOf(detail);
+    if (reasons.length === 0)
+      return [{ gate: 'promotion', what: what(headline(state, detail)), fix: null, until: null }];
+    return reasons.map((reason) => ({ ...reason, what: what(reason.what) }));
+  });
+}
+
+const PROMOTIONS_LOOKED_AT = 50;
 
 function label({ names, commit, number }: { names: readonly string[]; commit: string; number: number }): string {
   return `#${number} (${[commit.slice(0, 7), ...names.slice(0, 2)].join(', ')})`;

@@ -1,6 +1,7 @@
 import type { Digest } from '../../lib/digest.ts';
 import type { PromotionView } from './promotion.ts';
 import type { ReleaseBrief } from './release.ts';
+import type { UnreadyRelease } from './unready.ts';
 
 export interface MatrixView {
   readonly at: string;
@@ -9,6 +10,8 @@ export interface MatrixView {
     readonly services: readonly string[];
     /** In the order of the path; previews last. */
     readonly environments: readonly MatrixEnvironment[];
+    /** What was pushed and can run nowhere, yet or ever; the newest first. */
+    readonly unready: readonly UnreadyRelease[];
   }[];
 }
 

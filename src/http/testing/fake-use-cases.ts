@@ -86,7 +86,9 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
     },
     matrix: async () => ({
       at: START,
-      projects: [{ name: PROJECT, services: ['web', 'worker', 'receipt'], environments: world.environments }],
+      projects: [
+        { name: PROJECT, services: ['web', 'worker', 'receipt'], environments: world.environments, unready: [] },
+      ],
     }),
     releases: {
       list: async (_project, page) => pageOf([...world.releases].reverse(), page),

@@ -8,7 +8,9 @@ import type {
   MatrixEnvironment,
   MatrixView,
 } from '../../flow/view/environment.ts';
+import type { UnreadyRelease } from '../../flow/view/unready.ts';
 import { Brief, Promotion, releaseBriefShape } from './promotion.ts';
+import { Problem } from './problem.ts';
 import { DigestText, Instant, listOf, view } from './view.ts';
 
 const Hold = view<HoldView>()('Hold', { reason: z.string(), by: z.string(), since: Instant });
@@ -67,10 +69,17 @@ const Cell = view<MatrixCell>()('MatrixCell', {
 
 const Column = view<MatrixEnvironment>()('MatrixEnvironment', { ...environmentShape, cells: listOf(Cell) });
 
+const Unready = view<UnreadyRelease>()('UnreadyRelease', {
+  ...releaseBriefShape,
+  state: z.enum(['building', 'failed']),
+  problem: Problem.nullable(),
+});
+
 const MatrixProject = view<MatrixView['projects'][number]>()('MatrixProject', {
   name: z.string(),
   services: listOf(z.string()),
   environments: listOf(Column),
+  unready: listOf(Unready),
 });
 
 export const Matrix = view<MatrixView>()('Matrix', { at: Instant, projects: listOf(MatrixProject) });
