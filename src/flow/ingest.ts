@@ -3,7 +3,7 @@ import { recordConfig, recordConfigProblem } from '../config/config-store.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import { syncEnvironments } from '../environment/environment-store.ts';
 import { hasCode, type Problem, problemOf } from '../lib/error.ts';
-import { cutRelease } from '../release/cut-store.ts';
+import { cutRelease, hasArtifacts } from '../release/cut-store.ts';
 import { nameRelease, settleRelease } from '../release/release-store.ts';
 import { recordCommit } from '../source/commit-store.ts';
 import type { Sql, Tx } from '../store/database.ts';
@@ -189,7 +189,9 @@ async function planRelease(house: House, seen: Seen): Promise<Plan> {
 async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan): Promise<void> {
   // before any release is locked: everybody locks environments first
   await withdraw(house, tx, seen.repositoryId, seen.ref);
-  const artifacts = plan.kind === 'artifacts' ? plan.artifacts : [];
+  // a ref at a commit that was planned before means what came of that, though pins may have moved since
+  const isKnown = seen.refreshedBy === null && (await hasArtifacts(tx, seen.repositoryId, seen.commit));
+  const artifacts = plan.kind === 'artifacts' && !isKnown ? plan.artifacts : [];
   const fresh = await claimArtifacts(tx, seen.projectId, seen.commit, artifacts);
   const releaseId = await cutRelease(tx, {
     projectId: seen.projectId,

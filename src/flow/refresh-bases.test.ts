@@ -61,6 +61,20 @@ test('a pin stays whatever its reference means, until somebody refreshes it: a n
   });
 });
 
+test('a tag at a commit of before the refresh means what that commit was, and builds nothing that nobody asked for', async () => {
+  const next = await world.push({ says: { web: 'next' } });
+  await world.live('dev', next);
+  world.bases['node:22'] = NEW;
+  await world.useCases.bases.refresh({ project: 'shop' }, 'ana');
+  await runs('dev', `next on ${words(NEW)}`);
+  await world.git('tag', 'v1', head);
+  await world.poll();
+  await world.live('prod', head);
+  expect(world.runs('prod')).toEqual({ web: `hello on ${words(OLD)}`, api: 'api' });
+  const { db } = world.house.store;
+  expect(await db.selectFrom('artifact').select('key').where('state', '<>', 'built').execute()).toEqual([]);
+});
+
 test('where the artifacts must have been tested on a branch, the refusal names the pin; a branch at the commit helps', async () => {
   await world.push({ says: { web: 'more' }, from: 'main', branch: 'feature' });
   world.bases['node:22'] = NEW;

@@ -29,7 +29,8 @@ export async function cutRelease(db: Sql, cut: ReleaseToCut): Promise<string> {
   if (newest !== undefined) {
     await planAgain(db, newest.id, cut, fingerprint);
     // bases that broke a build must not take the artifacts away that the commit has
-    const standing = known.find(({ state }) => state !== 'failed') ?? newest;
+    const standing =
+      known.find(({ state }) => state === 'ready') ?? known.find(({ state }) => state !== 'failed') ?? newest;
     if (cut.anew !== true || cut.problem !== null) return standing.id;
     if (!newest.hasServices || newest.fingerprint === fingerprint) return newest.id;
   }
@@ -55,6 +56,20 @@ export async function cutRelease(db: Sql, cut: ReleaseToCut): Promise<string> {
   if (row === undefined) return cutRelease(db, cut); // somebody cut it at the same moment, and it can be seen now
   await recordServices(db, row.id, cut);
   return row.id;
+}
+
+/** Whether a commit has artifacts, or they are being made: then only a refresh asks for others. */
+export async function hasArtifacts(db: Sql, repositoryId: string, commit: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('release')
+    .innerJoin('release_service', 'release_service.release_id', 'release.id')
+    .select('release.id')
+    .where('repository_id', '=', repositoryId)
+    .where('release.commit_sha', '=', commit)
+    .where('mixed', '=', false)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** The unmixed releases of a commit, the newest first. They stay as they are until the end of the transaction. */
