@@ -2,7 +2,7 @@ import { circumstancesOf } from './circumstances.ts';
 import { evidenceFor } from './evidence-for.ts';
 import { rulingConfig } from '../config/config-store.ts';
 import { type EnvironmentRow, environmentById, environmentsOf } from '../environment/environment-store.ts';
-import { ranFor } from '../environment/tenure-store.ts';
+import { ranFor, tenuresOf } from '../environment/tenure-store.ts';
 import { TowpathError } from '../lib/error.ts';
 import type { GitIdentity, Order, PredecessorFacts, PromotionFacts } from '../path/facts.ts';
 import { orderOf, orderOfEditions } from '../path/order.ts';
@@ -84,7 +84,7 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
         : (await approvalsOf(db, wish.id)).map(({ at, ...voice }) => ({ ...voice, at: at.getTime() })),
     roles: ruling.config.roles,
     users: ruling.config.users,
-    ...(await handsIn(house, current, release)),
+    ...(await handsIn(house, current ?? (await ranLast(house, environment)), release)),
     failedHere: await failureHere(db, environment.id, release.fingerprint, circumstances),
     unchanged: definition.gates.some(({ kind }) => kind === 'unchanged')
       ? decideWhetherUnchanged(
@@ -157,6 +157,12 @@ async function predecessorsOf(
       return { name, ranMs: ran?.ranMs ?? null, runsNow: ran?.runsNow ?? false };
     }),
   );
+}
+
+/** Of an environment that was emptied: what is new there is new beyond that. */
+async function ranLast({ store }: House, { id }: EnvironmentRow): Promise<Release | null> {
+  const [last] = await tenuresOf(store.db, id, 1);
+  return last === undefined ? null : releaseById(store.db, last.releaseId);
 }
 
 /** Who has a hand in what this release brings beyond what runs, in each of its parts. */
