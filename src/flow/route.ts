@@ -53,12 +53,25 @@ async function tryLater(
   await house.starts.route(tx, releaseId, ref, again);
 }
 
+/** A branch's name is its head's: what was built late of a commit that it has left gives it no name. */
+async function isHead({ store }: House, { repositoryId, commit }: Release, ref: string): Promise<boolean> {
+  const row = await store.db
+    .selectFrom('ref')
+    .select('commit_sha')
+    .where('repository_id', '=', repositoryId)
+    .where('name', '=', ref)
+    .executeTakeFirst();
+  return row?.commit_sha === commit;
+}
+
 /** A tag that named other artifacts before does not move; the refusal is told to those who look at the promotion. */
 async function nameArtifacts(house: House, releaseId: string, ref: string): Promise<Named> {
   const release = await requireRelease(house.store.db, releaseId);
+  const names = namesFor(release.commit, ref);
+  const given = (await isHead(house, release, ref)) ? names : names.filter(({ kind }) => kind !== 'branch');
   try {
     for (const { repository, digest } of release.services) {
-      if (digest !== null) await applyTags(planTags(repository, digest, namesFor(release.commit, ref)), house.registry);
+      if (digest !== null) await applyTags(planTags(repository, digest, given), house.registry);
     }
     return { kind: 'named' };
   } catch (error) {
