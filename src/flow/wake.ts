@@ -34,8 +34,9 @@ export async function wakeProject(house: Awakener, tx: Tx, projectId: string): P
 
 async function wakeIn(house: Awakener, tx: Tx, environmentIds: readonly string[]): Promise<void> {
   if (environmentIds.length === 0) return;
-  for (const { id, state } of await openPromotions(tx, environmentIds))
-    if (isUndecided(state)) await house.starts.promote(tx, id);
+  const undecided = (await openPromotions(tx, environmentIds)).filter(({ state }) => isUndecided(state));
+  // in the order of their ids, in which everybody locks several; so the newest decides last
+  for (const id of undecided.map((promotion) => promotion.id).toSorted()) await house.starts.promote(tx, id);
 }
 
 async function followersOf(db: Sql, environmentId: string): Promise<string[]> {

@@ -30,6 +30,9 @@ export interface StoppedRun {
  * @returns null when the release was barred before
  */
 export async function yank(house: House, tx: Tx, release: Release, why: Yank): Promise<readonly StoppedRun[] | null> {
+  // everybody locks environments before releases, and several in the order of their ids
+  const environments = (await environmentsOf(tx, release.projectId)).map(({ id }) => id).toSorted();
+  for (const id of environments) await lockEnvironment(tx, id);
   if (!(await yankRelease(tx, release.id, why.reason, why.by))) return null;
   await recordEvent(tx, {
     projectId: release.projectId,
@@ -38,7 +41,6 @@ export async function yank(house: House, tx: Tx, release: Release, why: Yank): P
     data: { reason: why.reason, by: why.by },
   });
   const stopped: StoppedRun[] = [];
-  const environments = (await environmentsOf(tx, release.projectId)).map(({ id }) => id).toSorted();
   for (const id of environments) stopped.push(...(await stopIn(house, tx, id, release, why)));
   await wakeProject(house, tx, release.projectId);
   return stopped;
