@@ -49,7 +49,7 @@ export function buildFlow(house: House) {
               giveUp,
             );
     } catch (error) {
-      if (!saysNotNow(error)) throw error;
+      if (!saysNotNow(error) || attempt > MOST_ATTEMPTS) throw error;
       await transaction('later', (tx) => buildLater(house, tx, key, attempt));
       return;
     }
@@ -81,6 +81,8 @@ async function buildLater({ starts }: Pick<House, 'starts'>, tx: Tx, key: string
 }
 
 const LATER_MS = 60_000;
+/** So often it is tried again, which takes a day; then it is a failure like others. */
+const MOST_ATTEMPTS = 1440;
 
 /** The last words of a build that failed: who follows its log stops. */
 export async function endLog({ store }: Pick<House, 'store'>, key: string, problem: Problem): Promise<void> {
