@@ -50,6 +50,16 @@ export async function takeLane(db: Sql, environmentId: string, holder: string): 
   return BigInt(rows[0]?.token ?? 1);
 }
 
+/** Who is in the lane, or was when it lapsed. */
+export async function holderOf(db: Sql, environmentId: string): Promise<string | null> {
+  const row = await db
+    .selectFrom('lane')
+    .select('holder')
+    .where('environment_id', '=', environmentId)
+    .executeTakeFirst();
+  return row?.holder ?? null;
+}
+
 /**
  * Gives the lane back, if it is still the holder's. The token stays: it only ever rises.
  * @returns whether it was: nobody else was in it since

@@ -35,7 +35,8 @@ export function createFlows(house: House): Flows {
 
 /**
  * Builds and checks are heavy, so each worker runs few; a promotion mostly waits for machines. A rollback has places of
- * its own: it waits behind no deployment, and there may be many that are stuck.
+ * its own: it waits behind no deployment, and there may be many that are stuck. Removals of what does not answer hold up
+ * nothing else.
  */
 export const QUEUES: NonNullable<WorkerOptions['queues']> = {
   ingest: { perWorker: 8 },
@@ -43,6 +44,7 @@ export const QUEUES: NonNullable<WorkerOptions['queues']> = {
   check: { perWorker: 2 },
   path: { perWorker: 16 },
   rollback: { perWorker: 8 },
+  remove: { perWorker: 4 },
 };
 
 /** @param flows asked for late: flows start flows */
@@ -110,7 +112,7 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
         .where('id', '=', environmentId)
         .executeTakeFirstOrThrow();
       const id = `${removalId(environmentId, removals)}${again === undefined ? '' : `:${again}`}`;
-      await engine.enqueue(tx, flows().remove, { environmentId }, { id, queue: 'path' });
+      await engine.enqueue(tx, flows().remove, { environmentId }, { id, queue: 'remove' });
     },
     cancelPromotion: (promotionId, run) => engine.cancel(`promote:${promotionId}:${run}`),
   };

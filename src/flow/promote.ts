@@ -1,5 +1,6 @@
 import { lockEnvironment, setHold } from '../environment/environment-store.ts';
-import { enterLane, leaveLane } from '../environment/lane-store.ts';
+import { endings } from '../environment/ending-store.ts';
+import { enterLane, holderOf, leaveLane } from '../environment/lane-store.ts';
 import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import { decidePromotion, type Decision } from '../path/policy.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
@@ -15,6 +16,7 @@ import { type Gathered, gather } from './gather.ts';
 import type { House } from './house.ts';
 import { move } from './move.ts';
 import { holdAfterFailure, recover } from './recover.ts';
+import { stopIfEnded } from './stop-ended.ts';
 import { supersede } from './supersede.ts';
 import { isTransient } from './transient.ts';
 import { leave, recordRunning, tagEnvironment, type Turn, workInLane } from './turn.ts';
@@ -78,6 +80,8 @@ type Looked = { readonly decision: Decision } & Pick<Turn, 'stepsBack' | 'circum
 async function look(house: House, promotionId: string): Promise<Looked | null> {
   const promotion = await promotionById(house.store.db, promotionId);
   if (promotion === null || promotion.endedAt !== null) return null;
+  const holder = await holderOf(house.store.db, promotion.environmentId);
+  if (holder !== null) await stopIfEnded(house, holder);
   const release = await requireRelease(house.store.db, promotion.releaseId);
   const { facts, currentReleaseId, circumstances, definition } = await gather(house, promotion, release);
   const stepsBack =
@@ -126,6 +130,7 @@ async function decide(
     for (const check of decision.checks) await house.starts.check(tx, promotion.releaseId, check);
     return null;
   }
+  if ((await endings(tx, promotion.environmentId)).length > 0) return waitForEnd(house, tx, promotion);
   if (await mustWaitForOthers(tx, promotion)) return waitForLane(house, tx, promotion);
   const lane = await enterLane(tx, promotion.environmentId, promotion.id);
   if (lane.kind === 'taken') return waitForLane(house, tx, promotion);
@@ -192,6 +197,18 @@ async function waitForLane(house: House, tx: Tx, promotion: Promotion): Promise<
 }
 
 const LANE_WAIT_MS = 1000;
+
+/** What is to be empty takes nothing in: whoever empties it wakes those who wait. */
+async function waitForEnd(house: House, tx: Tx, promotion: Promotion): Promise<null> {
+  const what = 'What runs there is being taken down; this one goes on when that is done.';
+  const fix = '`towpath resume` calls a stop off.';
+  await move(tx, promotion.id, {
+    to: 'waiting',
+    detail: { reasons: [{ gate: 'stop', what, fix }] },
+    wakeAtMs: house.clock.now() + SIGHT_WAIT_MS,
+  });
+  return null;
+}
 
 async function live(house: House, tx: Tx, turn: Turn, watched: Watched): Promise<void> {
   await lockEnvironment(tx, turn.environmentId);

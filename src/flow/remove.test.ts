@@ -120,6 +120,21 @@ test('a stop ends the deployment that is under way, and what is pushed afterward
   await world.live('qa', next);
 });
 
+test('what is asked for while a stop is under way waits for its end, and a resume calls the stop off', async () => {
+  const commit = await world.git('rev-parse', 'main');
+  await world.useCases.environments.resume(world.project, 'manual', 'olga');
+  await world.reaches((await world.request('manual', commit)).id, 'live');
+  world.holds.hold('destroy manual');
+  await world.useCases.environments.stop(world.project, 'manual', undefined, 'olga');
+  await world.holds.reached('destroy manual');
+  const { id } = await world.request('manual', commit);
+  expect((await world.reaches(id, 'waiting')).reasons).toMatchObject([{ gate: 'stop' }]);
+  await world.useCases.environments.resume(world.project, 'manual', 'olga');
+  expect((await world.environment('manual')).stopAskedAt).toBeNull();
+  world.holds.release('destroy manual');
+  await world.reaches(id, 'live');
+});
+
 test('a project that is removed takes down all that runs in it, is watched no more, and its name is free again', async () => {
   const { useCases, project } = world;
   await useCases.environments.resume(project, 'qa', 'olga');

@@ -10,7 +10,6 @@ import { lockEnvironment } from '../environment/environment-store.ts';
 import { enterLane, inLane, type LaneAnswer, leaveLane } from '../environment/lane-store.ts';
 import { hasCode, TowpathError } from '../lib/error.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
-import { promotionById } from '../path/promotion-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { destroyAll } from './destroy.ts';
@@ -18,6 +17,7 @@ import { durable } from './engine/durable.ts';
 import { type Retry, step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { move } from './move.ts';
+import { stopIfEnded } from './stop-ended.ts';
 import { isTransient } from './transient.ts';
 import { wake } from './wake.ts';
 
@@ -28,7 +28,7 @@ import { wake } from './wake.ts';
  */
 export function removeFlow(house: House) {
   const retry: Retry = {
-    attempts: 20,
+    attempts: 8, // about a minute; whoever looks after lost work begins another
     firstMs: 500,
     when: (error) => isTransient(error) || hasCode(error, 'lane.taken', 'lane.lost'),
   };
@@ -44,7 +44,7 @@ async function destroy(house: House, environmentId: string, signal: AbortSignal)
   const lane = await store.transaction((tx) => enter(tx, environmentId));
   if (lane === null) return false;
   if (lane.kind === 'taken') {
-    await stopHolder(house, lane.holder);
+    await stopIfEnded(house, lane.holder);
     throw new TowpathError({ code: 'lane.taken', what: 'A change is under way there.', fix: 'It is tried again.' });
   }
   await inLane({ store, environmentId, holder: holderOf(environmentId), signal }, (laneSignal, token) =>
@@ -67,12 +67,6 @@ async function enter(tx: Tx, environmentId: string): Promise<LaneAnswer | null> 
   const lane = await enterLane(tx, environmentId, holderOf(environmentId));
   if (lane.kind === 'entered') await recordEmptied(tx, environmentId);
   return lane;
-}
-
-/** Whoever is at work there was cancelled, and may not have heard it yet. */
-async function stopHolder({ store, starts }: House, holder: string): Promise<void> {
-  const promotion = await promotionById(store.db, holder);
-  if (promotion !== null && promotion.endedAt !== null) await starts.cancelPromotion(promotion.id, promotion.runs);
 }
 
 async function end(house: House, tx: Tx, environmentId: string, destroyed: boolean): Promise<void> {

@@ -8,7 +8,7 @@ import {
   lockEnvironment,
   setHold,
 } from '../../environment/environment-store.ts';
-import { endEnvironment, stopEnvironment } from '../../environment/ending-store.ts';
+import { endEnvironment, recordStopped, stopEnvironment } from '../../environment/ending-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import type { PathEnvironment } from '../../path/path.ts';
 import { openPromotions, promotionsOf } from '../../path/promotion-list-store.ts';
@@ -79,7 +79,9 @@ export function environmentCases(house: House): UseCases['environments'] {
     async resume(project, name, by) {
       const environment = await place(store.db, project, name);
       await once(store, async (tx) => {
-        if (!(await clearHold(tx, environment.id))) return;
+        await lockEnvironment(tx, environment.id);
+        const wasStopping = await recordStopped(tx, environment.id);
+        if (!(await clearHold(tx, environment.id)) && !wasStopping) return;
         await recordAudit(tx, { actor: by, action: 'environment.resume', subject: environment.id, detail: {} });
         await recordEvent(tx, {
           projectId: environment.projectId,
