@@ -44,7 +44,7 @@ export const failForGood: Operation = {
   },
 };
 
-/** The server that wrote the cancel down died before it told the run of it, which comes to its end and finds out. */
+/** The server that wrote the cancel down died before it told the run of it: what waits for the lane tells it, and puts back. */
 export const cancelUnderway: Operation = {
   name: 'a promotion that is cancelled while it is deployed',
   prepare: () => Promise.resolve(),

@@ -17,7 +17,7 @@ export interface Kill {
 
 /**
  * The operations, cheapest last; each is killed in the workflows named here. What a push has in common with a new branch
- * is killed once; a rollback takes the whole of `promote` again.
+ * is killed once; a rollback takes the whole of `promote` again. After a cancel only what puts back comes to its end.
  */
 const STORY: readonly { readonly operation: Operation; readonly workflows: RegExp }[] = [
   { operation: arriveNew, workflows: /^(ingest:(plan|cut)|build|check|promote:(open|look|decide)):/ },
@@ -25,7 +25,7 @@ const STORY: readonly { readonly operation: Operation; readonly workflows: RegEx
   { operation: closePreview, workflows: /^(ingest|remove):/ },
   { operation: failAndReturn, workflows: /^promote:(fail|restore|verify-restored|tag-restored|restored):/ },
   { operation: failForGood, workflows: /^promote:lost:/ },
-  { operation: cancelUnderway, workflows: /^promote:give-back:/ },
+  { operation: cancelUnderway, workflows: /^promote:(verify|live):/ },
   { operation: decideBlindly, workflows: /^promote:not-seen:/ },
   { operation: arriveKnown, workflows: /^(ingest:(read|path|lay-path)|route|promote):/ },
   { operation: rollBack, workflows: /^promote:/ },
