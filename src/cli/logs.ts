@@ -161,15 +161,11 @@ async function partLog(context: Context, client: Client, name: string, part: str
   const answers = evidence.filter(({ check, logId }) => check === part && logId !== null);
   const answer = answers.find(({ verdict }) => verdict !== 'passed') ?? answers[0];
   if (answer !== undefined && answer.logId !== null) return answer.logId;
-  // a check of the build prints into the log of the build
-  const failed = services.filter(({ state }) => state === 'failed');
-  if (part !== undefined && problem?.what.includes(`the check "${part}"`) === true && failed[0] !== undefined)
-    return failed[0].logId;
   const names = services.map(({ service }) => service).join(', ');
   const checks = [...new Set(evidence.map(({ check }) => check))].join(', ');
   throw usage(
     part === undefined ? `Whose build of ${name} is meant?` : `${name} has no service and no answered check "${part}".`,
-    `Name one of its services: ${names}${checks === '' ? '' : `; or a check: ${checks}`}.`,
+    `Name one of its services: ${names} (what a check of the build printed is in the log of the build)${checks === '' ? '' : `; or a check: ${checks}`}.`,
   );
 }
 

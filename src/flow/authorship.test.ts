@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { createWorld, until, type World } from './testing/world.ts';
+import { until } from './testing/until.ts';
+import { createWorld, type World } from './testing/world.ts';
 
 const config = (users = '{}') => `
 services:

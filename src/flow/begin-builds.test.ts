@@ -2,7 +2,8 @@ import { afterEach, expect, test } from 'vitest';
 
 import { sha256 } from '../lib/digest.ts';
 import { reconcile } from './care/lost-work.ts';
-import { createWorld, until, type World } from './testing/world.ts';
+import { until } from './testing/until.ts';
+import { createWorld, type World } from './testing/world.ts';
 import type { ReleaseView } from './view/release.ts';
 
 const SHOP = `

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { RegistryError } from '../registry/error.ts';
 import { reconcile } from './care/lost-work.ts';
-import { createWorld, until, type World } from './testing/world.ts';
+import { until } from './testing/until.ts';
+import { createWorld, type World } from './testing/world.ts';
 
 const config = `
 services:

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { createWorld, until, type World } from './testing/world.ts';
+import { until } from './testing/until.ts';
+import { createWorld, type World } from './testing/world.ts';
 
 const config = (settle: string) => `
 services:

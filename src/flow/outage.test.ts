@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { RegistryError, type RegistryErrorCode } from '../registry/error.ts';
-import { createWorld, until, type World } from './testing/world.ts';
+import { until } from './testing/until.ts';
+import { createWorld, type World } from './testing/world.ts';
 
 const config = `
 services:

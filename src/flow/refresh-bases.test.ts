@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { sha256 } from '../lib/digest.ts';
 import { slugOf } from '../lib/slug.ts';
 import { refreshBySchedule } from './care/care.ts';
-import { createWorld, until, type World } from './testing/world.ts';
+import { until } from './testing/until.ts';
+import { createWorld, type World } from './testing/world.ts';
 
 const [OLD, NEW] = [sha256('node 22.1'), sha256('node 22.2')];
 const words = (digest: string): string => digest.slice(7, 15);

@@ -4,7 +4,7 @@ import { listPins, movePin, type Pin, recordAsked } from '../artifact/pin-store.
 import { recordAudit } from '../audit/audit-store.ts';
 import type { Digest } from '../lib/digest.ts';
 import { type Problem, problemOf } from '../lib/error.ts';
-import { seeRefreshed } from '../source/ref-event-store.ts';
+import { seeAgain } from '../source/ref-event-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { once } from '../store/once.ts';
@@ -86,7 +86,7 @@ async function planHeads(house: House, tx: Tx, projectId: string, by: string): P
     .where('repository.left_at', 'is', null)
     .execute();
   for (const { id, name, commit_sha: commit } of heads) {
-    const eventId = await seeRefreshed(tx, id, name, commit, { by, now: house.clock.now() });
+    const eventId = await seeAgain(tx, { id, ref: name, commit }, house.clock.now(), by);
     await house.starts.ingest(tx, eventId);
   }
 }

@@ -4,7 +4,8 @@ import { nextDueAt } from '../source/poll-store.ts';
 import { wakeRepository } from '../source/wake-store.ts';
 import { removalId } from './create-flows.ts';
 import type { EnvironmentDetail } from './view/environment.ts';
-import { createWorld, until, type World } from './testing/world.ts';
+import { until } from './testing/until.ts';
+import { createWorld, type World } from './testing/world.ts';
 
 const PATH = {
   qa: '{ on: { merge: main }, deploy: stage, settle: 0ms }',

@@ -3,13 +3,16 @@ import { sql } from 'kysely';
 import { newId } from '../lib/ids.ts';
 import type { Sql } from '../store/database.ts';
 
-/** Notes a commit once more under a ref, though nothing moved, so that it can be taken in anew. @returns the event */
+/**
+ * Notes a commit once more under a ref, though nothing moved, so that it can be taken in anew.
+ * @param refreshedBy who moved the pins of base images for which that is
+ * @returns the event
+ */
 export async function seeAgain(
   db: Sql,
-  repositoryId: string,
-  ref: string,
-  commit: string,
+  { id: repositoryId, ref, commit }: { readonly id: string; readonly ref: string; readonly commit: string },
   now: number,
+  refreshedBy: string | null = null,
 ): Promise<string> {
   const id = newId('rev', now);
   await db
@@ -18,35 +21,11 @@ export async function seeAgain(
       id,
       repository_id: repositoryId,
       ref,
-      kind: 'moved',
+      kind: refreshedBy === null ? 'moved' : 'refreshed',
       before_sha: commit,
       after_sha: commit,
       seen_at: new Date(now),
-    })
-    .execute();
-  return id;
-}
-
-/** Notes that the head of a branch is to be planned anew, for pins of base images moved. @returns the event */
-export async function seeRefreshed(
-  db: Sql,
-  repositoryId: string,
-  ref: string,
-  commit: string,
-  { by, now }: { readonly by: string; readonly now: number },
-): Promise<string> {
-  const id = newId('rev', now);
-  await db
-    .insertInto('ref_event')
-    .values({
-      id,
-      repository_id: repositoryId,
-      ref,
-      kind: 'refreshed',
-      before_sha: commit,
-      after_sha: commit,
-      seen_at: new Date(now),
-      by_user: by,
+      by_user: refreshedBy,
     })
     .execute();
   return id;

@@ -7,6 +7,7 @@ import { DeployError, fenced } from '../../deploy/deploy-error.ts';
 import type { SourceTree } from '../../git/tree.ts';
 import { sha256, type Digest } from '../../lib/digest.ts';
 import { listOf, Name } from '../../lib/fields.ts';
+import { RegistryError } from '../../registry/error.ts';
 import type { Registry } from '../../registry/registry.ts';
 
 /** What is held back until a test lets it go. */
@@ -51,6 +52,18 @@ export function createHolds(): Holds {
 }
 
 const TextDefinition = z.strictObject({ from: listOf(Name).optional() });
+
+/** Only naming can be held or away: what was built stays readable. */
+export function awayAtTimes(registry: Registry, holds: Holds, isAway: (tag: string) => boolean): Registry {
+  return {
+    ...registry,
+    async tag(repository, digest, tag) {
+      await holds.pass(`tag ${tag}`);
+      if (!isAway(tag)) return registry.tag(repository, digest, tag);
+      throw new RegistryError({ code: 'registry.unavailable', what: 'The registry is away.', fix: 'Wait for it.' });
+    },
+  };
+}
 
 /**
  * A builder that keeps the contract at once: what the service's file `text` says is what its image says. A file `base`

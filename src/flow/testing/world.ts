@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { pino } from 'pino';
 
@@ -12,9 +11,7 @@ import { systemClock } from '../../lib/clock.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
 import { createEmbeddedRegistry } from '../../registry/embedded/embedded.ts';
-import { RegistryError } from '../../registry/error.ts';
 import { isImmutableTag } from '../../registry/image-names.ts';
-import type { Registry } from '../../registry/registry.ts';
 import { pollOnce } from '../../source/poller.ts';
 import { secretsOf } from '../../secret/secret.ts';
 import { secretStores } from '../../secret/stores.ts';
@@ -31,7 +28,8 @@ import type { PromoteRequest, UseCases } from '../use-cases.ts';
 import { createUseCases } from '../use-cases/create.ts';
 import type { EnvironmentDetail } from '../view/environment.ts';
 import type { PromotionDetail, PromotionView } from '../view/promotion.ts';
-import { createHolds, type Holds, stageDriver, textBuilder } from './stage.ts';
+import { awayAtTimes, createHolds, type Holds, stageDriver, textBuilder } from './stage.ts';
+import { until } from './until.ts';
 
 export interface Push {
   readonly branch?: string;
@@ -278,33 +276,6 @@ async function end(parts: {
   await parts.forge.close();
   await parts.store.close();
   await rm(parts.directory, { recursive: true, force: true, maxRetries: 5 });
-}
-
-/** Only naming can be held or away: what was built stays readable. */
-function awayAtTimes(registry: Registry, holds: Holds, isAway: (tag: string) => boolean): Registry {
-  return {
-    ...registry,
-    async tag(repository, digest, tag) {
-      await holds.pass(`tag ${tag}`);
-      if (!isAway(tag)) return registry.tag(repository, digest, tag);
-      throw new RegistryError({ code: 'registry.unavailable', what: 'The registry is away.', fix: 'Wait for it.' });
-    },
-  };
-}
-
-/** Asks until there is an answer that is not null. */
-export async function until<T>(
-  ask: () => Promise<T | null>,
-  story: () => Promise<string> | string = () => ask.toString(),
-  timeoutMs = 45_000,
-): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== null) return answer;
-    if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs} ms in vain: ${await story()}`);
-    await sleep(30);
-  }
 }
 
 function ifUnknown(error: unknown): null {

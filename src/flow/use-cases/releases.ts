@@ -122,7 +122,7 @@ async function planAgain(house: House, tx: Tx, release: Release): Promise<void> 
   if (release.mixed) return;
   const names = await recordedNamesOf(tx, [release.id]);
   for (const ref of names.get(release.id) ?? []) {
-    const eventId = await seeAgain(tx, release.repositoryId, ref, release.commit, house.clock.now());
+    const eventId = await seeAgain(tx, { id: release.repositoryId, ref, commit: release.commit }, house.clock.now());
     await house.starts.ingest(tx, eventId);
   }
 }

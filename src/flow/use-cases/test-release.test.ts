@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import { underOperation } from '../../store/once.ts';
-import { createWorld, until, type World } from '../testing/world.ts';
+import { until } from '../testing/until.ts';
+import { createWorld, type World } from '../testing/world.ts';
 
 const config = `
 services:
