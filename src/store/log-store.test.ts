@@ -14,6 +14,22 @@ test('a log is followed while it is written, in order and to its end', async () 
   expect(seen).toEqual(lines);
 });
 
+test('lines that come with the end, between two looks at a log, are not taken for read', async () => {
+  const store = await testStore();
+  let looks = 0;
+  const db = store.db.withPlugin({
+    transformQuery: ({ node }) => node,
+    async transformResult({ result }) {
+      if (++looks === 1) await writeLog(store, 'log_1', ['the last words']);
+      return result;
+    },
+  });
+  expect(await readLog(db, 'log_1', 0)).toEqual({ lines: [], seq: 0, ended: false });
+  const part = await readLog(db, 'log_1', 0);
+  expect(part).toMatchObject({ lines: ['the last words'], ended: true });
+  expect(await readLog(db, 'log_1', part.seq)).toMatchObject({ lines: [], ended: true });
+});
+
 test('a reader goes on where it stopped', async () => {
   const store = await testStore();
   const log = openLog(store, 'log_1');

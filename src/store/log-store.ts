@@ -132,7 +132,9 @@ export async function readLog(db: Sql, logId: string, afterSeq: number): Promise
   return {
     lines: chunks.flatMap(({ lines }) => lines),
     seq: last?.seq ?? afterSeq,
-    ended: chunks.length < PAGE_CHUNKS && (last === undefined ? await hasEnded(db, logId) : last.lines.length === 0),
+    ended:
+      chunks.length < PAGE_CHUNKS &&
+      (last === undefined ? await hasEnded(db, logId, afterSeq) : last.lines.length === 0),
   };
 }
 
@@ -164,15 +166,16 @@ export async function* followLog(
   }
 }
 
-async function hasEnded(db: Sql, logId: string): Promise<boolean> {
+/** Whether the end of a log is what was read last: lines may have come with it since. */
+async function hasEnded(db: Sql, logId: string, afterSeq: number): Promise<boolean> {
   const last = await db
     .selectFrom('log_chunk')
-    .select('lines')
+    .select(['seq', 'lines'])
     .where('log_id', '=', logId)
     .orderBy('seq', 'desc')
     .limit(1)
     .executeTakeFirst();
-  return last?.lines.length === 0;
+  return last !== undefined && last.seq <= afterSeq && last.lines.length === 0;
 }
 
 /**
