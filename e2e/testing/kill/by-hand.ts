@@ -56,8 +56,9 @@ export const cancelUnderway: Operation = {
       return asUsual(program, path);
     });
     const over = await asked(stage, () => promoteBroken(stage));
-    await writeCancelled(stage, await until(() => promotionIn(stage, 'deploying')));
-    await until(() => promotionIn(stage, 'waiting')); // what puts back stands before the lane
+    const promotion = await until(() => promotionIn(stage, 'deploying'));
+    await writeCancelled(stage, promotion);
+    await until(async () => (await putBackLookedAt(stage, promotion)) || null); // it stands before the lane, or is let in
     stage.world.behave();
     goOn();
     return over;
@@ -122,4 +123,16 @@ async function asked({ store }: Stage, wish: () => Promise<unknown>): Promise<()
 async function promotionIn({ store }: Stage, state: PromotionState): Promise<string | null> {
   const row = await store.db.selectFrom('promotion').select('id').where('state', '=', state).executeTakeFirst();
   return row?.id ?? null;
+}
+
+/** Whether what puts back has been decided on; how long it waits then is a matter of milliseconds. */
+async function putBackLookedAt({ store }: Stage, cancelled: string): Promise<boolean> {
+  const newer = await store.db
+    .selectFrom('promotion')
+    .innerJoin('promotion as cancelled', (join) => join.onRef('promotion.number', '>', 'cancelled.number'))
+    .select('promotion.state')
+    .where('cancelled.id', '=', cancelled)
+    .where('promotion.state', 'not in', ['requested', 'evaluating'])
+    .executeTakeFirst();
+  return newer !== undefined;
 }
