@@ -36,6 +36,8 @@ const GZIP_LEVEL = 6;
  */
 const MEMBER_BYTES = 4 * 1024 * 1024;
 const MEMBERS_AT_ONCE = 4;
+/** What zlib hands over at a time; it changes how often it is asked, not what it writes. */
+const PIECE_BYTES = 1024 * 1024;
 
 const compress = promisify(gzip);
 
@@ -67,7 +69,7 @@ export async function writeLayer(items: Iterable<LayerItem>, file: string, signa
 async function* compressed(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const running: Promise<Buffer>[] = [];
   for await (const chunk of chunks) {
-    const member = compress(chunk, { level: GZIP_LEVEL });
+    const member = compress(chunk, { level: GZIP_LEVEL, chunkSize: PIECE_BYTES });
     member.catch(() => undefined); // it is awaited below; until then its failure is nobody's
     running.push(member);
     if (running.length >= MEMBERS_AT_ONCE) yield plain(await running.shift());

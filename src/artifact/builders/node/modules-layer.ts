@@ -13,6 +13,8 @@ import type { PackageFile } from './package-files.ts';
 const HOLD_BYTES = 192 * 1024 * 1024;
 const UNPACKED_AT_ONCE = 24;
 const MAX_UNPACKED_BYTES = 2 * 1024 ** 3;
+const SMALLEST_PIECE_BYTES = 16 * 1024;
+const LARGEST_PIECE_BYTES = 4 * 1024 * 1024;
 
 const unzip = promisify(gunzip);
 
@@ -38,8 +40,8 @@ export async function modulesItems(
   const held = new Map<string, Map<string, PackageFile>>();
   let heldBytes = 0;
   const unpack = async (pkg: PlannedPackage): Promise<Map<string, PackageFile>> => {
-    const archive = await unzip(await tarball(pkg), { maxOutputLength: MAX_UNPACKED_BYTES });
-    return packageFiles(archive);
+    const zipped = await tarball(pkg);
+    return packageFiles(await unzip(zipped, { maxOutputLength: MAX_UNPACKED_BYTES, chunkSize: pieceFor(zipped) }));
   };
   const index = new Map<string, FileOfLayer>();
   const limit = limiter(UNPACKED_AT_ONCE);
@@ -74,6 +76,12 @@ export async function modulesItems(
     })),
     ...links.map(({ path, target }): LayerItem => ({ kind: 'symlink', path: `${prefix}/${path}`, target })),
   ];
+}
+
+/** As large as a gzip says that it becomes (RFC 1952, 2.3.1), within reason: so most packages are unpacked in one go. */
+function pieceFor(zipped: Buffer): number {
+  const said = zipped.length < 4 ? 0 : zipped.readUInt32LE(zipped.length - 4);
+  return Math.min(Math.max(said, SMALLEST_PIECE_BYTES), LARGEST_PIECE_BYTES);
 }
 
 interface FileOfLayer {

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { setMaxListeners } from 'node:events';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { Agent, EnvHttpProxyAgent, fetch } from 'undici';
+import { Agent, EnvHttpProxyAgent, interceptors, request } from 'undici';
 import type { Dispatcher } from 'undici';
 
 import { limiter } from '../../../lib/limiter.ts';
@@ -36,9 +37,10 @@ export function createTarballs(directory: string): FetchTarball {
     if (known) return known;
     const connect = config.ca === undefined ? {} : { connect: { ca: config.ca } };
     const options = { connections: CONNECTIONS, pipelining: 1, allowH2: false, ...connect };
-    const agent = hasProxy()
+    const direct = hasProxy()
       ? new EnvHttpProxyAgent({ ...options, requestTls: connect.connect ?? {} })
       : new Agent(options);
+    const agent = direct.compose(interceptors.redirect({ maxRedirections: 5 })); // another host gets no authorization
     agents.set(config.ca, agent);
     return agent;
   };
@@ -49,6 +51,7 @@ export function createTarballs(directory: string): FetchTarball {
     const file = join(directory, `${integrity.algorithm}-${integrity.hexes[0] ?? ''}.tgz`);
     const kept = await readFile(file).catch(() => null);
     if (kept !== null && matchesIntegrity(kept, integrity)) return kept;
+    setMaxListeners(0, signal); // each download under way listens to it
     return limit(async () => {
       const bytes = await download(pkg, config, agentFor(config), integrity, signal);
       await keep(directory, file, bytes);
@@ -86,15 +89,17 @@ async function attemptDownload(
 ): Promise<Outcome> {
   try {
     const headers = authorization === undefined ? {} : { authorization };
-    const response = await fetch(url, { dispatcher, headers, signal });
-    if (response.ok) {
-      if (Number(response.headers.get('content-length') ?? 0) > MAX_BYTES)
+    const { statusCode, headers: answered, body } = await request(url, { dispatcher, headers, signal });
+    if (statusCode === 200) {
+      if (Number(answered['content-length'] ?? 0) > MAX_BYTES) {
+        body.destroy();
         return { kind: 'failed', why: 'it is larger than 1 GiB', again: false };
-      return { kind: 'bytes', bytes: Buffer.from(await response.arrayBuffer()) };
+      }
+      return { kind: 'bytes', bytes: Buffer.from(await body.arrayBuffer()) };
     }
-    await response.body?.cancel();
-    const again = response.status === 429 || response.status >= 500;
-    return { kind: 'failed', why: `the registry answered ${response.status}`, again };
+    await body.dump();
+    const again = statusCode === 429 || statusCode >= 500;
+    return { kind: 'failed', why: `the registry answered ${statusCode}`, again };
   } catch (error) {
     signal.throwIfAborted();
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
@@ -102,19 +107,19 @@ async function attemptDownload(
   }
 }
 
+/** Not flushed to disk: a torn file fails its hash and is fetched again. */
 async function keep(directory: string, file: string, bytes: Buffer): Promise<void> {
-  await mkdir(directory, { recursive: true });
   const fresh = join(directory, `.${randomBytes(8).toString('hex')}.part`);
+  const write = async () => writeFile(fresh, bytes, { flag: 'wx' });
   try {
-    const handle = await open(fresh, 'wx');
-    try {
-      await handle.writeFile(bytes); // no flush to disk: a torn file fails its hash and is fetched again
-    } finally {
-      await handle.close();
-    }
+    await write().catch(async () => {
+      await mkdir(directory, { recursive: true });
+      await write();
+    });
     await rename(fresh, file);
-  } finally {
+  } catch (error) {
     await rm(fresh, { force: true });
+    throw error;
   }
 }
 
