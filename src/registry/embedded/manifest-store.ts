@@ -80,6 +80,11 @@ export function openManifestStore(
     return mediaType === null || bytes === null ? null : { digest, mediaType, bytes };
   }
 
+  /** Whole, that is: what is damaged heals when it is put again. */
+  async function isThere(digest: ContentDigest): Promise<boolean> {
+    return (await blobs.size(digest)) !== null && (await blobs.read(digest).catch(() => null)) !== null;
+  }
+
   /** What is wrong with a blob that a manifest names; null when it is there. */
   async function wrongWith(repository: string, blob: Reference): Promise<string | null> {
     const digest = checkContentDigest(blob.digest);
@@ -151,7 +156,7 @@ export function openManifestStore(
       const names = [...(byDigest ? [] : [reference]), ...tags];
       for (const tag of names) checkTag(tag);
       await requireParts(repository, manifest);
-      await blobs.write(digest, bytes);
+      if (!(await isThere(digest))) await blobs.write(digest, bytes);
       if (manifest.subject !== null) {
         const descriptor = describeReferrer(manifest, digest, bytes.length);
         await repositories.addReferrer(repository, manifest.subject.digest, digest, descriptor);
