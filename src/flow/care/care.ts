@@ -55,6 +55,8 @@ const UPLOADS_KEPT_MS = DAY_MS;
 const UNPACKED_KEPT_MS = DAY_MS;
 /** So long may a push take from its first blob to its last name. */
 const CONTENT_KEPT_MS = DAY_MS;
+/** What the engine knows of work that ended; what it did is told by tables of ours. */
+const WORK_KEPT_MS = 30 * DAY_MS;
 
 /**
  * What each worker does for its own machine, and what any one of them does for all. Everything compares what is with
@@ -62,7 +64,7 @@ const CONTENT_KEPT_MS = DAY_MS;
  */
 export function careTasks(
   house: House,
-  engine: Pick<Engine, 'state'>,
+  engine: Pick<Engine, 'state' | 'forget'>,
   machine: MachineCare,
   { everyMs = 10 * MINUTE_MS, eventDays = 90, logDays = 90 }: CareSettings = {},
 ): CareTask[] {
@@ -103,6 +105,7 @@ export function careTasks(
     },
     { name: 'events', everyMs: 6 * everyMs, run: (signal) => forgetEvents(store.db, daysAgo(eventDays), signal) },
     { name: 'logs', everyMs: 6 * everyMs, run: (signal) => forgetLogs(store.db, daysAgo(logDays), signal) },
+    { name: 'work that ended', everyMs: 6 * everyMs, run: () => engine.forget(WORK_KEPT_MS) },
     { name: 'mirrors', everyMs: 6 * everyMs, run: (signal) => maintainMirrors(house, signal) },
   ];
 }
