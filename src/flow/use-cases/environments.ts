@@ -94,8 +94,8 @@ export function environmentCases(house: House): UseCases['environments'] {
       return viewOf(store.db, await place(store.db, project, name));
     },
     async stop(project, name, reason, by) {
-      const environment = await place(store.db, project, name);
-      await once(store, async (tx) => {
+      const id = await once(store, async (tx) => {
+        const environment = await place(tx, project, name);
         await lockEnvironment(tx, environment.id);
         const said = reason === undefined ? 'stopped' : `stopped: ${reason}`;
         await setHold(tx, environment.id, { reason: said, by, since: new Date(house.clock.now()).toISOString() });
@@ -109,19 +109,21 @@ export function environmentCases(house: House): UseCases['environments'] {
           data: { ...detail, by },
         });
         await house.starts.remove(tx, environment.id);
+        return environment.id;
       });
-      return viewOf(store.db, await environmentById(store.db, environment.id));
+      return viewOf(store.db, await environmentById(store.db, id));
     },
     async remove(project, name, by) {
-      const environment = await place(store.db, project, name);
-      await once(store, async (tx) => {
+      const id = await once(store, async (tx) => {
+        const environment = await place(tx, project, name);
         const { previewBranch, unnamedAt } = await lockEnvironment(tx, environment.id);
         if (previewBranch === null && unnamedAt === null) throw partOfThePath(environment);
         await recordAudit(tx, { actor: by, action: 'environment.remove', subject: environment.id, detail: {} });
         await endEnvironment(tx, environment.id);
         await house.starts.remove(tx, environment.id);
+        return environment.id;
       });
-      return viewOf(store.db, environment);
+      return viewOf(store.db, await environmentById(store.db, id));
     },
   };
 }

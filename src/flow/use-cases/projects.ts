@@ -39,19 +39,20 @@ export function projectCases(house: House): UseCases['projects'] {
       return viewOf(store.db, id, name);
     },
     async remove(project, by) {
-      const { id, name } = await projectNamed(store.db, project);
-      await once(store, async (tx) => {
+      const { id, name } = await once(store, async (tx) => {
+        const { id, name } = await projectNamed(tx, project);
         const ending = await tx
           .updateTable('project')
           .set({ ending_at: new Date(house.clock.now()) })
           .where('id', '=', id)
           .where('ending_at', 'is', null)
           .executeTakeFirst();
-        if (ending.numUpdatedRows === 0n) return;
+        if (ending.numUpdatedRows === 0n) return { id, name };
         await leaveRepositories(tx, id);
         await recordAudit(tx, { actor: by, action: 'project.remove', subject: id, detail: { name } });
         await recordEvent(tx, { projectId: id, kind: 'project.ending', subject: id, data: { name, by } });
         for (const environment of await environmentsOf(tx, id)) await house.starts.remove(tx, environment.id);
+        return { id, name };
       });
       return viewOf(store.db, id, name);
     },

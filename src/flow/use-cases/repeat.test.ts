@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { underOperation } from '../../store/once.ts';
+import { until } from '../testing/until.ts';
 import { createWorld, type World } from '../testing/world.ts';
 
 const config = `
@@ -80,4 +81,14 @@ test('a hold that was lifted meanwhile does not come back with the request that 
     () => environments.resume(world.project, 'dev', 'bob'),
   );
   expect((await world.environment('dev')).hold).toBeNull();
+});
+
+test('a removal that is asked for again when all is gone has the same answer', async () => {
+  const { projects } = world.useCases;
+  const [first, again] = await twice(
+    'removal',
+    () => projects.remove(world.project, 'olga'),
+    () => until(async () => !(await projects.list()).some(({ name }) => name === world.project) || null),
+  );
+  expect(again.id).toBe(first.id);
 });
