@@ -42,10 +42,11 @@ function lineageText(view: LineageView, bold: (title: string) => string): string
     summary,
     at,
   ]);
+  const titles = new Map(view.releases.map((release) => [release.id, releaseTitle(release)]));
   const stops = view.environments.map(({ environment, state, release, at, now }) => [
     environment,
     now ? 'runs now' : state,
-    release,
+    titles.get(release) ?? release,
     at,
   ]);
   const parts = { Commits: commits, Releases: releases, Artifacts: artifacts, Evidence: evidence, Environments: stops };
