@@ -51,7 +51,7 @@ export interface StageParts {
   readonly signal: AbortSignal;
 }
 
-const READ_MS = 1_400;
+const READ_MS = 1_000;
 const PATIENCE_MS = 180_000;
 
 export function createStage(parts: StageParts): Stage {
