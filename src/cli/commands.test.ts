@@ -55,6 +55,16 @@ test('a dry run asks the policy and does nothing', async () => {
   expect((await towpath('promote v1.1.0 prod --dry-run')).exit).toBe(3);
 });
 
+test('with --json wrong words are a problem too, with the word that was probably meant', async () => {
+  const { exit, out, err } = await towpath('promot v1.1.0 qa --json');
+  expect({ exit, out }).toEqual({ exit: 64, out: '' });
+  expect(JSON.parse(err)).toMatchObject({
+    code: 'cli.usage-invalid',
+    what: "Unknown command 'promot' (Did you mean promote?)",
+    fix: expect.stringContaining('--help') as string,
+  });
+});
+
 test('what the policy refuses exits with 3, wrong words with 64, no access with 4', async () => {
   await towpath('yank v1.1.0 --reason broken');
   expect((await towpath('promote v1.1.0 qa')).exit).toBe(3);

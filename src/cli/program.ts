@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 
 import { problemOf } from '../lib/error.ts';
+import { usage } from './cli-error.ts';
 import { createContext, type Act, type CommonOptions } from './context.ts';
 import { EXIT, exitOfError } from './exit.ts';
 import type { House } from './house.ts';
@@ -60,15 +61,29 @@ export async function runProgram(
       .map((word) => (typeof word === 'string' ? word : undefined));
     exit = await act(createContext(io, house, common), command.opts<Options & Record<string, unknown>>(), ...words);
   });
+  const json = argv.includes('--json');
+  if (json) forAll(program, (command) => command.configureOutput({ outputError: () => undefined })); // told below
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return exit;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    const options = { json: common.json ?? argv.includes('--json'), quiet: false };
-    createOutput(io, options).problem(problemOf(error));
+    const output = createOutput(io, { json: common.json ?? json, quiet: false });
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok;
+      if (json) output.problem(problemOf(wrongWords(error)));
+      return EXIT.usage;
+    }
+    output.problem(problemOf(error));
     return exitOfError(error);
   }
+}
+
+function wrongWords({ message }: CommanderError): Error {
+  const what = message.replace(/^error: /, '').replaceAll('\n', ' ');
+  return usage(
+    `${what.charAt(0).toUpperCase()}${what.slice(1)}`,
+    'Look at `towpath help`, or put --help after the command.',
+  );
 }
 
 export function forAll(command: Command, visit: (command: Command) => void): void {
