@@ -43,11 +43,12 @@ test('a preview whose removal was given up is removed again, once in a while, an
     route: never,
   };
   await reconcile({ store, starts, clock: fixedClock(NOW), log: pino({ level: 'silent' }) }, engine);
-  expect(started.toSorted()).toEqual(
-    [
+  expect(started).toHaveLength(2);
+  expect(started).toEqual(
+    expect.arrayContaining([
       [lost, SPAN],
       [forgotten, SPAN],
-    ].toSorted(),
+    ]),
   );
 });
 
