@@ -78,3 +78,11 @@ test('what is not there, or has another hash, is said with its name', async () =
   const wrong = await serve((_, response) => response.end('other bytes'));
   await expect(fetchFrom(wrong)).rejects.toMatchObject({ code: 'artifact.integrity' });
 });
+
+test('a registry that sends more than a package can be is refused, and nothing else happens', async () => {
+  const host = await serve((_, response) => response.writeHead(200, { 'content-length': 2 * 1024 ** 3 }).write('x'));
+  await expect(fetchFrom(host)).rejects.toMatchObject({
+    code: 'artifact.package-unreachable',
+    what: expect.stringContaining('larger than 1 GiB') as string,
+  });
+});
