@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 
 import { problemOf } from '../lib/error.ts';
-import { usage } from './cli-error.ts';
+import { type CliError, usage } from './cli-error.ts';
 import { createContext, type Act, type CommonOptions } from './context.ts';
 import { EXIT, exitOfError } from './exit.ts';
 import type { House } from './house.ts';
@@ -70,7 +70,7 @@ export async function runProgram(
     const output = createOutput(io, { json: common.json ?? json, quiet: false });
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT.ok;
-      if (json) output.problem(problemOf(wrongWords(error)));
+      if (json) output.problem(wrongWords(error));
       return EXIT.usage;
     }
     output.problem(problemOf(error));
@@ -78,7 +78,7 @@ export async function runProgram(
   }
 }
 
-function wrongWords({ message }: CommanderError): Error {
+function wrongWords({ message }: CommanderError): CliError {
   const what = message.replace(/^error: /, '').replaceAll('\n', ' ');
   return usage(
     `${what.charAt(0).toUpperCase()}${what.slice(1)}`,
