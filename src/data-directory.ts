@@ -16,6 +16,9 @@ export async function makeDataDirectory(data: string): Promise<void> {
   }
 }
 
+/** A server that was just told to end, or killed, may need a moment. */
+const ENDING_MS = 1000;
+
 /**
  * Makes the directory this server's own, until it ends in whatever way. Two that each believe to rule alone would
  * supervise one Postgres, and both write where the commands of this machine find their server.
@@ -24,7 +27,7 @@ export async function makeDataDirectory(data: string): Promise<void> {
  */
 export async function takeDataDirectory(data: string): Promise<() => Promise<void>> {
   try {
-    return await holdFileLock(join(data, 'server.lock'), { waitMs: 0 });
+    return await holdFileLock(join(data, 'server.lock'), { waitMs: ENDING_MS });
   } catch (error) {
     if (!hasCode(error, 'git.locked')) throw error;
     throw new TowpathError(

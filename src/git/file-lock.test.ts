@@ -1,4 +1,6 @@
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,6 +42,23 @@ test('the lock of a process that was killed is taken over at once', async () => 
   holder.kill('SIGKILL');
   await holder.ended;
   expect(await withFileLock(file, () => Promise.resolve('mine'))).toBe('mine');
+});
+
+test.runIf(process.platform === 'linux')('so is that of one that ended and whom its parent forgot', async () => {
+  const { file } = await place();
+  const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => void parent.kill('SIGKILL'));
+  const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+  const pid = Number(line.toString());
+  const fields = async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8');
+  const holder = { host: hostname(), pid, born: `${boot.trim()}/${(await fields())[19]}` };
+  await writeFile(file, JSON.stringify(holder));
+  const take = async () => withFileLock(file, () => Promise.resolve('mine'), { waitMs: 0 });
+  await expect(take()).rejects.toMatchObject({ code: 'git.locked' });
+  process.kill(pid, 'SIGKILL');
+  await expect.poll(async () => (await fields())[0]).toBe('Z');
+  expect(await take()).toBe('mine');
 });
 
 test.each([

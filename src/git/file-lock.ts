@@ -124,14 +124,19 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Boot and start time of a process: a pid alone is used again. Empty where the system does not say. */
+/**
+ * Boot and start time of a process: a pid alone is used again. Empty where the system does not say, and of one that has
+ * ended and that nobody has asked after yet (a zombie).
+ */
 async function bornOf(pid: number): Promise<string> {
   try {
     const [boot, status] = await Promise.all([
       readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
       readFile(`/proc/${pid}/stat`, 'utf8'),
     ]);
-    return `${boot.trim()}/${status.slice(status.lastIndexOf(')') + 2).split(' ')[19] ?? ''}`;
+    const fields = status.slice(status.lastIndexOf(')') + 2).split(' '); // the name before may hold anything
+    if (fields[0] === 'Z' || fields[0] === 'X') return '';
+    return `${boot.trim()}/${fields[19] ?? ''}`;
   } catch {
     return '';
   }
