@@ -41,6 +41,19 @@ test('a task that takes long holds up no other, and is not begun a second time m
   await care.ended();
 });
 
+test('what the end of the server cuts short is no failure', async () => {
+  const warned: unknown[] = [];
+  const stopping = new AbortController();
+  const cut = task('cut', 10, async () => {
+    stopping.abort();
+    stopping.signal.throwIfAborted();
+  });
+  const care = createCare([cut], { warn: (what: unknown) => void warned.push(what) }, stopping.signal);
+  care.begin(0);
+  await care.ended();
+  expect(warned).toEqual([]);
+});
+
 function careOf(tasks: readonly CareTask[]) {
   return createCare(tasks, quiet, new AbortController().signal);
 }

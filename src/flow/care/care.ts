@@ -146,7 +146,11 @@ export function createCare(tasks: readonly CareTask[], log: Pick<House['log'], '
         const dueMs = (lastMs.get(task) ?? Number.NEGATIVE_INFINITY) + task.everyMs;
         if (nowMs < dueMs || running.has(task)) continue;
         lastMs.set(task, nowMs);
-        const work = attemptEach(log, [task.name], 'care', () => task.run(signal));
+        const work = attemptEach(log, [task.name], 'care', async () => {
+          await task.run(signal).catch((error: unknown) => {
+            if (!signal.aborted) throw error; // the server ends, and the next one looks again
+          });
+        });
         running.set(
           task,
           work.finally(() => running.delete(task)),
