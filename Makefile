@@ -1,5 +1,5 @@
 # Every command sets up what it needs; see CONTRIBUTING.md.
-.PHONY: setup machine demo demo-ci test kill bench
+.PHONY: setup machine demo demo-ci test kill fuzz bench
 
 node_modules/.package-lock.json: package-lock.json
 	npm ci
@@ -33,6 +33,10 @@ test: setup machine
 # The kill suite alone; its last line is `N passed, N failed`.
 kill: setup machine
 	@npx vitest run --config vitest.kill.config.ts
+
+# Each property with a hundred times its cases, or as many as TOWPATH_FUZZ says, and a seed of its own.
+fuzz: setup machine
+	TOWPATH_FUZZ=$${TOWPATH_FUZZ:-100} npx vitest run --config vitest.fuzz.config.ts
 
 # Every figure of speed and size, or one: `npm run bench -- retag`.
 bench: setup machine

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
+import { cases } from '../lib/testing/cases.ts';
 import { parseConfig } from './config.ts';
 import { LIMITS } from './document.ts';
 import { ConfigError } from './problem.ts';
@@ -10,11 +11,11 @@ const MINIMAL =
   'project: a\nservices: { b: { path: b, build: dockerfile } }\nenvironments: { c: { on: manual, deploy: process } }\n';
 
 test('any bytes give a configuration or a ConfigError, never another error', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), holds), { numRuns: 300 });
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), holds), cases(300));
 });
 
 test('any text gives a configuration or a ConfigError', () => {
-  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 400 }), holds), { numRuns: 300 });
+  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 400 }), holds), cases(300));
 });
 
 test('any words of YAML give a configuration or a ConfigError', () => {
@@ -27,7 +28,7 @@ test('any words of YAML give a configuration or a ConfigError', () => {
       fc.array(word, { maxLength: 60 }).map((words) => words.join('')),
       holds,
     ),
-    { numRuns: 1000 },
+    cases(1000),
   );
 });
 
@@ -37,7 +38,7 @@ test('any change of a good file gives a configuration or a ConfigError', () => {
     fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
       holds(changes.reduce((text, [at, cut, put]) => text.slice(0, at) + put + text.slice(at + cut), MINIMAL));
     }),
-    { numRuns: 500 },
+    cases(500),
   );
 });
 
@@ -49,7 +50,7 @@ test('any JSON in the place of any value gives a configuration or a ConfigError'
       holds(MINIMAL.replace('dockerfile', json));
       holds(MINIMAL.replace('manual', json));
     }),
-    { numRuns: 500 },
+    cases(500),
   );
 });
 

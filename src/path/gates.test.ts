@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { cases } from '../lib/testing/cases.ts';
 import type { ApprovalFacts } from './facts.ts';
 import { decideGate } from './gates.ts';
 import type { GateVerdict } from './policy.ts';
@@ -127,7 +128,7 @@ describe('whether somebody wrote it', () => {
           if (each.every(({ listed }) => listed)) expect(passes).toBe(isOther && approvers.length >= count);
         },
       ),
-      { numRuns: 500 },
+      cases(500),
     );
   });
 });

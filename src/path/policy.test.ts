@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
+import { cases } from '../lib/testing/cases.ts';
 import type { PromotionFacts } from './facts.ts';
 import { type Decision, decidePromotion } from './policy.ts';
 import { anyFacts, factsOf } from './testing/facts.ts';
@@ -203,7 +204,7 @@ test('the same facts always give the same decision', () => {
 function holds(rule: (facts: PromotionFacts, decision: Decision) => boolean): void {
   fc.assert(
     fc.property(anyFacts, (facts) => rule(facts, decidePromotion(facts))),
-    { numRuns: 500 },
+    cases(500),
   );
 }
 

@@ -7,6 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { cases } from '../../lib/testing/cases.ts';
 import { writeLayer } from './layer.ts';
 import type { LayerItem } from './layer.ts';
 import { readTar } from './tar-reader.ts';
@@ -52,7 +53,7 @@ test('what is written is read again, whatever the names', async () => {
         }
       },
     ),
-    { numRuns: 60 },
+    cases(60),
   );
 });
 

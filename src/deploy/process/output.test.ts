@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
+import { cases } from '../../lib/testing/cases.ts';
 import { stopService } from '../../container/process/service.ts';
 import { targetKey } from '../rollout.ts';
 import { processUnderTest } from '../testing/process-machine.ts';
@@ -49,7 +50,7 @@ test('whatever is printed, capped and read, each line is read once and in order,
         expect(lines).toEqual(lines.length === 0 ? [] : printed.slice(-lines.length));
       });
     }),
-    { numRuns: 200 },
+    cases(200),
   );
 });
 

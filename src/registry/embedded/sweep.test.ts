@@ -7,6 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 
+import { cases } from '../../lib/testing/cases.ts';
 import { isDigest, sha256, sha256Hex } from '../../lib/digest.ts';
 import { bundle, startProgram } from '../../store/testing/program.ts';
 import { createRegistryClient } from '../client/client.ts';
@@ -43,7 +44,7 @@ test('whatever is pushed, named, unnamed, mounted and left to grow old: a sweep 
         await rm(directory, { recursive: true });
       }
     }),
-    { numRuns: 40 },
+    cases(40),
   );
 }, 120_000);
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
+import { cases } from '../../../lib/testing/cases.ts';
 import { parseJunit } from './junit.ts';
 
 const fixture = (name: string): string =>
@@ -77,6 +78,6 @@ test('no text makes the reader fail', () => {
       const found = parseJunit(text);
       expect('wrong' in found || found.passed + found.failed + found.skipped >= 0).toBe(true);
     }),
-    { numRuns: 1000 },
+    cases(1000),
   );
 });
