@@ -144,7 +144,8 @@ export async function questionsOf(
     release.services.map(async (part: ReleaseService) => {
       if (part.digest === null) return null;
       const config = await configAt(house, release.repositoryId, part.commit);
-      return questionFor(house, release.repositoryId, config, { ...part, digest: part.digest }, name, environment);
+      const image = { ...part, digest: part.digest, repository: part.builtIn };
+      return questionFor(house, release.repositoryId, config, image, name, environment);
     }),
   );
   return questions.filter((question) => question !== null);

@@ -28,6 +28,11 @@ export async function planArtifacts(
   config: ProjectConfig,
 ): Promise<PlannedArtifact[]> {
   const planned = new Map<string, PlannedArtifact>();
+  const { name: project } = await house.store.db
+    .selectFrom('project')
+    .select('name')
+    .where('id', '=', projectId)
+    .executeTakeFirstOrThrow();
   for (const service of buildOrder(config.services)) {
     const definition = config.services[service];
     if (definition === undefined) continue;
@@ -50,7 +55,7 @@ export async function planArtifacts(
       depth: Math.max(0, ...bases.map(({ depth }) => depth + 1)),
       service,
       builder: builder.name,
-      repository: `${config.project}/${service}`,
+      repository: `${project}/${service}`,
       inputs: { ...inputs },
     });
   }

@@ -5,6 +5,7 @@ import type { PathEnvironment } from '../path/path.ts';
 import { requestPromotion } from '../path/promotion-store.ts';
 import { planRoutes, type Route } from '../path/triggers.ts';
 import { applyTags, type ImageName, planTags } from '../registry/image-names.ts';
+import { shareImage } from '../registry/share-image.ts';
 import type { Release } from '../release/release.ts';
 import { requireRelease } from '../release/release-store.ts';
 import { recordEvent } from '../store/event-store.ts';
@@ -70,8 +71,10 @@ async function nameArtifacts(house: House, releaseId: string, ref: string): Prom
   const names = namesFor(release.commit, ref);
   const given = (await isHead(house, release, ref)) ? names : names.filter(({ kind }) => kind !== 'branch');
   try {
-    for (const { repository, digest } of release.services) {
-      if (digest !== null) await applyTags(planTags(repository, digest, given), house.registry);
+    for (const { repository, builtIn, digest } of release.services) {
+      if (digest === null) continue;
+      await shareImage(house.registry, { from: builtIn, to: repository, digest });
+      await applyTags(planTags(repository, digest, given), house.registry);
     }
     return { kind: 'named' };
   } catch (error) {

@@ -6,6 +6,7 @@ import type { PathEnvironment } from '../path/path.ts';
 import { promotionById } from '../path/promotion-store.ts';
 import { applyTags, planTags } from '../registry/image-names.ts';
 import { keepTag } from '../registry/keep-tag.ts';
+import { shareImage } from '../registry/share-image.ts';
 import type { Release } from '../release/release.ts';
 import { requireRelease } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
@@ -35,6 +36,8 @@ export interface Load {
 /** `env-<environment>` moves to what is about to run, and a name of its own keeps the release for a rollback. */
 export async function tagEnvironment(house: House, turn: Turn, { releaseId }: Load): Promise<void> {
   const { environment, release } = await placeOf(house, turn, releaseId);
+  for (const { repository, builtIn, digest } of release.services)
+    if (digest !== null) await shareImage(house.registry, { from: builtIn, to: repository, digest });
   const plans = release.services.flatMap(({ repository, digest }) =>
     digest === null
       ? []

@@ -90,9 +90,12 @@ export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Re
   const parts = await db
     .selectFrom('release_service')
     .innerJoin('artifact', 'artifact.key', 'release_service.artifact_key')
+    .innerJoin('release', 'release.id', 'release_service.release_id')
+    .innerJoin('project', 'project.id', 'release.project_id')
     .select([
       'release_service.release_id',
       'release_service.service',
+      'project.name as project',
       'release_service.commit_sha',
       'artifact.key',
       'artifact.state',
@@ -131,7 +134,8 @@ export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Re
           commit: part.commit_sha,
           key: part.key,
           state: part.state,
-          repository: part.repository,
+          repository: `${part.project}/${part.service}`,
+          builtIn: part.repository,
           digest: part.digest as Digest | null,
           builtFor: part.built_for_commit,
           logId: part.log_id,

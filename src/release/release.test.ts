@@ -56,6 +56,7 @@ function releaseOf(commit: string, parts: Readonly<Record<string, string>>): Rel
     key: `${service} ${from}`,
     state: 'built',
     repository: `shop/${service}`,
+    builtIn: `shop/${service}`,
     digest: null,
     builtFor: from,
     logId: '',

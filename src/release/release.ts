@@ -31,8 +31,10 @@ export interface ReleaseService {
   readonly commit: string;
   readonly key: string;
   readonly state: 'building' | 'built' | 'failed';
-  /** `<project>/<service>` in the registry. */
+  /** `<project>/<service>` in the registry: where it has its names. */
   readonly repository: string;
+  /** Where it was built: elsewhere when a service with the same contents had it first. */
+  readonly builtIn: string;
   readonly digest: Digest | null;
   readonly builtFor: string;
   readonly logId: string;

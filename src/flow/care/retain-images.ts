@@ -1,6 +1,9 @@
+import { sql } from 'kysely';
+
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import { groupBy } from '../../lib/group.ts';
+import { shareImage } from '../../registry/share-image.ts';
 import { attemptEach } from './attempt.ts';
 import { planRetention, type RetainedRepository } from './retention.ts';
 import { retentionFacts } from './retention-facts.ts';
@@ -17,9 +20,13 @@ export async function retainImages(house: Pick<House, 'store' | 'registry' | 'lo
     const environments = (await Promise.all(ids.map((id) => retentionFacts(db, id)))).flat();
     const plans = repositories.map((repository) => planRetention(environments, repository));
     const add = plans.flatMap((plan) => plan.add);
-    await attemptEach(house.log, add, 'pinning an image', ({ repository, digest, tag }) =>
-      house.registry.tag(repository, digest, tag),
-    );
+    const pins = environments.flatMap((environment) => environment.pins);
+    const builtIn = new Map(pins.map((pin) => [`${pin.repository}@${pin.digest}`, pin.builtIn]));
+    await attemptEach(house.log, add, 'pinning an image', async ({ repository, digest, tag }) => {
+      const from = builtIn.get(`${repository}@${digest}`) ?? repository;
+      await shareImage(house.registry, { from, to: repository, digest });
+      await house.registry.tag(repository, digest, tag);
+    });
     const remove = plans.flatMap((plan) => plan.remove);
     await attemptEach(house.log, remove, 'removing the name of an image', ({ repository, tag }) =>
       house.registry.deleteManifest(repository, tag),
@@ -31,26 +38,34 @@ async function repositoriesOf(
   { store, registry }: Pick<House, 'store' | 'registry'>,
   projectIds: readonly string[],
 ): Promise<RetainedRepository[]> {
-  const rows = await store.db
+  const names = await namesIn(store.db, projectIds);
+  const found = await Promise.all(
+    names.map(async (repository) => ({ repository, tags: await registry.tags(repository) })),
+  );
+  // asked after the tags: what is being built then had no other name before
+  const building = await beingBuilt(store.db);
+  return found.map((one) => ({ ...one, building: building.has(one.repository) }));
+}
+
+/** Where these projects built something, and where their environments gave names to what a service of equal contents built. */
+async function namesIn(db: Sql, projectIds: readonly string[]): Promise<string[]> {
+  const { rows } = await sql<{ repository: string }>`
+    select repository from artifact where project_id = any(${[...projectIds]})
+    union
+    select project.name || '/' || release_service.service
+    from promotion
+      join project on project.id = promotion.project_id
+      join release_service on release_service.release_id = promotion.release_id
+    where promotion.project_id = any(${[...projectIds]})`.execute(db);
+  return rows.map(({ repository }) => repository);
+}
+
+async function beingBuilt(db: Sql): Promise<Set<string>> {
+  const rows = await db
     .selectFrom('artifact')
     .select('repository')
     .distinct()
-    .where('project_id', 'in', [...projectIds])
-    .execute();
-  return Promise.all(
-    rows.map(async ({ repository }) => {
-      const tags = await registry.tags(repository);
-      return { repository, tags, building: await isBuilding(store.db, repository) };
-    }),
-  );
-}
-
-async function isBuilding(db: Sql, repository: string): Promise<boolean> {
-  const row = await db
-    .selectFrom('artifact')
-    .select('key')
-    .where('repository', '=', repository)
     .where('state', '=', 'building')
-    .executeTakeFirst();
-  return row !== undefined;
+    .execute();
+  return new Set(rows.map(({ repository }) => repository));
 }

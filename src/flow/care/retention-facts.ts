@@ -51,15 +51,17 @@ async function pinnedImages(
     readonly keep: number;
   },
 ): Promise<PinnedImage[]> {
-  const { rows } = await sql<{ release: number; repository: string; digest: Digest }>`
+  const { rows } = await sql<PinnedImage>`
     with present as (select fingerprint from release where id = ${environment.current}),
       past as (
         select fingerprint from tenure join release on release.id = tenure.release_id
         where tenure.environment_id = ${environment.id} and fingerprint not in (select fingerprint from present)
         group by fingerprint order by max(tenure.began_at) desc limit ${environment.keep}
       )
-    select distinct release.number as release, artifact.repository, artifact.digest
+    select distinct release.number as release, project.name || '/' || release_service.service as repository,
+      artifact.repository as "builtIn", artifact.digest
     from release
+      join project on project.id = release.project_id
       join release_service on release_service.release_id = release.id
       join artifact on artifact.key = release_service.artifact_key
     where release.project_id = ${environment.projectId} and artifact.digest is not null

@@ -5,7 +5,7 @@ import { sha256 } from '../../lib/digest.ts';
 import { planRetention, type RetainedRepository, type RetainingEnvironment } from './retention.ts';
 
 const web = 'shop/web';
-const pin = (release: number) => ({ release, repository: web, digest: sha256(`image ${release}`) });
+const pin = (release: number) => ({ release, repository: web, builtIn: web, digest: sha256(`image ${release}`) });
 const prod: RetainingEnvironment = {
   name: 'prod',
   slug: 'prod-11111111',

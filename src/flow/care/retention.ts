@@ -16,6 +16,8 @@ export interface RetainingEnvironment {
 export interface PinnedImage {
   readonly release: number;
   readonly repository: string;
+  /** Where it was built, perhaps another one: there it is found when it is not in `repository`. */
+  readonly builtIn: string;
   readonly digest: Digest;
 }
 

@@ -58,6 +58,8 @@ export interface World {
   readonly engine: Engine;
   readonly useCases: UseCases;
   readonly project: string;
+  /** For more repositories than that of its project. */
+  readonly forge: Forge;
   readonly holds: Holds;
   /** Which tags cannot be set at the moment, as when the registry is away. */
   isAway: (tag: string) => boolean;
@@ -72,7 +74,7 @@ export interface World {
   /** What an environment runs: service -> what its image says. */
   runs(environment: string): Record<string, string>;
   git(...args: string[]): Promise<string>;
-  /** Commits and pushes; `poll` sees it. @returns the commit */
+  /** Commits and pushes; `poll`, which looks at every project, sees it. @returns the commit */
   commit(push: Push): Promise<string>;
   poll(): Promise<void>;
   /** Both. */
@@ -174,7 +176,7 @@ export async function createWorld(
     return repository.commit({ ...rest, files: { ...Object.fromEntries(texts), ...files } });
   };
   const poll = async (): Promise<void> => {
-    await useCases.projects.refresh(project, 'olga');
+    for (const { name } of await useCases.projects.list()) await useCases.projects.refresh(name, 'olga');
     await pollOnce({
       store,
       clock: systemClock,
@@ -215,6 +217,7 @@ export async function createWorld(
     engine,
     useCases,
     project,
+    forge,
     holds,
     runs: (name: string) => ({ ...driver.runs(name), ...other.runs(name) }),
     git: (...args: string[]) => repository.git(...args),

@@ -81,7 +81,10 @@ async function add(house: House, request: AddProject, by: string): Promise<Proje
     .where('repository.url', '=', href)
     .where('project.ending_at', 'is', null)
     .executeTakeFirst();
-  if (known !== undefined) return viewOf(store.db, known.id, known.name);
+  if (known !== undefined) {
+    if (request.name !== undefined && request.name !== known.name) throw watchedBy(known.name, href);
+    return viewOf(store.db, known.id, known.name);
+  }
   const listing = await listRefs({ ...remote, url: href });
   const defaultRef = listing.kind === 'listed' ? defaultBranchOf(listing, href) : null;
   if (defaultRef === null) {
@@ -136,6 +139,15 @@ async function add(house: House, request: AddProject, by: string): Promise<Proje
   });
   const row = await projectNamed(store.db, name);
   return viewOf(store.db, row.id, row.name);
+}
+
+/** One repository, one towpath.yaml, one project: two would build and name the same images. */
+function watchedBy(project: string, url: string): TowpathError {
+  return new TowpathError({
+    code: 'project.repository-taken',
+    what: `The project "${project}" watches ${url} already, and a repository belongs to one project.`,
+    fix: `Use --project ${project}; what lives there can be told apart as services and environments of its towpath.yaml.`,
+  });
 }
 
 async function change(
