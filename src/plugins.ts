@@ -24,8 +24,7 @@ import type { House } from './flow/house.ts';
 import { systemClock } from './lib/clock.ts';
 import { type Digest, sha256Hex } from './lib/digest.ts';
 import { TowpathError } from './lib/error.ts';
-import { createRegistryClient } from './registry/client/client.ts';
-import { dockerCredentials } from './registry/client/docker-credentials.ts';
+import { outsideRegistries } from './registry/client/outside.ts';
 import { parseReference } from './registry/reference.ts';
 import type { Registry } from './registry/registry.ts';
 import { secretsOf } from './secret/secret.ts';
@@ -59,6 +58,7 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
       host === registry.host ? { username: 'towpath', password: await password() } : null,
   };
   const engine = dockerWhenNeeded(docker);
+  const outside = outsideRegistries({ environment: process.env });
   const rootfsDirectory = join(data, 'rootfs');
   const work = join(data, 'work');
   const tasks = await usableTaskRunners(work);
@@ -146,14 +146,6 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
     },
     endProxy: () => cutover.shutdown(),
   };
-}
-
-const registries = new Map<string, Registry>();
-
-function outside(host: string): Registry {
-  const known = registries.get(host) ?? createRegistryClient({ host, credentials: dockerCredentials() });
-  registries.set(host, known);
-  return known;
 }
 
 /** For an engine, which unpacks by itself: only what the image says of its running is read. */

@@ -18,6 +18,7 @@ const WANTED = {
   git: 'git',
   iproute2: 'ip',
   iptables: 'iptables',
+  openssl: 'openssl',
   postgresql: 'initdb',
   runc: 'runc',
   skopeo: 'skopeo',

@@ -36,5 +36,7 @@ export type RegistryErrorCode =
   | 'registry.failed'
   /** The registry sent us elsewhere with credentials or without encryption, and we did not go. */
   | 'registry.untrusted-redirect'
+  /** The certificate of the registry, or of a host that it sends us to, is of no authority that is trusted here. */
+  | 'registry.certificate'
   /** The docker configuration or a credential helper cannot be read. */
   | 'registry.credentials';

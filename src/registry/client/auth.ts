@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { RegistryError } from '../error.ts';
+import { type Challenge, parseChallenge } from './challenge.ts';
 import { isRetriedStatus } from './retry.ts';
 
 /** Who we are to a registry. */
@@ -21,6 +22,11 @@ export interface Authenticator {
    * @throws RegistryError
    */
   answer(challenge: string | undefined, scopes: readonly string[], sent: string | null): Promise<boolean>;
+  /**
+   * Learns from a 403: a password that has run out is not always told by a challenge (ECR, after twelve hours).
+   * @returns true when the credentials are others now
+   */
+  renew(sent: string | null): Promise<boolean>;
 }
 
 export interface AuthenticatorOptions {
@@ -54,8 +60,11 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   /** What goes with every request: a password, or a token that was given as it is. */
   let fixed: string | null = null;
 
-  async function fetchToken(challenge: Challenge, scopes: readonly string[]): Promise<boolean> {
-    const credentials = await options.credentials();
+  async function fetchToken(
+    challenge: Challenge,
+    scopes: readonly string[],
+    credentials: Credentials | null,
+  ): Promise<boolean> {
     const realm = realmOf(challenge, options, credentials !== null);
     const wanted = [...new Set([...scopes, ...(challenge.scope?.split(' ') ?? [])])];
     const reply = await options.ask(tokenRequest(realm, challenge.service, wanted, credentials));
@@ -84,25 +93,28 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     },
     answer: async (text, scopes, sent) => {
       const challenge = parseChallenge(text ?? '');
+      if (challenge === null) return false;
       const key = keyOf(scopes);
-      if (challenge?.scheme === 'basic') {
-        const credentials = await options.credentials();
-        if (credentials?.kind !== 'basic') return false;
-        fixed = basicHeader(credentials);
-        return fixed !== sent;
-      }
-      if (challenge?.scheme !== 'bearer') return false;
-      const credentials = await options.credentials();
-      if (credentials?.kind === 'bearer') {
-        fixed = `Bearer ${credentials.token}`;
-        return fixed !== sent;
-      }
       const known = tokens.get(key);
       if (known !== undefined && known.header !== sent && known.untilMs > now()) return true;
+      const credentials = await options.credentials();
+      const ready = challenge.scheme === 'basic' ? 'basic' : 'bearer';
+      if (credentials?.kind === ready) {
+        fixed = headerOf(credentials);
+        return fixed !== sent;
+      }
+      if (challenge.scheme === 'basic') return false;
       tokens.delete(key);
-      const running = asking.get(key) ?? fetchToken(challenge, scopes).finally(() => asking.delete(key));
+      const running = asking.get(key) ?? fetchToken(challenge, scopes, credentials).finally(() => asking.delete(key));
       asking.set(key, running);
       return running;
+    },
+    renew: async (sent) => {
+      if (fixed === null || fixed !== sent) return fixed !== sent;
+      const credentials = await options.credentials();
+      if (credentials === null || credentials.kind === 'identity') return false;
+      fixed = headerOf(credentials);
+      return fixed !== sent;
     },
   };
 
@@ -125,10 +137,19 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
  */
 function isSameSite(realm: URL, origin: URL): boolean {
   if (realm.hostname === origin.hostname) return true;
-  const site = (url: URL) => (/^[\d.]+$|^\[/.test(url.hostname) ? null : url.hostname.split('.').slice(-2).join('.'));
+  const site = siteOf(origin.hostname);
   return (
-    realm.protocol === 'https:' && origin.protocol === 'https:' && site(realm) !== null && site(realm) === site(origin)
+    realm.protocol === 'https:' && origin.protocol === 'https:' && site !== null && site === siteOf(realm.hostname)
   );
+}
+
+/** The domain that one owner has: the last two parts of a name, three below a country's `co` and its like. */
+function siteOf(hostname: string): string | null {
+  if (/^[\d.]+$|^\[/.test(hostname)) return null;
+  const parts = hostname.split('.');
+  const [second = '', top = ''] = parts.slice(-2);
+  const count = top.length === 2 && second.length <= 3 ? 3 : 2;
+  return parts.length < count ? null : parts.slice(-count).join('.');
 }
 
 function tokenRequest(
@@ -153,30 +174,8 @@ function tokenRequest(
   return { url, authorization: credentials?.kind === 'basic' ? basicHeader(credentials) : null, form: null };
 }
 
-interface Challenge {
-  readonly scheme: 'basic' | 'bearer';
-  readonly realm: string | null;
-  readonly service: string | null;
-  readonly scope: string | null;
-}
-
-/** Reads `WWW-Authenticate`: the first challenge of a kind that we know, for a registry may offer several. */
-export function parseChallenge(text: string): Challenge | null {
-  const start = /(?:^|,\s*)(basic|bearer)(?=\s|,|$)/i.exec(text);
-  if (start === null) return null;
-  const fields = new Map<string, string>();
-  const field = /[\s,]*([a-zA-Z][a-zA-Z0-9_-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/y;
-  field.lastIndex = start.index + start[0].length;
-  for (let found = field.exec(text); found !== null; found = field.exec(text)) {
-    const [, name = '', quoted, bare = ''] = found;
-    fields.set(name.toLowerCase(), quoted === undefined ? bare : quoted.replace(/\\(.)/g, '$1'));
-  }
-  return {
-    scheme: start[1]?.toLowerCase() === 'basic' ? 'basic' : 'bearer',
-    realm: fields.get('realm') ?? null,
-    service: fields.get('service') ?? null,
-    scope: fields.get('scope') ?? null,
-  };
+function headerOf(credentials: Exclude<Credentials, { kind: 'identity' }>): string {
+  return credentials.kind === 'basic' ? basicHeader(credentials) : `Bearer ${credentials.token}`;
 }
 
 function basicHeader({ username, password }: { username: string; password: string }): string {

@@ -189,7 +189,9 @@ test('an upload that breaks goes on where the registry says it stands', async ()
 
 test('basic credentials open a real registry and wrong ones are an error without the password', async () => {
   // bcrypt of `canary-secret`
-  const server = await startClosedRegistry('robot:$2b$05$abcdefghijklmnopqrstuu3PYrq6m/qxbNlTuN4B34JSamOsjZkKu');
+  const server = await startClosedRegistry({
+    htpasswd: 'robot:$2b$05$abcdefghijklmnopqrstuu3PYrq6m/qxbNlTuN4B34JSamOsjZkKu',
+  });
   servers.push(server);
   const good = createRegistryClient({ host: server.host, credentials: async () => basic });
   await pushImage(good, 'closed/app', image, 'v1');

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Agent } from 'undici';
-import type { Dispatcher } from 'undici';
 import { z } from 'zod';
 
 import { isDigest, sha256 } from '../../lib/digest.ts';
@@ -13,6 +12,7 @@ import { checkRepository, checkTag } from '../reference.ts';
 import type { Registry, StoredManifest } from '../registry.ts';
 import { digestMismatch } from '../verified.ts';
 import { bytesOf, errorOf } from './answers.ts';
+import { POOL } from './agents.ts';
 import { createAuthenticator } from './auth.ts';
 import type { Credentials } from './auth.ts';
 import { downloadBlob } from './download.ts';
@@ -20,6 +20,7 @@ import { pagesOf } from './pages.ts';
 import { listReferrers, updateFallback } from './referrers.ts';
 import type { RetryPolicy } from './retry.ts';
 import { createTransport, locationOf, textOf, tokenAsker } from './transport.ts';
+import type { AgentFor } from './transport.ts';
 import { uploadBlob } from './upload.ts';
 
 export interface RegistryClientOptions {
@@ -31,8 +32,8 @@ export interface RegistryClientOptions {
   readonly credentials?: (host: string) => Promise<Credentials | null>;
   /** Hosts of token services on other domains that may get the credentials too. */
   readonly trustedRealms?: readonly string[];
-  /** Default: a pool of connections of its own. */
-  readonly agent?: Dispatcher;
+  /** Default: a pool of connections of its own, without a proxy. */
+  readonly agentFor?: AgentFor;
   readonly retry?: Partial<RetryPolicy>;
 }
 
@@ -52,15 +53,15 @@ export function createRegistryClient(options: RegistryClientOptions): Registry {
   const { host, credentials = async () => null } = options;
   const origin = originOf(host, options.scheme);
   const retry = { ...PATIENCE, ...options.retry };
-  const agent = options.agent ?? new Agent({ connections: 32, keepAliveTimeout: 20_000 });
+  const agentFor = options.agentFor ?? ownPool();
   const authenticator = createAuthenticator({
     origin,
     credentials: async () => credentials(host),
     trustedRealms: options.trustedRealms ?? [],
     now: retry.now,
-    ask: tokenAsker(agent),
+    ask: tokenAsker(agentFor),
   });
-  const transport = createTransport({ origin, agent, authenticator, retry });
+  const transport = createTransport({ origin, agentFor, authenticator, retry });
   // Docker's registry 2.8 fails on a read or write of a manifest while another write of the same is under way.
   const inTurn = keyedQueue();
 
@@ -228,6 +229,11 @@ export function createRegistryClient(options: RegistryClientOptions): Registry {
       return found.filter((one) => artifactType === undefined || one.artifactType === artifactType);
     },
   };
+}
+
+function ownPool(): AgentFor {
+  const agent = new Agent(POOL);
+  return () => agent;
 }
 
 function originOf(host: string, scheme: 'http' | 'https' | undefined): URL {

@@ -16,6 +16,7 @@ beforeAll(async () => {
     'case "$1 $server" in',
     '  "get vault.test") echo \'{"ServerURL":"vault.test","Username":"robot","Secret":"from-helper"}\' ;;',
     '  "get token.test") echo \'{"Username":"<token>","Secret":"refresh"}\' ;;',
+    '  "get slow.test") sleep 600 ;;',
     '  "get broken.test") echo "no JSON, secret inside" ;;',
     '  *) echo "credentials not found in native keychain"; exit 1 ;;',
     'esac',
@@ -61,6 +62,17 @@ test('a helper is asked for its host, and for all hosts where it keeps them', as
   const findAll = await lookUp({ credsStore: 'fake' });
   expect(await findAll('token.test')).toEqual({ kind: 'identity', token: 'refresh' });
   expect(await findAll('nobody.test')).toBeNull();
+});
+
+test('a helper that does not answer in time is an error, also when what it started goes on', async () => {
+  const configFile = join(directory, 'slow.json');
+  await writeFile(configFile, JSON.stringify({ credHelpers: { 'slow.test': 'fake' } }));
+  const environment = { PATH: `${directory}:${process.env['PATH']}` };
+  const find = dockerCredentials({ configFile, environment, helperTimeoutMs: 50 });
+  await expect(find('slow.test')).rejects.toMatchObject({
+    code: 'registry.credentials',
+    what: expect.stringContaining('no answer within') as string,
+  });
 });
 
 test('a missing configuration is no credentials; a broken one, or a broken helper, is an error without its text', async () => {

@@ -14,6 +14,8 @@ export interface DockerCredentialsOptions {
   readonly configFile?: string;
   /** For the helpers, which look for their own settings there; and for `DOCKER_CONFIG`. */
   readonly environment?: NodeJS.ProcessEnv;
+  /** How long a helper may take. */
+  readonly helperTimeoutMs?: number;
 }
 
 const DockerConfig = z.looseObject({
@@ -38,21 +40,21 @@ const HelperReply = z.looseObject({ Username: z.string(), Secret: z.string() });
 
 /** Docker Hub has a name of its own in docker's configuration. */
 const HUB = 'https://index.docker.io/v1/';
-const HELPER_TIMEOUT_MS = 15_000;
 
 /**
  * Reads the credentials that `docker login` left, anew each time: helpers hand out short-lived ones. In docker's order:
  * the helper of the host, the helper of all hosts, the file itself.
  * @throws RegistryError `registry.credentials`; no secret is in it
  */
-export function dockerCredentials({ configFile, environment = process.env }: DockerCredentialsOptions = {}) {
+export function dockerCredentials(options: DockerCredentialsOptions = {}) {
+  const { configFile, environment = process.env, helperTimeoutMs = 15_000 } = options;
   const file = configFile ?? join(environment['DOCKER_CONFIG'] ?? join(homedir(), '.docker'), 'config.json');
   return async (host: string): Promise<Credentials | null> => {
     const config = await readConfig(file);
     const server = host === 'docker.io' ? HUB : host;
     const helper = config.credHelpers?.[host] ?? (config.credsStore === '' ? undefined : config.credsStore);
     if (helper !== undefined) {
-      const found = await askHelper(helper, server, environment);
+      const found = await askHelper(helper, server, environment, helperTimeoutMs);
       if (found !== null) return found;
     }
     const entry = Object.entries(config.auths ?? {}).find(([key]) => key === server || hostOf(key) === host)?.[1];
@@ -94,15 +96,21 @@ function hostOf(key: string): string {
   return key.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
 }
 
-async function askHelper(name: string, server: string, environment: NodeJS.ProcessEnv): Promise<Credentials | null> {
+async function askHelper(
+  name: string,
+  server: string,
+  environment: NodeJS.ProcessEnv,
+  timeoutMs: number,
+): Promise<Credentials | null> {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]*$/.test(name)) throw unusable(`"${name.slice(0, 40)}" is not the name of a helper.`);
   const program = `docker-credential-${name}`;
-  const child = spawn(program, ['get'], {
-    env: environment,
-    stdio: ['pipe', 'pipe', 'ignore'],
-    timeout: HELPER_TIMEOUT_MS,
-    killSignal: 'SIGKILL',
-  });
+  const child = spawn(program, ['get'], { env: environment, stdio: ['pipe', 'pipe', 'ignore'] });
+  let late = false;
+  const limit = setTimeout(() => {
+    late = true;
+    child.kill('SIGKILL');
+    child.stdout.destroy(); // what it started may hold it open
+  }, timeoutMs);
   const exit = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
   child.stdin.on('error', () => {}); // a helper that does not read its input
   child.stdin.end(server);
@@ -111,7 +119,13 @@ async function askHelper(name: string, server: string, environment: NodeJS.Proce
   try {
     [status, reply] = await Promise.all([exit, text(child.stdout)]);
   } catch {
-    throw unusable(`The docker credential helper ${program} cannot be started.`);
+    throw unusable(
+      late
+        ? `The docker credential helper ${program} gave no answer within ${timeoutMs / 1000} seconds.`
+        : `The docker credential helper ${program} cannot be started.`,
+    );
+  } finally {
+    clearTimeout(limit);
   }
   if (status !== 0) {
     if (reply.includes('credentials not found')) return null;

@@ -5,6 +5,7 @@ import type { Dispatcher } from 'undici';
 
 import { RegistryError } from '../error.ts';
 import type { Authenticator, TokenRequest } from './auth.ts';
+import { bytesOf } from './answers.ts';
 import { delayBefore, isRetriedStatus } from './retry.ts';
 import type { RetryPolicy } from './retry.ts';
 
@@ -30,16 +31,20 @@ export interface RegistryRequest {
 
 export type RegistryResponse = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'> & { readonly url: URL };
 
+/** What connects to a host: registries send us to others, such as token services and stores of blobs. */
+export type AgentFor = (url: URL) => Dispatcher;
+
 export interface TransportOptions {
   readonly origin: URL;
-  readonly agent: Dispatcher;
+  readonly agentFor: AgentFor;
   readonly authenticator: Authenticator;
   readonly retry: RetryPolicy;
 }
 
+const MAX_TOKEN_BYTES = 1024 * 1024;
 const TIMEOUTS = { headersTimeout: 60_000, bodyTimeout: 60_000 };
 
-export function createTransport({ origin, agent, authenticator, retry }: TransportOptions): Transport {
+export function createTransport({ origin, agentFor, authenticator, retry }: TransportOptions): Transport {
   const isOurs = (url: URL) => url.origin === origin.origin;
 
   /** One try. Credentials go to the registry itself and nowhere else. */
@@ -47,12 +52,10 @@ export function createTransport({ origin, agent, authenticator, retry }: Transpo
     let url = new URL(wanted.url, origin);
     for (let hops = 0; hops < 5; hops++) {
       const authorization = isOurs(url) ? header : null;
-      const response = await request(url, {
-        dispatcher: agent,
+      const response = await ask(agentFor, url, {
         method: wanted.method,
-        headers: { 'user-agent': 'towpath', ...wanted.headers, ...(authorization === null ? {} : { authorization }) },
+        headers: { ...wanted.headers, ...(authorization === null ? {} : { authorization }) },
         body: wanted.body ?? null,
-        ...TIMEOUTS,
       });
       const next = redirectOf(response, wanted.method, url);
       if (next === null)
@@ -67,10 +70,13 @@ export function createTransport({ origin, agent, authenticator, retry }: Transpo
     const sent = authenticator.header(wanted.scopes);
     const response = await once(wanted, sent);
     // A challenge of another host is none of our registry's: it gets no answer (CVE-2020-15157).
-    if (response.statusCode !== 401 || !isOurs(response.url)) return response;
+    if (![401, 403].includes(response.statusCode) || !isOurs(response.url)) return response;
     try {
       const challenge = textOf(response.headers['www-authenticate']);
-      const known = await authenticator.answer(challenge, wanted.scopes, sent);
+      const known =
+        response.statusCode === 403
+          ? await authenticator.renew(sent)
+          : await authenticator.answer(challenge, wanted.scopes, sent);
       if (!known || wanted.tries === 'once') return response;
     } catch (error) {
       await response.body.dump();
@@ -103,20 +109,18 @@ export function createTransport({ origin, agent, authenticator, retry }: Transpo
 }
 
 /** Asks a token service. It is never redirected: it gets a secret. */
-export function tokenAsker(agent: Dispatcher): (wanted: TokenRequest) => Promise<{ status: number; body: string }> {
+export function tokenAsker(agentFor: AgentFor): (wanted: TokenRequest) => Promise<{ status: number; body: string }> {
   return async ({ url, authorization, form }) => {
-    const response = await request(url, {
-      dispatcher: agent,
+    const { statusCode, headers, body } = await ask(agentFor, url, {
       method: form === null ? 'GET' : 'POST',
       headers: {
-        'user-agent': 'towpath',
         ...(authorization === null ? {} : { authorization }),
         ...(form === null ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
       },
       body: form === null ? null : form.toString(),
-      ...TIMEOUTS,
     });
-    return { status: response.statusCode, body: await response.body.text() };
+    const bytes = await bytesOf({ statusCode, headers, body, url }, MAX_TOKEN_BYTES);
+    return { status: statusCode, body: bytes.toString('utf8') };
   };
 }
 
@@ -148,6 +152,42 @@ function untrusted(from: URL, what: string): RegistryError {
     what: `${from.host} ${what}.`,
     fix: 'Use the address of the registry that it sends us to, with https.',
   });
+}
+
+/** One request on one connection. @throws RegistryError `registry.certificate` */
+async function ask(
+  agentFor: AgentFor,
+  url: URL,
+  { headers, ...options }: Pick<Dispatcher.RequestOptions, 'method' | 'body'> & { headers: Record<string, string> },
+): Promise<Dispatcher.ResponseData> {
+  try {
+    const dispatcher = agentFor(url);
+    return await request(url, {
+      dispatcher,
+      headers: { 'user-agent': 'towpath', ...headers },
+      ...options,
+      ...TIMEOUTS,
+    });
+  } catch (error) {
+    throw isDistrust(error) ? distrusted(url, error) : error;
+  }
+}
+
+/** The codes by which TLS says that it does not believe a certificate. */
+function isDistrust(error: unknown): error is Error & { code: string } {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF|ERR_TLS_CERT)/.test(code);
+}
+
+function distrusted(url: URL, cause: Error & { code: string }): RegistryError {
+  return new RegistryError(
+    {
+      code: 'registry.certificate',
+      what: `The certificate of ${url.host} is not trusted (${cause.code}).`,
+      fix: `Put the certificate of its authority into /etc/docker/certs.d/${url.host}/ca.crt, or name a file with it in NODE_EXTRA_CA_CERTS; then start the server anew.`,
+    },
+    { cause },
+  );
 }
 
 /** No answer, or one that broke off, after all tries. */

@@ -1,36 +1,50 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import type { Certificate } from './certificate.ts';
 import type { Served } from './served.ts';
 
-/**
- * Debian's registry with basic authentication. (The open one of `tools/test-machine` is shared by all tests.)
- * @param htpasswd lines of `user:bcrypt hash`
- */
-export async function startClosedRegistry(htpasswd: string): Promise<Served> {
+export interface ClosedRegistry {
+  /** Lines of `user:bcrypt hash`. */
+  readonly htpasswd?: string;
+  /** Tokens of this service alone, signed by the key of this certificate. */
+  readonly tokens?: { readonly realm: string; readonly cert: string };
+  readonly tls?: Certificate;
+}
+
+/** What the registry calls itself, and who signs tokens for it. */
+export const TOKENS = { service: 'debian-registry', issuer: 'towpath-test' };
+
+/** Debian's registry, which lets in whom it knows. (The open one of `tools/test-machine` is shared by all tests.) */
+export async function startClosedRegistry({ htpasswd, tokens, tls }: ClosedRegistry): Promise<Served> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-registry-'));
   const host = `127.0.0.1:${await freePort()}`;
+  const at = (name: string) => join(directory, name);
   const settings = {
     version: '0.1',
     log: { level: 'error', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: join(directory, 'data') }, delete: { enabled: true } },
-    http: { addr: host },
-    auth: { htpasswd: { realm: 'debian', path: join(directory, 'htpasswd') } },
+    storage: { filesystem: { rootdirectory: at('data') }, delete: { enabled: true } },
+    http: { addr: host, ...(tls && { tls: { certificate: at('tls.crt'), key: at('tls.key') } }) },
+    auth: {
+      ...(htpasswd !== undefined && { htpasswd: { realm: 'debian', path: at('htpasswd') } }),
+      ...(tokens && { token: { realm: tokens.realm, ...TOKENS, rootcertbundle: at('tokens.crt') } }),
+    },
   };
-  await writeFile(join(directory, 'config.yml'), JSON.stringify(settings)); // JSON is YAML
-  await writeFile(join(directory, 'htpasswd'), htpasswd);
-  const child = spawn('docker-registry', ['serve', join(directory, 'config.yml')], { stdio: 'ignore' });
+  const files = { 'tls.crt': tls?.cert, 'tls.key': tls?.key, 'tokens.crt': tokens?.cert, htpasswd };
+  for (const [name, content] of Object.entries(files)) await writeFile(at(name), content ?? '');
+  await writeFile(at('config.yml'), JSON.stringify(settings)); // JSON is YAML
+  const child = spawn('docker-registry', ['serve', at('config.yml')], { stdio: 'ignore' });
   const ended = once(child, 'exit');
   const failed = once(child, 'error').then(([error]) => {
     throw new Error('The test needs the Debian package docker-registry.', { cause: error });
   });
   failed.catch(() => {});
-  await Promise.race([failed, answering(`http://${host}/v2/`)]);
+  await Promise.race([failed, answering(host)]);
   return {
     host,
     close: async () => {
@@ -50,15 +64,19 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-async function answering(url: string): Promise<void> {
+async function answering(host: string): Promise<void> {
+  const [hostname, port] = host.split(':');
   const deadline = Date.now() + 20_000;
   for (;;) {
+    const socket = connect(Number(port), hostname);
     try {
-      await fetch(url);
+      await once(socket, 'connect');
       return;
     } catch (error) {
       if (Date.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
+    } finally {
+      socket.destroy();
     }
   }
 }
