@@ -6,14 +6,22 @@ export class RegistryError extends TowpathError {
 }
 
 export type RegistryErrorCode =
-  /** The repository, tag, digest or reference is not written as the distribution specification wants it. */
+  /** The repository, tag or reference is not written as the distribution specification wants it. */
   | 'registry.name-invalid'
+  /** The digest is not one, or of an algorithm that the registry does not know. */
+  | 'registry.digest-invalid'
+  /** The range of a part of an upload is not written as one. */
+  | 'registry.range-invalid'
   /** There is no such manifest, blob or upload. */
   | 'registry.not-found'
-  /** The manifest is not one that may be stored: not JSON, of an unknown type, too large, or it contradicts itself. */
+  /** The manifest is not one that may be stored: not JSON, of an unknown type, or it contradicts itself. */
   | 'registry.manifest-invalid'
   /** The manifest names blobs or manifests that the repository does not hold. */
   | 'registry.content-missing'
+  /** More bytes than the registry takes for a manifest or a blob. */
+  | 'registry.too-large'
+  /** A part of an upload has another length than its range says. */
+  | 'registry.size-invalid'
   /** The bytes are not those that the digest (or the size) promised. */
   | 'registry.digest-mismatch'
   /** The tag may not move and names another digest. */

@@ -70,10 +70,10 @@ const IndexOfReferrers = z.looseObject({
 
 /**
  * @param mediaType what the sender calls it; the manifest's own word must be the same (CVE-2021-41190: one text, two readings)
- * @throws RegistryError `registry.manifest-invalid`
+ * @throws RegistryError `registry.manifest-invalid`, `registry.too-large`
  */
 export function parseManifest(bytes: Buffer, mediaType: string | null): ParsedManifest {
-  if (bytes.length > MAX_MANIFEST_BYTES) throw invalid(`has ${bytes.length} bytes; ${MAX_MANIFEST_BYTES} is the limit`);
+  if (bytes.length > MAX_MANIFEST_BYTES) throw manifestTooLarge();
   const read = Manifest.safeParse(jsonOf(bytes));
   if (!read.success) {
     const [issue] = read.error.issues;
@@ -99,7 +99,7 @@ export function parseManifest(bytes: Buffer, mediaType: string | null): ParsedMa
     blobs: manifest.config === undefined ? [] : [manifest.config, ...(manifest.layers ?? [])],
     manifests: manifest.manifests ?? [],
     subject: manifest.subject ?? null,
-    artifactType: manifest.artifactType ?? manifest.config?.mediaType ?? null,
+    artifactType: manifest.artifactType || manifest.config?.mediaType || null, // an empty one counts as none
     annotations: manifest.annotations ?? null,
   };
 }
@@ -136,6 +136,14 @@ export function isForeign(reference: Reference): boolean {
     reference.mediaType.startsWith('application/vnd.oci.image.layer.nondistributable.') ||
     reference.mediaType === 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'
   );
+}
+
+export function manifestTooLarge(): RegistryError {
+  return new RegistryError({
+    code: 'registry.too-large',
+    what: `The manifest has more than ${MAX_MANIFEST_BYTES} bytes, which is the limit.`,
+    fix: 'Put large content into blobs.',
+  });
 }
 
 function jsonOf(bytes: Buffer): unknown {

@@ -56,6 +56,7 @@ const FIXES: Partial<Record<RegistryErrorCode, string>> = {
   'registry.unsupported': 'Use a registry that offers this, such as the embedded one.',
   'registry.tag-immutable': 'Use another tag: this one already names another digest and may not move.',
   'registry.manifest-invalid': 'The registry does not take this kind of manifest; see what it supports.',
+  'registry.too-large': 'Make it smaller, or raise the limit of the registry (or of the proxy before it).',
   'registry.content-missing': 'Push the blobs and manifests that it names first.',
 };
 
@@ -70,14 +71,16 @@ function codeOf(status: number, said: readonly Said[]): RegistryErrorCode {
   if (isRetriedStatus(status)) return 'registry.unavailable';
   // ECR answers 400, Harbor 412, the embedded registry 409.
   if (has('TAG_INVALID') && status !== 404) return 'registry.tag-immutable';
-  if (status === 412) return 'registry.tag-immutable';
+  if (status === 412 || (status === 409 && has('DENIED'))) return 'registry.tag-immutable';
   if (has('MANIFEST_BLOB_UNKNOWN', 'BLOB_UNKNOWN') && status >= 400) return 'registry.content-missing';
   if (status === 401) return 'registry.unauthorized';
   if (status === 403) return 'registry.denied';
   if (status === 404) return 'registry.not-found';
   if (status === 405 || status === 501 || has('UNSUPPORTED')) return 'registry.unsupported';
+  if (status === 413) return 'registry.too-large';
   if (status === 416) return 'registry.upload-range';
   if (has('MANIFEST_INVALID')) return 'registry.manifest-invalid';
+  if (has('SIZE_INVALID')) return 'registry.size-invalid';
   if (has('DIGEST_INVALID')) return 'registry.digest-mismatch';
   if (has('NAME_INVALID')) return 'registry.name-invalid';
   return 'registry.failed';

@@ -9,13 +9,23 @@ export function isContentDigest(text: string): text is ContentDigest {
   return DIGEST.test(text);
 }
 
-/** @throws RegistryError `registry.name-invalid` */
+/** @throws RegistryError `registry.digest-invalid` */
 export function checkContentDigest(text: string): ContentDigest {
   if (isContentDigest(text)) return text;
   throw new RegistryError({
-    code: 'registry.name-invalid',
+    code: 'registry.digest-invalid',
     what: `"${text.slice(0, 160)}" is not a digest that this registry knows.`,
     fix: 'Use `sha256:` with 64 hexadecimal digits, or `sha512:` with 128.',
+  });
+}
+
+/** What a client announces before it uploads. @throws RegistryError `registry.digest-invalid` */
+export function checkAlgorithm(name: string | null): void {
+  if (name === null || name === 'sha256' || name === 'sha512') return;
+  throw new RegistryError({
+    code: 'registry.digest-invalid',
+    what: `"${name.slice(0, 40)}" is not an algorithm of digests that this registry knows.`,
+    fix: 'Use sha256, or sha512.',
   });
 }
 

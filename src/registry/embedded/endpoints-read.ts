@@ -2,8 +2,9 @@ import { pipeline } from 'node:stream/promises';
 
 import { OCI_INDEX } from '../manifest.ts';
 import { checkContentDigest } from './content-digest.ts';
-import { notFound, pageOf, send, sendJson } from './exchange.ts';
+import { notFound, send, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
+import { indexOf, pageOf, referrersPage } from './pages.ts';
 
 export async function readManifest(exchange: Exchange, repository: string, reference: string): Promise<void> {
   const { manifests } = exchange.stores;
@@ -64,9 +65,10 @@ export async function listRepositories(exchange: Exchange): Promise<void> {
 export async function listReferrers(exchange: Exchange, repository: string, digest: string): Promise<void> {
   const all = await exchange.stores.repositories.referrers(repository, checkContentDigest(digest));
   const type = exchange.query.get('artifactType');
-  const manifests = type === null ? all : all.filter(({ artifactType }) => artifactType === type);
-  const headers = { 'content-type': OCI_INDEX, ...(type === null ? {} : { 'oci-filters-applied': 'artifactType' }) };
-  sendJson(exchange, 200, headers, { schemaVersion: 2, mediaType: OCI_INDEX, manifests });
+  const wanted = type === null ? all : all.filter(({ artifactType }) => artifactType === type);
+  const { page, headers } = referrersPage(wanted, exchange.query, `/v2/${repository}/referrers/${digest}`);
+  const filtered: Record<string, string> = type === null ? {} : { 'oci-filters-applied': 'artifactType' };
+  sendJson(exchange, 200, { 'content-type': OCI_INDEX, ...headers, ...filtered }, indexOf(page));
 }
 
 function isKnown({ request }: Exchange, digest: string): boolean {
@@ -79,6 +81,5 @@ function rangeOf(header: string | undefined, size: number): { start: number; end
   if (from === undefined || to === undefined || (from === '' && to === '')) return null;
   const start = from === '' ? Math.max(0, size - Number(to)) : Number(from);
   const end = from === '' || to === '' ? size - 1 : Math.min(Number(to), size - 1);
-  if (from !== '' && to !== '' && Number(to) < Number(from)) return null;
   return start >= size || end < start ? 'unsatisfiable' : { start, end };
 }

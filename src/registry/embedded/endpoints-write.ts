@@ -1,7 +1,10 @@
+import type { IncomingMessage } from 'node:http';
+
+import { hasCode } from '../../lib/error.ts';
 import { RegistryError } from '../error.ts';
-import { MAX_MANIFEST_BYTES } from '../manifest.ts';
+import { MAX_MANIFEST_BYTES, manifestTooLarge } from '../manifest.ts';
 import { checkRepository } from '../reference.ts';
-import { checkContentDigest } from './content-digest.ts';
+import { checkAlgorithm, checkContentDigest } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
 import { notFound, send } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
@@ -38,6 +41,7 @@ export async function beginUpload(exchange: Exchange, repository: string): Promi
   if (mount !== null && (await mountBlob(exchange, repository, checkContentDigest(mount), query.get('from')))) {
     return send(exchange, 201, created(repository, checkContentDigest(mount)));
   }
+  checkAlgorithm(query.get('digest-algorithm'));
   const whole = query.get('digest');
   const digest = whole === null ? null : checkContentDigest(whole);
   const id = await stores.uploads.begin(repository);
@@ -53,19 +57,17 @@ export async function showUpload(exchange: Exchange, repository: string, id: str
 export async function continueUpload(exchange: Exchange, repository: string, id: string): Promise<void> {
   const { request, stores } = exchange;
   const size = await inOrder(exchange, repository, id, () =>
-    stores.uploads.append(repository, id, request, startOf(request.headers['content-range'])),
+    stores.uploads.append(repository, id, request, startOf(request)),
   );
-  if (size !== null) send(exchange, 202, progress(repository, id, size));
+  send(exchange, 202, progress(repository, id, size));
 }
 
 /** Takes the last part, if there is one, and the digest of the whole. */
 export async function finishUpload(exchange: Exchange, repository: string, id: string): Promise<void> {
   const { query, request, stores } = exchange;
   const digest = checkContentDigest(query.get('digest') ?? '');
-  const size = await inOrder(exchange, repository, id, () =>
-    stores.uploads.append(repository, id, request, startOf(request.headers['content-range'])),
-  );
-  if (size !== null) await complete(exchange, repository, id, digest);
+  await inOrder(exchange, repository, id, () => stores.uploads.append(repository, id, request, startOf(request)));
+  await complete(exchange, repository, id, digest);
 }
 
 export async function cancelUpload(exchange: Exchange, repository: string, id: string): Promise<void> {
@@ -94,14 +96,16 @@ async function mountBlob(
   return true;
 }
 
-/** Answers a part that came out of order with where the upload stands, and gives null. */
+/** With the refusal of a part that came out of order goes where the upload stands. */
 async function inOrder(exchange: Exchange, repository: string, id: string, act: () => Promise<number>) {
   try {
     return await act();
   } catch (error) {
-    if (!(error instanceof RegistryError) || error.code !== 'registry.upload-range') throw error;
-    send(exchange, 416, progress(repository, id, await sizeOf(exchange, repository, id)));
-    return null;
+    if (hasCode(error, 'registry.upload-range')) {
+      const at = progress(repository, id, await sizeOf(exchange, repository, id));
+      for (const [name, value] of Object.entries(at)) exchange.response.setHeader(name, value);
+    }
+    throw error;
   }
 }
 
@@ -123,29 +127,36 @@ function created(repository: string, digest: ContentDigest): Record<string, stri
   return { location: `/v2/${repository}/blobs/${digest}`, 'docker-content-digest': digest };
 }
 
-/** `Content-Range: 100-199`, with or without `bytes `. */
-function startOf(header: string | undefined): number | null {
-  if (header === undefined) return null;
-  const [, start] = /^(?:bytes[ =])?(\d{1,15})-\d{1,15}(?:\/.*)?$/.exec(header) ?? [];
-  if (start !== undefined) return Number(start);
+/** `Content-Range: 100-199`, with or without `bytes `: where the part begins, when its length is what it says. */
+function startOf({ headers }: IncomingMessage): number | null {
+  const range = headers['content-range'];
+  if (range === undefined) return null;
+  const [, start, end] = /^(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:\/.*)?$/.exec(range) ?? [];
+  if (start === undefined || end === undefined) {
+    throw new RegistryError({
+      code: 'registry.range-invalid',
+      what: `"${range.slice(0, 60)}" is not a Content-Range of an upload.`,
+      fix: 'Write it as `<first byte>-<last byte>`.',
+    });
+  }
+  const length = headers['content-length'];
+  if (length === undefined || Number(length) === Number(end) - Number(start) + 1) return Number(start);
   throw new RegistryError({
-    code: 'registry.name-invalid',
-    what: `"${header.slice(0, 60)}" is not a Content-Range of an upload.`,
-    fix: 'Write it as `<first byte>-<last byte>`.',
+    code: 'registry.size-invalid',
+    what: `The part ${range.slice(0, 60)} was sent with ${length.slice(0, 20)} bytes.`,
+    fix: 'Count both ends of the range: 0-99 are 100 bytes.',
   });
 }
 
 async function bodyOf({ request }: Exchange, limit: number): Promise<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > limit) throw manifestTooLarge();
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // The request stays open, so that a refusal can be answered.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size <= limit) chunks.push(chunk);
+    if (size > limit) throw manifestTooLarge();
+    chunks.push(chunk);
   }
-  if (size <= limit) return Buffer.concat(chunks);
-  throw new RegistryError({
-    code: 'registry.manifest-invalid',
-    what: `The manifest has ${size} bytes; ${limit} is the limit.`,
-    fix: 'Put large content into blobs.',
-  });
+  return Buffer.concat(chunks);
 }

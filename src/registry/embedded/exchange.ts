@@ -79,46 +79,27 @@ export function notFound(what: string): RegistryError {
   return new RegistryError({ code: 'registry.not-found', what, fix: 'Check the name; push it first if it is new.' });
 }
 
-/** A page of names after `last`, `n` of them, with the link to the next page. */
-export function pageOf(
-  names: readonly string[],
-  query: URLSearchParams,
-  path: string,
-): { page: string[]; headers: Headers } {
-  const last = query.get('last');
-  const asked = query.get('n');
-  const rest = last === null ? names : names.filter((name) => name > last);
-  if (asked === null) return { page: [...rest], headers: {} };
-  if (!/^\d{1,9}$/.test(asked)) {
-    throw new RegistryError({
-      code: 'registry.name-invalid',
-      what: `"${asked.slice(0, 20)}" is not a number of results.`,
-      fix: 'Write `n` as digits.',
-    });
-  }
-  const page = rest.slice(0, Number(asked));
-  const end = page.at(-1);
-  if (end === undefined || page.length === rest.length) return { page, headers: {} };
-  return { page, headers: { link: `<${path}?n=${asked}&last=${encodeURIComponent(end)}>; rel="next"` } };
-}
-
 function statusOf(code: string, route: Route | null): [number, string] {
   switch (code) {
     case 'registry.name-invalid':
-      return [
-        400,
-        route !== null && ('digest' in route || route.kind === 'upload') ? 'DIGEST_INVALID' : 'NAME_INVALID',
-      ];
+      return [400, 'NAME_INVALID'];
+    case 'registry.digest-invalid':
+    case 'registry.digest-mismatch':
+      return [400, 'DIGEST_INVALID'];
+    case 'registry.range-invalid':
+      return [400, 'BLOB_UPLOAD_INVALID'];
     case 'registry.not-found':
       return [404, unknownOf(route)];
     case 'registry.manifest-invalid':
       return [400, 'MANIFEST_INVALID'];
     case 'registry.content-missing':
       return [404, 'MANIFEST_BLOB_UNKNOWN'];
-    case 'registry.digest-mismatch':
-      return [400, 'DIGEST_INVALID'];
+    case 'registry.too-large':
+      return [413, route?.kind === 'manifest' ? 'MANIFEST_INVALID' : 'SIZE_INVALID'];
+    case 'registry.size-invalid':
+      return [400, 'SIZE_INVALID'];
     case 'registry.tag-immutable':
-      return [409, 'TAG_INVALID'];
+      return [409, 'DENIED'];
     case 'registry.upload-range':
       return [416, 'BLOB_UPLOAD_INVALID'];
     case 'registry.unsupported':

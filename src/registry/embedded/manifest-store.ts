@@ -150,11 +150,11 @@ export function openManifestStore(
       return found === null || bytes === null ? null : { digest: found.digest, mediaType: found.mediaType, bytes };
     },
     put: async ({ repository, reference, bytes, mediaType, tags = [] }) => {
-      const manifest = parseManifest(bytes, mediaType);
       const byDigest = reference.includes(':');
       const digest = byDigest ? checkContentDigest(reference) : digestOf(bytes, 'sha256:');
       const names = [...(byDigest ? [] : [reference]), ...tags];
       for (const tag of names) checkTag(tag);
+      const manifest = parseManifest(bytes, mediaType);
       await requireParts(repository, manifest);
       if (!(await isThere(digest))) await blobs.write(digest, bytes);
       if (manifest.subject !== null) {

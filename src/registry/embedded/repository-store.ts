@@ -10,6 +10,7 @@ import type { ContentDigest } from './content-digest.ts';
 import { isAbsent } from './durable-file.ts';
 import type { DurableFiles } from './durable-file.ts';
 import type { Limbo, Swept } from './limbo.ts';
+import { inLexicalOrder } from './pages.ts';
 
 /**
  * What the repositories hold, as small files, so that several processes of a machine may share the folder without a lock:
@@ -32,13 +33,13 @@ export interface RepositoryStore {
    */
   setTag(repository: string, tag: string, digest: ContentDigest, fixed: boolean): Promise<'tagged' | 'unchanged'>;
   removeTag(repository: string, tag: string): Promise<boolean>;
-  /** In the order of their bytes. @returns null when there is no such repository */
+  /** In lexical order. @returns null when there is no such repository */
   tags(repository: string): Promise<string[] | null>;
   /** What the tags name, one after the other. */
   tagged(repository: string): AsyncIterable<ContentDigest>;
   addReferrer(repository: string, subject: string, digest: ContentDigest, descriptor: object): Promise<void>;
   removeReferrer(repository: string, subject: string, digest: ContentDigest): Promise<void>;
-  /** Descriptors as they were added, of manifests that the repository still holds. */
+  /** Descriptors as they were added, of manifests that the repository still holds, in the order of their digests. */
   referrers(repository: string, subject: string): Promise<Referrer[]>;
   /** All repositories with manifests, in the order of their bytes. */
   repositories(): Promise<string[]>;
@@ -115,7 +116,7 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
         ),
       );
       if (names.length === 0 && !(await exists(at(repository, '_manifests')))) return null;
-      return tags.filter((tag) => tag !== undefined).sort();
+      return tags.filter((tag) => tag !== undefined).sort(inLexicalOrder);
     },
     async *tagged(repository) {
       for (const name of await namesIn(at(repository, '_tags'))) {
