@@ -8,7 +8,7 @@ import { Audit, Lineage, Log, Why } from './view/path.ts';
 import { Project, ProjectChange, ProjectWish } from './view/project.ts';
 import { Diff, PromoteOutcome, Promotion, PromotionWithStory } from './view/promotion.ts';
 import { Release, ReleaseWithStory, Test } from './view/release.ts';
-import { listOf, Name, PageQuery, pageOf, ReleaseName, Remark } from './view/view.ts';
+import { ID_CURSOR, listOf, Name, NUMBER_CURSOR, pageOf, pageQuery, ReleaseName, Remark } from './view/view.ts';
 
 /** What goes over the wire for one operation. `answer: null` is a stream, a file, or nothing. */
 export interface Exchange {
@@ -43,7 +43,7 @@ export const CONTRACT = {
   'project.change': { params: inProject, body: ProjectChange, answer: Project },
   'project.remove': { params: inProject, answer: Project, status: 202 },
   'project.refresh': { params: inProject, answer: null, status: 204 },
-  'release.list': { params: inProject, query: PageQuery, answer: pageOf(Release) },
+  'release.list': { params: inProject, query: pageQuery(NUMBER_CURSOR), answer: pageOf(Release) },
   'release.show': { params: ofRelease, answer: ReleaseWithStory },
   'release.mix': {
     params: inProject,
@@ -68,7 +68,7 @@ export const CONTRACT = {
   },
   'promotion.list': {
     params: inProject,
-    query: PageQuery.extend({ environment: Name.optional() }),
+    query: pageQuery(NUMBER_CURSOR).extend({ environment: Name.optional() }),
     answer: pageOf(Promotion),
   },
   'promotion.show': { params: ofPromotion, answer: PromotionWithStory },
@@ -123,7 +123,7 @@ export const CONTRACT = {
     answer: null,
   },
   'audit.list': {
-    query: PageQuery.extend({ subject: Name.optional(), project: Name.optional() }),
+    query: pageQuery(ID_CURSOR).extend({ subject: Name.optional(), project: Name.optional() }),
     answer: pageOf(Audit),
   },
   'token.list': { answer: listOf(Token) },

@@ -12,6 +12,7 @@ import { sendProblem } from './problem.ts';
 import { createRegistryDoor, isForRegistry } from './registry-door.ts';
 import { guardRoutes } from './router.ts';
 import { declareRoutes } from './routes.ts';
+import { refuseUnsoundQuestions } from './sound-question.ts';
 
 const BODY_LIMIT_BYTES = 1024 * 1024;
 
@@ -25,6 +26,7 @@ export async function createServer(faces: Faces): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
     exposeHeadRoutes: false,
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply), // of an address that cannot be read
     forceCloseConnections: 'idle',
     genReqId: () => randomUUID(),
     routerOptions: { maxParamLength: 1_000, ignoreTrailingSlash: false },
@@ -36,6 +38,7 @@ export async function createServer(faces: Faces): Promise<FastifyInstance> {
   server.setNotFoundHandler((request, reply) => sendProblem(noSuchRoute(request.method, request.url), request, reply));
   acceptEmptyJson(server);
   guardRoutes(server, faces.guard);
+  refuseUnsoundQuestions(server);
   keepAnswers(server, faces.answers);
   await describeRoutes(server, faces.version);
   await declareRoutes(server, faces);

@@ -23,10 +23,16 @@ export const Name = z.string().min(1).max(300);
 export const ReleaseName = Name.describe('An id, a number (#12), a commit (7 digits or more), a branch or a tag');
 export const Remark = z.string().max(2_000);
 
-export const PageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional().describe('`next` of the page before'),
-});
+/** @param form of the `next` of a page: a number of the list, or the id of what came last */
+export function pageQuery(form: RegExp) {
+  return z.object({
+    limit: z.coerce.number().int().min(1).max(200).default(50),
+    cursor: z.string().regex(form, 'the `next` of a page').optional().describe('`next` of the page before'),
+  });
+}
+
+export const NUMBER_CURSOR = /^\d{1,15}$/;
+export const ID_CURSOR = /^[a-z]+_[0-9a-z]{1,60}$/;
 
 export function pageOf<Item extends z.ZodType>(
   item: Item,
