@@ -33,7 +33,6 @@ import { createEmbeddedRegistry } from './registry/embedded/embedded.ts';
 import { createPlugins } from './plugins.ts';
 import { POLL_SETTINGS } from './source/poll-plan.ts';
 import { runPoller } from './source/poller.ts';
-import { credentialOf } from './source/repository-credential.ts';
 import { openStore, type Store } from './store/database.ts';
 import { startEmbeddedPostgres } from './store/embedded/postgres.ts';
 
@@ -117,12 +116,12 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   let flows: Flows | undefined;
   const starts = createStarts(engine, () => flows ?? unready());
   const allow = options.allow ?? ['https', 'ssh'];
-  const remoteOf: House['remoteOf'] = (url, credential) => ({
+  const remoteOf: House['remoteOf'] = (url, access) => ({
     url,
     allow,
     credential: async () => {
-      const reference = await credential();
-      return reference === null ? undefined : credentialOf(url, reference, plugins.secretOf);
+      const { credential, host } = await access();
+      return credential === null ? undefined : plugins.hosts.gitCredential({ url, host }, credential);
     },
   });
   const mirrors = createMirrors(store, { directory: join(options.data, 'mirrors'), remoteOf });
@@ -139,6 +138,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     checkToolsFor: plugins.checkToolsFor,
     resolveBase: plugins.resolveBase,
     secretOf: plugins.secretOf,
+    hosts: plugins.hosts,
     store,
     clock: systemClock,
     log,
@@ -226,7 +226,7 @@ async function startWorker(
       store: house.store,
       clock: house.clock,
       chance: Math.random,
-      remoteOf: ({ url, credential }) => house.remoteOf(url, () => Promise.resolve(credential)),
+      remoteOf: (repository) => house.remoteOf(repository.url, () => Promise.resolve(repository)),
       list: listRefs,
       mirrorOf: ({ id }) => mirrors.of(id),
       onNews: followNews(() => house.starts),

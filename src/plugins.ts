@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { builders, type BuilderParts } from './artifact/builders.ts';
@@ -29,6 +30,7 @@ import { parseReference } from './registry/reference.ts';
 import type { Registry } from './registry/registry.ts';
 import { secretsOf } from './secret/secret.ts';
 import { secretStores } from './secret/stores.ts';
+import { createHostAccess } from './source/host-access.ts';
 
 export interface PluginParts {
   readonly data: string;
@@ -41,7 +43,7 @@ export interface PluginParts {
 
 export interface Plugins extends Pick<
   House,
-  'families' | 'builders' | 'drivers' | 'checkToolsFor' | 'resolveBase' | 'secretOf'
+  'families' | 'builders' | 'drivers' | 'checkToolsFor' | 'resolveBase' | 'secretOf' | 'hosts'
 > {
   readonly platform: string;
   readonly machine: Omit<MachineCare, 'sweepUploads' | 'sweepImages'>;
@@ -53,6 +55,7 @@ export interface Plugins extends Pick<
 export async function createPlugins({ data, cache, registry, password }: PluginParts): Promise<Plugins> {
   const platform = hostPlatform();
   const secrets = secretsOf(secretStores(process.env, data));
+  const secretOf = (reference: string): Promise<string> => secrets.resolve(reference);
   const docker = {
     credentials: async (host: string) =>
       host === registry.host ? { username: 'towpath', password: await password() } : null,
@@ -134,7 +137,8 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
           ?.digest ?? null
       );
     },
-    secretOf: (reference) => secrets.resolve(reference),
+    secretOf,
+    hosts: createHostAccess({ clock: systemClock, secretOf, wait: (ms) => pause(ms) }),
     machine: {
       revive: (log) => processDriver.revive(log),
       capOutputs: () => processDriver.capOutputs(),

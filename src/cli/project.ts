@@ -1,4 +1,7 @@
+import { Option } from 'commander';
+
 import type { ProjectView } from '../flow/view/project.ts';
+import { hosts } from '../source/hosts.ts';
 import { usage } from './cli-error.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
@@ -14,9 +17,10 @@ export const project: Verb = (program, run) => {
     .argument('<url>', 'https://, ssh://, user@host:path; file:// where the server allows it')
     .option('--name <name>', 'else it is read from towpath.yaml')
     .option('--credential <reference>', 'where its token or key is: env:NAME or file:/path; never the value')
+    .addOption(hostOption('what kind of server it is on, where its URL does not say it'))
     .addHelpText('after', needs('project.add'))
     .action(
-      run<{ name?: string; credential?: string }>(async (context, options, url = '') => {
+      run<{ name?: string; credential?: string; host?: string }>(async (context, options, url = '') => {
         const body = { url, ...options };
         context.out.data(await (await context.client()).call('project.add', { body }), projectText);
         return EXIT.ok;
@@ -25,13 +29,15 @@ export const project: Verb = (program, run) => {
 
   group
     .command('set')
-    .description('say with what its repository is reached, and what signs its webhooks')
+    .description('say on what host its repository is, with what it is reached, and what signs its webhooks')
+    .addOption(hostOption('what kind of server it is on; `none`: what its URL says', 'none'))
     .option('--credential <reference>', 'env:NAME or file:/path of a token or a key; `none` takes it away')
     .option('--webhook-secret <reference>', 'env:NAME or file:/path of the secret; `none` takes it away')
     .addHelpText('after', needs('project.change'))
     .action(
-      run<{ credential?: string; webhookSecret?: string }>(async (context, options) => {
-        if (Object.keys(options).length === 0) throw usage('Nothing is set.', 'Give --credential or --webhook-secret.');
+      run<{ host?: string; credential?: string; webhookSecret?: string }>(async (context, options) => {
+        if (Object.keys(options).length === 0)
+          throw usage('Nothing is set.', 'Give --host, --credential or --webhook-secret.');
         const body = Object.fromEntries(
           Object.entries(options).map(([name, reference]) => [name, reference === 'none' ? null : reference]),
         );
@@ -101,10 +107,14 @@ async function waitUntilGone(context: Context, { id, name }: ProjectView, timeou
   });
 }
 
+function hostOption(description: string, ...more: string[]): Option {
+  return new Option('--host <kind>', description).choices([...hosts.map(({ name }) => name), ...more]);
+}
+
 function projectText({ name, endingSince, repositories }: ProjectView): string {
   const lines = repositories.flatMap(
-    ({ url, defaultBranch, polledAt, credential, webhook, problem, configProblem }) => [
-      `  ${url} (${defaultBranch}), ${polledAt === null ? 'not polled yet' : `polled ${polledAt}`}`,
+    ({ url, host, defaultBranch, polledAt, credential, webhook, problem, configProblem }) => [
+      `  ${url} (${host === 'plain' ? '' : `${host}, `}${defaultBranch}), ${polledAt === null ? 'not polled yet' : `polled ${polledAt}`}`,
       ...(credential === null ? [] : [`  reached with ${credential}`]),
       ...(webhook.secret === null ? [] : [`  webhook ${webhook.path}, signed with ${webhook.secret}`]),
       ...[problem, configProblem].flatMap((trouble) =>

@@ -9,6 +9,8 @@ import type { Remote } from '../git/remote.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Digest } from '../lib/digest.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { RepositoryAccess } from '../source/access-store.ts';
+import type { HostAccess } from '../source/host-access.ts';
 import type { Store } from '../store/database.ts';
 import type { Starts } from './starts.ts';
 
@@ -31,7 +33,9 @@ export interface House {
   readonly mirrorOf: (repositoryId: string) => Promise<Mirror>;
   readonly mirrorDirectory: (repositoryId: string) => string;
   /** How a repository is reached: what is allowed here, and with which credential (a reference, asked for at each use). */
-  readonly remoteOf: (url: string, credential: () => Promise<string | null>) => Remote;
+  readonly remoteOf: (url: string, access: () => Promise<Pick<RepositoryAccess, 'credential' | 'host'>>) => Remote;
+  /** The API of a repository's host, and what git is given for it. */
+  readonly hosts: HostAccess;
   /** Follows a reference to a secret, at the moment of use. */
   readonly secretOf: (reference: string) => Promise<string>;
   readonly starts: Starts;

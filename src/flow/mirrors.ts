@@ -43,6 +43,5 @@ async function open(
   remoteOf: House['remoteOf'],
 ): Promise<Mirror> {
   const { url } = await repositoryAccess(store.db, repositoryId);
-  const credential = async (): Promise<string | null> => (await repositoryAccess(store.db, repositoryId)).credential;
-  return openMirror({ ...remoteOf(url, credential), directory });
+  return openMirror({ ...remoteOf(url, () => repositoryAccess(store.db, repositoryId)), directory });
 }

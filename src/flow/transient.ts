@@ -5,6 +5,7 @@ import { isTransient as isStoreTransient } from '../store/database.ts';
 const CODES = [
   'git.unreachable',
   'git.timeout',
+  'host.unreachable',
   'registry.unavailable',
   'registry.unreachable',
   'registry.throttled',

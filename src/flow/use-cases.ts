@@ -117,10 +117,14 @@ export interface AddProject {
   readonly name?: string | undefined;
   /** Of a repository that is not public: a reference to a token or a key, never the value. */
   readonly credential?: string | undefined;
+  /** What kind of server it is on; read from the URL when it is not given. */
+  readonly host?: string | undefined;
 }
 
 /** References to secrets, such as `env:SHOP_TOKEN`; null takes one away. */
 export interface ChangeProject {
+  /** Null: what the URL says. */
+  readonly host?: string | null | undefined;
   readonly credential?: string | null | undefined;
   readonly webhookSecret?: string | null | undefined;
 }

@@ -1,9 +1,21 @@
-/** A kind of git server, as far as its webhooks differ. What it says is never believed: it only wakes the poll. */
+import type { GitCredential } from '../git/credential.ts';
+import type { RepositoryPlace } from './repository-place.ts';
+
+/** A kind of git server. What its webhooks say is never believed: they only wake the poll. */
 export interface SourceHost {
+  /** As in `--host`. */
   readonly name: string;
+  /** As its makers write it. */
+  readonly title: string;
+  /** Whether a server of this name is one of its kind, without anybody saying so. */
+  serves(hostname: string): boolean;
   /** Whether a delivery has this host's form: the first host that says so judges it. */
   claims(headers: WebhookHeaders): boolean;
   verify(delivery: WebhookDelivery): WebhookVerdict;
+  /** How git shows it a token: hosts differ in the user name that they want beside it. */
+  gitCredential(secret: HostSecret): GitCredential;
+  /** Null: it has none that we know. */
+  readonly api: HostApiForm | null;
 }
 
 /** Names in lower case, as Node gives them. */
@@ -18,7 +30,24 @@ export interface WebhookDelivery {
 }
 
 export type WebhookVerdict =
-  | { readonly kind: 'genuine'; readonly delivery: string }
+  /** `isPing`: it was sent to see whether somebody listens, and tells of no ref. */
+  | { readonly kind: 'genuine'; readonly delivery: string; readonly isPing?: boolean }
   | { readonly kind: 'unsigned' }
   /** The signature is right, the time is not: perhaps a replay, perhaps a clock that is wrong. */
   | { readonly kind: 'stale' };
+
+/** What a credential holds: `user:password`, or a token alone. */
+export interface HostSecret {
+  readonly user: string | null;
+  readonly token: string;
+}
+
+/** Where a host's API is and how it is spoken to. */
+export interface HostApiForm {
+  /** Without a slash at its end. */
+  base(place: RepositoryPlace): string;
+  /** Of the repository, below the base: `/repos/team/shop`. */
+  repository(place: RepositoryPlace): string;
+  /** What goes with each request, the token among them. */
+  headers(secret: HostSecret): Readonly<Record<string, string>>;
+}

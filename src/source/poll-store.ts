@@ -15,6 +15,8 @@ export interface ClaimedRepository {
   readonly id: string;
   readonly projectId: string;
   readonly url: string;
+  /** What kind of server it is on, where somebody said so. */
+  readonly host: string | null;
   /** A reference to a secret. */
   readonly credential: string | null;
   readonly defaultBranch: string;
@@ -77,12 +79,22 @@ export async function claimDue(
     .from('due')
     .set({ lease_until: leaseUntil })
     .whereRef('repository.id', '=', 'due.id')
-    .returning(['repository.id', 'project_id', 'url', 'credential', 'default_branch', 'refs_hash', 'poll_failures'])
+    .returning([
+      'repository.id',
+      'project_id',
+      'url',
+      'host',
+      'credential',
+      'default_branch',
+      'refs_hash',
+      'poll_failures',
+    ])
     .execute();
   return rows.map((row) => ({
     id: row.id,
     projectId: row.project_id,
     url: row.url,
+    host: row.host,
     credential: row.credential,
     defaultBranch: row.default_branch,
     refsHash: row.refs_hash,

@@ -344,6 +344,7 @@ export interface RepositoryTable {
   lease_until: Timestamp | null;
   credential: string | null;
   left_at: Timestamp | null;
+  host: string | null;
 }
 
 export interface TenureTable {

@@ -12,6 +12,7 @@ import type { Digest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
 import { createEmbeddedRegistry } from '../../registry/embedded/embedded.ts';
 import { isImmutableTag } from '../../registry/image-names.ts';
+import { createHostAccess } from '../../source/host-access.ts';
 import { pollOnce } from '../../source/poller.ts';
 import { secretsOf } from '../../secret/secret.ts';
 import { secretStores } from '../../secret/stores.ts';
@@ -162,6 +163,11 @@ export async function createWorld(
     mirrorDirectory: (id) => mirrors.directoryOf(id),
     remoteOf,
     secretOf: (reference) => secrets.resolve(reference),
+    hosts: createHostAccess({
+      clock: systemClock,
+      secretOf: (reference) => secrets.resolve(reference),
+      wait: () => Promise.resolve(),
+    }),
     starts,
   };
   flows = createFlows(house);
@@ -181,7 +187,7 @@ export async function createWorld(
       store,
       clock: systemClock,
       chance: () => 0.5,
-      remoteOf: ({ url }) => remoteOf(url, () => Promise.resolve(null)),
+      remoteOf: (repository) => remoteOf(repository.url, () => Promise.resolve(repository)),
       list: listRefs,
       mirrorOf: ({ id }) => mirrors.of(id),
       onNews: followNews(() => starts),

@@ -10,7 +10,8 @@ import { newId } from '../../lib/ids.ts';
 import { environmentsOf } from '../../environment/environment-store.ts';
 import { leaveRepositories } from '../../source/leave-store.ts';
 import { recordAccess } from '../../source/access-store.ts';
-import { credentialOf } from '../../source/repository-credential.ts';
+import { hostOf } from '../../source/hosts.ts';
+import type { HostedRepository } from '../../source/repository-credential.ts';
 import { wakeRepository } from '../../source/wake-store.ts';
 import type { Sql } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
@@ -71,8 +72,9 @@ export function projectCases(house: House): UseCases['projects'] {
 async function add(house: House, request: AddProject, by: string): Promise<ProjectView> {
   const { store } = house;
   const credential = request.credential ?? null;
-  if (credential !== null) await requireSecret(house, request.url, credential);
-  const remote = house.remoteOf(request.url, () => Promise.resolve(credential));
+  const host = request.host ?? null;
+  if (credential !== null) await requireSecret(house, { url: request.url, host }, credential);
+  const remote = house.remoteOf(request.url, () => Promise.resolve({ credential, host }));
   const { href } = parseRemoteUrl(remote.url, remote.allow);
   const known = await store.db
     .selectFrom('repository')
@@ -124,6 +126,7 @@ async function add(house: House, request: AddProject, by: string): Promise<Proje
         id: repositoryId,
         project_id: project.id,
         url: href,
+        host,
         credential,
         default_branch: defaultRef.replace(/^refs\/heads\//, ''),
       })
@@ -153,21 +156,24 @@ function watchedBy(project: string, url: string): TowpathError {
 async function change(
   house: House,
   project: string,
-  { credential, webhookSecret }: ChangeProject,
+  { host, credential, webhookSecret }: ChangeProject,
   by: string,
 ): Promise<ProjectView> {
   const { store } = house;
   const { id, name } = await projectNamed(store.db, project);
   const repositories = await store.db
     .selectFrom('repository')
-    .select(['id', 'url'])
+    .select(['id', 'url', 'host'])
     .where('project_id', '=', id)
     .execute();
-  for (const { url } of repositories) if (typeof credential === 'string') await requireSecret(house, url, credential);
+  for (const repository of repositories) {
+    const kind = host === undefined ? repository.host : host;
+    if (typeof credential === 'string') await requireSecret(house, { url: repository.url, host: kind }, credential);
+  }
   if (typeof webhookSecret === 'string') await house.secretOf(webhookSecret);
   await once(store, async (tx) => {
     for (const repository of repositories) {
-      await recordAccess(tx, repository.id, { credential, webhookSecret });
+      await recordAccess(tx, repository.id, { host, credential, webhookSecret });
       await wakeRepository(tx, repository.id, house.clock.now());
     }
     await recordAudit(tx, {
@@ -175,6 +181,7 @@ async function change(
       action: 'project.change',
       subject: id,
       detail: {
+        ...(host === undefined ? {} : { host }),
         ...(credential === undefined ? {} : { credential }),
         ...(webhookSecret === undefined ? {} : { webhookSecret }),
       },
@@ -187,8 +194,8 @@ async function change(
  * A reference is followed before it is stored. So a mistake is told at once, and a value that somebody pasted, which leads
  * nowhere, is kept nowhere.
  */
-async function requireSecret(house: House, url: string, reference: string): Promise<void> {
-  await credentialOf(url, reference, house.secretOf);
+async function requireSecret(house: House, repository: HostedRepository, reference: string): Promise<void> {
+  await house.hosts.gitCredential(repository, reference);
 }
 
 /** HEAD says it on a server; a folder of this machine may have any branch checked out, so there the usual names come first. */
@@ -224,7 +231,8 @@ async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
     .executeTakeFirstOrThrow();
   const rows = await db
     .selectFrom('repository')
-    .select(['id', 'url', 'default_branch', 'polled_at', 'poll_error', 'config_error', 'credential', 'webhook_secret'])
+    .select(['id', 'url', 'host', 'default_branch', 'polled_at', 'poll_error', 'config_error'])
+    .select(['credential', 'webhook_secret'])
     .where('project_id', '=', id)
     .orderBy('id')
     .execute();
@@ -235,6 +243,7 @@ async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
     repositories: rows.map((row) => ({
       id: row.id,
       url: row.url,
+      host: hostOf(row.url, row.host).name,
       defaultBranch: row.default_branch,
       polledAt: row.polled_at?.toISOString() ?? null,
       credential: row.credential,

@@ -6,6 +6,8 @@ export interface ProjectView {
   readonly repositories: readonly {
     readonly id: string;
     readonly url: string;
+    /** What kind of server it is on: `github`, or `plain` when that is not known. */
+    readonly host: string;
     readonly defaultBranch: string;
     readonly polledAt: string | null;
     /** The reference to what it is reached with. */

@@ -21,6 +21,7 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       {
         id: 'rep_1',
         url: 'https://git.example/shop',
+        host: 'plain',
         defaultBranch: 'main',
         polledAt: START,
         credential: null,

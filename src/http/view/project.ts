@@ -2,12 +2,16 @@ import { z } from 'zod';
 
 import type { AddProject, ChangeProject } from '../../flow/use-cases.ts';
 import type { ProjectView } from '../../flow/view/project.ts';
+import { hosts } from '../../source/hosts.ts';
 import { Problem } from './problem.ts';
 import { Instant, listOf, Name, view } from './view.ts';
+
+const HostName = z.enum(hosts.map(({ name }) => name)).describe('What kind of git server it is');
 
 const Repository = view<ProjectView['repositories'][number]>()('Repository', {
   id: z.string(),
   url: z.string(),
+  host: HostName,
   defaultBranch: z.string(),
   polledAt: Instant.nullable(),
   credential: z.string().nullable(),
@@ -33,9 +37,11 @@ export const ProjectWish = view<AddProject>()('ProjectWish', {
   url: z.string().min(1).max(2_000),
   name: Name.optional(),
   credential: Reference.optional(),
+  host: HostName.optional(),
 });
 
 export const ProjectChange = view<ChangeProject>()('ProjectChange', {
+  host: HostName.nullable().optional(),
   credential: Reference.nullable().optional(),
   webhookSecret: Reference.nullable().optional(),
 });
