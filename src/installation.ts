@@ -144,6 +144,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     log,
     settings: { platform: plugins.platform, firstPort: options.firstPort ?? 7100 },
     registry: embedded.registry(),
+    content: embedded.content(),
     mirrorOf: (id) => mirrors.of(id),
     mirrorDirectory: (id) => mirrors.directoryOf(id),
     remoteOf,
@@ -163,7 +164,6 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   const machine: MachineCare = {
     ...plugins.machine,
     sweepUploads: (beforeMs) => embedded.sweep(beforeMs),
-    sweepImages: (kept, beforeMs, swept) => embedded.sweepContent({ kept, beforeMs, signal: swept }),
   };
   const loops = options.roles.includes('worker')
     ? await startWorker(options, { house, engine, flows, mirrors, log, machine }, ending.signal)

@@ -46,7 +46,7 @@ export interface Plugins extends Pick<
   'families' | 'builders' | 'drivers' | 'checkToolsFor' | 'resolveBase' | 'secretOf' | 'hosts'
 > {
   readonly platform: string;
-  readonly machine: Omit<MachineCare, 'sweepUploads' | 'sweepImages'>;
+  readonly machine: Omit<MachineCare, 'sweepUploads'>;
   /** The local proxy is a process of its own; it ends when it is told to. */
   readonly endProxy: () => Promise<void>;
 }

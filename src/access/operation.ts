@@ -87,6 +87,11 @@ export const OPERATIONS = {
     needs: 'base:refresh',
     summary: 'Move pins to what their references mean today, and plan the default branch anew',
   },
+  'registry.sweep': {
+    route: 'POST /api/v1/registry/sweep',
+    needs: 'registry:sweep',
+    summary: 'Remove from the registry what nothing needs; or say what would go, and why the rest stays',
+  },
   'promotion.request': {
     route: 'POST /api/v1/projects/:project/environments/:environment/promotions',
     needs: 'promotion:request',

@@ -495,3 +495,17 @@ test('base refresh says what moves and for whom; a registry that does not answer
   const viewer = { TOWPATH_TOKEN: await house.token('viewer', 'vera') };
   expect((await towpath('base refresh', { env: viewer })).exit).toBe(4);
 });
+
+test('registry sweep says what goes and why, with --all also what stays, and needs its own permission', async () => {
+  const { exit, out } = await towpath('registry sweep --dry-run --all');
+  expect(exit).toBe(0);
+  expect(out).toMatch(/^would go +shop\/web +sha256:0{12} +2\.0 MB +it has no name, and nothing needs it$/m);
+  expect(out).toMatch(/^stays +shop\/web +sha256:1{12} +2\.0 MB +it runs in shop\/prod; it is named v1$/m);
+  expect(out).toContain('1 of 2 manifests in registry.test would go.');
+  expect(house.useCases.world.deeds).toContainEqual({ by: 'ada', deed: 'sweep the registry as a dry run' });
+  const swept = await towpath('registry sweep');
+  expect(swept.out).toContain('1 of 2 manifests in registry.test went: 2.0 MB in 3 files.');
+  expect(swept.out).not.toContain('stays');
+  const developer = { TOWPATH_TOKEN: await house.token('developer', 'dee') };
+  expect((await towpath('registry sweep --dry-run', { env: developer })).exit).toBe(4);
+});

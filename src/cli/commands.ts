@@ -15,6 +15,7 @@ import { open } from './open.ts';
 import { createProgram, runProgram } from './program.ts';
 import { project } from './project.ts';
 import { promote } from './promote.ts';
+import { registry } from './registry.ts';
 import { build, release } from './release.ts';
 import { rollback } from './rollback.ts';
 import { demo, proxy, serve, up } from './servers.ts';
@@ -52,6 +53,7 @@ export const VERBS: readonly Verb[] = [
   env,
   project,
   base,
+  registry,
   audit,
   open,
   token,

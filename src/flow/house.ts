@@ -8,6 +8,7 @@ import type { Mirror } from '../git/mirror.ts';
 import type { Remote } from '../git/remote.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Digest } from '../lib/digest.ts';
+import type { RegistryContent } from '../registry/content.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { RepositoryAccess } from '../source/access-store.ts';
 import type { HostAccess } from '../source/host-access.ts';
@@ -28,6 +29,8 @@ export interface House {
   readonly checkToolsFor: (repository: string) => Promise<CheckTools>;
   /** Where our artifacts rest. */
   readonly registry: Registry;
+  /** What it holds, and how that is swept. */
+  readonly content: RegistryContent;
   /** The digest that an outside base image means today; null when there is none. */
   readonly resolveBase: (reference: string) => Promise<Digest | null>;
   readonly mirrorOf: (repositoryId: string) => Promise<Mirror>;

@@ -3,6 +3,7 @@ import type { BaseView, RefreshView } from './view/base.ts';
 import type { DiffView, LineageView, WhyView } from './view/path.ts';
 import type { ProjectView } from './view/project.ts';
 import type { PromoteAnswer, PromotionDetail, PromotionView } from './view/promotion.ts';
+import type { SweepView } from './view/registry.ts';
 import type { ReleaseDetail, ReleaseView, TestView } from './view/release.ts';
 
 /**
@@ -41,6 +42,10 @@ export interface UseCases {
     list(project: string): Promise<BaseView[]>;
     /** Asks what the references mean today: all that some branch builds upon, or one. With `dryRun` nothing is stored. */
     refresh(request: RefreshRequest, by: string): Promise<RefreshView>;
+  };
+  readonly registry: {
+    /** Removes what nothing needs, and says of every manifest why it goes or stays. With `dryRun` nothing is touched. */
+    sweep(request: { readonly dryRun?: boolean | undefined }, by: string): Promise<SweepView>;
   };
   readonly promotions: {
     /** With `dryRun` nothing is stored: the answer is the policy's. */

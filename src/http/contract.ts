@@ -7,6 +7,7 @@ import { Environment, EnvironmentWithStory, Matrix } from './view/environment.ts
 import { Audit, Lineage, Log, Why } from './view/path.ts';
 import { Project, ProjectChange, ProjectWish } from './view/project.ts';
 import { Diff, PromoteOutcome, Promotion, PromotionWithStory } from './view/promotion.ts';
+import { Sweep } from './view/registry.ts';
 import { Release, ReleaseWithStory, Test } from './view/release.ts';
 import { ID_CURSOR, listOf, Name, NUMBER_CURSOR, pageOf, pageQuery, ReleaseName, Remark } from './view/view.ts';
 
@@ -61,6 +62,7 @@ export const CONTRACT = {
     body: z.object({ reference: z.string().min(1).max(512).optional(), dryRun: z.boolean().optional() }),
     answer: Refresh,
   },
+  'registry.sweep': { body: z.object({ dryRun: z.boolean().optional() }), answer: Sweep },
   'promotion.request': {
     params: ofEnvironment,
     body: z.object({ release: ReleaseName, services: services.optional(), dryRun: z.boolean().optional() }),

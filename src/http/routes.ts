@@ -8,6 +8,7 @@ import { pageRoutes } from './page.ts';
 import { pathRoutes } from './path.ts';
 import { projectRoutes } from './project.ts';
 import { promotionRoutes } from './promotion.ts';
+import { registryRoutes } from './registry.ts';
 import { releaseRoutes } from './release.ts';
 import { createRouter } from './router.ts';
 import { serverRoutes } from './server-routes.ts';
@@ -21,6 +22,7 @@ export async function declareRoutes(server: FastifyInstance, faces: Faces): Prom
   projectRoutes(route, faces);
   releaseRoutes(route, faces);
   baseRoutes(route, faces);
+  registryRoutes(route, faces);
   promotionRoutes(route, faces);
   environmentRoutes(route, faces);
   pathRoutes(route, faces);

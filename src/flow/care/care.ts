@@ -10,7 +10,7 @@ import type { House } from '../house.ts';
 import { refreshWhatIsDue } from '../refresh-bases.ts';
 import { attemptEach } from './attempt.ts';
 import { forgetEvents, forgetLogs } from './history.ts';
-import { contentBefore, type KeptImage, keptImages } from './image-content.ts';
+import { contentBefore, keptImages } from './image-content.ts';
 import { reconcile } from './lost-work.ts';
 import { retainImages } from './retain-images.ts';
 import { digestsInUse } from './retention-facts.ts';
@@ -25,8 +25,6 @@ export interface MachineCare {
   ensureProxy(): Promise<void>;
   /** Drops unfinished uploads that nobody has added to since then. */
   sweepUploads(beforeMs: number): Promise<number>;
-  /** Drops content of the registry that no name and nothing of `kept` needs, and nobody used since then. */
-  sweepImages(kept: AsyncIterable<KeptImage>, beforeMs: number, signal: AbortSignal): Promise<unknown>;
   /** Drops unpacked images that nothing of ours needs and nobody used since then. */
   sweepUnpacked(kept: ReadonlySet<Digest>, beforeMs: number): Promise<number>;
 }
@@ -53,8 +51,6 @@ const DAY_MS = 86_400_000;
 const DELIVERIES_KEPT_MS = DAY_MS;
 const UPLOADS_KEPT_MS = DAY_MS;
 const UNPACKED_KEPT_MS = DAY_MS;
-/** So long may a push take from its first blob to its last name. */
-const CONTENT_KEPT_MS = DAY_MS;
 /** What the engine knows of work that ended; what it did is told by tables of ours. */
 const WORK_KEPT_MS = 30 * DAY_MS;
 
@@ -83,8 +79,8 @@ export function careTasks(
       name: 'content of images',
       everyMs: 6 * everyMs,
       run: async (signal) => {
-        const beforeMs = await contentBefore(store.db, clock.now(), CONTENT_KEPT_MS);
-        await machine.sweepImages(keptImages(store.db, house.registry.host), beforeMs, signal);
+        const beforeMs = await contentBefore(store.db, clock.now());
+        await house.content.sweep({ kept: keptImages(store.db, house.registry.host), beforeMs, signal });
       },
     },
     {

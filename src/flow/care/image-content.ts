@@ -8,7 +8,12 @@ import type { Sql } from '../../store/database.ts';
 export interface KeptImage {
   readonly repository: string;
   readonly digest: string;
+  /** As the end of "it stays, for it ...". */
+  readonly why: string;
 }
+
+/** So long may a push take from its first blob to its last name. */
+const GRACE_MS = 86_400_000;
 
 const PAGE = 1000;
 
@@ -21,24 +26,26 @@ export async function* keptImages(db: Sql, host: string): AsyncGenerator<KeptIma
   for (let after = ''; ;) {
     const rows = await db
       .selectFrom('artifact')
-      .select(['key', 'repository', 'digest'])
+      .select(['key', 'repository', 'digest', 'built_for_commit'])
       .where('key', '>', after)
       .where('digest', 'is not', null)
       .orderBy('key')
       .limit(PAGE)
       .execute();
-    for (const { repository, digest } of rows) if (digest !== null) yield { repository, digest };
+    for (const { repository, digest, built_for_commit: commit } of rows)
+      if (digest !== null)
+        yield { repository, digest, why: `was built for ${commit.slice(0, 7)}, whose releases can be promoted` };
     const last = rows.at(-1);
     if (last === undefined || rows.length < PAGE) break;
     after = last.key;
   }
-  const { rows: pins } = await sql<{ reference: string; digest: string }>`
-    select reference, digest from base_pin
-    union select pin.reference, pin.digest from artifact, jsonb_each_text(artifact.inputs -> 'pins') as pin (reference, digest)
+  const { rows: pins } = await sql<{ reference: string; digest: string; why: string }>`
+    select reference, digest, 'is what ' || reference || ' is pinned to' as why from base_pin
+    union select pin.reference, pin.digest, 'is built upon right now' from artifact, jsonb_each_text(artifact.inputs -> 'pins') as pin (reference, digest)
       where artifact.state = 'building'`.execute(db);
-  for (const { reference, digest } of pins) {
+  for (const { reference, digest, why } of pins) {
     const repository = repositoryHere(reference, host);
-    if (repository !== null) yield { repository, digest };
+    if (repository !== null) yield { repository, digest, why };
   }
 }
 
@@ -46,10 +53,10 @@ export async function* keptImages(db: Sql, host: string): AsyncGenerator<KeptIma
  * The age from which on content may go. A build may have pushed its image long before it is written down, for its server
  * was off: nothing goes that is younger than the oldest build under way.
  */
-export async function contentBefore(db: Sql, nowMs: number, graceMs: number): Promise<number> {
+export async function contentBefore(db: Sql, nowMs: number): Promise<number> {
   const { rows } = await sql<{ at: Date | null }>`
     select min(requested_at) as at from artifact where state = 'building'`.execute(db);
-  return Math.min(nowMs, rows[0]?.at?.getTime() ?? nowMs) - graceMs;
+  return Math.min(nowMs, rows[0]?.at?.getTime() ?? nowMs) - GRACE_MS;
 }
 
 function repositoryHere(reference: string, host: string): string | null {

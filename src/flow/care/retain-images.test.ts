@@ -11,6 +11,7 @@ import { isImmutableTag } from '../../registry/image-names.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { json, type Store } from '../../store/database.ts';
 import { testStore } from '../../store/testing.ts';
+import { contentRoots } from './content-roots.ts';
 import { retainImages } from './retain-images.ts';
 import { digestsInUse } from './retention-facts.ts';
 
@@ -23,6 +24,17 @@ test('an environment keeps what runs and as many sets before it as it says, howe
   await retainImages({ store, registry, log });
   expect(pinsOf(await registry.tags('shop/web'))).toEqual([3, 4, 5, 6]);
   expect(await digestsInUse(store.db)).toEqual(new Set([3, 4, 5].map((number) => at(digests, number))));
+});
+
+test('each image says for what it stays: what runs, what can be rolled back to, and what was built', async () => {
+  const { store, registry } = await world({ keep: 1 });
+  const [a, b, c] = await runInTurn(store, registry, ['a', 'b', 'c']);
+  const built = (commit: string) => `was built for ${commit}, whose releases can be promoted`;
+  expect(Object.fromEntries(await contentRoots(store.db, registry.host))).toEqual({
+    [`shop/web@${a}`]: [built('1')],
+    [`shop/web@${b}`]: ['is in the rollback window of shop/prod (#2)', built('2')],
+    [`shop/web@${c}`]: ['runs in shop/prod', built('3')],
+  });
 });
 
 test('a pin that cannot be made stops neither the others nor the cleaning', async () => {

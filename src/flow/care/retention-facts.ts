@@ -9,16 +9,18 @@ import type { PinnedImage, RetainingEnvironment } from './retention.ts';
 export async function retentionFacts(db: Sql, projectId: string): Promise<RetainingEnvironment[]> {
   const rows = await db
     .selectFrom('environment')
-    .select(['id', 'name', 'slug', 'removed_at', 'current_release_id', 'definition'])
-    .where('project_id', '=', projectId)
+    .leftJoin('release', 'release.id', 'environment.current_release_id')
+    .select(['environment.id', 'name', 'slug', 'removed_at', 'current_release_id', 'definition', 'release.number'])
+    .where('environment.project_id', '=', projectId)
     .execute();
   return Promise.all(
-    rows.map(async ({ id, name, slug, removed_at: removedAt, current_release_id: current, definition }) => {
+    rows.map(async ({ id, name, slug, removed_at: removedAt, current_release_id: currentId, definition, number }) => {
       const removed = removedAt !== null;
-      if (removed) return { name, slug, removed, pins: [], busy: [] };
+      if (removed) return { name, slug, removed, current: null, pins: [], busy: [] };
       const { keep } = definitionOf({ definition });
       const busy = await releasesAtWork(db, id);
-      return { name, slug, removed, pins: await pinnedImages(db, { id, projectId, current, keep }), busy };
+      const pins = await pinnedImages(db, { id, projectId, current: currentId, keep });
+      return { name, slug, removed, current: number, pins, busy };
     }),
   );
 }

@@ -10,10 +10,18 @@ const prod: RetainingEnvironment = {
   name: 'prod',
   slug: 'prod-11111111',
   removed: false,
+  current: 7,
   pins: [pin(7), pin(6)],
   busy: [8],
 };
-const preview: RetainingEnvironment = { name: 'preview-x', slug: 'x-22222222', removed: true, pins: [], busy: [] };
+const preview: RetainingEnvironment = {
+  name: 'preview-x',
+  slug: 'x-22222222',
+  removed: true,
+  current: null,
+  pins: [],
+  busy: [],
+};
 
 test('pins beyond the rollback window go; those in it and those of a release on its way stay', () => {
   const tags = ['keep-prod-11111111-5', 'keep-prod-11111111-6', 'keep-prod-11111111-7', 'keep-prod-11111111-8'];

@@ -155,6 +155,7 @@ export async function createWorld(
       directory,
     }),
     registry,
+    content: embedded.content(),
     resolveBase: (reference) => state.baseOf(reference),
     async mirrorOf(id) {
       await holds.pass('git');

@@ -15,6 +15,7 @@ import { matrix } from './matrix.ts';
 import { outputCases } from './output.ts';
 import { projectCases } from './projects.ts';
 import { promotionCases } from './promotions.ts';
+import { registryCases } from './registry.ts';
 import { releaseCases } from './releases.ts';
 import { why } from './why.ts';
 
@@ -26,6 +27,7 @@ export function createUseCases(house: House): UseCases {
     matrix: (project) => matrix(house, project),
     releases: releaseCases(house),
     bases: baseCases(house),
+    registry: registryCases(house),
     promotions: promotionCases(house),
     environments: environmentCases(house),
     why: (project, subject) => why(house, project, subject),

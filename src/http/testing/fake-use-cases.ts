@@ -143,6 +143,20 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
         return { dryRun, moves: [{ ...BASE, before: OLD, after: NEW }], same: [], failed };
       },
     },
+    registry: {
+      sweep: async ({ dryRun = false }, by) => {
+        did(by, `sweep the registry${dryRun ? ' as a dry run' : ''}`);
+        const image = { repository: 'shop/web', digest: OLD, tags: [], bytes: 2_000_000 };
+        return {
+          dryRun,
+          registry: 'registry.test',
+          before: START,
+          goes: [{ ...image, reasons: ['has no name, and nothing needs it'] }],
+          stays: [{ ...image, digest: NEW, tags: ['v1'], reasons: ['runs in shop/prod', 'is named v1'] }],
+          removed: dryRun ? null : { files: 3, bytes: 2_000_000 },
+        };
+      },
+    },
     promotions: {
       request: async (request, by) => {
         const release = releaseNamed(world, request.release);

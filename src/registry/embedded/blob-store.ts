@@ -3,11 +3,12 @@ import { open, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 
+import type { Swept } from '../content.ts';
 import { digestMismatch } from '../verified.ts';
 import { algorithmOf, pathOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
 import type { DurableFiles } from './durable-file.ts';
-import type { Limbo, Swept } from './limbo.ts';
+import type { Limbo } from './limbo.ts';
 
 /** Content under its digest, shared by all repositories: which of them may see it is decided above. */
 export interface BlobStore {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { RegistryError } from '../error.ts';
 import type { Registry } from '../registry.ts';
+import type { ContentSweep, RegistryContent, Swept } from '../content.ts';
 import { openBlobStore } from './blob-store.ts';
 import { makeFolder, openDurableFiles } from './durable-file.ts';
 import {
@@ -18,16 +19,15 @@ import {
 import { listReferrers, listRepositories, listTags, readBlob, readManifest } from './endpoints-read.ts';
 import { isOurFault, notAllowed, notFound, repositoryOf, send, sendError } from './exchange.ts';
 import type { Exchange, Stores } from './exchange.ts';
+import { heldManifests } from './held.ts';
 import { inProcessRegistry } from './in-process.ts';
 import { openLimbo } from './limbo.ts';
-import type { Swept } from './limbo.ts';
 import { openManifestStore } from './manifest-store.ts';
 import type { Immutable } from './manifest-store.ts';
 import { openRepositoryStore } from './repository-store.ts';
 import { accessOf, parseRoute } from './routes.ts';
 import type { Access, Route } from './routes.ts';
 import { sweepContent } from './sweep.ts';
-import type { ContentSweep } from './sweep.ts';
 import { openUploads } from './uploads.ts';
 
 /** An OCI registry on a folder. Any number of processes of one machine may open the same folder. */
@@ -40,6 +40,7 @@ export interface EmbeddedRegistry {
   sweep(beforeMs: number): Promise<number>;
   /** Removes the content that no tag and nothing of `kept` needs. Any process may do it, at any time. */
   sweepContent(wish: ContentSweep): Promise<Swept>;
+  content(): RegistryContent;
 }
 
 export interface EmbeddedRegistryOptions {
@@ -84,6 +85,10 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
     registry: () => inProcessRegistry(host, blobs, repositories, manifests),
     sweep: async (beforeMs) => (await uploads.sweep(beforeMs)) + (await files.sweep(beforeMs)),
     sweepContent: async (wish) => sweepContent({ blobs, repositories, manifests, limbo }, wish),
+    content: () => ({
+      held: (signal) => heldManifests(blobs, repositories, signal),
+      sweep: async (wish) => sweepContent({ blobs, repositories, manifests, limbo }, wish),
+    }),
     handle: async (request, response) => {
       const method = request.method ?? 'GET';
       let route: Route | null = null;

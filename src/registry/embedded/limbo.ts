@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 
 import { sha256Hex } from '../../lib/digest.ts';
 import { newId } from '../../lib/ids.ts';
+import type { Swept } from '../content.ts';
 import { codeOf, inFolder, isAbsent } from './durable-file.ts';
 
 /**
@@ -20,11 +21,6 @@ export interface Limbo {
   retireBelow(folder: string, beforeMs: number, signal?: AbortSignal): Promise<Swept>;
   /** Drops what killed processes moved aside before they could decide. What is in use was fetched back before. */
   sweep(beforeMs: number): Promise<number>;
-}
-
-export interface Swept {
-  readonly files: number;
-  readonly bytes: number;
 }
 
 /** One more than the sweeps that may be met at the same moment. */

@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { sha256Hex } from '../../lib/digest.ts';
+import type { Swept } from '../content.ts';
 import { RegistryError } from '../error.ts';
-import { pathOf } from './content-digest.ts';
+import { isContentDigest, pathOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
 import { isAbsent } from './durable-file.ts';
 import type { DurableFiles } from './durable-file.ts';
-import type { Limbo, Swept } from './limbo.ts';
+import type { Limbo } from './limbo.ts';
 import { inLexicalOrder } from './pages.ts';
 
 /**
@@ -41,6 +42,8 @@ export interface RepositoryStore {
   removeReferrer(repository: string, subject: string, digest: ContentDigest): Promise<void>;
   /** Descriptors as they were added, of manifests that the repository still holds, in the order of their digests. */
   referrers(repository: string, subject: string): Promise<Referrer[]>;
+  /** The manifests that a repository holds, without taking them into use. */
+  held(repository: string): AsyncIterable<{ digest: ContentDigest; mediaType: string; usedMs: number }>;
   /** All repositories with manifests, in the order of their bytes. */
   repositories(): Promise<string[]>;
   /** Removes what nobody has taken into use since `beforeMs`. Tags, and what they name, are the caller's to take into use. */
@@ -140,6 +143,16 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
         }),
       );
       return held.flat();
+    },
+    async *held(repository) {
+      for (const algorithm of await namesIn(at(repository, '_manifests')))
+        for (const hex of await namesIn(at(repository, '_manifests', algorithm))) {
+          const digest = `${algorithm}:${hex}`;
+          if (!isContentDigest(digest)) continue;
+          const path = manifestAt(repository, digest);
+          const found = await limbo.find(path, () => Promise.all([stat(path), readFile(path, 'utf8')]));
+          if (found !== null) yield { digest, mediaType: found[1], usedMs: found[0].mtimeMs };
+        }
     },
     repositories: async () => (await namesOf('', (entries) => entries.includes('_manifests'))).sort(),
     sweep: async (beforeMs, signal) => {

@@ -1,17 +1,10 @@
 import { RegistryError } from '../error.ts';
+import type { ContentSweep, Swept } from '../content.ts';
 import type { BlobStore } from './blob-store.ts';
 import { isContentDigest } from './content-digest.ts';
-import type { Limbo, Swept } from './limbo.ts';
+import type { Limbo } from './limbo.ts';
 import type { ManifestStore } from './manifest-store.ts';
 import type { RepositoryStore } from './repository-store.ts';
-
-export interface ContentSweep {
-  /** Manifests that stay without a tag. Those that no repository holds (any more) are passed over. */
-  readonly kept: AsyncIterable<{ readonly repository: string; readonly digest: string }>;
-  /** What was pushed, found or asked for since then stays, whatever names it: a push is under way, or has just ended. */
-  readonly beforeMs: number;
-  readonly signal?: AbortSignal;
-}
 
 interface SweptStores {
   readonly blobs: BlobStore;
