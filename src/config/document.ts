@@ -1,5 +1,6 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, Parser, type CST } from 'yaml';
 
+import { isSoundText } from '../lib/sound-text.ts';
 import { type Position, positionOf } from './position.ts';
 import { ConfigError, type ConfigProblem, formatPath } from './problem.ts';
 
@@ -58,6 +59,8 @@ export function parseConfigDocument(source: string | Uint8Array, file: string): 
   return { value, positionOf: (path, at) => positionOf(document, lines, path, at) };
 }
 
+const SOUND = 'Unicode characters other than NUL';
+
 type Budget = { -readonly [name in keyof typeof LIMITS]: number };
 type Fail = (path: readonly PropertyKey[], what: string, expected: string) => never;
 
@@ -79,6 +82,7 @@ function valueOf(document: Document, node: unknown, path: readonly PropertyKey[]
       const name = isScalar(key) && typeof key.value === 'string' ? key.value : undefined;
       if (name === undefined) return fail(path, 'a key is not a text', 'plain words as keys');
       if (name === '__proto__') return fail([...path, name], 'a key is called "__proto__"', 'another name');
+      if (!isSoundText(name)) return fail(path, 'a key holds a NUL or half a character', SOUND);
       value[name] = valueOf(document, held, [...path, name], budget, fail);
     }
     return value;
@@ -87,6 +91,7 @@ function valueOf(document: Document, node: unknown, path: readonly PropertyKey[]
     const { value } = node;
     if (typeof value === 'string' && (budget.characters -= value.length) < 0)
       fail(path, 'it holds too much text', 'less, aliases counted as often as used');
+    if (typeof value === 'string' && !isSoundText(value)) fail(path, 'it holds a NUL or half a character', SOUND);
     if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
     if (typeof value === 'number' && Number.isFinite(value)) return value;
     return fail(path, 'it is not a plain value', 'a text, a finite number, a truth value, a list or a mapping');

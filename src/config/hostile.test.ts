@@ -118,3 +118,11 @@ function expectRefused(source: string | Uint8Array, message?: RegExp): void {
   expect(thrown).toBeInstanceOf(ConfigError);
   if (message !== undefined) expect((thrown as ConfigError).what).toMatch(message);
 }
+
+test.each(['"a\\0b"', '"\\uD800"', '{ "a\\0b": 1 }'])(
+  'a text that no program could be given is refused: %s',
+  (text) => {
+    const config = MINIMAL.replace('deploy: process', `deploy: process, config: { A: ${text} }`);
+    expect(() => parseConfig(config, families)).toThrow(/NUL or half a character/);
+  },
+);

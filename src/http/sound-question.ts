@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 
+import { isSoundText } from '../lib/sound-text.ts';
 import { HttpError } from './http-error.ts';
 
 const MAX_DEPTH = 32;
 
 /**
- * Refuses, before any schema, what no store could keep: a NUL (Postgres has none in texts), halves of surrogate pairs
- * (jsonb takes none), and nesting that only exhausts a stack. Bodies that are bytes are left to whoever takes them.
+ * Refuses, before any schema, what no store could keep: unsound texts, and nesting that only exhausts a stack. Bodies that are bytes are left to whoever takes them.
  */
 export function refuseUnsoundQuestions(server: FastifyInstance): void {
   server.addHook('preValidation', async ({ params, query, body }) => {
@@ -25,16 +25,12 @@ function wrongIn(value: unknown): string | null {
     if (depth > MAX_DEPTH) return `more than ${MAX_DEPTH} levels`;
     const next: unknown[] = [];
     for (const one of level) {
-      if (typeof one === 'string' && !isSound(one)) return 'a text with a NUL, or that is not Unicode';
+      if (typeof one === 'string' && !isSoundText(one)) return 'a text with a NUL, or that is not Unicode';
       if (typeof one === 'object' && one !== null) for (const [key, part] of Object.entries(one)) next.push(key, part);
     }
     level = next;
   }
   return null;
-}
-
-function isSound(text: string): boolean {
-  return !text.includes('\0') && text.isWellFormed();
 }
 
 function unsound(at: string, wrong: string): HttpError {

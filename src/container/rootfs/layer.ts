@@ -64,7 +64,15 @@ export class LayerWriter {
     const parts = header.name.split('/').filter((part) => part !== '' && part !== '.');
     if (parts.includes('..') || header.name.includes('\0')) throw hostile(`an entry is named "${shown(header.name)}"`);
     if (parts.length === 0) return;
-    const path = parts.join('/');
+    try {
+      await this.place(parts.join('/'), header, content);
+    } catch (error) {
+      if (!isOfName(error)) throw error;
+      throw hostile(`this machine can have no file "${shown(header.name)}" (${error.code})`, error);
+    }
+  }
+
+  private async place(path: string, header: Header, content: AsyncIterable<Uint8Array>): Promise<void> {
     const name = basename(path);
     const folder = await this.folder(dirname(path) === '.' ? '' : dirname(path));
     if (name === OPAQUE) return this.hideAll(folder);
@@ -187,12 +195,23 @@ export class LayerWriter {
   }
 }
 
-function hostile(why: string): ContainerError {
-  return new ContainerError({
-    code: 'container.image-refused',
-    what: `The image was not unpacked: ${why}.`,
-    fix: 'Do not run it before you know who made it; build it again from its source.',
-  });
+/** What a file system says of names and links that it cannot have; a full or broken disk says other things. */
+function isOfName(error: unknown): error is NodeJS.ErrnoException {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return ['ENAMETOOLONG', 'ELOOP', 'ENOTDIR', 'EISDIR', 'EINVAL', 'ENOENT', 'EMLINK', 'ERR_INVALID_ARG_VALUE'].includes(
+    code,
+  );
+}
+
+function hostile(why: string, cause?: unknown): ContainerError {
+  return new ContainerError(
+    {
+      code: 'container.image-refused',
+      what: `The image was not unpacked: ${why}.`,
+      fix: 'Do not run it before you know who made it; build it again from its source.',
+    },
+    { cause },
+  );
 }
 
 function shown(name: string): string {

@@ -113,17 +113,29 @@ async function unpackLayer(
     }
   })();
   const [flowed, written] = await Promise.allSettled([flow, writing]);
-  // The writer's refusal says more than the broken pipe that it causes.
-  if (written.status === 'rejected' && isOurs(written.reason)) throw written.reason;
-  if (flowed.status === 'rejected') throw flowed.reason;
+  // What stopped the writer, a full disk say, says more than the broken pipe that it causes.
+  if (written.status === 'rejected' && (isOurs(written.reason) || isBrokenPipe(flowed))) throw written.reason;
+  if (flowed.status === 'rejected')
+    throw isOfFormat(flowed.reason) ? malformed(layer, 'is no archive that can be read', flowed.reason) : flowed.reason;
   if (written.status === 'rejected') throw written.reason;
-  if (`sha256:${hash.digest('hex')}` !== layer.diffId) {
-    throw new ContainerError({
+  if (`sha256:${hash.digest('hex')}` !== layer.diffId) throw malformed(layer, 'does not hold what its image says');
+}
+
+function malformed({ digest }: { digest: Digest }, why: string, cause?: unknown): ContainerError {
+  return new ContainerError(
+    {
       code: 'container.image-malformed',
-      what: `The layer ${shortDigest(layer.digest)} does not hold what its image says.`,
+      what: `The layer ${shortDigest(digest)} ${why}.`,
       fix: 'Build and push the image again.',
-    });
-  }
+    },
+    { cause },
+  );
+}
+
+/** Of zlib (`Z_DATA_ERROR`), zstd or the tar reader, which gives no code; what the disk or the registry says has one. */
+function isOfFormat(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return code === '' ? error instanceof Error && error.name !== 'AbortError' : /^(Z_|ERR_ZSTD)/.test(code);
 }
 
 function decompressor(compression: 'gzip' | 'zstd'): Transform {
@@ -135,6 +147,13 @@ function decompressor(compression: 'gzip' | 'zstd'): Transform {
     what: `This Node (${process.version}) cannot read layers compressed with zstd.`,
     fix: 'Run Towpath with Node 22.15 or newer, or push the image with gzip layers.',
   });
+}
+
+function isBrokenPipe(result: PromiseSettledResult<unknown>): boolean {
+  if (result.status === 'fulfilled') return false;
+  return (
+    result.reason instanceof Error && 'code' in result.reason && result.reason.code === 'ERR_STREAM_PREMATURE_CLOSE'
+  );
 }
 
 function isOurs(error: unknown): boolean {

@@ -32,6 +32,7 @@ export interface UnpackOptions {
  * The very files that `npm ci --ignore-scripts` writes for these packages, with the links in `.bin`, but not
  * `node_modules/.package-lock.json`. Nothing touches the disk.
  * @throws NeedsNpm for a package that npm would compile though its lock entry does not say so
+ * @throws ArtifactError `artifact.archive-broken`
  */
 export async function modulesItems(
   packages: readonly PlannedPackage[],
@@ -41,7 +42,11 @@ export async function modulesItems(
   let heldBytes = 0;
   const unpack = async (pkg: PlannedPackage): Promise<Map<string, PackageFile>> => {
     const zipped = await tarball(pkg);
-    return packageFiles(await unzip(zipped, { maxOutputLength: MAX_UNPACKED_BYTES, chunkSize: pieceFor(zipped) }));
+    try {
+      return packageFiles(await unzip(zipped, { maxOutputLength: MAX_UNPACKED_BYTES, chunkSize: pieceFor(zipped) }));
+    } catch (error) {
+      throw unreadable(pkg, error);
+    }
   };
   const index = new Map<string, FileOfLayer>();
   const limit = limiter(UNPACKED_AT_ONCE);
@@ -76,6 +81,17 @@ export async function modulesItems(
     })),
     ...links.map(({ path, target }): LayerItem => ({ kind: 'symlink', path: `${prefix}/${path}`, target })),
   ];
+}
+
+function unreadable({ name, version }: PlannedPackage, cause: unknown): ArtifactError {
+  return new ArtifactError(
+    {
+      code: 'artifact.archive-broken',
+      what: `The package ${name}@${version} cannot be unpacked: ${cause instanceof Error ? cause.message : String(cause)}`,
+      fix: 'It was published so, or is made to fill the memory: take another version of it.',
+    },
+    { cause },
+  );
 }
 
 /** As large as a gzip says that it becomes (RFC 1952, 2.3.1), within reason: so most packages are unpacked in one go. */

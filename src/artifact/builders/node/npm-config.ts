@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
+import { ArtifactError } from '../../artifact-error.ts';
+
 /** npm's own default; in a lock file it stands for "the registry that is configured". */
 const PUBLIC_REGISTRY = 'https://registry.npmjs.org/';
 
@@ -46,14 +48,24 @@ export function readNpmConfig(
   };
 }
 
-/** The configuration with the registries that a project's own `.npmrc` names. Credentials of it are not taken. */
+/**
+ * The configuration with the registries that a project's own `.npmrc` names. Credentials of it are not taken.
+ * @throws ArtifactError `artifact.npmrc-invalid`
+ */
 export function withProjectConfig(config: NpmConfig, settings: Readonly<Record<string, string>>): NpmConfig {
   const { registry } = settings;
+  const scopes = scopesOf(settings);
+  for (const url of [...(registry === undefined ? [] : [registry]), ...Object.values(scopes)])
+    if (!isHttp(url)) throw noRegistry(url);
   return {
     ...config,
     ...(registry === undefined ? {} : { registry: withSlash(registry) }),
-    scopes: { ...config.scopes, ...scopesOf(settings) },
+    scopes: { ...config.scopes, ...scopes },
   };
+}
+
+function isHttp(url: string): boolean {
+  return URL.canParse(url) && /^https?:$/.test(new URL(url).protocol);
 }
 
 /** The lines `key = value` of an npmrc file, with nothing expanded. */
@@ -76,7 +88,8 @@ export function tarballUrl(
 ): string {
   if (pkg.resolved === undefined) {
     const [scope, bare] = pkg.name.startsWith('@') ? pkg.name.split('/') : [undefined, pkg.name];
-    const registry = (scope === undefined ? undefined : config.scopes[scope]) ?? config.registry;
+    const own = scope !== undefined && Object.hasOwn(config.scopes, scope) ? config.scopes[scope] : undefined;
+    const registry = own ?? config.registry;
     return `${registry}${pkg.name}/-/${bare}-${pkg.version}.tgz`;
   }
   const url = new URL(pkg.resolved);
@@ -131,4 +144,12 @@ function unquoted(text: string): string {
 
 function withSlash(url: string): string {
   return url.endsWith('/') ? url : `${url}/`;
+}
+
+function noRegistry(url: string): ArtifactError {
+  return new ArtifactError({
+    code: 'artifact.npmrc-invalid',
+    what: `The .npmrc of the project names the registry "${url.slice(0, 200)}", which is no http(s) address.`,
+    fix: 'Correct `registry` in .npmrc.',
+  });
 }

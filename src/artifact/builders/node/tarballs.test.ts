@@ -32,8 +32,8 @@ async function serve(listener: RequestListener): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-const fetchFrom = async (host: string, authorizations: Record<string, string> = {}) =>
-  createTarballs(join(folder, 'kept'))(
+const fetchFrom = async (host: string, authorizations: Record<string, string> = {}, maxMib?: number) =>
+  createTarballs(join(folder, 'kept'), maxMib)(
     { name: 'oar', version: '1.0.0', integrity: INTEGRITY },
     { registry: `http://${host}/`, scopes: {}, authorizations },
     signal,
@@ -83,6 +83,17 @@ test('a registry that sends more than a package can be is refused, and nothing e
   const host = await serve((_, response) => response.writeHead(200, { 'content-length': 2 * 1024 ** 3 }).write('x'));
   await expect(fetchFrom(host)).rejects.toMatchObject({
     code: 'artifact.package-unreachable',
-    what: expect.stringContaining('larger than 1 GiB') as string,
+    what: expect.stringContaining('larger than 1024 MiB') as string,
+  });
+});
+
+test('a package that grows beyond what one can be is refused, also where its length is not announced', async () => {
+  const host = await serve((_, response) => {
+    const more = (): boolean => response.write(Buffer.alloc(64 * 1024));
+    response.on('drain', more);
+    more();
+  });
+  await expect(fetchFrom(host, {}, 1)).rejects.toMatchObject({
+    what: expect.stringContaining('larger than 1 MiB') as string,
   });
 });

@@ -16,7 +16,8 @@ import type { NpmConfig } from './npm-config.ts';
 
 const CONNECTIONS = 24;
 const ATTEMPTS = 4;
-const MAX_BYTES = 1024 ** 3;
+const MAX_MIB = 1024;
+const MIB = 1024 * 1024;
 
 export interface PackageToFetch {
   readonly name: string;
@@ -28,8 +29,11 @@ export interface PackageToFetch {
 /** The compressed bytes of a package, of which the integrity was checked; from this machine's disk when they are there. */
 export type FetchTarball = (pkg: PackageToFetch, config: NpmConfig, signal: AbortSignal) => Promise<Buffer>;
 
-/** @param directory keeps tarballs by their hash; may be shared, and may be deleted at any time */
-export function createTarballs(directory: string): FetchTarball {
+/**
+ * @param directory keeps tarballs by their hash; may be shared, and may be deleted at any time
+ * @param maxMib of one package, compressed
+ */
+export function createTarballs(directory: string, maxMib: number = MAX_MIB): FetchTarball {
   const agents = new Map<string | undefined, Dispatcher>();
   const limit = limiter(CONNECTIONS);
   const agentFor = (config: NpmConfig): Dispatcher => {
@@ -53,24 +57,26 @@ export function createTarballs(directory: string): FetchTarball {
     if (kept !== null && matchesIntegrity(kept, integrity)) return kept;
     setMaxListeners(0, signal); // each download under way listens to it
     return limit(async () => {
-      const bytes = await download(pkg, config, agentFor(config), integrity, signal);
+      const bytes = await download(pkg, config, { dispatcher: agentFor(config), integrity, maxMib, signal });
       await keep(directory, file, bytes);
       return bytes;
     });
   };
 }
 
-async function download(
-  pkg: PackageToFetch,
-  config: NpmConfig,
-  dispatcher: Dispatcher,
-  integrity: Integrity,
-  signal: AbortSignal,
-): Promise<Buffer> {
+interface DownloadOptions {
+  readonly dispatcher: Dispatcher;
+  readonly integrity: Integrity;
+  readonly maxMib: number;
+  readonly signal: AbortSignal;
+}
+
+async function download(pkg: PackageToFetch, config: NpmConfig, options: DownloadOptions): Promise<Buffer> {
+  const { integrity, signal } = options;
   const url = tarballUrl(config, pkg);
   const authorization = authorizationFor(config, url);
   for (let attempt = 1; ; attempt++) {
-    const outcome = await attemptDownload(url, authorization, dispatcher, signal);
+    const outcome = await attemptDownload(url, authorization, options);
     if (outcome.kind === 'bytes') {
       if (matchesIntegrity(outcome.bytes, integrity)) return outcome.bytes;
       if (attempt >= 2) throw wrongBytes(pkg, 'is not what the registry sent');
@@ -84,18 +90,16 @@ type Outcome = { kind: 'bytes'; bytes: Buffer } | { kind: 'failed'; why: string;
 async function attemptDownload(
   url: string,
   authorization: string | undefined,
-  dispatcher: Dispatcher,
-  signal: AbortSignal,
+  { dispatcher, maxMib, signal }: DownloadOptions,
 ): Promise<Outcome> {
   try {
     const headers = authorization === undefined ? {} : { authorization };
     const { statusCode, headers: answered, body } = await request(url, { dispatcher, headers, signal });
     if (statusCode === 200) {
-      if (Number(answered['content-length'] ?? 0) > MAX_BYTES) {
-        body.destroy();
-        return { kind: 'failed', why: 'it is larger than 1 GiB', again: false };
-      }
-      return { kind: 'bytes', bytes: Buffer.from(await body.arrayBuffer()) };
+      const bytes = Number(answered['content-length'] ?? 0) > maxMib * MIB ? null : await bytesOf(body, maxMib);
+      if (bytes !== null) return { kind: 'bytes', bytes };
+      body.destroy();
+      return { kind: 'failed', why: `it is larger than ${maxMib} MiB`, again: false };
     }
     await body.dump();
     const again = statusCode === 429 || statusCode >= 500;
@@ -105,6 +109,18 @@ async function attemptDownload(
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
     return { kind: 'failed', why: `the connection failed (${cause})`, again: true };
   }
+}
+
+/** @returns null for more than a package can be, also where no length was announced */
+async function bytesOf(body: AsyncIterable<Buffer>, maxMib: number): Promise<Buffer | null> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > maxMib * MIB) return null;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size);
 }
 
 /** Not flushed to disk: a torn file fails its hash and is fetched again. */
