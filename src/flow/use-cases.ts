@@ -1,3 +1,4 @@
+import type { WebhookOutcome } from '../source/webhook.ts';
 import type { EnvironmentDetail, EnvironmentView, MatrixView } from './view/environment.ts';
 import type { BaseView, RefreshView } from './view/base.ts';
 import type { DiffView, LineageView, WhyView } from './view/path.ts';
@@ -101,7 +102,7 @@ export interface UseCases {
     repositoryId: string,
     headers: Readonly<Record<string, string | undefined>>,
     body: Buffer,
-  ): Promise<'woken' | 'known'>;
+  ): Promise<WebhookOutcome>;
 }
 
 export interface PageRequest {

@@ -12,6 +12,8 @@ export interface SourceHost {
   /** Whether a delivery has this host's form: the first host that says so judges it. */
   claims(headers: WebhookHeaders): boolean;
   verify(delivery: WebhookDelivery): WebhookVerdict;
+  /** Whether a delivery only asks if somebody listens, and is never signed: it may be answered to anybody. */
+  isUnsignedPing?(headers: WebhookHeaders): boolean;
   /** How git shows it a token: hosts differ in the user name that they want beside it. */
   gitCredential(secret: HostSecret): GitCredential;
   /** Null: it has none that we know. */

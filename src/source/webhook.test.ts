@@ -6,7 +6,8 @@ import { newId } from '../lib/ids.ts';
 import type { Store } from '../store/database.ts';
 import { testStore } from '../store/testing.ts';
 import { forgetDeliveries } from './wake-store.ts';
-import { receiveWebhook, type WebhookRequest } from './webhook.ts';
+import { bitbucketTest, githubPing } from './testing/deliveries.ts';
+import { receiveWebhook, type WebhookOutcome, type WebhookRequest } from './webhook.ts';
 
 const secret = `whsec_${Buffer.from('a secret of thirty-two bytes long').toString('base64')}`;
 const now = 1_800_000_000_000;
@@ -97,6 +98,17 @@ test('an unknown repository and one without a secret answer like a wrong signatu
   await expect(receive(signed({ repositoryId: await repository(null) }))).rejects.toMatchObject(problem);
 });
 
+test('who only asks whether somebody listens is answered, and nothing is woken', async () => {
+  const repositoryId = await repository();
+  expect(await receive({ repositoryId, ...githubPing({ secret, id: 'ping-1', atMs: now }) })).toBe('heard');
+  expect(await receive({ repositoryId, ...bitbucketTest })).toBe('heard');
+  expect(await dueAt(repositoryId)).toBe(later.getTime());
+  expect(await receive({ repositoryId: 'rep_none', ...bitbucketTest })).toBe('heard');
+  await expect(
+    receive({ repositoryId, ...githubPing({ secret: 'another', id: 'ping-2', atMs: now }) }),
+  ).rejects.toMatchObject({ code: 'webhook.unsigned' });
+});
+
 test('old deliveries are forgotten', async () => {
   const repositoryId = await repository();
   await receive(signed({ repositoryId }));
@@ -104,7 +116,7 @@ test('old deliveries are forgotten', async () => {
   expect(await store.db.selectFrom('webhook_delivery').selectAll().execute()).toEqual([]);
 });
 
-function receive(request: WebhookRequest): Promise<'woken' | 'known'> {
+function receive(request: WebhookRequest): Promise<WebhookOutcome> {
   return receiveWebhook(request, { store, now, secretOf: (reference) => Promise.resolve(reference) });
 }
 

@@ -12,6 +12,8 @@ export interface WebhookDeps {
   readonly family?: readonly SourceHost[];
 }
 
+export type WebhookOutcome = 'woken' | 'known' | 'heard';
+
 export interface WebhookRequest {
   readonly repositoryId: string;
   readonly headers: WebhookHeaders;
@@ -21,14 +23,15 @@ export interface WebhookRequest {
 /**
  * Takes a webhook. It wakes the poll and nothing more: which ref moved where is read from the server, so a delivery
  * that is doubled, reordered, replayed or forged changes at most the moment of the next poll.
- * @returns `known` for a delivery that came before
+ * @returns `known` for a delivery that came before, `heard` for one that only asks whether somebody listens
  * @throws SourceError `webhook.unsigned`, `webhook.stale`
  */
-export async function receiveWebhook(request: WebhookRequest, deps: WebhookDeps): Promise<'woken' | 'known'> {
+export async function receiveWebhook(request: WebhookRequest, deps: WebhookDeps): Promise<WebhookOutcome> {
   const { store, now, secretOf, family = hosts } = deps;
   const { repositoryId, headers, body } = request;
-  const reference = await webhookSecretOf(store.db, repositoryId);
   const host = family.find((member) => member.claims(headers));
+  if (host?.isUnsignedPing?.(headers) === true) return 'heard';
+  const reference = await webhookSecretOf(store.db, repositoryId);
   if (reference === null || host === undefined) throw unsigned();
   const verdict = host.verify({ headers, body, secret: await secretOf(reference), now });
   switch (verdict.kind) {
@@ -37,6 +40,7 @@ export async function receiveWebhook(request: WebhookRequest, deps: WebhookDeps)
     case 'stale':
       throw stale();
     case 'genuine':
+      if (verdict.isPing === true) return 'heard';
       return store.transaction(async (tx) => {
         const delivery = { host: host.name, delivery: `${repositoryId}/${verdict.delivery}`, repositoryId };
         if (!(await recordDelivery(tx, delivery, now))) return 'known';
@@ -52,7 +56,7 @@ function unsigned(): SourceError {
   return new SourceError({
     code: 'webhook.unsigned',
     what: 'The webhook is not signed with the secret of this repository.',
-    fix: 'Set the same secret on the git server and in Towpath, and sign as Standard Webhooks has it. Polling goes on.',
+    fix: 'Set the same secret at the git host and in Towpath (`towpath project set --webhook-secret`). Polling goes on.',
   });
 }
 

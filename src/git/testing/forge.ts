@@ -11,6 +11,8 @@ const run = promisify(execFile);
 export type FileChange = string | Buffer | { readonly link: string } | { readonly run: string } | null;
 
 export interface ForgeRepository {
+  /** Called after each push: by `commit`, and by git over http. */
+  onPush: (() => Promise<unknown>) | undefined;
   readonly url: string;
   /** The bare repository on the disk of the forge. */
   readonly directory: string;
@@ -51,13 +53,18 @@ export interface Forge {
 export async function startForge({ authorization }: { readonly authorization?: string } = {}): Promise<Forge> {
   const root = await mkdtemp(join(tmpdir(), 'towpath-forge-'));
   const requests: string[] = [];
+  const repositories = new Map<string, ForgeRepository>();
   const server = createServer((request, response) => {
     requests.push(`${request.method} ${request.url} ${String(request.headers['git-protocol'] ?? '')}`.trim());
     const answer = forge.answer?.(request);
     if (answer !== undefined) response.writeHead(answer.status, answer.headers).end(answer.body);
     else if (authorization !== undefined && request.headers.authorization !== authorization)
       response.writeHead(401, { 'www-authenticate': 'Basic realm="forge"' }).end();
-    else serve(root, request, response);
+    else {
+      serve(root, request, response);
+      const pushedTo = /^\/(.+)\.git\/git-receive-pack$/.exec(request.url ?? '')?.[1];
+      response.once('finish', () => void repositories.get(pushedTo ?? '')?.onPush?.());
+    }
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -68,7 +75,11 @@ export async function startForge({ authorization }: { readonly authorization?: s
     url,
     requests,
     answer: undefined,
-    createRepository: (name, options) => createRepository(root, url, name, options?.objectFormat ?? 'sha1'),
+    createRepository: async (name, options) => {
+      const repository = await createRepository(root, url, name, options?.objectFormat ?? 'sha1');
+      repositories.set(name, repository);
+      return repository;
+    },
     close: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => {
@@ -159,7 +170,8 @@ async function createRepository(
   await git('config', 'http.receivepack', 'true');
   const headOf = (ref: string): Promise<string> =>
     git('rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`).catch(() => '');
-  return {
+  const repository: ForgeRepository = {
+    onPush: undefined,
     url: `${url}/${name}.git`,
     directory,
     git,
@@ -192,9 +204,11 @@ async function createRepository(
         author,
       });
       await feed(directory, stream);
+      await repository.onPush?.();
       return headOf(`refs/heads/${branch}`);
     },
   };
+  return repository;
 }
 
 function fastImport({

@@ -13,6 +13,8 @@ export const bitbucketDc: SourceHost = {
   serves: () => false,
   claims: claimsBitbucket,
   verify: (delivery) => verifyBitbucket(delivery, 'x-request-id'),
+  isUnsignedPing: (headers) =>
+    headers['x-event-key'] === 'diagnostics:ping' && headers['x-hub-signature'] === undefined,
   gitCredential: ({ user, token }) =>
     user === null ? { kind: 'bearer', token } : { kind: 'basic', username: user, password: token },
   api: {

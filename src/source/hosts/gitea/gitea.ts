@@ -2,6 +2,8 @@ import type { SourceHost } from '../../host.ts';
 import { deliveryId, isSignedBody } from '../signed-body.ts';
 import { basicCredential, basicHeader } from '../token-user.ts';
 
+const CLAIMED = ['x-gitea-event', 'x-gitea-signature', 'x-forgejo-event', 'x-forgejo-signature'];
+
 /**
  * Gitea and Forgejo (Codeberg). Both send the headers of Gogs and GitHub along, and Forgejo those of Gitea, so they are asked
  * before GitHub; the signature is the same in all.
@@ -11,7 +13,7 @@ export const gitea: SourceHost = {
   name: 'gitea',
   title: 'Gitea or Forgejo',
   serves: (hostname) => hostname === 'codeberg.org' || hostname === 'gitea.com',
-  claims: (headers) => headers['x-gitea-event'] !== undefined || headers['x-forgejo-event'] !== undefined,
+  claims: (headers) => CLAIMED.some((name) => headers[name] !== undefined),
   verify: (delivery) => {
     const { headers } = delivery;
     const signature = headers['x-forgejo-signature'] ?? headers['x-gitea-signature'];

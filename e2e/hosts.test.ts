@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { type Forge, type ForgeRepository, startForge } from '../src/git/testing/forge.ts';
+import { githubPing, type HostDelivery, pushes } from '../src/source/testing/deliveries.ts';
+import { startServer, type TestServer } from './testing/server.ts';
+import { program } from './testing/small-shop.ts';
+import { type Story, storyOf } from './testing/story.ts';
+
+let server: TestServer;
+let forge: Forge;
+let repository: ForgeRepository;
+let story: Story;
+const project = 'hosted-shop';
+const token = 'canary-token-of-the-host';
+const secret = 'canary-secret-of-the-hooks';
+
+beforeAll(async () => {
+  // nobody polls within the hour: what is seen was told by a webhook
+  const env = { HOST_TOKEN: token, HOST_HOOK: secret, TOWPATH_POLL_MS: String(3_600_000) };
+  [server, forge] = await Promise.all([startServer({ env }), startForge()]);
+  repository = await forge.createRepository('shop');
+  await repository.commit({ files: { 'towpath.yaml': CONFIG, 'web/main.js': program('hello') } });
+  story = storyOf(server, project);
+}, 180_000);
+
+afterAll(async () => {
+  await server.dispose();
+  await forge.close();
+});
+
+test('a repository is added with the kind of its host, which can be changed', async () => {
+  const added = await server.cli(
+    'project',
+    'add',
+    repository.url,
+    '--host',
+    'gitlab',
+    '--credential',
+    'env:HOST_TOKEN',
+  );
+  expect(added.stdout).toContain('(gitlab, main)');
+  const set = await server.cli('project', 'set', '--host', 'none', '--webhook-secret', 'env:HOST_HOOK');
+  expect(set.stdout).toContain('(main)');
+  expect((await server.cli('project', 'set', '--host', 'sourceforge')).code).not.toBe(0);
+  await story.release(await repository.git('rev-parse', 'main'), 'ready');
+}, 60_000);
+
+test.each(Object.keys(pushes))('a push to %s is told by its signed webhook, and taken in', async (sender) => {
+  const answers: number[] = [];
+  repository.onPush = async () => {
+    const push = { secret, id: `delivery of ${sender}`.replaceAll(/\W/g, '-'), atMs: Date.now() };
+    for (let times = 0; times < 2; times++) answers.push((await deliver(pushes[sender]?.(push))).status);
+  };
+  await story.release(await pushOverHttp(), 'ready');
+  expect(answers).toEqual([202, 200]);
+});
+
+test('a ping is answered, and a delivery under another secret is refused', async () => {
+  const push = { secret, id: 'ping-1', atMs: Date.now() };
+  const ping = await deliver(githubPing(push));
+  expect(ping.status).toBe(200);
+  expect(await ping.json()).toEqual({ outcome: 'heard' });
+  expect((await deliver(githubPing({ ...push, secret: 'another' }))).status).toBe(401);
+  expect(server.output()).not.toContain('canary');
+});
+
+const CONFIG = `project: ${project}
+services: { web: { path: web, build: { node: { start: main.js } }, port: 3000 } }
+environments: { prod: { on: manual, deploy: process } }
+`;
+
+async function pushOverHttp(): Promise<string> {
+  const commit = await repository.git('commit-tree', 'main^{tree}', '-p', 'main', '-m', 'pushed');
+  await repository.git('push', '--quiet', repository.url, `${commit}:refs/heads/main`);
+  return commit;
+}
+
+/** As the host delivers it. */
+async function deliver(delivery: HostDelivery | undefined): Promise<Response> {
+  if (delivery === undefined) throw new Error('This host sends none.');
+  const { repositories } = await server.client.call('project.show', { params: { project } });
+  const headers = Object.entries(delivery.headers).flatMap(([name, value]): [string, string][] =>
+    value === undefined ? [] : [[name, value]],
+  );
+  return fetch(`${server.client.server}${repositories[0]?.webhook.path}`, {
+    method: 'POST',
+    headers,
+    body: new Uint8Array(delivery.body),
+  });
+}
