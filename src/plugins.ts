@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { builders, type BuilderParts } from './artifact/builders.ts';
 import { findDockerfileTool } from './artifact/builders/dockerfile/find-tool.ts';
 import { nodeBasePin } from './artifact/builders/node/create.ts';
+import { functionImages } from './artifact/builders/serverless/function-image.ts';
 import { checks } from './check/checks.ts';
 import { dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
 import { dockerTaskRunner } from './container/docker/task-runner.ts';
@@ -89,6 +90,8 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
       findDockerfileTool({ engine, buildah: { directory: join(data, 'buildah'), credentials: docker.credentials } }),
   };
 
+  const runnable = functionImages(parts, platform);
+
   const cutover = createProxyControl({ directory: join(data, 'proxy'), command: proxyCommand() });
   const ledger = fileLedger(join(data, 'run', 'ledger'));
   const local = { cutover, ledger, secrets, probe, clock: systemClock };
@@ -117,14 +120,16 @@ export async function createPlugins({ data, cache, registry, password }: PluginP
       if (found !== null)
         return {
           runner: dockerTaskRunner(found),
-          image: (_service, digest) => pulled(registry, repository, digest, platform),
+          image: async (_service, digest, signal) =>
+            pulled(registry, repository, await runnable(repository, digest, signal), platform),
           directory: work,
         };
       const [runner] = tasks;
       if (runner === undefined) throw noRunner();
       return {
         runner,
-        image: (_service, digest, signal) => unpacked(registry, repository, digest, signal),
+        image: async (_service, digest, signal) =>
+          unpacked(registry, repository, await runnable(repository, digest, signal), signal),
         directory: work,
       };
     },

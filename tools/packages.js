@@ -20,8 +20,10 @@ const WANTED = {
   iptables: 'iptables',
   openssl: 'openssl',
   postgresql: 'initdb',
+  python3: 'python3',
   runc: 'runc',
   skopeo: 'skopeo',
+  unzip: 'unzip',
   'util-linux': 'setpriv',
   wrk: 'wrk',
 };

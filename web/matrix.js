@@ -137,6 +137,7 @@ function cell({ name, cells }, service, next, seen) {
     found.ahead
       ? el('p', { class: 'ahead' }, next === undefined ? 'newer than the next' : `newer than ${next.name}`)
       : '',
+    found.runs ? '' : el('p', { class: 'soft' }, 'not run here'),
     found.url === null ? '' : el('p', {}, link(found.url, found.url.replace(/^https?:\/\//, ''))),
   );
 }

@@ -1,9 +1,11 @@
 import type { Builder } from './builder.ts';
 import { createDockerfileBuilder, DockerfileDefinition } from './builders/dockerfile/dockerfile-builder.ts';
 import type { DockerfileTool } from './builders/dockerfile/tool.ts';
-import { createNodeBuilder, nodeBaseLender } from './builders/node/create.ts';
+import { createNodeBuilder, nodeBaseLender, nodeParts } from './builders/node/create.ts';
 import type { NodeBuilderOptions } from './builders/node/create.ts';
 import { baseServicesOf, NodeDefinition } from './builders/node/definition.ts';
+import { ServerlessDefinition } from './builders/serverless/definition.ts';
+import { serverlessBuilder } from './builders/serverless/serverless.ts';
 import type { BuilderFamily } from './service.ts';
 
 /** Everything that some builder is made with. */
@@ -38,5 +40,11 @@ export const builders: readonly BuilderPlugin[] = [
         tool: parts.dockerfileTool,
         lendBase: nodeBaseLender(parts),
       }),
+  },
+  {
+    name: 'serverless',
+    definition: ServerlessDefinition,
+    makes: 'zip',
+    create: (parts) => serverlessBuilder(nodeParts(parts)),
   },
 ];

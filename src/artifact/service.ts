@@ -67,7 +67,7 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
       command: Command.optional().describe("Replaces the image's own command"),
       port: z.int().min(1).max(65_535).optional().describe('Where it listens; a worker has none'),
       health: Health.optional().describe('A path to ask, or a path with its times'),
-      replicas: z.int().min(1).max(100).default(1).describe('How many run (1)'),
+      replicas: z.int().min(1).max(100).optional().describe('How many run (1)'),
       limits: z
         .strictObject({
           memory: Memory.optional().describe('Such as 256M'),
@@ -85,6 +85,12 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
       for (const key of ['port', 'health', 'command'] as const)
         if (service.base !== undefined && service[key] !== undefined)
           expect([key], `no \`${key}\`: a base runs nowhere`);
+      const made = (name: string | undefined) => builders.find((family) => family.name === name)?.makes ?? 'image';
+      if (made(service.base?.name) === 'zip')
+        expect(['base', service.base?.name ?? ''], 'a builder that makes an image');
+      for (const key of ['port', 'health', 'command', 'replicas'] as const)
+        if (made(service.build?.name) === 'zip' && service[key] !== undefined)
+          expect([key], `no \`${key}\`: a function is called, and listens nowhere`);
     })
     .transform(({ path, build, base, limits, command, port, health, replicas, checks }) => {
       const chosen = build ?? base ?? { name: '', settings: {} };
@@ -97,7 +103,7 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
         ...(command === undefined ? {} : { command }),
         ...(port === undefined ? {} : { port }),
         ...(health === undefined ? {} : { health }),
-        replicas,
+        replicas: replicas ?? 1,
         limits: {
           ...(limits.memory === undefined ? {} : { memoryMb: limits.memory }),
           ...(limits.cpus === undefined ? {} : { cpus: limits.cpus }),

@@ -48,6 +48,9 @@ function notesOn(
   { name, named, stopAskedAt, hold, open, lastTrouble, cells }: MatrixEnvironment,
   paint: Paint,
 ): string[] {
+  const unrun = cells.flatMap(({ service, runs }) =>
+    runs ? [] : [`${name}: ${service} is promoted, and not run here`],
+  );
   const urls = cells.flatMap(({ service, url }) => (url === null ? [] : [`${name}: ${service} is at ${url}`]));
   return [
     ...(named
@@ -58,5 +61,6 @@ function notesOn(
     ...open.map(({ release, state, headline }) => paint('yellow', `${name}: #${release.number} ${state}: ${headline}`)),
     ...(lastTrouble === null ? [] : [paint('red', `${name}: #${lastTrouble.release.number} ${lastTrouble.headline}`)]),
     ...urls,
+    ...unrun,
   ];
 }

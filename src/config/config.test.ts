@@ -172,6 +172,18 @@ test.each<[string, string, string, Partial<ConfigProblem>]>([
   ['a bad duration', 'settle: 10s', 'settle: 10 seconds', { expected: expect.stringContaining('a duration such as') }],
   ['a wait beyond the timers', 'settle: 10s', 'settle: 25d', { expected: 'a duration of at most 24h' }],
   ['more approvals than people', 'count: 2', 'count: 3', { what: 'role "release-managers" has 2 users', line: 25 }],
+  [
+    'a function that listens',
+    'build: serverless }',
+    'build: serverless, port: 3000 }',
+    { expected: 'no `port`: a function is called, and listens nowhere' },
+  ],
+  [
+    'a function as a base',
+    'base: { dockerfile: {} }',
+    'base: serverless',
+    { expected: 'a builder that makes an image' },
+  ],
   ['a wrong type', 'port: 3000', 'port: "3000"', { what: 'found "3000"', expected: 'a number' }],
   ['a port out of range', 'port: 3000', 'port: 70000', { expected: 'at most 65535' }],
   ['a fraction for a whole', 'port: 3000', 'port: 30.5', { expected: 'a whole number' }],

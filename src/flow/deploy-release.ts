@@ -41,12 +41,16 @@ export async function deployRelease(house: House, deployment: Deployment): Promi
   const log = openLog(house.store, await logOf(house, deployment.promotionId));
   try {
     const driver = driverOf(house, deployment.definition);
-    const desired = await desire(house, deployment);
+    const { desired, functions } = await desire(house, deployment);
     const actions = driver.plan(desired, await driver.observe(desired.target));
     log.line(
       `${deployment.environment.name}: ${actions.length} action${actions.length === 1 ? '' : 's'} by the ${driver.name} driver.`,
     );
     for (const { summary } of actions) log.line(`  ${summary}`);
+    for (const service of functions)
+      log.line(
+        `  ${service} is a function, which the ${driver.name} driver does not run: it is promoted by its digest alone.`,
+      );
     await recordDriver(house.store.db, deployment.environment.id, driver.name);
     await withDeadline(deployment, (signal) =>
       driver.apply(desired, actions, { log: log.line, signal, token: deployment.token }),
@@ -68,7 +72,7 @@ export async function verifyRelease(house: House, deployment: Deployment): Promi
   const log = openLog(house.store, await logOf(house, deployment.promotionId));
   try {
     const driver = driverOf(house, deployment.definition);
-    const desired = await desire(house, deployment);
+    const { desired, functions } = await desire(house, deployment);
     const observed = await settle(house, deployment, driver, desired);
     log.line(`Every replica runs the digest that was asked for, healthy for ${deployment.definition.settleMs} ms.`);
     await endOthers(house, deployment, driver, desired.target, log.line);
@@ -79,7 +83,7 @@ export async function verifyRelease(house: House, deployment: Deployment): Promi
     }));
     const urls = Object.fromEntries(services.flatMap(({ service, url }) => (url === null ? [] : [[service, url]])));
     await askAfterDeployment(house, { ...deployment, urls, log: log.line });
-    return { services, note: `Live: ${services.length} service${services.length === 1 ? '' : 's'} seen healthy.` };
+    return { services, note: noteOf(services.length, functions) };
   } finally {
     await log.end();
   }
@@ -112,6 +116,11 @@ async function endOthers(
   await recordDrivers(house.store.db, environment.id, left);
 }
 
+function noteOf(running: number, functions: readonly string[]): string {
+  const seen = `Live: ${running} service${running === 1 ? '' : 's'} seen healthy`;
+  return functions.length === 0 ? `${seen}.` : `${seen}; not run here: ${functions.join(', ')}.`;
+}
+
 async function settle(house: House, deployment: Deployment, driver: DeployDriver, desired: Desired): Promise<Observed> {
   let goodSince: number | null = null;
   let last: Observed = { services: {} };
@@ -134,12 +143,18 @@ async function settle(house: House, deployment: Deployment, driver: DeployDriver
   });
 }
 
-/** What the driver is asked for: images by digest, configuration of the environment, ports that stay. */
-async function desire(house: House, { environment, definition, release, operation }: Deployment): Promise<Desired> {
+/** What the driver is asked for: images by digest, configuration of the environment, ports that stay; and what it cannot run. */
+async function desire(
+  house: House,
+  { environment, definition, release, operation }: Deployment,
+): Promise<{ readonly desired: Desired; readonly functions: readonly string[] }> {
   const configs = new Map<string, Readonly<Record<string, ServiceDefinition<CheckDefinition>>>>();
   for (const commit of new Set(release.services.map((part) => part.commit))) {
     configs.set(commit, (await configAt(house, release.repositoryId, commit)).services);
   }
+  const functions = release.services.flatMap(({ service, commit }) =>
+    configs.get(commit)?.[service]?.kind === 'zip' ? [service] : [],
+  );
   const runnable = release.services.flatMap((part) => {
     const service = configs.get(part.commit)?.[part.service];
     return service === undefined || service.kind !== 'image' || part.digest === null
@@ -157,7 +172,7 @@ async function desire(house: House, { environment, definition, release, operatio
     isFree: isPortFree,
   });
   const env = await variablesOf(house, environment, definition, release);
-  return {
+  const desired = {
     target: {
       project: project.name,
       environment: environment.name,
@@ -182,6 +197,7 @@ async function desire(house: House, { environment, definition, release, operatio
       };
     }),
   };
+  return { desired, functions };
 }
 
 /** The place as drivers know it. Its slug holds the environment's id: a preview that comes again is another place. */

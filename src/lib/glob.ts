@@ -1,8 +1,9 @@
 /**
  * `path`: `*` and `?` stop at a slash, `**` does not, and a pattern that matches a folder matches all below it.
+ * `file`: the same, but a folder that is matched says nothing of what is below it.
  * `name`: the text is one name, slashes are letters like others (so `*` matches every branch).
  */
-export type GlobKind = 'path' | 'name';
+export type GlobKind = 'path' | 'file' | 'name';
 
 export type GlobMatch = (text: string) => boolean;
 
@@ -56,7 +57,7 @@ function splitAtCommas(inner: string): string[] {
 }
 
 function parse(pattern: string, kind: GlobKind): Token[] {
-  const text = kind === 'path' ? pattern.replace(/^(?:\.?\/)+/, '').replace(/\/+$/, '') : pattern;
+  const text = kind !== 'name' ? pattern.replace(/^(?:\.?\/)+/, '').replace(/\/+$/, '') : pattern;
   const letters = Array.from(text);
   const tokens: Token[] = [];
   for (let at = 0; at < letters.length; at++) {
@@ -68,7 +69,7 @@ function parse(pattern: string, kind: GlobKind): Token[] {
         at += 1;
       }
       const isFolders =
-        kind === 'path' && stars > 1 && letters[at + 1] === '/' && ['/', undefined].includes(letters[at - stars]);
+        kind !== 'name' && stars > 1 && letters[at + 1] === '/' && ['/', undefined].includes(letters[at - stars]);
       if (isFolders) {
         tokens.push({ kind: 'dirs' });
         at += 1;

@@ -26,7 +26,8 @@ import type { PromoteAnswer } from '../view/promotion.ts';
 import { diff } from './diff.ts';
 import { releaseOf } from './releases.ts';
 import { projectNamed } from './project-named.ts';
-import { deploymentsOf, environmentViews, promotionView, promotionViews, rollbackTarget } from './views.ts';
+import { presentIn } from './by-reference.ts';
+import { environmentViews, promotionView, promotionViews, rollbackTarget } from './views.ts';
 
 export function environmentCases(house: House): UseCases['environments'] {
   const { store } = house;
@@ -51,11 +52,12 @@ export function environmentCases(house: House): UseCases['environments'] {
         from: definition.from,
         gates: definition.gates.map(gateName),
         driver: definition.deploy.driver,
-        services: (await deploymentsOf(store.db, [environment.id])).map(({ service, digest, url, since }) => ({
+        services: (await presentIn(store.db, [environment.id])).map(({ service, digest, url, since, runs }) => ({
           service,
           digest,
           url,
           since,
+          runs,
         })),
         history: await promotionViews(store.db, history),
       };

@@ -5,7 +5,8 @@ import type { House } from '../house.ts';
 import type { MatrixView } from '../view/environment.ts';
 import { unreadyOf } from '../view/unready.ts';
 import { projectNamed } from './project-named.ts';
-import { deploymentsOf, environmentViews, releaseViews } from './views.ts';
+import { presentIn } from './by-reference.ts';
+import { environmentViews, releaseViews } from './views.ts';
 
 /** Of so many releases of a project it is said whether they can run. */
 const NEWEST = 10;
@@ -28,7 +29,7 @@ export async function matrix({ store, clock }: House, project?: string): Promise
         ];
         const views = await environmentViews(db, ordered);
         const cells = groupBy(
-          await deploymentsOf(
+          await presentIn(
             db,
             ordered.map(({ id }) => id),
           ),
@@ -45,12 +46,13 @@ export async function matrix({ store, clock }: House, project?: string): Promise
             const beyond = next?.kind === 'static' ? (cells.get(next.id) ?? []) : [];
             return {
               ...view,
-              cells: (cells.get(view.id) ?? []).map(({ service, digest, releaseId, url, since }) => ({
+              cells: (cells.get(view.id) ?? []).map(({ service, digest, releaseId, url, since, runs }) => ({
                 service,
                 digest,
                 releaseId,
                 url,
                 since,
+                runs,
                 ahead:
                   next?.kind === 'static' &&
                   (view.current?.number ?? 0) > (next.current?.number ?? 0) &&

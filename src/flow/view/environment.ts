@@ -25,6 +25,8 @@ export interface MatrixCell {
   readonly releaseId: string;
   readonly url: string | null;
   readonly since: string;
+  /** False for a function that no driver here runs: it was promoted by its digest alone. */
+  readonly runs: boolean;
   /** True when it is newer than what the next environment of the path runs. */
   readonly ahead: boolean;
 }
@@ -64,6 +66,7 @@ export interface EnvironmentDetail extends EnvironmentView {
     readonly digest: Digest;
     readonly url: string | null;
     readonly since: string;
+    readonly runs: boolean;
   }[];
   readonly history: readonly PromotionView[];
 }

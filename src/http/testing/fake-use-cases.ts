@@ -201,7 +201,13 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       list: async () => world.environments.map(viewOf),
       show: async (_project, name) => {
         const environment = environmentNamed(world, name);
-        const services = environment.cells.map(({ service, digest, url, since }) => ({ service, digest, url, since }));
+        const services = environment.cells.map(({ service, digest, url, since, runs }) => ({
+          service,
+          digest,
+          url,
+          since,
+          runs,
+        }));
         const rules = {
           trigger: 'tag v*',
           from: ['demo'],

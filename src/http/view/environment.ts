@@ -46,6 +46,7 @@ const Deployed = view<EnvironmentDetail['services'][number]>()('DeployedService'
   digest: DigestText,
   url: z.string().nullable(),
   since: Instant,
+  runs: z.boolean(),
 });
 
 export const EnvironmentWithStory = view<EnvironmentDetail>()('EnvironmentDetail', {
@@ -64,6 +65,7 @@ const Cell = view<MatrixCell>()('MatrixCell', {
   releaseId: z.string(),
   url: z.string().nullable(),
   since: Instant,
+  runs: z.boolean(),
   ahead: z.boolean(),
 });
 

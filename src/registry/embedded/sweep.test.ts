@@ -7,11 +7,12 @@ import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 
+import { EMPTY_CONFIG, readFunctionManifest, writeFunctionManifest } from '../../artifact/zip/function-manifest.ts';
 import { cases } from '../../lib/testing/cases.ts';
 import { isDigest, sha256, sha256Hex } from '../../lib/digest.ts';
 import { bundle, startProgram } from '../../store/testing/program.ts';
 import { createRegistryClient } from '../client/client.ts';
-import { parseManifest } from '../manifest.ts';
+import { OCI_MANIFEST, parseManifest } from '../manifest.ts';
 import type { Registry } from '../registry.ts';
 import { noise, pushBlob, pushImage, testImage, testIndex, testReferrer } from '../testing/images.ts';
 import { serve } from '../testing/served.ts';
@@ -98,6 +99,27 @@ test('what is kept without a name stays, and bytes that go are counted', async (
   expect(bytes).toBeGreaterThan(50_000);
   expect(await holes(registry, 'a/app', kept.digest)).toEqual([]);
   await expect(registry.tag('a/app', gone.digest, 'late')).rejects.toMatchObject({ code: 'registry.not-found' });
+});
+
+test('a function stays with its zips, as an image does with its layers', async () => {
+  const { directory, embedded, registry } = await open();
+  const bodies = [noise(3000), noise(4000, 'other')];
+  for (const body of bodies) await pushBlob(registry, 'a/f', body);
+  await pushBlob(registry, 'a/f', EMPTY_CONFIG);
+  const bytes = writeFunctionManifest({
+    node: '22',
+    platform: 'linux/amd64',
+    zips: bodies.map((body, at) => ({ title: `${at}.zip`, digest: sha256(body), size: body.length })),
+  });
+  const digest = await registry.putManifest('a/f', sha256(bytes), { mediaType: OCI_MANIFEST, bytes });
+  await age(directory);
+  async function* those() {
+    yield { repository: 'a/f', digest };
+  }
+  expect(await embedded.sweepContent({ kept: those(), beforeMs: A_DAY_AGO() })).toEqual({ files: 0, bytes: 0 });
+  expect(await holes(registry, 'a/f', digest)).toEqual([]);
+  expect(await registry.tag('a/f', digest, 'env-prod')).toBe('tagged');
+  expect(readFunctionManifest(bytes)?.zips.map((zip) => zip.digest)).toEqual(bodies.map((body) => sha256(body)));
 });
 
 test('an upload that took longer than the time of grace is as new as its end', async () => {

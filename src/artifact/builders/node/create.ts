@@ -14,6 +14,7 @@ import type { NodeDefinition } from './definition.ts';
 import { lineOfDefaultBase, pinOfDefaultBase } from './found-base.ts';
 import type { BasePlace, LocateBase } from './found-base.ts';
 import { nodeBuilder } from './node.ts';
+import type { NodeBuilderParts } from './node.ts';
 import { createNpmCi } from './npm-ci.ts';
 import { readNpmConfig } from './npm-config.ts';
 import type { NpmConfig } from './npm-config.ts';
@@ -40,6 +41,11 @@ export interface NodeBuilderOptions {
 
 /** The `node` builder with its caches on this machine's disk. */
 export function createNodeBuilder(options: NodeBuilderOptions): Builder<NodeDefinition> {
+  return nodeBuilder({ ...nodeParts(options), locateBase: options.locateBase ?? (() => null) });
+}
+
+/** What `node_modules` are made with, for builders of other kinds. */
+export function nodeParts(options: NodeBuilderOptions): Pick<NodeBuilderParts, 'base' | 'npmCi'> {
   const { tasks = [] } = options;
   const base = basePartsOf(options);
   const imageOnMachine = options.imageOnMachine;
@@ -52,7 +58,7 @@ export function createNodeBuilder(options: NodeBuilderOptions): Builder<NodeDefi
     lock: baseLock,
     directory: join(resolve(options.cacheDirectory), 'work'),
   });
-  return nodeBuilder({ base, npmCi, locateBase: options.locateBase ?? (() => null) });
+  return { base, npmCi };
 }
 
 /** Lends the default base images to builders of other kinds: puts one into the store, and says where it rests. */

@@ -41,6 +41,9 @@ export const NodeDefinition = z.strictObject({
 });
 export type NodeDefinition = z.infer<typeof NodeDefinition>;
 
+/** What says how `node_modules` is made. */
+export type NpmSettings = Pick<NodeDefinition, 'node' | 'dependencies' | 'installScripts'>;
+
 /** A bare name is a base service of the project; an image reference has a tag, a digest or a registry besides. */
 export function baseServicesOf({ from }: Pick<NodeDefinition, 'from'>): string[] {
   return from !== undefined && Name.safeParse(from).success ? [from] : [];

@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 import { ArtifactError } from '../../artifact-error.ts';
 import type { ImageStore } from '../../image-store.ts';
 import { writeLayer } from '../../oci/layer.ts';
@@ -34,14 +36,17 @@ export async function pushLayer(
   repository: string,
   layer: MadeLayer,
 ): Promise<void> {
-  await ensureBlob(images, repository, layer, async () => {
-    const kept = await layers.open(layer);
-    if (kept !== null) return kept;
-    const again = await layers.make(layer.key, layer.write);
-    const open = again.digest === layer.digest ? await layers.open(again) : null;
-    if (open === null) throw lost(layer);
-    return open;
-  });
+  await ensureBlob(images, repository, layer, () => openLayer(layers, layer));
+}
+
+/** Its bytes, made again when this machine has lost them. @throws ArtifactError `artifact.layer-lost` */
+export async function openLayer(layers: LayerCache, layer: MadeLayer): Promise<() => Readable> {
+  const kept = await layers.open(layer);
+  if (kept !== null) return kept;
+  const again = await layers.make(layer.key, layer.write);
+  const open = again.digest === layer.digest ? await layers.open(again) : null;
+  if (open === null) throw lost(layer);
+  return open;
 }
 
 function lost(layer: MadeLayer): ArtifactError {

@@ -5,8 +5,7 @@ import { ArtifactError } from '../../artifact-error.ts';
 import type { BuiltArtifact } from '../../builder.ts';
 import type { LayerCache } from '../../oci/layer-cache.ts';
 import type { BaseLock } from './base/base-lock.ts';
-import type { NodeDefinition } from './definition.ts';
-import type { FoundBase } from './found-base.ts';
+import type { NpmSettings } from './definition.ts';
 import { parseIntegrity } from './integrity.ts';
 import { parseLockfile, parsePackageJson } from './lockfile.ts';
 import { fromItems, makeLayer } from './made-layer.ts';
@@ -14,7 +13,7 @@ import type { MadeLayer } from './made-layer.ts';
 import { modulesItems, NeedsNpm, refuseFilesAsFolders } from './modules-layer.ts';
 import { planModules } from './modules-plan.ts';
 import type { ModulesPlan, ModulesQuestion, PlannedPackage } from './modules-plan.ts';
-import type { NpmCi } from './npm-ci.ts';
+import type { NpmBase, NpmCi } from './npm-ci.ts';
 import { parseNpmrc, withProjectConfig } from './npm-config.ts';
 import type { NpmConfig } from './npm-config.ts';
 import type { FetchTarball } from './tarballs.ts';
@@ -33,10 +32,10 @@ export interface ModulesParts {
 }
 
 export interface ModulesRequest {
-  readonly definition: NodeDefinition;
+  readonly definition: NpmSettings;
   readonly source: SourceTree;
   readonly platform: string;
-  readonly base: FoundBase;
+  readonly base: NpmBase;
   readonly log: LogLine;
   readonly signal: AbortSignal;
 }

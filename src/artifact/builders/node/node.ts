@@ -6,21 +6,21 @@ import { ensureBaseLayers, pushImage } from '../../oci/push.ts';
 import type { NodeBaseParts } from './base/node-base.ts';
 import { baseServicesOf, NodeDefinition } from './definition.ts';
 import { baseReference, findBase } from './found-base.ts';
-import type { LocateBase } from './found-base.ts';
+import type { FoundBase, LocateBase } from './found-base.ts';
 import { fromItems, makeLayer, pushLayer } from './made-layer.ts';
 import type { MadeLayer } from './made-layer.ts';
 import { modulesLayer } from './modules.ts';
-import type { NpmCi } from './npm-ci.ts';
+import type { NpmBase, NpmCi } from './npm-ci.ts';
 import { filterSource, sourceItems } from './source-layer.ts';
 
 /** Raised when equal inputs would give other bytes than before. */
 const OUTPUT_VERSION = 1;
 
 /** What this machine keeps of layers; the registry has them all. */
-const CACHE_BYTES = 4 * 1024 ** 3;
+export const CACHE_BYTES = 4 * 1024 ** 3;
 
 /** The folder of the service in the image, without its slash. */
-const PREFIX = 'app';
+export const PREFIX = 'app';
 
 export interface NodeBuilderParts {
   readonly base: NodeBaseParts;
@@ -52,7 +52,7 @@ async function build(parts: NodeBuilderParts, request: BuildRequest<NodeDefiniti
   const [modules, files] = await Promise.all([
     modulesLayer(
       { ...parts.base, npmCi: parts.npmCi, prefix: PREFIX },
-      { definition, source, platform, base, log, signal },
+      { definition, source, platform, base: { ...base, own: ownBase(definition, base) }, log, signal },
     ),
     sourceLayer(parts, source, request),
   ]);
@@ -76,6 +76,10 @@ async function build(parts: NodeBuilderParts, request: BuildRequest<NodeDefiniti
     materials: [{ uri: base.reference, digest: base.pin }, ...modules.materials],
     isolation: modules.isolation,
   };
+}
+
+function ownBase({ from }: NodeDefinition, { place, digest }: FoundBase): NpmBase['own'] {
+  return from === undefined ? null : { ...place, digest };
 }
 
 async function sourceLayer(

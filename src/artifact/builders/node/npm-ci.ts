@@ -15,8 +15,8 @@ import type { Layer } from '../../oci/layer.ts';
 import type { BaseLock } from './base/base-lock.ts';
 import { ensureNodeBase, BASE_REPOSITORY, lockedBase } from './base/node-base.ts';
 import type { NodeBaseParts } from './base/node-base.ts';
-import type { NodeDefinition } from './definition.ts';
-import type { FoundBase, BasePlace } from './found-base.ts';
+import type { NpmSettings } from './definition.ts';
+import type { BasePlace } from './found-base.ts';
 import { installedItems } from './installed.ts';
 import type { NpmConfig } from './npm-config.ts';
 import { packageFiles } from './package-files.ts';
@@ -45,13 +45,22 @@ export interface NpmCiParts {
   readonly directory: string;
 }
 
+/** What the packages are for, and where npm runs. */
+export interface NpmBase {
+  readonly pin: Digest;
+  /** Of Node, without the `v`; null where the image does not tell. */
+  readonly nodeVersion: string | null;
+  /** An image of the user's own; null for the default base. */
+  readonly own: (BasePlace & { readonly digest: Digest }) | null;
+}
+
 export interface NpmJob {
-  readonly definition: NodeDefinition;
+  readonly definition: NpmSettings;
   /** What npm gets to see of the source. */
   readonly entries: readonly TreeEntry[];
   readonly source: SourceTree;
   readonly platform: string;
-  readonly base: FoundBase;
+  readonly base: NpmBase;
   readonly config: NpmConfig;
   readonly prefix: string;
   readonly log: LogLine;
@@ -175,8 +184,7 @@ async function starter(parts: NpmCiParts, runner: TaskRunner, job: NpmJob, work:
 /** The user's own base has what its packages need; the default base has no shell, so its sibling with one is used. */
 async function imageFor(parts: NpmCiParts, job: NpmJob, runner: TaskRunner): Promise<ImageOnMachine> {
   const { definition, platform, base, log, signal } = job;
-  if (definition.from !== undefined)
-    return parts.imageOnMachine(runner, { ...base.place, digest: base.digest, platform }, signal);
+  if (base.own !== null) return parts.imageOnMachine(runner, { ...base.own, platform }, signal);
   const question = { line: definition.node, platform, variant: 'build' } as const;
   const pin = lockedBase(parts.lock, question);
   if (pin === null) throw cannotRun([`there is no base for ${platform}`]);

@@ -10,19 +10,23 @@ const NPM_FILES = new Set(['package.json', 'package-lock.json', 'npm-shrinkwrap.
 
 const LFS_POINTER = 'version https://git-lfs';
 
-/** The entries that matter for the image: one filter for the key and for the layer. */
-export function filterSource(definition: NodeDefinition, source: SourceTree): SourceTree {
+/** The entries that matter for the artifact: one filter for the key and for what is built. */
+export function filterSource(definition: Pick<NodeDefinition, 'include' | 'exclude'>, source: SourceTree): SourceTree {
   const { include, exclude } = definition;
   const accepts = pathFilter({ include: include.length === 0 ? ['.'] : include, exclude });
   const entries = source.entries.filter(({ path }) => {
     if (path === 'node_modules' || path.startsWith('node_modules/')) return false; // npm ci would delete it
-    return NPM_FILES.has(path) || accepts(path);
+    return isNpmFile(path) || accepts(path);
   });
   return { entries, read: (oid) => source.read(oid), prefetch: (oids) => source.prefetch(oids) };
 }
 
+export function isNpmFile(path: string): boolean {
+  return NPM_FILES.has(path);
+}
+
 /**
- * The service's files as a layer below `prefix`. Symbolic links are data and are never followed. `.npmrc` stays out:
+ * The service's files as a layer below `prefix` (at its root where that is empty). Symbolic links are data and are never followed. `.npmrc` stays out:
  * it is for fetching, and may hold a token.
  * @throws ArtifactError for what would not arrive as it was meant: submodules, LFS pointers, names of whiteouts
  */
@@ -33,7 +37,7 @@ export async function sourceItems(source: SourceTree, prefix: string, log: LogLi
   await source.prefetch(entries.map(({ oid }) => oid));
   return Promise.all(
     entries.map(async ({ path, mode, oid }): Promise<LayerItem> => {
-      const whole = `${prefix}/${path}`;
+      const whole = prefix === '' ? path : `${prefix}/${path}`;
       if (mode === '120000') return { kind: 'symlink', path: whole, target: (await source.read(oid)).toString('utf8') };
       return { kind: 'file', path: whole, executable: mode === '100755', read: () => readBlob(source, oid, path) };
     }),
