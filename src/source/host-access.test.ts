@@ -105,6 +105,19 @@ test.each([
   expect(seen).toHaveLength(1);
 });
 
+test.each(['github', 'gitea', 'bitbucket'])('what %s repeats of a token is blackened', async (host) => {
+  for (const [user, reference] of [
+    ['', 'env:TOKEN'],
+    ['ada:', 'env:PAIR'],
+  ] as const) {
+    SECRETS[reference] = `${user}${CANARY}`;
+    reply = ({ authorization }) => ({ status: 403, body: { message: `bad ${CANARY}, ${authorization}` } });
+    await expect(apiOf(host, reference).call({ method: 'GET', path: '' })).rejects.toMatchObject({
+      what: expect.not.stringMatching(`${CANARY}|${Buffer.from(`ada:${CANARY}`).toString('base64')}`) as string,
+    });
+  }
+});
+
 test('a host that asks to be left alone is not asked until then; another token may ask', async () => {
   reply = ({ authorization }) =>
     authorization.endsWith(CANARY) ? { status: 429, headers: { 'retry-after': '90' } } : { status: 200, body: [] };

@@ -2,6 +2,7 @@ import { request, type Dispatcher } from 'undici';
 
 import { cleanMessage } from '../../git/git-error.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { redact } from '../../secret/redact.ts';
 import { type AnswerHeaders, isRateLimited, retryAfterMs } from '../../lib/rate-limit.ts';
 import { HostError } from './host-error.ts';
 
@@ -53,10 +54,18 @@ export function createHostClient(clock: Clock, dispatcher?: Dispatcher): HostCli
         quietUntil.set(key, clock.now() + waitMs);
         throw busy(title, clock.now() + waitMs, waitMs, status);
       }
-      if (status < 200 || status >= 300) throw failureOf(title, status, text);
+      if (status < 200 || status >= 300) throw failureOf(title, status, redact(text, secretsIn(wanted.headers)));
       return { status, headers, body: parse(title, text) };
     },
   };
+}
+
+/** A host, or a proxy before it, may repeat what it was sent. */
+function secretsIn({ authorization = '' }: Readonly<Record<string, string>>): string[] {
+  const [scheme = '', value = ''] = authorization.split(' ');
+  if (scheme !== 'Basic') return [value];
+  const plain = Buffer.from(value, 'base64').toString('utf8');
+  return [value, plain.slice(plain.indexOf(':') + 1)];
 }
 
 /** A kept connection that the other side has closed meanwhile is no failure: reading again changes nothing. */
