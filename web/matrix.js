@@ -58,7 +58,7 @@ function unreadyNote({ number, commit, names, state, problem }) {
 }
 
 function environmentHeader(project, environment, may) {
-  const { name, kind, named, current, hold, open, lastTrouble, canRollBack } = environment;
+  const { name, kind, named, current, hold, open, lastTrouble, missing, canRollBack } = environment;
   const key = (what) => `${project}/${name}/${what}`;
   const label = (what) => ({ 'aria-label': `${what} ${name}` });
   const about = { project, environment: name };
@@ -79,6 +79,13 @@ function environmentHeader(project, environment, may) {
     lastTrouble === null
       ? ''
       : el('p', { class: 'note bad' }, `#${lastTrouble.release.number} ${lastTrouble.state}: ${lastTrouble.headline}`),
+    missing.map(({ release, repository, digest }) =>
+      el(
+        'p',
+        { class: 'note bad' },
+        `the image of #${release} is gone from the registry: ${repository}@${digest.slice(0, 19)}`,
+      ),
+    ),
     el(
       'div',
       { class: 'actions' },

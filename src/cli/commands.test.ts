@@ -509,3 +509,16 @@ test('registry sweep says what goes and why, with --all also what stays, and nee
   const developer = { TOWPATH_TOKEN: await house.token('developer', 'dee') };
   expect((await towpath('registry sweep --dry-run', { env: developer })).exit).toBe(4);
 });
+
+test('status and doctor say which images are gone from the registry', async () => {
+  const { environments } = house.useCases.world;
+  const digest = `sha256:${'a'.repeat(64)}` as const;
+  const missing = [{ release: 1, repository: 'shop/web', digest, since: '2026-11-20T10:00:00.000Z' }];
+  const prod = environments.findIndex(({ name }) => name === 'prod');
+  environments.splice(prod, 1, { ...(environments[prod] ?? expect.unreachable()), missing });
+  const said = `the image of #1 is gone from the registry, or damaged: shop/web@${digest}`;
+  expect((await towpath('status')).out).toContain(`prod: ${said}`);
+  const { exit, out } = await towpath('doctor --data /tmp');
+  expect(exit).toBe(1);
+  expect(out).toContain(`shop/prod: ${said}`);
+});

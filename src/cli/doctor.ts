@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { access, constants, mkdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
+import { missingText } from '../flow/view/environment.ts';
 import { problemOf } from '../lib/error.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
@@ -38,6 +39,7 @@ export const doctor: Verb = (program, verb) => {
           tool('bwrap', ['--version'], 'Checks and install scripts then run by runc, Docker, or not isolated.'),
           tool('runc', ['--version'], 'Checks and install scripts then run by bwrap, Docker, or not isolated.'),
           server(context),
+          images(context),
         ]);
         context.out.data(findings, (all) => {
           const colours = { good: 'green', missing: 'yellow', broken: 'red' } as const;
@@ -93,6 +95,27 @@ async function server(context: Context): Promise<Finding> {
   } catch (error) {
     const { what, fix } = problemOf(error);
     return { part: 'server', state: 'missing', what, fix };
+  }
+}
+
+/** What environments need and the registry has not: rather found now than when it is needed. */
+async function images(context: Context): Promise<Finding> {
+  try {
+    const { projects } = await (await context.client()).call('matrix.read', { query: {} });
+    const gone = projects.flatMap(({ name, environments }) =>
+      environments.flatMap((environment) =>
+        environment.missing.map((image) => `${name}/${environment.name}: ${missingText(image)}`),
+      ),
+    );
+    if (gone.length === 0) return good('images', 'What runs and what can be rolled back to is in the registry.');
+    return broken('images', gone.join(' '), 'Bring it back from a backup of the registry, by its digest.');
+  } catch {
+    return {
+      part: 'images',
+      state: 'missing',
+      what: 'Nobody could be asked for them.',
+      fix: 'See what is said of the server.',
+    };
   }
 }
 

@@ -1,4 +1,4 @@
-import type { MatrixEnvironment, MatrixView } from '../flow/view/environment.ts';
+import { type MatrixEnvironment, type MatrixView, missingText } from '../flow/view/environment.ts';
 import { unreadyText } from '../flow/view/unready.ts';
 import { ago, shortSha, table, type Paint } from './text.ts';
 
@@ -45,7 +45,7 @@ function cellText({ cells }: MatrixEnvironment, service: string): string {
 }
 
 function notesOn(
-  { name, named, stopAskedAt, hold, open, lastTrouble, cells }: MatrixEnvironment,
+  { name, named, stopAskedAt, hold, open, lastTrouble, missing, cells }: MatrixEnvironment,
   paint: Paint,
 ): string[] {
   const unrun = cells.flatMap(({ service, runs }) =>
@@ -60,6 +60,7 @@ function notesOn(
     ...(hold === null ? [] : [paint('yellow', `${name}: held by ${hold.by}: ${hold.reason}`)]),
     ...open.map(({ release, state, headline }) => paint('yellow', `${name}: #${release.number} ${state}: ${headline}`)),
     ...(lastTrouble === null ? [] : [paint('red', `${name}: #${lastTrouble.release.number} ${lastTrouble.headline}`)]),
+    ...missing.map((image) => paint('red', `${name}: ${missingText(image)}`)),
     ...urls,
     ...unrun,
   ];

@@ -31,6 +31,7 @@ export interface Tables {
   lane: LaneTable;
   log_chunk: LogChunkTable;
   migration: MigrationTable;
+  missing_image: MissingImageTable;
   operation: OperationTable;
   project: ProjectTable;
   promotion: PromotionTable;
@@ -211,6 +212,14 @@ export interface MigrationTable {
   name: string;
   checksum: string;
   applied_at: Generated<Timestamp>;
+}
+
+export interface MissingImageTable {
+  environment_id: string;
+  repository: string;
+  digest: string;
+  release_number: number;
+  since: Generated<Timestamp>;
 }
 
 export interface OperationTable {

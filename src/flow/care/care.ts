@@ -12,6 +12,7 @@ import { attemptEach } from './attempt.ts';
 import { forgetEvents, forgetLogs } from './history.ts';
 import { contentBefore, keptImages } from './image-content.ts';
 import { reconcile } from './lost-work.ts';
+import { findMissingImages } from './missing-images.ts';
 import { retainImages } from './retain-images.ts';
 import { digestsInUse } from './retention-facts.ts';
 
@@ -73,6 +74,7 @@ export function careTasks(
     { name: 'what should run here', everyMs: often, run: () => machine.revive((line) => log.warn(line)) },
     { name: 'what services print', everyMs: often, run: () => machine.capOutputs() },
     { name: 'names of images', everyMs, run: () => retainImages(house) },
+    { name: 'images that are needed', everyMs, run: () => findMissingImages(house) },
     { name: 'base images', everyMs, run: () => refreshBySchedule(house) },
     { name: 'uploads', everyMs, run: () => machine.sweepUploads(clock.now() - UPLOADS_KEPT_MS) },
     {

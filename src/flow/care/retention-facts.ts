@@ -5,8 +5,14 @@ import type { Sql } from '../../store/database.ts';
 import { definitionOf } from '../gather.ts';
 import type { PinnedImage, RetainingEnvironment } from './retention.ts';
 
+export interface EnvironmentImages extends RetainingEnvironment {
+  readonly id: string;
+  /** The number of the release that runs there. */
+  readonly current: number | null;
+}
+
 /** The environments of a project, also those that are gone, with what each must be able to run again. */
-export async function retentionFacts(db: Sql, projectId: string): Promise<RetainingEnvironment[]> {
+export async function retentionFacts(db: Sql, projectId: string): Promise<EnvironmentImages[]> {
   const rows = await db
     .selectFrom('environment')
     .leftJoin('release', 'release.id', 'environment.current_release_id')
@@ -16,11 +22,11 @@ export async function retentionFacts(db: Sql, projectId: string): Promise<Retain
   return Promise.all(
     rows.map(async ({ id, name, slug, removed_at: removedAt, current_release_id: currentId, definition, number }) => {
       const removed = removedAt !== null;
-      if (removed) return { name, slug, removed, current: null, pins: [], busy: [] };
+      if (removed) return { id, name, slug, removed, current: null, pins: [], busy: [] };
       const { keep } = definitionOf({ definition });
       const busy = await releasesAtWork(db, id);
       const pins = await pinnedImages(db, { id, projectId, current: currentId, keep });
-      return { name, slug, removed, current: number, pins, busy };
+      return { id, name, slug, removed, current: number, pins, busy };
     }),
   );
 }

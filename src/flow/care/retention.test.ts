@@ -10,7 +10,6 @@ const prod: RetainingEnvironment = {
   name: 'prod',
   slug: 'prod-11111111',
   removed: false,
-  current: 7,
   pins: [pin(7), pin(6)],
   busy: [8],
 };
@@ -18,7 +17,7 @@ const preview: RetainingEnvironment = {
   name: 'preview-x',
   slug: 'x-22222222',
   removed: true,
-  current: null,
+
   pins: [],
   busy: [],
 };

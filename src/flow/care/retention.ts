@@ -7,8 +7,6 @@ export interface RetainingEnvironment {
   readonly name: string;
   readonly slug: string;
   readonly removed: boolean;
-  /** The number of the release that runs there. */
-  readonly current: number | null;
   /** What runs there, and what it must be able to put back. */
   readonly pins: readonly PinnedImage[];
   /** Releases that are on their way in or out now: no tag of theirs is touched. */

@@ -1,3 +1,4 @@
+import { missingImages } from '../../environment/missing-image-store.ts';
 import { type EnvironmentRow } from '../../environment/environment-store.ts';
 import { tenuresOf } from '../../environment/tenure-store.ts';
 import type { Digest } from '../../lib/digest.ts';
@@ -218,6 +219,7 @@ export async function environmentViews(db: Sql, environments: readonly Environme
   const ids = environments.map(({ id }) => id);
   const open = await openPromotions(db, ids);
   const ended = await lastEnded(db, ids);
+  const missing = await missingImages(db, ids);
   const openViews = new Map((await promotionViews(db, open)).map((view) => [view.id, view]));
   const endedViews = new Map((await promotionViews(db, ended)).map((view) => [view.id, view]));
   const briefs = await briefsOf(
@@ -249,6 +251,10 @@ export async function environmentViews(db: Sql, environments: readonly Environme
           .filter(({ environmentId }) => environmentId === environment.id)
           .flatMap(({ id }) => openViews.get(id) ?? []),
         lastTrouble: trouble === undefined ? null : (endedViews.get(trouble.id) ?? null),
+        missing: (missing.get(environment.id) ?? []).map(({ since, ...image }) => ({
+          ...image,
+          since: since.toISOString(),
+        })),
         canRollBack:
           backBrief === undefined
             ? { to: null, reason: back.kind === 'none' ? back.reason : 'The release that ran before is gone.' }

@@ -7,6 +7,7 @@ import { eventsOf, type Promotion } from '../../path/promotion-store.ts';
 import type { Release } from '../../release/release.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
+import { missingText, type MissingImageView } from '../view/environment.ts';
 import type { WhyView } from '../view/path.ts';
 import type { ReasonView } from '../view/promotion.ts';
 import { notThere } from './not-there.ts';
@@ -67,6 +68,7 @@ async function whyEnvironment({ store }: House, project: string, name: string): 
   const ended = (await lastEnded(store.db, [environment.id])).filter(({ state }) => state !== 'live');
   const reasons: ReasonView[] = [
     ...whyEnding(environment),
+    ...(view?.missing ?? []).map(whyMissing),
     ...(environment.hold === null
       ? []
       : [
@@ -102,6 +104,19 @@ async function whyEnvironment({ store }: House, project: string, name: string): 
             what: `promotion ${newest.number} ${to}: ${detail.note ?? headline(to, detail)}`,
           })),
   };
+}
+
+function whyMissing(missing: MissingImageView): ReasonView {
+  return {
+    gate: 'artifact',
+    what: sentence(missingText(missing)),
+    fix: 'Bring it back from a backup of the registry, by its digest. What runs goes on until it has to be started anew.',
+    until: null,
+  };
+}
+
+function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 }
 
 function whyEnding({ name, unnamedAt, expiresAt, stopAskedAt }: EnvironmentRow): ReasonView[] {

@@ -53,7 +53,21 @@ export interface EnvironmentView {
   readonly open: readonly PromotionView[];
   /** The newest ended one that did not go live, while nothing newer did. */
   readonly lastTrouble: PromotionView | null;
+  /** What runs there or can be rolled back to, and is gone from the registry. */
+  readonly missing: readonly MissingImageView[];
   readonly canRollBack: { readonly to: ReleaseBrief } | { readonly to: null; readonly reason: string };
+}
+
+export interface MissingImageView {
+  readonly release: number;
+  readonly repository: string;
+  readonly digest: Digest;
+  readonly since: string;
+}
+
+/** One sentence on it. */
+export function missingText({ release, repository, digest, since }: MissingImageView): string {
+  return `the image of #${release} is gone from the registry, or damaged: ${repository}@${digest} (since ${since}).`;
 }
 
 export interface EnvironmentDetail extends EnvironmentView {

@@ -146,6 +146,7 @@ function environmentOf(name: string, release: ReleaseView, ahead: boolean): Matr
     current: { ...briefOf(release), since: START },
     open: [],
     lastTrouble: null,
+    missing: [],
     canRollBack: { to: null, reason: 'nothing ran here before' },
     cells: release.services.map(({ service, digest }, index) => ({
       service,

@@ -7,6 +7,7 @@ import type {
   MatrixCell,
   MatrixEnvironment,
   MatrixView,
+  MissingImageView,
 } from '../../flow/view/environment.ts';
 import type { UnreadyRelease } from '../../flow/view/unready.ts';
 import { Brief, Promotion, releaseBriefShape } from './promotion.ts';
@@ -24,6 +25,13 @@ const StepBack = z
   .union([z.object({ to: Brief }), z.object({ to: z.null(), reason: z.string() })])
   .meta({ id: 'StepBack' });
 
+const Missing = view<MissingImageView>()('MissingImage', {
+  release: z.number(),
+  repository: z.string(),
+  digest: DigestText,
+  since: Instant,
+});
+
 const environmentShape = {
   id: z.string(),
   name: z.string(),
@@ -36,6 +44,7 @@ const environmentShape = {
   current: Current.nullable(),
   open: listOf(Promotion),
   lastTrouble: Promotion.nullable(),
+  missing: listOf(Missing),
   canRollBack: StepBack,
 } satisfies Record<keyof EnvironmentView, z.ZodType>;
 
