@@ -89,6 +89,10 @@ test.each([
     { status: 429, headers: { 'retry-after': '120' } },
     { code: 'git.busy', retryAfterMs: 120_000 },
   ],
+  [
+    { status: 403, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '90' } },
+    { code: 'git.busy', retryAfterMs: 90_000 },
+  ],
   [{ status: 503 }, { code: 'git.busy' }],
   [{ status: 500 }, { code: 'git.unreachable' }],
   [result('0012not a listing\n0000'), { code: 'git.protocol' }],

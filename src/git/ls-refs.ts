@@ -1,6 +1,7 @@
 import { request, type Dispatcher } from 'undici';
 
 import { sha256Hex } from '../lib/digest.ts';
+import { isRateLimited, retryAfterMs } from '../lib/rate-limit.ts';
 import { authorizationOf } from './credential.ts';
 import { git } from './git.ts';
 import { GitError } from './git-error.ts';
@@ -26,6 +27,8 @@ export interface ListOptions {
   readonly dispatcher?: Dispatcher | undefined;
   readonly timeoutMs?: number | undefined;
   readonly maxRefs?: number | undefined;
+  /** For what a server says of when to come again. Default: the machine's clock. */
+  readonly now?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -63,7 +66,7 @@ async function askServer(url: RemoteUrl, remote: Remote, options: ListOptions): 
       body: encodeRequest(['command=ls-refs', 'agent=towpath', `object-format=${format}`], ARGUMENTS),
       ...options,
     });
-    refuse(answer);
+    refuse(answer, options.now ?? Date.now());
     if (answer.status !== 200 || answer.headers['content-type'] !== 'application/x-git-upload-pack-result')
       return undefined;
     const lines = linesOf(answer.body);
@@ -73,11 +76,11 @@ async function askServer(url: RemoteUrl, remote: Remote, options: ListOptions): 
 }
 
 /** @throws GitError for the answers that another way of asking would not change */
-function refuse({ status, headers }: Answer): void {
+function refuse({ status, headers }: Answer, now: number): void {
+  if (isRateLimited(status, headers) || status === 503) throw busy(status, retryAfterMs(headers, now), now);
   if (status >= 300 && status < 400) throw moved(headers['location']);
   if (status === 401 || status === 403) throw denied(status);
   if (status === 404) throw notFound();
-  if (status === 429 || status === 503) throw busy(status, headers['retry-after']);
   if (status >= 500) throw serverFailed(status);
 }
 
@@ -218,15 +221,15 @@ function notFound(): GitError {
   });
 }
 
-function busy(status: number, retryAfter: string | string[] | undefined): GitError {
-  const seconds = Number(retryAfter);
+function busy(status: number, waitMs: number | undefined, now: number): GitError {
+  const until = waitMs === undefined ? '' : `, and asks to be left alone until ${new Date(now + waitMs).toISOString()}`;
   return new GitError(
     {
       code: 'git.busy',
-      what: `The git server has no time for us now (${status}).`,
+      what: `The git server has no time for us now (${status})${until}.`,
       fix: 'Towpath tries again by itself, later.',
     },
-    { retryAfterMs: Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, 86_400) * 1000 : undefined },
+    { retryAfterMs: waitMs },
   );
 }
 

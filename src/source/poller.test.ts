@@ -13,6 +13,7 @@ import type { Store } from '../store/database.ts';
 import { testStore } from '../store/testing.ts';
 import { claimDue, recordPoll, type RefNews } from './poll-store.ts';
 import { pollOnce, runPoller, type PollDeps } from './poller.ts';
+import { createServerQuiet } from './server-quiet.ts';
 import { wakeRepository } from './wake-store.ts';
 
 let forge: Forge;
@@ -310,6 +311,30 @@ interface Watched {
   /** Polls, at a time when the repository is due. */
   readonly poll: () => Promise<void>;
 }
+
+test('a server that asks to be left alone is asked about none of its repositories until then', async () => {
+  const [one, other] = [await watched(), await watched()];
+  for (const { repository } of [one, other]) await repository.commit({ files: { a: '1' } });
+  const deps: PollDeps = { ...one.deps, concurrency: 1, quiet: createServerQuiet() };
+  forge.answer = () => ({ status: 429, headers: { 'retry-after': '90' } });
+  const before = forge.requests.length;
+  await pollOnce(deps);
+  expect(forge.requests).toHaveLength(before + 1);
+  const until = new Date(one.clock.now() + 90_000);
+  for (const { id } of [one, other]) {
+    const { poll_error, next_poll_at } = await rowOf(id);
+    expect(poll_error).toMatchObject({ code: 'git.busy' });
+    expect(JSON.stringify(poll_error)).toContain(`until ${until.toISOString()}`);
+    expect(next_poll_at.getTime()).toBeGreaterThanOrEqual(until.getTime());
+  }
+
+  forge.answer = undefined;
+  await wakeRepository(store.db, other.id, one.clock.now() + 1000);
+  one.clock.advance(1000);
+  expect(await pollOnce(deps)).toMatchObject([{ repositoryId: other.id, outcome: 'failed' }]);
+  one.clock.advance(90_000);
+  expect((await pollOnce(deps)).map(({ outcome }) => outcome)).toEqual(['listed', 'listed']);
+});
 
 async function watched(): Promise<Watched> {
   const id = newId('rep');

@@ -20,6 +20,7 @@ import {
   type PollOutcome,
 } from './poll-store.ts';
 import { moveKey, planRefChanges, type ForcedMoves } from './ref-change.ts';
+import { createServerQuiet, type ServerQuiet } from './server-quiet.ts';
 import { SourceError } from './source-error.ts';
 
 type HistoryMirror = Pick<Mirror, 'ensure' | 'has' | 'isAncestor'>;
@@ -36,6 +37,8 @@ export interface PollDeps {
   /** Enqueues the work that follows, in the transaction that writes the events. */
   readonly onNews: OnNews;
   readonly settings?: PollSettings | undefined;
+  /** Default: each run of the poller remembers its own. */
+  readonly quiet?: ServerQuiet | undefined;
   readonly leaseMs?: number | undefined;
   /** How many repositories are polled at the same time by this process. */
   readonly concurrency?: number | undefined;
@@ -68,7 +71,8 @@ export async function pollOnce(deps: PollDeps, signal?: AbortSignal): Promise<Po
  * Polls whatever comes due until `signal` ends it. Any number of processes may run it on one store. It sleeps until
  * the next repository is due, or until a wake-up is told.
  */
-export async function runPoller(deps: PollDeps, signal: AbortSignal): Promise<void> {
+export async function runPoller(given: PollDeps, signal: AbortSignal): Promise<void> {
+  const deps = { ...given, quiet: given.quiet ?? createServerQuiet() };
   const { store, clock, leaseMs = LEASE_MS, concurrency = 8, onError = () => undefined } = deps;
   const running = new Set<Promise<unknown>>();
   const bell = createBell(signal);
@@ -110,9 +114,12 @@ async function pollRepository(deps: PollDeps, claimed: ClaimedRepository, signal
   const keeper = keepClaim(deps, claimed, leaseMs, signal);
   let outcome: PollOutcome;
   try {
+    deps.quiet?.check(claimed, clock.now());
     outcome = await look(deps, claimed, keeper.signal);
   } catch (error) {
-    outcome = { kind: 'failed', problem: problemOf(error, 'source.failed'), retryAfterMs: retryAfterOf(error) };
+    const retryAfterMs = retryAfterOf(error);
+    if (retryAfterMs !== undefined) deps.quiet?.note(claimed, clock.now() + retryAfterMs);
+    outcome = { kind: 'failed', problem: problemOf(error, 'source.failed'), retryAfterMs };
   }
   const claim = await keeper.end();
   if (claim === null) return { repositoryId: claimed.id, outcome: 'stale', events: 0 };
@@ -145,7 +152,11 @@ async function pollRepository(deps: PollDeps, claimed: ClaimedRepository, signal
 
 async function look(deps: PollDeps, claim: ClaimedRepository, signal: AbortSignal): Promise<PollOutcome> {
   for (let attempt = 1; ; attempt++) {
-    const listing = await deps.list(deps.remoteOf(claim), { known: claim.refsHash ?? undefined, signal });
+    const listing = await deps.list(deps.remoteOf(claim), {
+      known: claim.refsHash ?? undefined,
+      now: deps.clock.now(),
+      signal,
+    });
     if (listing.kind === 'unchanged') return listing;
     const known = await knownRefs(deps.store.db, claim.id);
     if (listing.refs.length === 0 && known.length > 0) throw vanished(known.length);
