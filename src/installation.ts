@@ -7,6 +7,8 @@ import { type Logger, pino } from 'pino';
 
 import { storedCredentials } from './access/credential-store.ts';
 import { createGuard, type Guard } from './access/guard.ts';
+import { ensureRegistryKey } from './access/registry-key-store.ts';
+import { createPasses } from './access/registry-pass.ts';
 import { ensureLocalToken, readLocalToken } from './access/local-token-store.ts';
 import { makeDataDirectory, takeDataDirectory } from './data-directory.ts';
 import { createFlows, createStarts, type Flows, QUEUES } from './flow/create-flows.ts';
@@ -105,6 +107,8 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   const guard = createGuard({ keeper: storedCredentials(store.db), clock: systemClock, random: randomBytes });
   await ensureLocalToken(guard, options.data, userName());
 
+  const passes = createPasses(await ensureRegistryKey(options.data), systemClock);
+
   const registryHost = `127.0.0.1:${port}`;
   const embedded = await createEmbeddedRegistry({
     directory: join(options.data, 'registry'),
@@ -153,7 +157,16 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   flows = createFlows(house);
   const useCases = createUseCases(house);
   const answers = storedAnswers(store.db);
-  const faces = { useCases, guard, answers, clock: systemClock, version: VERSION, web: WEB, registry: embedded };
+  const faces = {
+    useCases,
+    guard,
+    passes,
+    answers,
+    clock: systemClock,
+    version: VERSION,
+    web: WEB,
+    registry: embedded,
+  };
   const isApi = options.roles.includes('api');
   const closeServer = await listen(isApi ? await createServer(faces) : createWorkerServer(faces), { host, port });
   undo.push(closeServer);

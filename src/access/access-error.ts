@@ -19,3 +19,11 @@ export function notAllowed(user: string, permission: Permission): AccessError {
     fix: `Ask for a token with one of the roles ${rolesWith(permission).join(', ')}.`,
   });
 }
+
+export function outOfReach({ user, projects }: { user: string; projects: readonly string[] | null }): AccessError {
+  return new AccessError({
+    code: 'access.forbidden',
+    what: `The token of ${user} is limited to ${(projects ?? []).join(', ')}, and this is not of that.`,
+    fix: 'Name that project (`--project`), or ask for a token without the limit, or for another project.',
+  });
+}

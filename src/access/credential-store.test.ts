@@ -20,6 +20,7 @@ function credential(more: Partial<Credential> = {}): Credential {
     name: 'n',
     user: 'ada',
     roles: ['viewer'],
+    projects: null,
     createdAtMs: 1_000,
     ...ends,
     ...more,
@@ -29,7 +30,7 @@ function credential(more: Partial<Credential> = {}): Credential {
 describe.each(Object.entries(KEEPERS))('credentials %s', (_where, keeperOf) => {
   test('what was added is found by its hash and its id, whole', async () => {
     const keeper = await keeperOf();
-    const one = credential({ expiresAtMs: 5_000, roles: ['viewer', 'approver'] });
+    const one = credential({ expiresAtMs: 5_000, roles: ['viewer', 'approver'], projects: ['shop', 'docs'] });
     const session = credential({ id: 'tok_2', kind: 'session', tokenId: 'tok_1' });
     await keeper.add(one, 'hash-1');
     await keeper.add(session, 'hash-2');

@@ -11,9 +11,13 @@ export interface Principal {
   readonly credentialId: string;
   readonly user: string;
   readonly roles: readonly string[];
+  /** The projects that they may reach, by name; null for all. */
+  readonly projects: readonly string[] | null;
   readonly kind: CredentialKind;
   /** The token that they hold, or that their session was made from. */
   readonly tokenId: string;
+  /** When the credential ends by itself; null when it does not. */
+  readonly endsAtMs: number | null;
 }
 
 /** What is known of a credential afterwards: everything but its secret, of which only a hash is kept. */
@@ -25,6 +29,8 @@ export interface Credential {
   readonly name: string;
   readonly user: string;
   readonly roles: readonly string[];
+  /** The projects that it is limited to, by name; null for all. */
+  readonly projects: readonly string[] | null;
   readonly createdAtMs: number;
   readonly expiresAtMs: number | null;
   readonly revokedAtMs: number | null;

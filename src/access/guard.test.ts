@@ -4,7 +4,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { fixedClock } from '../lib/clock.ts';
+import type { Principal } from './credential.ts';
 import { createGuard, type Guard } from './guard.ts';
+import { OPERATION_NAMES, operationOf } from './operation.ts';
 import { memoryKeeper } from './testing.ts';
 
 const MINUTE_MS = 60_000;
@@ -124,7 +126,7 @@ test('a token with a role that does not exist is not made', async () => {
 
 test('nobody is let in without a permission, and the refusal names who could help', () => {
   const { guard } = parts();
-  const viewer = { credentialId: 'tok_1', tokenId: 'tok_1', user: 'eve', roles: ['viewer'], kind: 'token' } as const;
+  const viewer = principal({ roles: ['viewer'] });
   expect(() => guard.allow(null, 'matrix.read')).toThrow(expect.objectContaining({ code: 'access.unauthenticated' }));
   expect(() => guard.allow(viewer, 'release.yank')).toThrow(
     expect.objectContaining({ code: 'access.forbidden', fix: expect.stringContaining('operator') }),
@@ -132,3 +134,38 @@ test('nobody is let in without a permission, and the refusal names who could hel
   expect(guard.allow(viewer, 'matrix.read')).toBe(viewer);
   expect(guard.allow(null, 'server.health')).toBeNull();
 });
+
+test('a token that is limited to projects reaches them and itself, and nothing of the installation', () => {
+  const { guard } = parts();
+  const limited = principal({ roles: ['admin'], projects: ['shop'] });
+  const refused = expect.objectContaining({ code: 'access.forbidden', what: expect.stringContaining('shop') });
+  for (const name of OPERATION_NAMES) {
+    const { route, needs } = operationOf(name);
+    if (!route.includes('/:project')) continue;
+    expect(guard.allow(limited, name, 'shop'), name).toBe(limited);
+    for (const other of ['docs', null]) expect(() => guard.allow(limited, name, other), name).toThrow(refused);
+    expect(needs).not.toBe('public');
+  }
+  for (const name of ['token.create', 'token.list', 'token.revoke', 'project.add', 'audit.list'] as const) {
+    expect(() => guard.allow(limited, name, 'shop'), name).toThrow(refused);
+  }
+  expect(() => guard.allow(limited, 'matrix.read', 'docs')).toThrow(refused);
+  expect(guard.allow(limited, 'matrix.read', 'shop')).toBe(limited);
+  expect(guard.allow(limited, 'access.me')).toBe(limited);
+});
+
+test('a session reaches what its token does', async () => {
+  const { guard } = parts();
+  const { secret } = await guard.createToken({ ...wish, projects: ['shop'] });
+  const known = await guard.identify(secret, 'token');
+  expect(known?.projects).toEqual(['shop']);
+  const session = await guard.openSession((await guard.invite(known ?? principal({}))).code);
+  expect(session.principal.projects).toEqual(['shop']);
+  expect((await guard.identify(session.secret, 'session'))?.projects).toEqual(['shop']);
+  await expect(guard.createToken({ ...wish, projects: [] })).rejects.toMatchObject({ code: 'access.project-invalid' });
+});
+
+function principal(more: Partial<Principal>): Principal {
+  const known = { credentialId: 'tok_1', tokenId: 'tok_1', user: 'eve', kind: 'token', endsAtMs: null } as const;
+  return { ...known, roles: [], projects: null, ...more };
+}

@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
-import { AccessError, notAllowed, unknownCaller } from './access-error.ts';
+import { AccessError, notAllowed, outOfReach, unknownCaller } from './access-error.ts';
 import type { CredentialKeeper } from './credential-keeper.ts';
 import {
   hashOfSecret,
@@ -13,6 +13,7 @@ import {
 } from './credential.ts';
 import { operationOf, type OperationName } from './operation.ts';
 import { isRole, mayDo, ROLES, type Permission } from './permission.ts';
+import { isWithin } from './reach.ts';
 
 const CODE_TTL_MS = 2 * 60_000;
 const SESSION_TTL_MS = 12 * 3_600_000;
@@ -21,8 +22,11 @@ const SESSION_TTL_MS = 12 * 3_600_000;
 export interface Guard {
   /** @returns null when the secret is unknown, ended, revoked, or of another kind */
   identify(secret: string, kind: 'token' | 'session'): Promise<Principal | null>;
-  /** @throws AccessError `access.unauthenticated` or `access.forbidden`; returns null only for what is public */
-  allow(principal: Principal | null, operation: OperationName): Principal | null;
+  /**
+   * @param project the one that the request names, if it names one
+   * @throws AccessError `access.unauthenticated` or `access.forbidden`; returns null only for what is public
+   */
+  allow(principal: Principal | null, operation: OperationName, project?: string | null): Principal | null;
   /** @throws AccessError as `allow` */
   permit(principal: Principal | null, permission: Permission): Principal;
   createToken(wish: TokenWish): Promise<{ credential: Credential; secret: string }>;
@@ -43,6 +47,8 @@ export interface TokenWish {
   readonly name: string;
   readonly user: string;
   readonly roles: readonly string[];
+  /** Names of projects that it shall be limited to. Without them it reaches all. */
+  readonly projects?: readonly string[] | undefined;
   readonly ttlMs?: number | undefined;
 }
 
@@ -68,6 +74,7 @@ export function createGuard({ keeper, clock, random }: GuardParts): Guard {
       name: wish.name,
       user: wish.user,
       roles: [...wish.roles],
+      projects: wish.projects === undefined ? (token?.projects ?? null) : [...wish.projects],
       createdAtMs: now,
       expiresAtMs: endsAtMs === Infinity ? null : endsAtMs,
       revokedAtMs: null,
@@ -98,9 +105,12 @@ export function createGuard({ keeper, clock, random }: GuardParts): Guard {
       const held = await alive(secret, kind);
       return held === null ? null : principalOf(held);
     },
-    allow: (principal, operation) => {
+    allow: (principal, operation, project = null) => {
       const { needs } = operationOf(operation);
-      return needs === 'public' ? principal : permit(principal, needs);
+      if (needs === 'public') return principal;
+      const known = permit(principal, needs);
+      if (!isWithin(known, operation, project)) throw outOfReach(known);
+      return known;
     },
     createToken: async (wish) => issue('token', checkedWish(wish)),
     tokens: () => keeper.tokens(),
@@ -141,8 +151,9 @@ interface Held {
   readonly token: Credential;
 }
 
-function principalOf({ credential: { id, user, roles, kind }, token }: Held): Principal {
-  return { credentialId: id, user, roles, kind, tokenId: token.id };
+function principalOf({ credential: { id, user, roles, kind, expiresAtMs }, token }: Held): Principal {
+  const { projects } = token; // a session reaches no more than its token
+  return { credentialId: id, user, roles, projects, kind, tokenId: token.id, endsAtMs: expiresAtMs };
 }
 
 function checkedWish(wish: TokenWish): TokenWish {
@@ -152,6 +163,12 @@ function checkedWish(wish: TokenWish): TokenWish {
       code: 'access.role-invalid',
       what: strange === undefined ? 'A token needs at least one role.' : `There is no role "${strange}".`,
       fix: `Choose among ${Object.keys(ROLES).join(', ')}.`,
+    });
+  if (wish.projects?.length === 0)
+    throw new AccessError({
+      code: 'access.project-invalid',
+      what: 'A token that is limited to projects needs at least one.',
+      fix: 'Name the projects, or leave the limit out.',
     });
   return wish;
 }

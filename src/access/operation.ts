@@ -236,11 +236,6 @@ export type OperationName = keyof typeof OPERATIONS;
 
 export const OPERATION_NAMES = Object.keys(OPERATIONS).filter(isOperationName);
 
-/** The embedded registry has the distribution API's routes, not ours: reading needs one permission, writing another. */
-export function registryNeeds(method: string): Permission {
-  return method === 'GET' || method === 'HEAD' ? 'registry:pull' : 'registry:push';
-}
-
 export function operationOf(name: OperationName): Operation {
   return OPERATIONS[name];
 }

@@ -360,6 +360,8 @@ test('a token is printed once and works; a revoked one does not', async () => {
   expect((await towpath(`token revoke ${id}`)).exit).toBe(0);
   expect((await towpath('status', { env: bob })).exit).toBe(4);
   expect((await towpath('token create --user bob --role owner')).exit).toBe(64);
+  const limited = { TOWPATH_TOKEN: (await towpath('token create --user ci --role viewer --project docs')).out.trim() };
+  expect((await towpath('status --project shop', { env: limited })).err).toContain('limited to docs');
 });
 
 test('open prints a link whose code stays out of every log', async () => {

@@ -21,15 +21,22 @@ export const token: Verb = (program, run) => {
     .requiredOption('--role <role>', `${Object.keys(ROLES).join(', ')}; may be repeated`, collect)
     .option('--name <text>', 'what it is for, to tell it from others')
     .option('--ttl <duration>', 'how long it lives, such as 90d; without it, until it is revoked', duration)
-    .addHelpText('after', needs('token.create'))
+    .addHelpText(
+      'after',
+      `${needs('token.create')}\n\nWith --project it reaches that project alone; several: shop,docs.`,
+    )
     .action(
       run<CreateOptions>(async (context, { user, role, name, ttl }) => {
         const roles = role.map(roleOf);
         const ttlSeconds = ttl === undefined ? undefined : Math.ceil(ttl / 1_000);
-        const body = { user, roles, name: name ?? `for ${user}`, ttlSeconds };
+        const projects = context.common.project?.split(','); // by the option alone: a limit is not inherited
+        const body = { user, roles, projects, name: name ?? `for ${user}`, ttlSeconds };
         const answer = await (await context.client()).call('token.create', { body });
         context.out.data(answer, ({ secret }) => secret);
-        context.out.note(`${answer.token.id} is for ${user} (${roles.join(', ')}). The secret is not shown again.`);
+        const reach = projects === undefined ? '' : `, in ${projects.join(', ')} alone`;
+        context.out.note(
+          `${answer.token.id} is for ${user} (${roles.join(', ')}${reach}). The secret is not shown again.`,
+        );
         return EXIT.ok;
       }),
     );
@@ -42,7 +49,16 @@ export const token: Verb = (program, run) => {
       run(async (context) => {
         const answer = await (await context.client()).call('token.list');
         context.out.data(answer, (tokens) =>
-          table(tokens.map((row) => [row.id, row.user, row.roles.join(','), row.name, endOf(row)])),
+          table(
+            tokens.map((row) => [
+              row.id,
+              row.user,
+              row.roles.join(','),
+              row.projects?.join(',') ?? 'all projects',
+              row.name,
+              endOf(row),
+            ]),
+          ),
         );
         return EXIT.ok;
       }),

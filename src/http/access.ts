@@ -33,13 +33,13 @@ export function accessRoutes(route: Route, { guard, clock, secure = false }: Fac
   });
 }
 
-function meOf({ user, roles }: Principal): Answer<'access.me'> {
-  return { user, roles, permissions: [...new Set(roles.filter(isRole).flatMap(permissionsOf))].sort() };
+function meOf({ user, roles, projects }: Principal): Answer<'access.me'> {
+  return { user, roles, projects, permissions: [...new Set(roles.filter(isRole).flatMap(permissionsOf))].sort() };
 }
 
-function tokenOf({ id, name, user, roles, createdAtMs, expiresAtMs, revokedAtMs }: Credential) {
+function tokenOf({ id, name, user, roles, projects, createdAtMs, expiresAtMs, revokedAtMs }: Credential) {
   const ends = { expiresAt: orNull(expiresAtMs), revokedAt: orNull(revokedAtMs) };
-  return { id, name, user, roles, createdAt: instant(createdAtMs), ...ends };
+  return { id, name, user, roles, projects, createdAt: instant(createdAtMs), ...ends };
 }
 
 function instant(ms: number): string {

@@ -27,7 +27,9 @@ test('the registry is closed to strangers, in words that container clients under
   for (const path of ['/v2/', '/v2', '/v2/shop/web/manifests/main']) {
     const answer = await fetch(`${base}${path}`);
     expect(answer.status).toBe(401);
-    expect(answer.headers.get('www-authenticate')).toBe('Basic realm="towpath"');
+    expect(answer.headers.get('www-authenticate')).toMatch(
+      /^Bearer realm="http:\/\/127\.0\.0\.1:\d+\/v2\/token",service="towpath"/,
+    );
     expect(await answer.json()).toMatchObject({ errors: [{ code: 'UNAUTHORIZED' }] });
   }
 });

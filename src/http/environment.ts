@@ -1,9 +1,13 @@
+import { reaches } from '../access/reach.ts';
 import type { Faces } from './faces.ts';
 import type { Route } from './router.ts';
 
 export function environmentRoutes(route: Route, { useCases }: Faces): void {
   const { environments } = useCases;
-  route('matrix.read', ({ query }) => useCases.matrix(query.project));
+  route('matrix.read', async ({ query, principal }) => {
+    const matrix = await useCases.matrix(query.project);
+    return { ...matrix, projects: matrix.projects.filter(({ name }) => reaches(principal, name)) };
+  });
   route('environment.list', ({ params }) => environments.list(params.project));
   route('environment.show', ({ params }) => environments.show(params.project, params.environment));
   route('environment.rollback', ({ params, body, by }) => environments.rollback({ ...body, ...params }, by));

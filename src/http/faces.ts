@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 
 import type { Guard } from '../access/guard.ts';
+import type { Passes } from '../access/registry-pass.ts';
 import type { UseCases } from '../flow/use-cases.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { AnswerKeeper } from './idempotency.ts';
@@ -18,6 +19,8 @@ export interface Faces {
   readonly web: string;
   /** Absent where another registry is used: `/v2/` is then not found. */
   readonly registry?: RegistryHandler | undefined;
+  /** Opens the registry to those who hold one. */
+  readonly passes: Passes;
   /** Engines on this machine may pull without a token. Default: no. */
   readonly registryOpenToLoopback?: boolean | undefined;
   /** People reach the server by https (through a proxy that ends TLS): cookies are then marked Secure. */

@@ -6,8 +6,22 @@ export function promotionRoutes(route: Route, { useCases: { promotions } }: Face
   route('promotion.list', ({ params, query: { environment, ...page } }) =>
     promotions.list(params.project, environment === undefined ? page : { ...page, environment }),
   );
-  route('promotion.show', ({ params }) => promotions.show(params.promotion));
-  route('promotion.approve', ({ params, body, by }) => promotions.approve(params.promotion, body.comment, by));
-  route('promotion.reject', ({ params, body, by }) => promotions.reject(params.promotion, body.comment, by));
-  route('promotion.cancel', ({ params, by }) => promotions.cancel(params.promotion, by));
+  const found = async (id: string, within: (project: string) => void) => {
+    const promotion = await promotions.show(id);
+    within(promotion.project);
+    return promotion;
+  };
+  route('promotion.show', ({ params, within }) => found(params.promotion, within));
+  route('promotion.approve', async ({ params, body, by, within }) => {
+    await found(params.promotion, within);
+    return promotions.approve(params.promotion, body.comment, by);
+  });
+  route('promotion.reject', async ({ params, body, by, within }) => {
+    await found(params.promotion, within);
+    return promotions.reject(params.promotion, body.comment, by);
+  });
+  route('promotion.cancel', async ({ params, by, within }) => {
+    await found(params.promotion, within);
+    return promotions.cancel(params.promotion, by);
+  });
 }

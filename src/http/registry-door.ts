@@ -1,23 +1,50 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import { AccessError } from '../access/access-error.ts';
+import { AccessError, notAllowed, outOfReach, unknownCaller } from '../access/access-error.ts';
+import type { Principal } from '../access/credential.ts';
 import type { Guard } from '../access/guard.ts';
-import { registryNeeds } from '../access/operation.ts';
-import { problemOf } from '../lib/error.ts';
-import { bearerOf } from './caller.ts';
+import { mayDo } from '../access/permission.ts';
+import type { Pass, Passes } from '../access/registry-pass.ts';
+import { CATALOG, covers, mayUse, permissionFor, type RegistryAction } from '../access/repository-scope.ts';
+import { hasCode, problemOf } from '../lib/error.ts';
+import { accessOf, parseRoute } from '../registry/embedded/routes.ts';
+import { basicPasswordOf, bearerOf } from './caller.ts';
 import { statusOf } from './problem.ts';
+import { answerPassRequest, challengeOf, isForPass } from './registry-pass-door.ts';
 
 /** The embedded registry as this folder needs it: it answers everything under `/v2/` by itself. */
 export interface RegistryHandler {
-  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** @param mayPull whether the asker may read that repository too: a mount does */
+  handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    mayPull: (repository: string) => Promise<boolean>,
+  ): Promise<void>;
 }
 
 export interface RegistryDoorParts {
   readonly registry: RegistryHandler;
   readonly guard: Guard;
+  readonly passes: Passes;
   /** Lets this machine's own engines pull without a token. Writing always needs one. */
   readonly openToLoopback: boolean;
 }
+
+/** Who asks: with a token (also as a password), with a pass that a token got, with nothing from this machine, or nobody. */
+type Caller =
+  | { readonly kind: 'token'; readonly principal: Principal }
+  | { readonly kind: 'pass'; readonly pass: Pass }
+  | { readonly kind: 'machine' }
+  | { readonly kind: 'nobody' };
+
+type Verdict =
+  | { readonly kind: 'allowed' }
+  /** A pass with this scope, or any credentials, may open it. */
+  | { readonly kind: 'ask' }
+  | { readonly kind: 'refused'; readonly because: AccessError };
+
+const ALLOWED: Verdict = { kind: 'allowed' };
+const ASK: Verdict = { kind: 'ask' };
 
 export function isForRegistry(url: string | undefined): boolean {
   return url === '/v2' || (url ?? '').startsWith('/v2/');
@@ -25,25 +52,77 @@ export function isForRegistry(url: string | undefined): boolean {
 
 /**
  * Container clients know neither our error form nor our header, so the door has its own manners: Basic (any user name,
- * the token as password) or Bearer, and the distribution API's error body.
+ * the token as password), or the token flow of the distribution project (a pass for the scopes of some repositories,
+ * from `/v2/token`), and the distribution API's error body.
  */
 export function createRegistryDoor(parts: RegistryDoorParts) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     try {
-      await admit(request, parts);
-      await parts.registry.handle(request, response);
+      if (isForPass(request.url)) {
+        await answerPassRequest(request, response, { ...parts, isOpen: parts.openToLoopback && isLocal(request) });
+        return;
+      }
+      const caller = await callerOf(request, parts);
+      const { repository, action } = wantedBy(request);
+      const verdict = decide(caller, repository, action);
+      if (verdict.kind === 'refused') throw verdict.because;
+      if (verdict.kind === 'ask') {
+        response.setHeader('www-authenticate', challengeOf(request, repository, action, caller.kind === 'pass'));
+        throw unknownCaller();
+      }
+      const mayPull = async (from: string) => decide(caller, from, 'pull').kind === 'allowed';
+      await parts.registry.handle(request, response, mayPull);
     } catch (error) {
       refuse(error, response);
     }
   };
 }
 
-async function admit(request: IncomingMessage, { guard, openToLoopback }: RegistryDoorParts): Promise<void> {
-  const needs = registryNeeds(request.method ?? 'GET');
+/** @param repository null for `/v2/` itself, and for what is no address of the distribution API */
+function decide(caller: Caller, repository: string | null, action: RegistryAction): Verdict {
+  switch (caller.kind) {
+    case 'nobody':
+      return ASK;
+    case 'machine':
+      return action === 'pull' ? ALLOWED : ASK;
+    case 'pass':
+      if (repository === null || covers(caller.pass.granted, repository, action)) return ALLOWED;
+      if (!covers(caller.pass.asked, repository, action)) return ASK;
+      return { kind: 'refused', because: notGranted(caller.pass.user, repository, action) };
+    case 'token': {
+      const { principal } = caller;
+      const needs = permissionFor(action);
+      if (!mayDo(principal.roles, needs)) return { kind: 'refused', because: notAllowed(principal.user, needs) };
+      if (repository === null || mayUse(principal, repository, action)) return ALLOWED;
+      return { kind: 'refused', because: outOfReach(principal) };
+    }
+    default:
+      return caller satisfies never;
+  }
+}
+
+async function callerOf(
+  request: IncomingMessage,
+  { guard, passes, openToLoopback }: RegistryDoorParts,
+): Promise<Caller> {
   const { authorization } = request.headers;
-  if (authorization === undefined && needs === 'registry:pull' && openToLoopback && isLocal(request)) return;
-  const secret = bearerOf(authorization) ?? basicPasswordOf(authorization);
-  guard.permit(secret === null ? null : await guard.identify(secret, 'token'), needs);
+  if (authorization === undefined) return openToLoopback && isLocal(request) ? { kind: 'machine' } : { kind: 'nobody' };
+  const bearer = bearerOf(authorization);
+  const pass = bearer === null ? null : passes.read(bearer);
+  if (pass !== null) return { kind: 'pass', pass };
+  const secret = bearer ?? basicPasswordOf(authorization);
+  const principal = secret === null ? null : await guard.identify(secret, 'token');
+  return principal === null ? { kind: 'nobody' } : { kind: 'token', principal };
+}
+
+function wantedBy({ url = '', method = 'GET' }: IncomingMessage): {
+  repository: string | null;
+  action: RegistryAction;
+} {
+  const route = parseRoute(url.split('?')[0] ?? '');
+  if (route === null) return { repository: null, action: method === 'GET' || method === 'HEAD' ? 'pull' : 'push' };
+  const repository = 'repository' in route ? route.repository : route.kind === 'catalog' ? CATALOG : null;
+  return { repository, action: accessOf(method, route) };
 }
 
 /** Both ends: the peer is this machine, and the name it asked for is too (a page that rebinds its name asks for its own). */
@@ -54,12 +133,12 @@ function isLocal(request: IncomingMessage): boolean {
   return isPeerLocal && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
 }
 
-function basicPasswordOf(header: string | undefined): string | null {
-  const encoded = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(header ?? '')?.[1];
-  if (encoded === undefined) return null;
-  const pair = Buffer.from(encoded, 'base64').toString('utf8');
-  const colon = pair.indexOf(':');
-  return colon === -1 ? null : pair.slice(colon + 1);
+function notGranted(user: string, repository: string, action: RegistryAction): AccessError {
+  return new AccessError({
+    code: 'access.forbidden',
+    what: `${user} may not ${action} ${repository === CATALOG ? 'the list of all repositories' : repository.slice(0, 255)}.`,
+    fix: `It needs the permission ${permissionFor(action)}, and a token that is not limited to other projects.`,
+  });
 }
 
 function refuse(error: unknown, response: ServerResponse): void {
@@ -67,14 +146,11 @@ function refuse(error: unknown, response: ServerResponse): void {
     response.destroy();
     return;
   }
-  const problem = error instanceof AccessError ? problemOf(error) : null;
+  const problem = error instanceof AccessError || hasCode(error, 'http.pass-invalid') ? problemOf(error) : null;
   const status = problem === null ? 500 : statusOf(problem.code);
-  const code = status === 401 ? 'UNAUTHORIZED' : status === 403 ? 'DENIED' : 'UNKNOWN';
+  const code =
+    problem === null ? 'UNKNOWN' : status === 401 ? 'UNAUTHORIZED' : status === 403 ? 'DENIED' : 'UNSUPPORTED';
   const message = problem === null ? 'The registry failed.' : `${problem.what} ${problem.fix}`;
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'docker-distribution-api-version': 'registry/2.0',
-    ...(status === 401 ? { 'www-authenticate': 'Basic realm="towpath"' } : {}),
-  });
+  response.writeHead(status, { 'content-type': 'application/json', 'docker-distribution-api-version': 'registry/2.0' });
   response.end(JSON.stringify({ errors: [{ code, message }] }));
 }

@@ -1,8 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 
+import { outOfReach } from '../access/access-error.ts';
 import type { Principal } from '../access/credential.ts';
 import type { Guard } from '../access/guard.ts';
 import { operationAt, operationOf, type OperationName } from '../access/operation.ts';
+import { reaches } from '../access/reach.ts';
 import { underOperation } from '../store/once.ts';
 import { callerOf } from './caller.ts';
 import { CONTRACT, type Answer, type Exchange, type Taken } from './contract.ts';
@@ -26,6 +28,8 @@ export interface Ask<Name extends OperationName> {
   /** The authenticated user. @throws AccessError where a public operation asks for one */
   readonly principal: Principal;
   readonly by: string;
+  /** @throws AccessError where the caller's token does not reach this project */
+  readonly within: (project: string) => void;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
 }
@@ -61,8 +65,14 @@ export function guardRoutes(server: FastifyInstance, guard: Guard): void {
     const name = request.routeOptions.config.operation;
     if (request.is404 || name === undefined) return;
     if (operationOf(name).needs !== 'public') request.principal = await callerOf(request, guard);
-    guard.allow(request.principal, name);
+    guard.allow(request.principal, name, projectOf(request));
   });
+}
+
+/** The project that the path or the query names. */
+function projectOf({ params, query }: FastifyRequest): string | null {
+  const named = { ...(query as object), ...(params as object) };
+  return 'project' in named && typeof named.project === 'string' ? named.project : null;
 }
 
 export function refuseUnlisted(route: Pick<RouteOptions, 'method' | 'url' | 'config'>): void {
@@ -91,6 +101,9 @@ async function answer<Name extends OperationName>(
     },
     get by() {
       return guard.permit(request.principal, 'access:self').user;
+    },
+    within: (project) => {
+      if (!reaches(ask.principal, project)) throw outOfReach(ask.principal);
     },
     request,
     reply,

@@ -192,3 +192,33 @@ test('the description of the API is the one that is committed', async () => {
   await expect(text).toMatchFileSnapshot('../../openapi.json');
   expect(answer.json().openapi).toBe('3.1.0');
 });
+
+test('a token that is limited to projects sees and decides nothing of others', async () => {
+  const limited = async (project: string) => {
+    const wish = { name: 'ci', user: 'ci', roles: ['admin'], projects: [project] };
+    return { authorization: `Bearer ${(await house.guard.createToken(wish)).secret}` };
+  };
+  const status = async (method: 'GET' | 'POST', url: string, headers: Record<string, string>) =>
+    (await house.server.inject({ method, url, headers, ...(method === 'POST' ? { payload: {} } : {}) })).statusCode;
+  const [own, other] = [await limited('shop'), await limited('docs')];
+  const url = '/api/v1/projects/shop/environments/prod/promotions';
+  const asked = await house.server.inject({ method: 'POST', url, headers: own, payload: { release: 'v1.0.0' } });
+  const promotion = asked.json<{ promotion: { id: string } }>().promotion;
+  for (const [method, url] of [
+    ['GET', '/api/v1/projects/shop'],
+    ['GET', '/api/v1/matrix?project=shop'],
+    ['GET', `/api/v1/promotions/${promotion.id}`],
+  ] as const) {
+    expect([url, await status(method, url, own)]).toEqual([url, 200]);
+    expect([url, await status(method, url, other)]).toEqual([url, 403]);
+  }
+  for (const deed of ['approve', 'reject', 'cancel'])
+    expect(await status('POST', `/api/v1/promotions/${promotion.id}/${deed}`, other)).toBe(403);
+  for (const url of ['/api/v1/tokens', '/api/v1/audit']) expect(await status('GET', url, own)).toBe(403);
+  const seen = async (headers: Record<string, string>) =>
+    (await house.server.inject({ url: '/api/v1/matrix', headers })).json<{ projects: unknown[] }>().projects.length;
+  expect([await seen(own), await seen(other)]).toEqual([1, 0]);
+  expect((await house.server.inject({ url: '/api/v1/projects', headers: other })).json()).toEqual([]);
+  expect((await house.server.inject({ url: '/api/v1/projects', headers: own })).json()).toHaveLength(1);
+  expect((await house.server.inject({ url: '/api/v1/me', headers: own })).json()).toMatchObject({ projects: ['shop'] });
+});

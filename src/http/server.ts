@@ -47,8 +47,8 @@ export async function createServer(faces: Faces): Promise<FastifyInstance> {
 }
 
 /** The registry streams gigabytes and has its own manners, so its requests never enter the framework. */
-function serverFactoryOf({ registry, guard, registryOpenToLoopback = false }: Faces) {
-  const door = registry && createRegistryDoor({ registry, guard, openToLoopback: registryOpenToLoopback });
+function serverFactoryOf({ registry, guard, passes, registryOpenToLoopback = false }: Faces) {
+  const door = registry && createRegistryDoor({ registry, guard, passes, openToLoopback: registryOpenToLoopback });
   return (handler: Parameters<typeof createHttpServer>[1]) =>
     createHttpServer({ keepAliveTimeout: 72_000, requestTimeout: 0 }, (request, response) => {
       if (door !== undefined && isForRegistry(request.url)) void door(request, response);

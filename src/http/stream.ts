@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
+import { reaches } from '../access/reach.ts';
 import type { EventView, LogBatch, OutputBatch, UseCases } from '../flow/use-cases.ts';
 import { streamEvents, type StreamItem } from './event-stream.ts';
 import type { Faces } from './faces.ts';
@@ -18,9 +19,13 @@ export function streamRoutes(
   server.addHook('preClose', async () => stop.abort());
   const options = { stopping: stop.signal, heartbeatMs, maxAgeMs };
 
-  route('event.follow', ({ query, request, reply }) =>
-    streamEvents(reply, options, (signal) => changes(useCases, lastSeen(request, query.after), query.project, signal)),
-  );
+  route('event.follow', ({ query, principal, request, reply }) => {
+    const concerns = ({ project }: EventView) =>
+      reaches(principal, project) && (query.project === undefined || project === null || project === query.project);
+    return streamEvents(reply, options, (signal) =>
+      changes(useCases, lastSeen(request, query.after), concerns, signal),
+    );
+  });
   route('log.read', ({ params, query }) => useCases.logs.read(params.log, query.after));
   route('log.follow', async ({ params, query, request, reply }) => {
     const after = lastSeen(request, query.after);
@@ -45,10 +50,10 @@ function lastSeen(request: FastifyRequest, after: string | undefined): string | 
 async function* changes(
   useCases: UseCases,
   after: string | undefined,
-  project: string | undefined,
+  concerns: (event: EventView) => boolean,
   signal: AbortSignal,
 ): AsyncIterable<StreamItem> {
-  for await (const event of useCases.events.follow(after, signal)) if (concerns(event, project)) yield changeOf(event);
+  for await (const event of useCases.events.follow(after, signal)) if (concerns(event)) yield changeOf(event);
 }
 
 async function* batches(
@@ -65,10 +70,6 @@ async function* batches(
 
 async function* printed(batches: AsyncIterable<OutputBatch>): AsyncIterable<StreamItem> {
   for await (const batch of batches) yield { id: batch.seq, event: 'lines', data: Output.parse(batch) };
-}
-
-function concerns(event: EventView, project: string | undefined): boolean {
-  return project === undefined || event.project === null || event.project === project;
 }
 
 /** Streams pass no serialiser of the framework, so the schemas are applied here: what they do not name stays inside. */

@@ -13,9 +13,9 @@ const registry = {
 };
 
 test('a server that only works gives images away, and says of everything else who answers it', async () => {
-  const { guard } = await testServer();
+  const { guard, passes } = await testServer();
   const port = await freePort('127.0.0.1');
-  const close = await listen(createWorkerServer({ guard, registry, registryOpenToLoopback: true }), {
+  const close = await listen(createWorkerServer({ guard, passes, registry, registryOpenToLoopback: true }), {
     host: '127.0.0.1',
     port,
   });

@@ -15,10 +15,10 @@ const PROBLEM = {
 
 /** The HTTP side of a server that only works: engines of its machine get images from it, and it answers nothing else. */
 export function createWorkerServer(
-  faces: Pick<Faces, 'guard' | 'registryOpenToLoopback'> & Required<Pick<Faces, 'registry'>>,
+  faces: Pick<Faces, 'guard' | 'passes' | 'registryOpenToLoopback'> & Required<Pick<Faces, 'registry'>>,
 ): Listener {
-  const { registry, guard, registryOpenToLoopback = false } = faces;
-  const door = registry && createRegistryDoor({ registry, guard, openToLoopback: registryOpenToLoopback });
+  const { registry, guard, passes, registryOpenToLoopback = false } = faces;
+  const door = registry && createRegistryDoor({ registry, guard, passes, openToLoopback: registryOpenToLoopback });
   const server = createServer({ keepAliveTimeout: 72_000, requestTimeout: 0 }, (request, response) => {
     if (door !== undefined && isForRegistry(request.url)) {
       void door(request, response);

@@ -57,6 +57,7 @@ export interface AccessTokenTable {
   expires_at: Timestamp | null;
   revoked_at: Timestamp | null;
   token_id: string | null;
+  projects: string[] | null;
 }
 
 export interface ApprovalTable {

@@ -11,6 +11,7 @@ export const Token = z
     name: z.string(),
     user: z.string(),
     roles: listOf(z.string()),
+    projects: listOf(z.string()).nullable().describe('The projects that it is limited to; null for all'),
     createdAt: Instant,
     expiresAt: Instant.nullable(),
     revokedAt: Instant.nullable(),
@@ -22,6 +23,7 @@ export const TokenRequest = z
     name: Name,
     user: Name,
     roles: z.array(RoleName).min(1).max(10),
+    projects: z.array(Name).min(1).max(100).optional().describe('Without them the token reaches all projects'),
     ttlSeconds: z
       .number()
       .int()
@@ -37,7 +39,12 @@ export const NewToken = z
   .meta({ id: 'NewToken' });
 
 export const Me = z
-  .object({ user: z.string(), roles: listOf(z.string()), permissions: listOf(z.enum(keysOf(PERMISSIONS))) })
+  .object({
+    user: z.string(),
+    roles: listOf(z.string()),
+    projects: listOf(z.string()).nullable().describe('The projects within reach; null for all'),
+    permissions: listOf(z.enum(keysOf(PERMISSIONS))),
+  })
   .meta({ id: 'Me' });
 
 export const SessionCode = z.object({ code: z.string(), expiresAt: Instant }).meta({ id: 'SessionCode' });

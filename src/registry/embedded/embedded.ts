@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 
-import { RegistryError } from '../error.ts';
+import { checkRepository } from '../reference.ts';
 import type { Registry } from '../registry.ts';
 import type { ContentSweep, RegistryContent, Swept } from '../content.ts';
 import { openBlobStore } from './blob-store.ts';
@@ -17,7 +17,7 @@ import {
   writeManifest,
 } from './endpoints-write.ts';
 import { listReferrers, listRepositories, listTags, readBlob, readManifest } from './endpoints-read.ts';
-import { isOurFault, notAllowed, notFound, repositoryOf, send, sendError } from './exchange.ts';
+import { isOurFault, notAllowed, notFound, send, sendError } from './exchange.ts';
 import type { Exchange, Stores } from './exchange.ts';
 import { heldManifests } from './held.ts';
 import { inProcessRegistry } from './in-process.ts';
@@ -25,16 +25,24 @@ import { openLimbo } from './limbo.ts';
 import { openManifestStore } from './manifest-store.ts';
 import type { Immutable } from './manifest-store.ts';
 import { openRepositoryStore } from './repository-store.ts';
-import { accessOf, parseRoute } from './routes.ts';
-import type { Access, Route } from './routes.ts';
+import { parseRoute } from './routes.ts';
+import type { Route } from './routes.ts';
 import { sweepContent } from './sweep.ts';
 import { openUploads } from './uploads.ts';
 
 /** An OCI registry on a folder. Any number of processes of one machine may open the same folder. */
 export interface EmbeddedRegistry {
-  /** Answers a request under `/v2/`. Never throws: a failure is an answer, and goes to `onError`. */
-  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
-  /** The same content without HTTP and without `authorize`, for the server that owns it. */
+  /**
+   * Answers a request under `/v2/`, whoever sends it: who may is decided before. Never throws: a failure is an answer, and
+   * goes to `onError`.
+   * @param mayPull whether the sender may read that repository too: a mount does. Without it everyone may
+   */
+  handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    mayPull?: (repository: string) => Promise<boolean>,
+  ): Promise<void>;
+  /** The same content without HTTP, for the server that owns it. */
   registry(): Registry;
   /** Drops uploads, and files of killed processes, that nobody has added to since `beforeMs`. @returns how many */
   sweep(beforeMs: number): Promise<number>;
@@ -49,26 +57,13 @@ export interface EmbeddedRegistryOptions {
   readonly host: string;
   /** Tags that may never name a second digest. Without it every tag may move. */
   readonly immutable?: Immutable;
-  /** Who may do what over HTTP. Without it everyone may do everything. */
-  readonly authorize?: Authorize;
   /** Gets what went wrong inside, for the log. */
   readonly onError?: (error: unknown) => void;
 }
 
-/**
- * `unknown`: the credentials are missing or wrong, so the client is asked for some (basic auth); `denied`: they are good
- * and do not suffice.
- * @param repository null for `/v2/` itself and for the list of all repositories
- */
-export type Authorize = (
-  request: IncomingMessage,
-  access: Access,
-  repository: string | null,
-) => Promise<'allowed' | 'unknown' | 'denied'>;
-
 /** Opens the folder, or makes it. */
 export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): Promise<EmbeddedRegistry> {
-  const { directory, host, immutable = () => false, authorize = async () => 'allowed', onError = () => {} } = options;
+  const { directory, host, immutable = () => false, onError = () => {} } = options;
   const uploadsFolder = join(directory, 'uploads');
   await makeFolder(uploadsFolder);
   await makeFolder(join(directory, 'repositories'));
@@ -89,7 +84,7 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
       held: (signal) => heldManifests(blobs, repositories, signal),
       sweep: async (wish) => sweepContent({ blobs, repositories, manifests, limbo }, wish),
     }),
-    handle: async (request, response) => {
+    handle: async (request, response, mayPull = async () => true) => {
       const method = request.method ?? 'GET';
       let route: Route | null = null;
       response.setHeader('docker-distribution-api-version', 'registry/2.0');
@@ -97,9 +92,8 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
         const [path = '', ...query] = (request.url ?? '').split('?');
         route = parseRoute(path);
         if (route === null) throw notFound('This is not an address of the distribution API.');
-        const may = async (access: Access, name: string) => (await authorize(request, access, name)) === 'allowed';
-        const exchange: Exchange = { request, response, query: new URLSearchParams(query.join('?')), stores, may };
-        await permit(exchange, authorize, accessOf(method, route), repositoryOf(route));
+        if ('repository' in route) checkRepository(route.repository);
+        const exchange: Exchange = { request, response, query: new URLSearchParams(query.join('?')), stores, mayPull };
         await dispatch(exchange, route, method);
       } catch (error) {
         const gone = request.destroyed && !request.complete; // the client went away: nobody's fault
@@ -109,29 +103,6 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
       }
     },
   };
-}
-
-async function permit(
-  exchange: Exchange,
-  authorize: Authorize,
-  access: Access,
-  repository: string | null,
-): Promise<void> {
-  const verdict = await authorize(exchange.request, access, repository);
-  if (verdict === 'allowed') return;
-  if (verdict === 'denied') {
-    throw new RegistryError({
-      code: 'registry.denied',
-      what: `You may not ${access} here.`,
-      fix: 'Ask for a role that has this permission.',
-    });
-  }
-  exchange.response.setHeader('www-authenticate', 'Basic realm="towpath", charset="UTF-8"');
-  throw new RegistryError({
-    code: 'registry.unauthorized',
-    what: 'This registry wants credentials.',
-    fix: 'Log in with any user name and a Towpath token as the password.',
-  });
 }
 
 async function dispatch(exchange: Exchange, route: Route, method: string): Promise<void> {

@@ -83,14 +83,14 @@ async function complete(exchange: Exchange, repository: string, id: string, dige
 }
 
 async function mountBlob(
-  { stores, may }: Exchange,
+  { stores, mayPull }: Exchange,
   repository: string,
   digest: ContentDigest,
   from: string | null,
 ): Promise<boolean> {
   if (from === null) return false; // from anywhere: that would tell what other repositories hold
   checkRepository(from);
-  if (!(await may('pull', from)) || !(await stores.repositories.hasBlob(from, digest))) return false;
+  if (!(await mayPull(from)) || !(await stores.repositories.hasBlob(from, digest))) return false;
   if ((await stores.blobs.size(digest)) === null) return false;
   await stores.repositories.addBlob(repository, digest);
   return true;

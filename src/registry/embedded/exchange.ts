@@ -2,11 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { hasCode, problemOf } from '../../lib/error.ts';
 import { RegistryError } from '../error.ts';
-import { checkRepository } from '../reference.ts';
 import type { BlobStore } from './blob-store.ts';
 import type { ManifestStore } from './manifest-store.ts';
 import type { RepositoryStore } from './repository-store.ts';
-import type { Access, Route } from './routes.ts';
+import type { Route } from './routes.ts';
 import type { Uploads } from './uploads.ts';
 
 /** The stores that the endpoints serve. */
@@ -23,8 +22,8 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
   readonly stores: Stores;
-  /** May the asker do this too? For a mount, which reads another repository. */
-  readonly may: (access: Access, repository: string) => Promise<boolean>;
+  /** May the asker read this repository too? For a mount. */
+  readonly mayPull: (repository: string) => Promise<boolean>;
 }
 
 type Headers = Record<string, string | number>;
@@ -58,13 +57,6 @@ export function sendError(response: ServerResponse, route: Route | null, error: 
   const body = JSON.stringify({ errors: [{ code: name, message, detail }] });
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
   response.end(body);
-}
-
-/** @throws RegistryError `registry.name-invalid` */
-export function repositoryOf(route: Route): string | null {
-  if (!('repository' in route)) return null;
-  checkRepository(route.repository);
-  return route.repository;
 }
 
 export function notAllowed(method: string): RegistryError {
