@@ -49,6 +49,8 @@ export interface InstallationOptions {
   /** 0: a free one. */
   readonly port: number;
   readonly roles: readonly ('api' | 'worker')[];
+  /** Under which address people open the page: what git hosts are told leads there. Default: where it listens. */
+  readonly publicUrl?: string | undefined;
   /** Of git: `file` and `http` only where whoever starts the server says so. */
   readonly allow?: readonly Scheme[];
   readonly firstPort?: number;
@@ -95,6 +97,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   const { host } = options;
   const port = options.port === 0 ? await freePort(host) : options.port;
   await requireFreePort(port, host);
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   const postgres = alone ? await startEmbeddedPostgres({ directory: join(options.data, 'pg') }) : null;
   undo.push(async () => postgres?.stop());
   const databaseUrl = options.databaseUrl ?? postgres?.url ?? '';
@@ -146,7 +149,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     store,
     clock: systemClock,
     log,
-    settings: { platform: plugins.platform, firstPort: options.firstPort ?? 7100 },
+    settings: { platform: plugins.platform, firstPort: options.firstPort ?? 7100, page: options.publicUrl ?? url },
     registry: embedded.registry(),
     content: embedded.content(),
     mirrorOf: (id) => mirrors.of(id),
@@ -170,7 +173,6 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   const isApi = options.roles.includes('api');
   const closeServer = await listen(isApi ? await createServer(faces) : createWorkerServer(faces), { host, port });
   undo.push(closeServer);
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   if (isApi) await writeFile(join(options.data, 'server'), `${url}\n`);
 
   const ending = new AbortController();

@@ -10,6 +10,7 @@ export async function up(options: UpOptions): Promise<number> {
     ...fromEnvironment(),
     host: options.host,
     port: options.port,
+    publicUrl: options.publicUrl ?? process.env['TOWPATH_PUBLIC_URL'],
     roles: ['api', 'worker'],
     allow: ['https', 'ssh', 'http', 'file'],
   });
@@ -26,6 +27,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     databaseUrl: options.databaseUrl,
     host: options.host,
     port: options.port,
+    publicUrl: options.publicUrl ?? process.env['TOWPATH_PUBLIC_URL'],
     roles: options.roles,
     allow: gitSchemes(process.env['TOWPATH_GIT_ALLOW']),
   });

@@ -12,7 +12,7 @@ import {
 
 /** One project: services down, environments across in the order of the path. */
 export function projectSection(project, may, seen) {
-  const { name, services, environments, unready } = project;
+  const { name, services, environments, unready, untold } = project;
   const headers = environments.map((environment) => environmentHeader(name, environment, may));
   const rows = services.map((service) =>
     el(
@@ -27,6 +27,7 @@ export function projectSection(project, may, seen) {
     { 'aria-labelledby': `project-${name}` },
     el('h2', { id: `project-${name}` }, name),
     unready.map(unreadyNote),
+    untold === null ? '' : el('p', { class: 'note bad' }, `Its git host is not told: ${untold.what} ${untold.fix}`),
     el(
       'div',
       {

@@ -1,4 +1,5 @@
 import { ask, follow } from './api.js';
+import { whyDialog } from './dialogs.js';
 import { el, redraw } from './dom.js';
 import { projectSection } from './matrix.js';
 
@@ -67,6 +68,13 @@ async function spendCode() {
   }
 }
 
+/** Git hosts link to a release or a promotion: its story opens over the matrix. */
+function showLinked() {
+  const named = new URLSearchParams(location.hash.slice(1));
+  const [project, subject] = [named.get('project'), named.get('why')];
+  if (project !== null && subject !== null) void whyDialog(project, subject);
+}
+
 async function start() {
   const refused = await spendCode();
   try {
@@ -78,6 +86,7 @@ async function start() {
     return;
   }
   follow(() => void draw(), say);
+  showLinked();
   setInterval(() => void draw(), 30_000);
 }
 

@@ -202,6 +202,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'release mix v1.0.0 --from web=main --from worker=v1.1.0',
     'project add https://git.example/other --name other',
     'project set --webhook-secret env:HOOK --credential none',
+    'project set --notices env:NOTICES',
     'project refresh',
     'project remove shop --yes',
     'env stop qa --reason audit --wait',
@@ -218,6 +219,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'mix v1.0.0 {"web":"main","worker":"v1.1.0"}',
     'add https://git.example/other',
     'change shop {"credential":null,"webhookSecret":"env:HOOK"}',
+    'change shop {"notices":"env:NOTICES"}',
     'refresh shop',
     'remove project shop',
     'stop qa',
@@ -468,6 +470,21 @@ test('doctor looks at the machine and the server', async () => {
     ['docker', expect.stringMatching(/dockerfile builder/i)],
     ['buildah', expect.stringMatching(/dockerfile builder/i)],
   ]);
+});
+
+test('a git host that is not told is said by status, doctor and the list of projects, with what to do', async () => {
+  const problem = { code: 'notify.refused', what: 'GitHub answered 403: no.', fix: 'Give it another token.' };
+  const { projects } = house.useCases;
+  const [project] = await projects.list();
+  const repositories = project?.repositories.map((one) => ({ ...one, notices: { token: 'env:T', problem } })) ?? [];
+  projects.list = async () => (project === undefined ? [] : [{ ...project, repositories }]);
+  const matrix = await house.useCases.matrix();
+  house.useCases.matrix = async () => ({
+    ...matrix,
+    projects: matrix.projects.map((one) => ({ ...one, untold: problem })),
+  });
+  for (const line of ['doctor --data /tmp', 'status', 'project list'])
+    expect((await towpath(line)).out, line).toContain(`${problem.what} ${problem.fix}`);
 });
 
 test('a promotion that failed, was overtaken or rolled back says so by its exit code', async () => {

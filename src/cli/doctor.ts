@@ -26,7 +26,7 @@ export const doctor: Verb = (program, verb) => {
     .description('look at this machine and the server, and say what is missing')
     .action(
       verb(async (context) => {
-        const findings = await Promise.all([
+        const looks = await Promise.all([
           nodeVersion(),
           gitVersion(),
           dataDirectory(dataDirectoryOf(context.common, context.io)),
@@ -41,6 +41,7 @@ export const doctor: Verb = (program, verb) => {
           server(context),
           images(context),
         ]);
+        const findings = [...looks, ...(await hosts(context))];
         context.out.data(findings, (all) => {
           const colours = { good: 'green', missing: 'yellow', broken: 'red' } as const;
           const rows = all.map(({ part, state, what, fix }) => [state, part, fix === null ? what : `${what} ${fix}`]);
@@ -116,6 +117,22 @@ async function images(context: Context): Promise<Finding> {
       what: 'Nobody could be asked for them.',
       fix: 'See what is said of the server.',
     };
+  }
+}
+
+/** Git hosts that cannot be told what becomes of commits; nothing where there is no server to ask. */
+async function hosts(context: Context): Promise<Finding[]> {
+  try {
+    const projects = await (await context.client()).call('project.list');
+    return projects.flatMap(({ name, repositories }) =>
+      repositories.flatMap(({ notices: { problem } }) =>
+        problem === null
+          ? []
+          : [{ part: `git host of ${name}`, state: 'missing' as const, what: problem.what, fix: problem.fix }],
+      ),
+    );
+  } catch {
+    return []; // `server` says why
   }
 }
 

@@ -10,6 +10,8 @@ export interface UpOptions {
   readonly data: string;
   readonly host: string;
   readonly port: number;
+  /** Under which address people open the page; where it listens, when it is not given. */
+  readonly publicUrl: string | undefined;
   /** Repositories to watch from the start; one that is watched already stays as it is. */
   readonly repositories: readonly string[];
   readonly signal: AbortSignal;
@@ -19,6 +21,7 @@ export interface ServeOptions {
   readonly data: string;
   readonly host: string;
   readonly port: number;
+  readonly publicUrl: string | undefined;
   /** Postgres. From TOWPATH_DATABASE_URL only: it may hold a password, and an argument list is no secret. */
   readonly databaseUrl: string | undefined;
   readonly roles: readonly ('api' | 'worker')[];

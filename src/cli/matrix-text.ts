@@ -9,7 +9,7 @@ export function matrixText(matrix: MatrixView, paint: Paint): string {
 }
 
 function projectText(
-  { name, services, environments, unready }: MatrixView['projects'][number],
+  { name, services, environments, unready, untold }: MatrixView['projects'][number],
   now: number,
   paint: Paint,
 ): string {
@@ -27,6 +27,7 @@ function projectText(
   const news = unready.map((release) =>
     paint(release.state === 'building' ? 'yellow' : 'red', `${name}: ${unreadyText(release)}`),
   );
+  if (untold !== null) news.push(paint('red', `${name}: its git host is not told: ${untold.what} ${untold.fix}`));
   return [grid, ...environments.flatMap((environment) => notesOn(environment, paint)), ...news].join('\n');
 }
 

@@ -29,22 +29,30 @@ export const project: Verb = (program, run) => {
 
   group
     .command('set')
-    .description('say on what host its repository is, with what it is reached, and what signs its webhooks')
+    .description(
+      'say on what host its repository is, with what it is reached, what signs its webhooks, and whether it is told',
+    )
     .addOption(hostOption('what kind of server it is on; `none`: what its URL says', 'none'))
     .option('--credential <reference>', 'env:NAME or file:/path of a token or a key; `none` takes it away')
     .option('--webhook-secret <reference>', 'env:NAME or file:/path of the secret; `none` takes it away')
+    .option(
+      '--notices <reference>',
+      'of a token with which its host is told what becomes of commits; `none`: it is not told',
+    )
     .addHelpText('after', needs('project.change'))
     .action(
-      run<{ host?: string; credential?: string; webhookSecret?: string }>(async (context, options) => {
-        if (Object.keys(options).length === 0)
-          throw usage('Nothing is set.', 'Give --host, --credential or --webhook-secret.');
-        const body = Object.fromEntries(
-          Object.entries(options).map(([name, reference]) => [name, reference === 'none' ? null : reference]),
-        );
-        const params = { project: await context.project() };
-        context.out.data(await (await context.client()).call('project.change', { params, body }), projectText);
-        return EXIT.ok;
-      }),
+      run<{ host?: string; credential?: string; webhookSecret?: string; notices?: string }>(
+        async (context, options) => {
+          if (Object.keys(options).length === 0)
+            throw usage('Nothing is set.', 'Give --host, --credential, --webhook-secret or --notices.');
+          const body = Object.fromEntries(
+            Object.entries(options).map(([name, reference]) => [name, reference === 'none' ? null : reference]),
+          );
+          const params = { project: await context.project() };
+          context.out.data(await (await context.client()).call('project.change', { params, body }), projectText);
+          return EXIT.ok;
+        },
+      ),
     );
 
   group
@@ -113,11 +121,12 @@ function hostOption(description: string, ...more: string[]): Option {
 
 function projectText({ name, endingSince, repositories }: ProjectView): string {
   const lines = repositories.flatMap(
-    ({ url, host, defaultBranch, polledAt, credential, webhook, problem, configProblem }) => [
+    ({ url, host, defaultBranch, polledAt, credential, webhook, notices, problem, configProblem }) => [
       `  ${url} (${host === 'plain' ? '' : `${host}, `}${defaultBranch}), ${polledAt === null ? 'not polled yet' : `polled ${polledAt}`}`,
       ...(credential === null ? [] : [`  reached with ${credential}`]),
       ...(webhook.secret === null ? [] : [`  webhook ${webhook.path}, signed with ${webhook.secret}`]),
-      ...[problem, configProblem].flatMap((trouble) =>
+      ...(notices.token === null ? [] : [`  told what becomes of its commits, with ${notices.token}`]),
+      ...[problem, configProblem, notices.problem].flatMap((trouble) =>
         trouble === null ? [] : [`  ! ${trouble.what} ${trouble.fix}`],
       ),
     ],

@@ -5,7 +5,10 @@ import { collect, wholeNumber, type Verb } from './verb.ts';
 interface ListenOptions {
   readonly host: string;
   readonly port: number;
+  readonly publicUrl?: string;
 }
+
+const PUBLIC_URL = 'under which address people open the page; git hosts link there';
 
 export const up: Verb = (program, run) => {
   program
@@ -13,11 +16,12 @@ export const up: Verb = (program, run) => {
     .description('start everything on this machine: store, registry, server and worker')
     .option('--host <address>', 'where to listen; another than 127.0.0.1 shows the server to the network', '127.0.0.1')
     .option('--port <number>', 'where to listen', wholeNumber, DEFAULT_PORT)
+    .option('--public-url <url>', PUBLIC_URL, webAddress)
     .option('--watch <url>', 'a repository to watch from the start; may be repeated', collect, [])
     .action(
-      run<ListenOptions & { watch: string[] }>((context, { host, port, watch }) => {
+      run<ListenOptions & { watch: string[] }>((context, { host, port, publicUrl, watch }) => {
         const data = dataDirectoryOf(context.common, context.io);
-        return context.house.up({ data, host, port, repositories: watch, signal: context.io.signal });
+        return context.house.up({ data, host, port, publicUrl, repositories: watch, signal: context.io.signal });
       }),
     );
 };
@@ -28,14 +32,16 @@ export const serve: Verb = (program, run) => {
     .description('start one server of several on a shared Postgres (TOWPATH_DATABASE_URL)')
     .option('--host <address>', 'where to listen', '127.0.0.1')
     .option('--port <number>', 'where to listen', wholeNumber, DEFAULT_PORT)
+    .option('--public-url <url>', PUBLIC_URL, webAddress)
     .option('--role <role>', 'api or worker; may be repeated; without it, both', collect, [])
     .option('--label <label>', 'what this worker can do, such as docker; may be repeated', collect, [])
     .action(
-      run<ListenOptions & { role: string[]; label: string[] }>((context, { host, port, role, label }) => {
+      run<ListenOptions & { role: string[]; label: string[] }>((context, { host, port, publicUrl, role, label }) => {
         const data = dataDirectoryOf(context.common, context.io);
         const databaseUrl = context.io.env['TOWPATH_DATABASE_URL'];
         const roles = role.length === 0 ? (['api', 'worker'] as const) : role.map(serverRole);
-        return context.house.serve({ data, host, port, databaseUrl, roles, labels: label, signal: context.io.signal });
+        const { signal } = context.io;
+        return context.house.serve({ data, host, port, publicUrl, databaseUrl, roles, labels: label, signal });
       }),
     );
 };
@@ -65,6 +71,11 @@ export const demo: Verb = (program, run) => {
       ),
     );
 };
+
+function webAddress(text: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).password === '') return text;
+  throw usage(`"${text}" is no address of a page.`, 'Give one such as https://towpath.example.com.');
+}
 
 function serverRole(text: string): 'api' | 'worker' {
   if (text === 'api' || text === 'worker') return text;

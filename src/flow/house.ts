@@ -49,4 +49,6 @@ export interface HouseSettings {
   readonly platform: string;
   /** The first port for stable addresses of services. */
   readonly firstPort: number;
+  /** Under which address people open the page of this installation. */
+  readonly page: string;
 }

@@ -133,6 +133,8 @@ export interface ChangeProject {
   readonly host?: string | null | undefined;
   readonly credential?: string | null | undefined;
   readonly webhookSecret?: string | null | undefined;
+  /** With a token its host is told what becomes of its commits. */
+  readonly notices?: string | null | undefined;
 }
 
 export interface MixRequest {

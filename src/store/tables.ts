@@ -32,6 +32,8 @@ export interface Tables {
   log_chunk: LogChunkTable;
   migration: MigrationTable;
   missing_image: MissingImageTable;
+  notice: NoticeTable;
+  notice_cursor: NoticeCursorTable;
   operation: OperationTable;
   project: ProjectTable;
   promotion: PromotionTable;
@@ -223,6 +225,22 @@ export interface MissingImageTable {
   since: Generated<Timestamp>;
 }
 
+export interface NoticeTable {
+  repository_id: string;
+  key: string;
+  environment_id: string | null;
+  event_id: BigInteger;
+  wanted: Json;
+  wanted_at: Timestamp;
+  shown: Generated<Json>;
+  due_at: Timestamp | null;
+  tries: Generated<number>;
+}
+
+export interface NoticeCursorTable {
+  event_id: BigInteger;
+}
+
 export interface OperationTable {
   id: string;
   made: Json | null;
@@ -355,6 +373,9 @@ export interface RepositoryTable {
   credential: string | null;
   left_at: Timestamp | null;
   host: string | null;
+  notices: string | null;
+  notices_at: Timestamp | null;
+  notices_error: Json | null;
 }
 
 export interface TenureTable {

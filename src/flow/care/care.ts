@@ -4,9 +4,12 @@ import { storedCredentials } from '../../access/credential-store.ts';
 import { rulingConfig } from '../../config/config-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import type { LogLine } from '../../lib/log.ts';
+import { forgetNotices } from '../../notify/notice-store.ts';
 import { forgetDeliveries } from '../../source/wake-store.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { House } from '../house.ts';
+import { collectNotices } from '../notices/collect.ts';
+import { deliverNotices } from '../notices/deliver.ts';
 import { refreshWhatIsDue } from '../refresh-bases.ts';
 import { attemptEach } from './attempt.ts';
 import { forgetEvents, forgetLogs } from './history.ts';
@@ -52,6 +55,10 @@ const DAY_MS = 86_400_000;
 const DELIVERIES_KEPT_MS = DAY_MS;
 const UPLOADS_KEPT_MS = DAY_MS;
 const UNPACKED_KEPT_MS = DAY_MS;
+/** Somebody waits for the check of a pull request. */
+const NOTICES_EVERY_MS = 1_000;
+/** By then the rows that say what a host shows are only of what runs. */
+const NOTICES_KEPT_MS = 90 * DAY_MS;
 /** What the engine knows of work that ended; what it did is told by tables of ours. */
 const WORK_KEPT_MS = 30 * DAY_MS;
 
@@ -73,6 +80,15 @@ export function careTasks(
     { name: 'the proxy', everyMs: often, run: () => machine.ensureProxy() },
     { name: 'what should run here', everyMs: often, run: () => machine.revive((line) => log.warn(line)) },
     { name: 'what services print', everyMs: often, run: () => machine.capOutputs() },
+    {
+      name: 'what git hosts are told',
+      everyMs: Math.min(everyMs, NOTICES_EVERY_MS),
+      run: async (signal) => {
+        await collectNotices(house);
+        await deliverNotices(house, signal);
+      },
+    },
+    { name: 'notices', everyMs: 6 * everyMs, run: () => forgetNotices(store.db, clock.now() - NOTICES_KEPT_MS) },
     { name: 'names of images', everyMs, run: () => retainImages(house) },
     { name: 'images that are needed', everyMs, run: () => findMissingImages(house) },
     { name: 'base images', everyMs, run: () => refreshBySchedule(house) },

@@ -138,7 +138,7 @@ export async function createWorld(
     store,
     clock: systemClock,
     log: pino({ level: 'silent' }),
-    settings: { platform: 'linux/amd64', firstPort: 7100 },
+    settings: { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example' },
     families: {
       builders: [builder],
       drivers: [driver, other],

@@ -1,4 +1,5 @@
 import { environmentsOf } from '../../environment/environment-store.ts';
+import { untoldOf } from '../../notify/notice-store.ts';
 import { groupBy } from '../../lib/group.ts';
 import { listReleases } from '../../release/release-store.ts';
 import type { House } from '../house.ts';
@@ -41,6 +42,7 @@ export async function matrix({ store, clock }: House, project?: string): Promise
           name,
           services,
           unready: unreadyOf(await releaseViews(db, newest)),
+          untold: await untoldOf(db, id),
           environments: views.map((view, index) => {
             const next = view.kind === 'static' ? views[index + 1] : undefined;
             const beyond = next?.kind === 'static' ? (cells.get(next.id) ?? []) : [];

@@ -7,12 +7,15 @@ import { openMirror } from '../../git/mirror.ts';
 import { parseRemoteUrl, type Remote } from '../../git/remote.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { newId } from '../../lib/ids.ts';
+import { channelOf, noChannel } from '../../notify/channels.ts';
+import { recordNoticesToken } from '../../notify/notice-store.ts';
 import { environmentsOf } from '../../environment/environment-store.ts';
 import { leaveRepositories } from '../../source/leave-store.ts';
 import { recordAccess } from '../../source/access-store.ts';
 import { hostOf } from '../../source/hosts.ts';
 import type { HostedRepository } from '../../source/repository-credential.ts';
 import { wakeRepository } from '../../source/wake-store.ts';
+import { webUrlOf } from '../../source/web-url.ts';
 import type { Sql } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import { once } from '../../store/once.ts';
@@ -156,7 +159,7 @@ function watchedBy(project: string, url: string): TowpathError {
 async function change(
   house: House,
   project: string,
-  { host, credential, webhookSecret }: ChangeProject,
+  { host, credential, webhookSecret, notices }: ChangeProject,
   by: string,
 ): Promise<ProjectView> {
   const { store } = house;
@@ -169,11 +172,13 @@ async function change(
   for (const repository of repositories) {
     const kind = host === undefined ? repository.host : host;
     if (typeof credential === 'string') await requireSecret(house, { url: repository.url, host: kind }, credential);
+    if (typeof notices === 'string') await requireTeller(house, { url: repository.url, host: kind }, notices);
   }
   if (typeof webhookSecret === 'string') await house.secretOf(webhookSecret);
   await once(store, async (tx) => {
     for (const repository of repositories) {
       await recordAccess(tx, repository.id, { host, credential, webhookSecret });
+      if (notices !== undefined) await recordNoticesToken(tx, repository.id, notices, house.clock.now());
       await wakeRepository(tx, repository.id, house.clock.now());
     }
     await recordAudit(tx, {
@@ -184,6 +189,7 @@ async function change(
         ...(host === undefined ? {} : { host }),
         ...(credential === undefined ? {} : { credential }),
         ...(webhookSecret === undefined ? {} : { webhookSecret }),
+        ...(notices === undefined ? {} : { notices }),
       },
     });
   });
@@ -196,6 +202,12 @@ async function change(
  */
 async function requireSecret(house: House, repository: HostedRepository, reference: string): Promise<void> {
   await house.hosts.gitCredential(repository, reference);
+}
+
+/** The kind of host has to be known, and the reference to lead somewhere; what the token may do is told at the first notice. */
+async function requireTeller(house: House, { url, host }: HostedRepository, reference: string): Promise<void> {
+  if (channelOf(hostOf(url, host).name) === null) throw noChannel();
+  await house.hosts.gitCredential({ url: webUrlOf(url), host }, reference);
 }
 
 /** HEAD says it on a server; a folder of this machine may have any branch checked out, so there the usual names come first. */
@@ -232,7 +244,7 @@ async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
   const rows = await db
     .selectFrom('repository')
     .select(['id', 'url', 'host', 'default_branch', 'polled_at', 'poll_error', 'config_error'])
-    .select(['credential', 'webhook_secret'])
+    .select(['credential', 'webhook_secret', 'notices', 'notices_error'])
     .where('project_id', '=', id)
     .orderBy('id')
     .execute();
@@ -248,6 +260,7 @@ async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
       polledAt: row.polled_at?.toISOString() ?? null,
       credential: row.credential,
       webhook: { path: `/hooks/${row.id}`, secret: row.webhook_secret },
+      notices: { token: row.notices, problem: Problem.parse(row.notices_error) },
       problem: Problem.parse(row.poll_error),
       configProblem: Problem.parse(row.config_error),
     })),

@@ -1,4 +1,5 @@
 import type { Digest } from '../../lib/digest.ts';
+import type { ProblemView } from './project.ts';
 import type { PromotionView } from './promotion.ts';
 import type { ReleaseBrief } from './release.ts';
 import type { UnreadyRelease } from './unready.ts';
@@ -12,6 +13,8 @@ export interface MatrixView {
     readonly environments: readonly MatrixEnvironment[];
     /** What was pushed and can run nowhere, yet or ever; the newest first. */
     readonly unready: readonly UnreadyRelease[];
+    /** What stands in the way of telling its git host what becomes of commits. */
+    readonly untold: ProblemView | null;
   }[];
 }
 

@@ -14,6 +14,8 @@ export interface ProjectView {
     readonly credential: string | null;
     /** Where its webhook goes, and the reference to the secret that signs it; without one none is accepted. */
     readonly webhook: { readonly path: string; readonly secret: string | null };
+    /** The reference to the token with which its host is told what becomes of commits, and what stands in the way. */
+    readonly notices: { readonly token: string | null; readonly problem: ProblemView | null };
     readonly problem: ProblemView | null;
     readonly configProblem: ProblemView | null;
   }[];

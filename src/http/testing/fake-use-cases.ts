@@ -26,6 +26,7 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
         polledAt: START,
         credential: null,
         webhook: { path: '/hooks/rep_1', secret: null },
+        notices: { token: null, problem: null },
         problem: null,
         configProblem: null,
         webhookSecret: SECRET, // a field that no schema names: it must never leave the server
@@ -88,7 +89,13 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
     matrix: async () => ({
       at: START,
       projects: [
-        { name: PROJECT, services: ['web', 'worker', 'receipt'], environments: world.environments, unready: [] },
+        {
+          name: PROJECT,
+          services: ['web', 'worker', 'receipt'],
+          environments: world.environments,
+          unready: [],
+          untold: null,
+        },
       ],
     }),
     releases: {

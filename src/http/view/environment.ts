@@ -91,6 +91,7 @@ const MatrixProject = view<MatrixView['projects'][number]>()('MatrixProject', {
   services: listOf(z.string()),
   environments: listOf(Column),
   unready: listOf(Unready),
+  untold: Problem.nullable(),
 });
 
 export const Matrix = view<MatrixView>()('Matrix', { at: Instant, projects: listOf(MatrixProject) });

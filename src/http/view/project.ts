@@ -16,6 +16,7 @@ const Repository = view<ProjectView['repositories'][number]>()('Repository', {
   polledAt: Instant.nullable(),
   credential: z.string().nullable(),
   webhook: z.object({ path: z.string(), secret: z.string().nullable() }),
+  notices: z.object({ token: z.string().nullable(), problem: Problem.nullable() }),
   problem: Problem.nullable(),
   configProblem: Problem.nullable(),
 });
@@ -44,4 +45,5 @@ export const ProjectChange = view<ChangeProject>()('ProjectChange', {
   host: HostName.nullable().optional(),
   credential: Reference.nullable().optional(),
   webhookSecret: Reference.nullable().optional(),
+  notices: Reference.nullable().optional(),
 });
