@@ -1,3 +1,5 @@
+import type { z } from 'zod';
+
 import { RegistryError } from '../error.ts';
 import type { RegistryErrorCode } from '../error.ts';
 import { isRetriedStatus } from './retry.ts';
@@ -26,6 +28,22 @@ function tooLong(url: URL, limit: number): RegistryError {
     what: `${url.host} sent more than ${limit} bytes where a manifest or a list belongs.`,
     fix: 'Check that the address is that of an OCI registry.',
   });
+}
+
+/** Reads a list as the specification has it. @throws RegistryError `registry.failed` */
+export function jsonOf<T>(schema: z.ZodType<T>, text: string, host: string): T {
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new RegistryError(
+      {
+        code: 'registry.failed',
+        what: `${host} sent something that is not the list it was asked for.`,
+        fix: 'Check that the address is that of an OCI registry.',
+      },
+      { cause },
+    );
+  }
 }
 
 /**

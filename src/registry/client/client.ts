@@ -11,7 +11,7 @@ import { MANIFEST_TYPES, MAX_MANIFEST_BYTES, parseManifest } from '../manifest.t
 import { checkRepository, checkTag } from '../reference.ts';
 import type { Registry, StoredManifest } from '../registry.ts';
 import { digestMismatch } from '../verified.ts';
-import { bytesOf, errorOf } from './answers.ts';
+import { bytesOf, errorOf, jsonOf } from './answers.ts';
 import { POOL } from './agents.ts';
 import { createAuthenticator } from './auth.ts';
 import type { Credentials } from './auth.ts';
@@ -197,7 +197,7 @@ export function createRegistryClient(options: RegistryClientOptions): Registry {
         }
         if (response.statusCode !== 200) throw await errorOf(response, `list the tags of ${repository}`);
         const text = (await bytesOf(response, 16 * 1024 * 1024)).toString('utf8');
-        tags.push(...(TagList.parse(JSON.parse(text)).tags ?? []));
+        tags.push(...(jsonOf(TagList, text, host).tags ?? []));
       }
       return tags;
     },

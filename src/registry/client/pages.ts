@@ -17,20 +17,22 @@ export async function* pagesOf(
     const next = nextOf(response);
     yield response;
     if (next === null) return;
-    if (next.origin !== response.url.origin) throw strayed(response.url, next);
+    if (next.origin !== response.url.origin) throw strayed(response.url, next.host);
     url = next;
   }
 }
 
 function nextOf({ headers, url, statusCode }: RegistryResponse): URL | null {
   const [, link] = /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec(textOf(headers['link']) ?? '') ?? [];
-  return statusCode === 200 && link !== undefined ? new URL(link, url) : null;
+  if (statusCode !== 200 || link === undefined) return null;
+  if (!URL.canParse(link, url.href)) throw strayed(url, 'what is no address'); // half a list would pass for the whole
+  return new URL(link, url);
 }
 
-function strayed(from: URL, to: URL): RegistryError {
+function strayed(from: URL, to: string): RegistryError {
   return new RegistryError({
     code: 'registry.untrusted-redirect',
-    what: `${from.host} continues its list on ${to.host}.`,
+    what: `${from.host} continues its list on ${to}.`,
     fix: 'Use the address by which the registry knows itself.',
   });
 }

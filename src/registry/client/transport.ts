@@ -127,7 +127,7 @@ export function tokenAsker(agentFor: AgentFor): (wanted: TokenRequest) => Promis
 /** The place that an answer names; null when it names none. @throws RegistryError `registry.untrusted-redirect` */
 export function locationOf({ headers, url }: RegistryResponse): URL | null {
   const location = textOf(headers['location']);
-  return location === undefined ? null : encrypted(new URL(location, url), url);
+  return location === undefined ? null : encrypted(location, url);
 }
 
 export function textOf(header: string | string[] | undefined): string | undefined {
@@ -138,10 +138,12 @@ function redirectOf({ statusCode, headers }: Dispatcher.ResponseData, method: st
   const location = textOf(headers['location']);
   if (![301, 302, 303, 307, 308].includes(statusCode) || location === undefined) return null;
   if (method !== 'GET' && method !== 'HEAD') throw untrusted(from, `redirects a ${method}`);
-  return encrypted(new URL(location, from), from);
+  return encrypted(location, from);
 }
 
-function encrypted(to: URL, from: URL): URL {
+function encrypted(location: string, from: URL): URL {
+  if (!URL.canParse(location, from.href)) throw untrusted(from, 'sends us to what is no address');
+  const to = new URL(location, from);
   if (to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:')) return to;
   throw untrusted(from, `sends us to ${to.protocol}//${to.host}, which is not encrypted`);
 }

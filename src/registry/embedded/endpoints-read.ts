@@ -2,13 +2,13 @@ import { pipeline } from 'node:stream/promises';
 
 import { OCI_INDEX } from '../manifest.ts';
 import { checkContentDigest } from './content-digest.ts';
-import { notFound, send, sendJson } from './exchange.ts';
+import { checkReference, notFound, send, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { indexOf, pageOf, referrersPage } from './pages.ts';
 
 export async function readManifest(exchange: Exchange, repository: string, reference: string): Promise<void> {
   const { manifests } = exchange.stores;
-  if (reference.includes(':')) checkContentDigest(reference);
+  checkReference(repository, reference);
   const head = exchange.request.method === 'HEAD';
   const found = head ? await manifests.find(repository, reference) : await manifests.read(repository, reference);
   if (found === null) throw notFound(`${repository} has no manifest "${reference.slice(0, 140)}".`);

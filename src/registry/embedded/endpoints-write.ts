@@ -6,7 +6,7 @@ import { MAX_MANIFEST_BYTES, manifestTooLarge } from '../manifest.ts';
 import { checkRepository } from '../reference.ts';
 import { checkAlgorithm, checkContentDigest } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
-import { notFound, send } from './exchange.ts';
+import { checkReference, notFound, send } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 
 export async function writeManifest(exchange: Exchange, repository: string, reference: string): Promise<void> {
@@ -24,7 +24,7 @@ export async function writeManifest(exchange: Exchange, repository: string, refe
 }
 
 export async function deleteManifest(exchange: Exchange, repository: string, reference: string): Promise<void> {
-  if (reference.includes(':')) checkContentDigest(reference);
+  checkReference(repository, reference);
   if (await exchange.stores.manifests.remove(repository, reference)) return send(exchange, 202);
   throw notFound(`${repository} has no manifest "${reference.slice(0, 140)}".`);
 }

@@ -2,7 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { hasCode, problemOf } from '../../lib/error.ts';
 import { RegistryError } from '../error.ts';
+import { isTag } from '../reference.ts';
 import type { BlobStore } from './blob-store.ts';
+import { checkContentDigest } from './content-digest.ts';
 import type { ManifestStore } from './manifest-store.ts';
 import type { RepositoryStore } from './repository-store.ts';
 import type { Route } from './routes.ts';
@@ -65,6 +67,12 @@ export function notAllowed(method: string): RegistryError {
     what: `This address does not answer to ${method.slice(0, 20)}.`,
     fix: 'See the OCI distribution specification 1.1 for the methods that it has.',
   });
+}
+
+/** What is neither a digest nor a tag names nothing, and is part of no path on the disk. @throws RegistryError */
+export function checkReference(repository: string, reference: string): void {
+  if (reference.includes(':')) checkContentDigest(reference);
+  else if (!isTag(reference)) throw notFound(`${repository} can have no manifest "${reference.slice(0, 140)}".`);
 }
 
 export function notFound(what: string): RegistryError {
