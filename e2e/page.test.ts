@@ -63,6 +63,13 @@ test('a link opens the page as its owner, and its code is gone from the address'
   expect(troubles).toEqual([]);
 });
 
+test('a link of a git host opens the story of what it tells of, over the matrix', async () => {
+  await signIn('viewer');
+  await page.goto(`${base}/#project=shop&why=prod`);
+  await dialog().getByRole('heading', { name: 'Why: prod' }).waitFor();
+  expect(troubles).toEqual([]);
+});
+
 test('who is not signed in is told how', async () => {
   await page.goto(base);
   await page.getByRole('heading', { name: 'Who are you?' }).waitFor();

@@ -45,6 +45,8 @@ export interface Forge {
   answer:
     | ((request: IncomingMessage) => { status: number; headers?: Record<string, string>; body?: string } | undefined)
     | undefined;
+  /** When set, answers what is asked of the API of the host; git answers what it says no to. */
+  api: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
   createRepository(name: string, options?: { readonly objectFormat?: 'sha1' | 'sha256' }): Promise<ForgeRepository>;
   close(): Promise<void>;
 }
@@ -56,6 +58,7 @@ export async function startForge({ authorization }: { readonly authorization?: s
   const repositories = new Map<string, ForgeRepository>();
   const server = createServer((request, response) => {
     requests.push(`${request.method} ${request.url} ${String(request.headers['git-protocol'] ?? '')}`.trim());
+    if (forge.api?.(request, response) === true) return;
     const answer = forge.answer?.(request);
     if (answer !== undefined) response.writeHead(answer.status, answer.headers).end(answer.body);
     else if (authorization !== undefined && request.headers.authorization !== authorization)
@@ -75,6 +78,7 @@ export async function startForge({ authorization }: { readonly authorization?: s
     url,
     requests,
     answer: undefined,
+    api: undefined,
     createRepository: async (name, options) => {
       const repository = await createRepository(root, url, name, options?.objectFormat ?? 'sha1');
       repositories.set(name, repository);

@@ -69,6 +69,7 @@ function move(id: number, body: Asked['body'], shows: Shows): Answered {
   if (wrong.length > 0) return invalid(wrong);
   deployment.state = textOf(body, 'state');
   shows.log.push(`deployment ${deployment.environment} ${deployment.state}`);
+  shows.links.set(deployment.environment, textOf(body, 'log_url'));
   if (typeof body['environment_url'] === 'string') shows.addresses.set(deployment.environment, body['environment_url']);
   return { status: 201, body: { id: shows.log.length } };
 }

@@ -37,7 +37,7 @@ export interface Shows {
   /** Addresses of environments, as the host links them. */
   readonly addresses: Map<string, string>;
   readonly deployments: Deployment[];
-  /** Where the last status of a context leads. */
+  /** Where the last status of a context, or the log of an environment, leads. */
   readonly links: Map<string, string>;
 }
 
