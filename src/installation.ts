@@ -30,7 +30,7 @@ import { createServer } from './http/server.ts';
 import { createWorkerServer } from './http/worker-server.ts';
 import { systemClock } from './lib/clock.ts';
 import { freePort } from './lib/port.ts';
-import { isImmutableTag } from './registry/image-names.ts';
+import { isImmutableTag, isReservedTag } from './registry/image-names.ts';
 import { createEmbeddedRegistry } from './registry/embedded/embedded.ts';
 import { createPlugins } from './plugins.ts';
 import { POLL_SETTINGS } from './source/poll-plan.ts';
@@ -117,6 +117,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     directory: join(options.data, 'registry'),
     host: registryHost,
     immutable: isImmutableTag,
+    reserved: isReservedTag,
     onError: (error) => log.warn({ err: error }, 'the registry failed at a request'),
   });
 

@@ -26,6 +26,8 @@ export type RegistryErrorCode =
   | 'registry.digest-mismatch'
   /** The tag may not move and names another digest. */
   | 'registry.tag-immutable'
+  /** It may not be deleted: Towpath gave it a name, or it is part of something that has one. */
+  | 'registry.still-needed'
   /** A part of an upload came out of order. */
   | 'registry.upload-range'
   /** The registry wants other credentials, or any. */

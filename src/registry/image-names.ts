@@ -57,6 +57,11 @@ export function isImmutableTag(tag: string): boolean {
   return !MOVING.test(tag);
 }
 
+/** Names by which Towpath finds again what runs and what is kept: none but itself gives them. */
+export function isReservedTag(tag: string): boolean {
+  return /^(?:env|keep)-/.test(tag);
+}
+
 /** @param repository `<project>/<service>` */
 export function planTags(repository: string, digest: Digest, names: readonly ImageName[]): TagPlan[] {
   const plans = names.map((name) => ({ repository, digest, tag: imageTagOf(name), moves: name.kind !== 'tag' }));

@@ -94,6 +94,7 @@ function codeOf(status: number, said: readonly Said[]): RegistryErrorCode {
   if (status === 401) return 'registry.unauthorized';
   if (status === 403) return 'registry.denied';
   if (status === 404) return 'registry.not-found';
+  if (status === 405 && has('DENIED')) return 'registry.still-needed';
   if (status === 405 || status === 501 || has('UNSUPPORTED')) return 'registry.unsupported';
   if (status === 413) return 'registry.too-large';
   if (status === 416) return 'registry.upload-range';

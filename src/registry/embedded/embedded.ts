@@ -57,13 +57,15 @@ export interface EmbeddedRegistryOptions {
   readonly host: string;
   /** Tags that may never name a second digest. Without it every tag may move. */
   readonly immutable?: Immutable;
+  /** Tags that nobody gives by HTTP. Without it there are none. */
+  readonly reserved?: Immutable;
   /** Gets what went wrong inside, for the log. */
   readonly onError?: (error: unknown) => void;
 }
 
 /** Opens the folder, or makes it. */
 export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): Promise<EmbeddedRegistry> {
-  const { directory, host, immutable = () => false, onError = () => {} } = options;
+  const { directory, host, immutable = () => false, reserved = () => false, onError = () => {} } = options;
   const uploadsFolder = join(directory, 'uploads');
   await makeFolder(uploadsFolder);
   await makeFolder(join(directory, 'repositories'));
@@ -72,7 +74,7 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
   await makeFolder(join(directory, 'limbo'));
   const blobs = openBlobStore(join(directory, 'blobs'), files, limbo);
   const repositories = openRepositoryStore(join(directory, 'repositories'), files, limbo);
-  const manifests = openManifestStore(blobs, repositories, immutable);
+  const manifests = openManifestStore(blobs, repositories, immutable, reserved);
   const uploads = openUploads(uploadsFolder, blobs);
   const stores: Stores = { blobs, repositories, manifests, uploads };
 

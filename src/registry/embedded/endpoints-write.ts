@@ -25,11 +25,13 @@ export async function writeManifest(exchange: Exchange, repository: string, refe
 
 export async function deleteManifest(exchange: Exchange, repository: string, reference: string): Promise<void> {
   checkReference(repository, reference);
+  await requireNotNeeded(exchange, repository, reference);
   if (await exchange.stores.manifests.remove(repository, reference)) return send(exchange, 202);
   throw notFound(`${repository} has no manifest "${reference.slice(0, 140)}".`);
 }
 
 export async function deleteBlob(exchange: Exchange, repository: string, digest: string): Promise<void> {
+  await requireNotNeeded(exchange, repository, digest);
   if (await exchange.stores.repositories.removeBlob(repository, checkContentDigest(digest))) return send(exchange, 202);
   throw notFound(`${repository} has no blob ${digest}.`);
 }
@@ -94,6 +96,17 @@ async function mountBlob(
   if ((await stores.blobs.size(digest)) === null) return false;
   await stores.repositories.addBlob(repository, digest);
   return true;
+}
+
+/** What Towpath has named is deleted by Towpath, when nothing needs it. */
+async function requireNotNeeded({ stores }: Exchange, repository: string, reference: string): Promise<void> {
+  const tag = await stores.manifests.ownNeeding(repository, reference);
+  if (tag === null) return;
+  throw new RegistryError({
+    code: 'registry.still-needed',
+    what: `Towpath itself gave the tag "${tag}" of ${repository}, which needs this.`,
+    fix: 'Delete nothing of it: when no environment needs it any more, Towpath removes it.',
+  });
 }
 
 /** With the refusal of a part that came out of order goes where the upload stands. */

@@ -100,6 +100,8 @@ function statusOf(code: string, route: Route | null): [number, string] {
       return [400, 'SIZE_INVALID'];
     case 'registry.tag-immutable':
       return [409, 'DENIED'];
+    case 'registry.still-needed':
+      return [405, 'DENIED'];
     case 'registry.upload-range':
       return [416, 'BLOB_UPLOAD_INVALID'];
     case 'registry.unsupported':

@@ -28,7 +28,7 @@ export function inProcessRegistry(
     },
     putManifest: async (repository, reference, { mediaType, bytes }) => {
       checkName(repository, reference);
-      return sha256Only((await manifests.put({ repository, reference, bytes, mediaType })).digest);
+      return sha256Only((await manifests.put({ repository, reference, bytes, mediaType, own: true })).digest);
     },
     tag: async (repository, digest, tag) => {
       checkName(repository, tag);

@@ -38,6 +38,8 @@ export interface ManifestStore {
   keep(repository: string, digest: ContentDigest, seen?: Set<string>): Promise<Kept>;
   /** By tag: the name alone goes. By digest: the manifest with all its tags. @returns false when there was none */
   remove(repository: string, reference: string): Promise<boolean>;
+  /** A tag that Towpath gave to something that needs this tag, manifest or blob; null when there is none. */
+  ownNeeding(repository: string, reference: string): Promise<string | null>;
 }
 
 export interface Kept {
@@ -55,6 +57,8 @@ export interface PutManifest {
   readonly bytes: Buffer;
   readonly mediaType: string | null;
   readonly tags?: readonly string[];
+  /** Towpath itself names it, so nobody else moves the tags. */
+  readonly own?: boolean;
 }
 
 /** May this tag of this repository never name a second digest? */
@@ -64,6 +68,7 @@ export function openManifestStore(
   blobs: BlobStore,
   repositories: RepositoryStore,
   immutable: Immutable,
+  reserved: Immutable = () => false,
 ): ManifestStore {
   async function find(repository: string, reference: string) {
     if (isContentDigest(reference)) await keep(repository, reference); // whoever asks by digest may build upon the answer
@@ -137,8 +142,26 @@ export function openManifestStore(
     }
   }
 
-  async function setTag(repository: string, tag: string, digest: ContentDigest): Promise<'tagged' | 'unchanged'> {
-    return repositories.setTag(repository, tag, digest, immutable(tag, repository));
+  async function setTag(repository: string, tag: string, digest: ContentDigest, own: boolean) {
+    return repositories.setTag(repository, tag, digest, { fixed: immutable(tag, repository), own });
+  }
+
+  async function isPartOf(
+    repository: string,
+    root: ContentDigest,
+    digest: string,
+    seen: Set<string>,
+  ): Promise<boolean> {
+    if (root === digest) return true;
+    if (seen.has(root)) return false;
+    seen.add(root);
+    const found = await read(repository, root).catch(() => null); // a damaged one has no known parts
+    if (found === null) return false;
+    const { blobs: parts, manifests } = parseManifest(found.bytes, found.mediaType);
+    if (parts.some((part) => part.digest === digest)) return true;
+    for (const child of manifests)
+      if (isContentDigest(child.digest) && (await isPartOf(repository, child.digest, digest, seen))) return true;
+    return false;
   }
 
   return {
@@ -149,11 +172,12 @@ export function openManifestStore(
       const bytes = found === null ? null : await blobs.read(found.digest);
       return found === null || bytes === null ? null : { digest: found.digest, mediaType: found.mediaType, bytes };
     },
-    put: async ({ repository, reference, bytes, mediaType, tags = [] }) => {
+    put: async ({ repository, reference, bytes, mediaType, tags = [], own = false }) => {
       const byDigest = reference.includes(':');
       const digest = byDigest ? checkContentDigest(reference) : digestOf(bytes, 'sha256:');
       const names = [...(byDigest ? [] : [reference]), ...tags];
       for (const tag of names) checkTag(tag);
+      if (!own) requireFree(repository, names, reserved);
       const manifest = parseManifest(bytes, mediaType);
       await requireParts(repository, manifest);
       if (!(await isThere(digest))) await blobs.write(digest, bytes);
@@ -163,14 +187,21 @@ export function openManifestStore(
       }
       await repositories.addManifest(repository, digest, manifest.mediaType);
       await keep(repository, digest); // also what referred to it before
-      for (const tag of names) await setTag(repository, tag, digest);
+      for (const tag of names) await setTag(repository, tag, digest, own);
       return { digest, manifest };
     },
     tag: async (repository, digest, tag) => {
       const { held, missing } = await keep(repository, digest);
       if (!held) throw noManifest(repository, digest);
       requireNone(repository, missing);
-      return setTag(repository, tag, digest);
+      return setTag(repository, tag, digest, true);
+    },
+    ownNeeding: async (repository, reference) => {
+      const seen = new Set<string>();
+      for await (const { tag, digest } of repositories.ownTags(repository)) {
+        if (tag === reference || (await isPartOf(repository, digest, reference, seen))) return tag;
+      }
+      return null;
     },
     remove: async (repository, reference) => {
       if (!isContentDigest(reference)) return repositories.removeTag(repository, reference);
@@ -186,6 +217,16 @@ export function openManifestStore(
       return true;
     },
   };
+}
+
+function requireFree(repository: string, tags: readonly string[], reserved: Immutable): void {
+  const taken = tags.find((tag) => reserved(tag, repository));
+  if (taken === undefined) return;
+  throw new RegistryError({
+    code: 'registry.tag-immutable',
+    what: `Tags such as "${taken}" are given by Towpath alone: they say what runs in an environment, or is kept for it.`,
+    fix: 'Push under another tag, or by digest.',
+  });
 }
 
 function requireNone(repository: string, missing: readonly string[]): void {

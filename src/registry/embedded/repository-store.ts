@@ -29,15 +29,23 @@ export interface RepositoryStore {
   removeManifest(repository: string, digest: ContentDigest): Promise<boolean>;
   tag(repository: string, tag: string): Promise<ContentDigest | null>;
   /**
-   * Points a tag at a digest. With `fixed` the first writer wins, whatever the number of processes.
+   * Points a tag at a digest. With `fixed` the first writer wins, whatever the number of processes. A tag that Towpath
+   * gave is its `own` from then on.
    * @throws RegistryError `registry.tag-immutable`
    */
-  setTag(repository: string, tag: string, digest: ContentDigest, fixed: boolean): Promise<'tagged' | 'unchanged'>;
+  setTag(
+    repository: string,
+    tag: string,
+    digest: ContentDigest,
+    how: { readonly fixed: boolean; readonly own: boolean },
+  ): Promise<'tagged' | 'unchanged'>;
   removeTag(repository: string, tag: string): Promise<boolean>;
   /** In lexical order. @returns null when there is no such repository */
   tags(repository: string): Promise<string[] | null>;
   /** What the tags name, one after the other. */
   tagged(repository: string): AsyncIterable<ContentDigest>;
+  /** The tags that Towpath gave. */
+  ownTags(repository: string): AsyncIterable<{ readonly tag: string; readonly digest: ContentDigest }>;
   addReferrer(repository: string, subject: string, digest: ContentDigest, descriptor: object): Promise<void>;
   removeReferrer(repository: string, subject: string, digest: ContentDigest): Promise<void>;
   /** Descriptors as they were added, of manifests that the repository still holds, in the order of their digests. */
@@ -56,6 +64,8 @@ export type Referrer = z.infer<typeof Referrer>;
 const TagFile = z.object({
   tag: z.string(),
   digest: z.templateLiteral([z.enum(['sha256', 'sha512']), ':', z.string()]),
+  /** Towpath gave it: nobody else moves or deletes it. */
+  own: z.boolean().optional(),
 });
 
 export function openRepositoryStore(directory: string, files: DurableFiles, limbo: Limbo): RepositoryStore {
@@ -97,14 +107,18 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
     },
     removeManifest: async (repository, digest) => files.remove(manifestAt(repository, digest)),
     tag: async (repository, tag) => (await readTag(tagAt(repository, tag)))?.digest ?? null,
-    setTag: async (repository, tag, digest, fixed) => {
+    setTag: async (repository, tag, digest, { fixed, own }) => {
       const path = tagAt(repository, tag);
-      const bytes = JSON.stringify({ tag, digest } satisfies z.infer<typeof TagFile>);
-      const before = (await readTag(path))?.digest ?? null;
-      if (before === digest) return 'unchanged';
+      const bytes = JSON.stringify({ tag, digest, ...(own && { own }) } satisfies z.infer<typeof TagFile>);
+      const before = await readTag(path);
+      if (before?.digest === digest) {
+        if (own && !before.own) await files.write(path, bytes);
+        return 'unchanged';
+      }
+      if (before?.own && !own) throw towpathsOwn(repository, tag, before.digest);
       if (!fixed) await files.write(path, bytes);
       else if (before !== null || !(await files.create(path, bytes))) {
-        const holder = before ?? (await readTag(path))?.digest;
+        const holder = before?.digest ?? (await readTag(path))?.digest;
         if (holder === digest) return 'unchanged';
         throw immutable(repository, tag, holder ?? 'another digest');
       }
@@ -125,6 +139,12 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
       for (const name of await namesIn(at(repository, '_tags'))) {
         const found = await readTag(at(repository, '_tags', name));
         if (found !== null) yield found.digest;
+      }
+    },
+    async *ownTags(repository) {
+      for (const name of await namesIn(at(repository, '_tags'))) {
+        const found = await readTag(at(repository, '_tags', name));
+        if (found?.own) yield found;
       }
     },
     addReferrer: async (repository, subject, digest, descriptor) =>
@@ -206,6 +226,14 @@ async function namesIn(folder: string): Promise<string[]> {
     if (isAbsent(error)) return [];
     throw error;
   }
+}
+
+function towpathsOwn(repository: string, tag: string, holder: string): RegistryError {
+  return new RegistryError({
+    code: 'registry.tag-immutable',
+    what: `Towpath itself gave ${holder} of ${repository} the tag "${tag}".`,
+    fix: 'Push under another tag. Tags of branches, commits, git tags and environments are moved by Towpath alone.',
+  });
 }
 
 function immutable(repository: string, tag: string, holder: string): RegistryError {
