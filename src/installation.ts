@@ -10,6 +10,7 @@ import { createGuard, type Guard } from './access/guard.ts';
 import { ensureRegistryKey } from './access/registry-key-store.ts';
 import { createPasses } from './access/registry-pass.ts';
 import { ensureLocalToken, readLocalToken } from './access/local-token-store.ts';
+import { openArtifactRegistry } from './artifact-registry.ts';
 import { makeDataDirectory, takeDataDirectory } from './data-directory.ts';
 import { createFlows, createStarts, type Flows, QUEUES } from './flow/create-flows.ts';
 import { createEngine, type Engine } from './flow/engine/engine.ts';
@@ -19,6 +20,7 @@ import { createMirrors, type Mirrors } from './flow/mirrors.ts';
 import { followNews } from './flow/news.ts';
 import { runSweep } from './flow/sweep.ts';
 import { type CareSettings, careTasks, createCare, type MachineCare } from './flow/care/care.ts';
+import { outsideContent } from './flow/care/outside-content.ts';
 import { takeDown } from './flow/take-down.ts';
 import type { UseCases } from './flow/use-cases.ts';
 import { createUseCases } from './flow/use-cases/create.ts';
@@ -30,8 +32,6 @@ import { createServer } from './http/server.ts';
 import { createWorkerServer } from './http/worker-server.ts';
 import { systemClock } from './lib/clock.ts';
 import { freePort } from './lib/port.ts';
-import { isImmutableTag, isReservedTag } from './registry/image-names.ts';
-import { createEmbeddedRegistry } from './registry/embedded/embedded.ts';
 import { createPlugins } from './plugins.ts';
 import { POLL_SETTINGS } from './source/poll-plan.ts';
 import { runPoller } from './source/poller.ts';
@@ -45,6 +45,8 @@ export interface InstallationOptions {
   readonly databaseUrl?: string | undefined;
   /** Downloads and layers; several servers of a machine may share it. Default: below `data`. */
   readonly cache?: string | undefined;
+  /** Of a registry that somebody else runs: `host[:port][/prefix]`. Default: the embedded one. */
+  readonly registry?: string | undefined;
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
@@ -111,15 +113,14 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   await ensureLocalToken(guard, options.data, userName());
 
   const passes = createPasses(await ensureRegistryKey(options.data), systemClock);
-
-  const registryHost = `127.0.0.1:${port}`;
-  const embedded = await createEmbeddedRegistry({
-    directory: join(options.data, 'registry'),
-    host: registryHost,
-    immutable: isImmutableTag,
-    reserved: isReservedTag,
+  const artifacts = await openArtifactRegistry({
+    data: options.data,
+    place: options.registry,
+    host: `127.0.0.1:${port}`,
+    localToken: async () => (await readLocalToken(options.data)) ?? '',
     onError: (error) => log.warn({ err: error }, 'the registry failed at a request'),
   });
+  const { registry, embedded } = artifacts;
 
   let flows: Flows | undefined;
   const starts = createStarts(engine, () => flows ?? unready());
@@ -136,8 +137,8 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   const plugins = await createPlugins({
     data: options.data,
     cache: options.cache ?? join(options.data, 'cache'),
-    registry: embedded.registry(),
-    password: async () => (await readLocalToken(options.data)) ?? '',
+    registry,
+    credentials: (host) => artifacts.credentials(host),
   });
   const house: House = {
     families: plugins.families,
@@ -151,8 +152,8 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     clock: systemClock,
     log,
     settings: { platform: plugins.platform, firstPort: options.firstPort ?? 7100, page: options.publicUrl ?? url },
-    registry: embedded.registry(),
-    content: embedded.content(),
+    registry,
+    content: embedded?.content() ?? outsideContent({ store, registry, clock: systemClock, log }),
     mirrorOf: (id) => mirrors.of(id),
     mirrorDirectory: (id) => mirrors.directoryOf(id),
     remoteOf,
@@ -169,7 +170,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     clock: systemClock,
     version: VERSION,
     web: WEB,
-    registry: embedded,
+    registry: embedded ?? undefined,
   };
   const isApi = options.roles.includes('api');
   const closeServer = await listen(isApi ? await createServer(faces) : createWorkerServer(faces), { host, port });
@@ -179,7 +180,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   const ending = new AbortController();
   const machine: MachineCare = {
     ...plugins.machine,
-    sweepUploads: (beforeMs) => embedded.sweep(beforeMs),
+    sweepUploads: async (beforeMs) => embedded?.sweep(beforeMs) ?? 0,
   };
   const loops = options.roles.includes('worker')
     ? await startWorker(options, { house, engine, flows, mirrors, log, machine }, ending.signal)

@@ -39,7 +39,7 @@ export interface PluginParts {
   readonly cache: string;
   readonly registry: Registry;
   /** What lets an engine of this machine push to our registry. */
-  readonly password: () => Promise<string>;
+  readonly credentials: (host: string) => Promise<{ readonly username: string; readonly password: string } | null>;
 }
 
 export interface Plugins extends Pick<
@@ -53,14 +53,11 @@ export interface Plugins extends Pick<
 }
 
 /** Every member of every family, with the tools that it works with on this machine. */
-export async function createPlugins({ data, cache, registry, password }: PluginParts): Promise<Plugins> {
+export async function createPlugins({ data, cache, registry, credentials }: PluginParts): Promise<Plugins> {
   const platform = hostPlatform();
   const secrets = secretsOf(secretStores(process.env, data));
   const secretOf = (reference: string): Promise<string> => secrets.resolve(reference);
-  const docker = {
-    credentials: async (host: string) =>
-      host === registry.host ? { username: 'towpath', password: await password() } : null,
-  };
+  const docker = { credentials };
   const engine = dockerWhenNeeded(docker);
   const outside = outsideRegistries({ environment: process.env });
   const rootfsDirectory = join(data, 'rootfs');

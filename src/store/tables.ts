@@ -45,6 +45,7 @@ export interface Tables {
   release_service: ReleaseServiceTable;
   repository: RepositoryTable;
   tenure: TenureTable;
+  unneeded_image: UnneededImageTable;
   webhook_delivery: WebhookDeliveryTable;
 }
 
@@ -384,6 +385,12 @@ export interface TenureTable {
   release_id: string;
   began_at: Generated<Timestamp>;
   ended_at: Timestamp | null;
+}
+
+export interface UnneededImageTable {
+  repository: string;
+  digest: string;
+  since: Timestamp;
 }
 
 export interface WebhookDeliveryTable {

@@ -78,7 +78,7 @@ test('each reason is said: a name, a root, the index it belongs to, what it spea
     [c?.digest ?? '']: `belongs to ${index.digest.slice(0, 19)}`,
     [speakers[0] ?? '']: `speaks of ${b?.digest.slice(0, 19)}`,
     [speakers[1] ?? '']: `speaks of ${c?.digest.slice(0, 19)}`,
-    [a?.digest ?? '']: expect.stringContaining('has no name, and nothing needs it') as string,
+    [a?.digest ?? '']: expect.stringContaining('has no name, and nothing has needed') as string,
   });
 });
 

@@ -48,8 +48,8 @@ export function planContent(
     if (known !== undefined) return { held: one, stays: true, reasons: known };
     const used = new Date(one.usedMs).toISOString();
     return one.usedMs >= beforeMs
-      ? { held: one, stays: true, reasons: [`was pushed or asked for lately (${used})`] }
-      : { held: one, stays: false, reasons: [`has no name, and nothing needs it; it was last used ${used}`] };
+      ? { held: one, stays: true, reasons: [`was needed, pushed or asked for lately (${used})`] }
+      : { held: one, stays: false, reasons: [`has no name, and nothing has needed or used it since ${used}`] };
   });
 }
 

@@ -62,7 +62,8 @@ export async function contentBefore(db: Sql, nowMs: number): Promise<number> {
 function repositoryHere(reference: string, host: string): string | null {
   try {
     const parsed = parseReference(reference);
-    return parsed.host === host ? parsed.repository : null;
+    const full = `${parsed.host}/${parsed.repository}`;
+    return full.startsWith(`${host}/`) ? full.slice(host.length + 1) : null;
   } catch (error) {
     if (hasCode(error, 'registry.name-invalid')) return null; // a default base: `towpath:node-22` rests under its tag
     throw error;

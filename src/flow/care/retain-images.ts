@@ -2,40 +2,65 @@ import { sql } from 'kysely';
 
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
+import { hasCode } from '../../lib/error.ts';
 import { groupBy } from '../../lib/group.ts';
 import { shareImage } from '../../registry/share-image.ts';
 import { attemptEach } from './attempt.ts';
-import { planRetention, type RetainedRepository } from './retention.ts';
+import { planRetention, type RetainedRepository, type RetentionPlan } from './retention.ts';
 import { retentionFacts } from './retention-facts.ts';
 
+type Place = Pick<House, 'store' | 'registry'>;
+
 /** Compares the names of all images with what the environments need, and sets them right. One bad one stops no other. */
-export async function retainImages(house: Pick<House, 'store' | 'registry' | 'log'>): Promise<void> {
-  const { db } = house.store;
-  const projects = await db.selectFrom('project').select(['id', 'name']).execute();
-  // a project that was removed and one that has its name now share the repositories of their images
-  const namesakes = [...groupBy(projects, ({ name }) => name).values()].map((some) => some.map(({ id }) => id));
-  await attemptEach(house.log, namesakes, 'retention of images', async (ids) => {
-    // The names first: one that appears after them belongs to what the facts show, or to what comes later.
-    const repositories = await repositoriesOf(house, ids);
-    const environments = (await Promise.all(ids.map((id) => retentionFacts(db, id)))).flat();
-    const plans = repositories.map((repository) => planRetention(environments, repository));
+export async function retainImages(house: Place & Pick<House, 'log'>): Promise<void> {
+  const { store, registry, log } = house;
+  await attemptEach(log, await namesakes(store.db), 'retention of images', async (ids) => {
+    const { plans, builtIn } = await planNames(house, ids);
     const add = plans.flatMap((plan) => plan.add);
-    const pins = environments.flatMap((environment) => environment.pins);
-    const builtIn = new Map(pins.map((pin) => [`${pin.repository}@${pin.digest}`, pin.builtIn]));
-    await attemptEach(house.log, add, 'pinning an image', async ({ repository, digest, tag }) => {
+    await attemptEach(log, add, 'pinning an image', async ({ repository, digest, tag }) => {
       const from = builtIn.get(`${repository}@${digest}`) ?? repository;
-      await shareImage(house.registry, { from, to: repository, digest });
-      await house.registry.tag(repository, digest, tag);
+      await shareImage(registry, { from, to: repository, digest });
+      await registry.tag(repository, digest, tag);
     });
     const remove = plans.flatMap((plan) => plan.remove);
-    await attemptEach(house.log, remove, 'removing the name of an image', ({ repository, tag }) =>
-      house.registry.deleteManifest(repository, tag),
-    );
+    await attemptEach(log, remove, 'removing the name of an image', async ({ repository, tag }) => {
+      await registry.deleteManifest(repository, tag).catch((error: unknown) => {
+        if (!hasCode(error, 'registry.unsupported')) throw error; // it stays until its image goes
+      });
+    });
   });
 }
 
+/** A project that was removed and one that has its name now share the repositories of their images: ids by name. */
+export async function namesakes(db: Sql): Promise<string[][]> {
+  const projects = await db.selectFrom('project').select(['id', 'name']).execute();
+  return [...groupBy(projects, ({ name }) => name).values()].map((some) => some.map(({ id }) => id));
+}
+
+export interface NamesPlan {
+  /** A plan for each repository, in the same order. */
+  readonly repositories: readonly RetainedRepository[];
+  readonly plans: readonly RetentionPlan[];
+  /** `<repository>@<digest>` -> the repository where it was built. */
+  readonly builtIn: ReadonlyMap<string, string>;
+}
+
+export async function planNames(place: Place, projectIds: readonly string[]): Promise<NamesPlan> {
+  const { db } = place.store;
+  // The names first: one that appears after them belongs to what the facts show, or to what comes later.
+  const repositories = await repositoriesOf(place, projectIds);
+  const environments = (await Promise.all(projectIds.map((id) => retentionFacts(db, id)))).flat();
+  const plans = repositories.map((repository) => planRetention(environments, repository));
+  const pins = environments.flatMap((environment) => environment.pins);
+  return {
+    repositories,
+    plans,
+    builtIn: new Map(pins.map((pin) => [`${pin.repository}@${pin.digest}`, pin.builtIn])),
+  };
+}
+
 async function repositoriesOf(
-  { store, registry }: Pick<House, 'store' | 'registry'>,
+  { store, registry }: Place,
   projectIds: readonly string[],
 ): Promise<RetainedRepository[]> {
   const names = await namesIn(store.db, projectIds);

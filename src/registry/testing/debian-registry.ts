@@ -15,20 +15,22 @@ export interface ClosedRegistry {
   /** Tokens of this service alone, signed by the key of this certificate. */
   readonly tokens?: { readonly realm: string; readonly cert: string };
   readonly tls?: Certificate;
+  /** Default: it deletes manifests that it is asked to. */
+  readonly deletes?: boolean;
 }
 
 /** What the registry calls itself, and who signs tokens for it. */
 export const TOKENS = { service: 'debian-registry', issuer: 'towpath-test' };
 
-/** Debian's registry, which lets in whom it knows. (The open one of `tools/test-machine` is shared by all tests.) */
-export async function startClosedRegistry({ htpasswd, tokens, tls }: ClosedRegistry): Promise<Served> {
+/** Debian's registry, which lets in whom it knows; everybody where nothing is said of that. (The open one of `tools/test-machine` is shared by all tests.) */
+export async function startClosedRegistry({ htpasswd, tokens, tls, deletes = true }: ClosedRegistry): Promise<Served> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-registry-'));
   const host = `127.0.0.1:${await freePort()}`;
   const at = (name: string) => join(directory, name);
   const settings = {
     version: '0.1',
     log: { level: 'error', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: at('data') }, delete: { enabled: true } },
+    storage: { filesystem: { rootdirectory: at('data') }, delete: { enabled: deletes } },
     http: { addr: host, ...(tls && { tls: { certificate: at('tls.crt'), key: at('tls.key') } }) },
     auth: {
       ...(htpasswd !== undefined && { htpasswd: { realm: 'debian', path: at('htpasswd') } }),

@@ -11,12 +11,12 @@ import type { Registry } from '../../../registry/registry.ts';
 import { json, type Store } from '../../../store/database.ts';
 import { testStore } from '../../../store/testing.ts';
 
-/** A project with one environment, `prod`, on a store and a registry of its own. */
-export async function world({ keep }: { keep: number }): Promise<{ store: Store; registry: Registry }> {
+/** A project with one environment, `prod`, on a store of its own and, where none is given, on a registry of its own. */
+export async function world({ keep, registry }: { keep: number; registry?: Registry }): Promise<{
+  store: Store;
+  registry: Registry;
+}> {
   const store = await testStore();
-  const directory = await mkdtemp(join(tmpdir(), 'towpath-retention-'));
-  onTestFinished(() => rm(directory, { recursive: true }));
-  const embedded = await createEmbeddedRegistry({ directory, host: 'registry.test', immutable: isImmutableTag });
   await store.db.insertInto('project').values({ id: 'p', name: 'shop' }).execute();
   await store.db
     .insertInto('repository')
@@ -26,7 +26,7 @@ export async function world({ keep }: { keep: number }): Promise<{ store: Store;
     .insertInto('environment')
     .values({ id: 'e', project_id: 'p', name: 'prod', slug: 'prod-s', position: 0, definition: json({ keep }) })
     .execute();
-  return { store, registry: embedded.registry() };
+  return { store, registry: registry ?? (await embedded()) };
 }
 
 /** Releases 1, 2, ... with these contents were live one after the other. @returns their digests */
@@ -87,4 +87,10 @@ function manifestOf(content: string) {
   const mediaType = 'application/vnd.oci.image.index.v1+json';
   const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests: [], annotations: { content } }));
   return { mediaType, bytes };
+}
+
+async function embedded(): Promise<Registry> {
+  const directory = await mkdtemp(join(tmpdir(), 'towpath-retention-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  return (await createEmbeddedRegistry({ directory, host: 'registry.test', immutable: isImmutableTag })).registry();
 }

@@ -1,0 +1,69 @@
+import { join } from 'node:path';
+
+import { createEmbeddedRegistry } from './registry/embedded/embedded.ts';
+import type { EmbeddedRegistry } from './registry/embedded/embedded.ts';
+import { below } from './registry/below.ts';
+import { dockerCredentials } from './registry/client/docker-credentials.ts';
+import { outsideRegistries } from './registry/client/outside.ts';
+import { isImmutableTag, isReservedTag } from './registry/image-names.ts';
+import { parseReference } from './registry/reference.ts';
+import type { Registry } from './registry/registry.ts';
+import { RegistryError } from './registry/error.ts';
+
+/** Where our artifacts rest: in the registry of the data directory, or in one that somebody else runs. */
+export interface ArtifactRegistry {
+  readonly registry: Registry;
+  /** Null for a registry of somebody else: then nothing is served under `/v2/`. */
+  readonly embedded: EmbeddedRegistry | null;
+  /** What lets engines of this machine push there and pull from it. */
+  credentials(host: string): Promise<{ readonly username: string; readonly password: string } | null>;
+}
+
+export interface ArtifactRegistryOptions {
+  readonly data: string;
+  /** `host[:port][/prefix]` of a registry outside; the embedded one where it is not given. */
+  readonly place: string | undefined;
+  /** Where the embedded one is reached. */
+  readonly host: string;
+  readonly localToken: () => Promise<string>;
+  readonly onError: (error: unknown) => void;
+}
+
+export async function openArtifactRegistry(options: ArtifactRegistryOptions): Promise<ArtifactRegistry> {
+  if (options.place !== undefined) return outside(options.place);
+  const { data, host, localToken, onError } = options;
+  const directory = join(data, 'registry');
+  const tags = { immutable: isImmutableTag, reserved: isReservedTag };
+  const embedded = await createEmbeddedRegistry({ directory, host, ...tags, onError });
+  return {
+    registry: embedded.registry(),
+    embedded,
+    credentials: async (asked) => (asked === host ? { username: 'towpath', password: await localToken() } : null),
+  };
+}
+
+function outside(place: string): ArtifactRegistry {
+  const { host, prefix } = placeOf(place);
+  const find = dockerCredentials();
+  return {
+    registry: below(outsideRegistries({ environment: process.env })(host), prefix),
+    embedded: null,
+    credentials: async (asked) => {
+      const found = asked === host ? await find(host) : null;
+      return found?.kind === 'basic' ? found : null;
+    },
+  };
+}
+
+/** @throws RegistryError `registry.name-invalid` */
+function placeOf(place: string): { host: string; prefix: string } {
+  const text = place.replace(/\/+$/, '');
+  const { host, repository } = parseReference(`${text}/x`);
+  const prefix = repository.slice(0, -'/x'.length);
+  if (text.startsWith(host) && `${host}${prefix === '' ? '' : `/${prefix}`}` === text) return { host, prefix };
+  throw new RegistryError({
+    code: 'registry.name-invalid',
+    what: `"${place.slice(0, 200)}" is not the place of a registry.`,
+    fix: 'Write TOWPATH_REGISTRY as `host`, `host:port` or `host/prefix`, without a scheme: `registry.example.org/towpath`.',
+  });
+}

@@ -1,0 +1,122 @@
+import type { Digest } from '../../lib/digest.ts';
+import { hasCode } from '../../lib/error.ts';
+import { limiter } from '../../lib/limiter.ts';
+import type { HeldManifest, RegistryContent } from '../../registry/content.ts';
+import { parseManifest } from '../../registry/manifest.ts';
+import { recordUnneeded, unneededSince } from '../../registry/unneeded-store.ts';
+import type { Sql } from '../../store/database.ts';
+import type { House } from '../house.ts';
+import { planContent } from './content-plan.ts';
+import { keyOf } from './content-roots.ts';
+import { namesakes, planNames } from './retain-images.ts';
+
+type Place = Pick<House, 'store' | 'registry' | 'clock'>;
+
+const AT_ONCE = 8;
+
+/** The list of referrers of an image, where the registry keeps none by itself. */
+const LIST_OF_REFERRERS = /^sha256-([0-9a-f]{64})$/;
+
+/**
+ * What a registry that somebody else runs holds of ours: the repositories of our projects and no other. It tells neither
+ * what has no name nor how old something is, so an image goes when nothing was seen to need it for the whole time of
+ * grace. Its own collector removes the content of what was deleted.
+ */
+export function outsideContent(place: Place & { readonly log: Pick<House['log'], 'warn'> }): RegistryContent {
+  const { store, registry, clock, log } = place;
+  let refused = false;
+  return {
+    held: () => look(place),
+    async sweep({ kept, beforeMs, signal }) {
+      const swept = { files: 0, bytes: 0 };
+      const roots = new Map<string, string[]>();
+      for await (const one of kept) roots.set(keyOf(one), ['is needed']);
+      const unneeded = planContent(await look(place), roots, Number.POSITIVE_INFINITY).filter(({ stays }) => !stays);
+      await recordUnneeded(
+        store.db,
+        unneeded.map(({ held }) => held),
+        clock.now(),
+      );
+      for (const { held } of unneeded) {
+        signal?.throwIfAborted();
+        // looked at once more, for a build may have begun
+        if (refused || held.usedMs >= beforeMs || (await isWanted(store.db, held))) continue;
+        try {
+          await registry.deleteManifest(held.repository, held.digest);
+        } catch (error) {
+          if (!hasCode(error, 'registry.unsupported')) throw error;
+          refused = true;
+          log.warn(
+            `${registry.host} deletes nothing, so what nothing needs stays there. Let it, or clean it yourself.`,
+          );
+          continue;
+        }
+        swept.files += 1;
+        swept.bytes += held.bytes;
+      }
+      return swept;
+    },
+  };
+}
+
+async function look({ store, registry, clock }: Place): Promise<HeldManifest[]> {
+  const since = await unneededSince(store.db);
+  const held = new Map<string, HeldManifest>();
+  const inTurn = limiter(AT_ONCE);
+  for (const ids of await namesakes(store.db)) {
+    const { repositories, plans } = await planNames({ store, registry }, ids);
+    for (const [index, { repository, tags }] of repositories.entries()) {
+      const over = new Set(plans[index]?.remove.map(({ tag }) => tag));
+      for (const digest of await builtThere(store.db, repository))
+        held.set(keyOf({ repository, digest }), unnamed(repository, digest, clock.now()));
+      await Promise.all(
+        tags.map((tag) =>
+          inTurn(async () => {
+            const found = await registry.manifest(repository, tag);
+            if (found === null) return;
+            const key = keyOf({ repository, digest: found.digest });
+            const { blobs, manifests, subject } = parseManifest(found.bytes, found.mediaType);
+            const [, listed] = LIST_OF_REFERRERS.exec(tag) ?? [];
+            const names = over.has(tag) || listed !== undefined ? [] : [tag];
+            held.set(key, {
+              repository,
+              digest: found.digest,
+              tags: [...(held.get(key)?.tags ?? []), ...names],
+              parts: manifests.map(({ digest }) => digest),
+              subject: listed === undefined ? (subject?.digest ?? null) : `sha256:${listed}`,
+              bytes: blobs.reduce((sum, { size }) => sum + size, 0),
+              usedMs: since.get(key) ?? clock.now(),
+            });
+          }),
+        ),
+      );
+    }
+  }
+  return [...held.values()];
+}
+
+/** Known by what was written down alone. */
+function unnamed(repository: string, digest: string, usedMs: number): HeldManifest {
+  return { repository, digest, tags: [], parts: [], subject: null, bytes: 0, usedMs };
+}
+
+async function builtThere(db: Sql, repository: string): Promise<Digest[]> {
+  const rows = await db
+    .selectFrom('artifact')
+    .select('digest')
+    .distinct()
+    .where('repository', '=', repository)
+    .where('digest', 'is not', null)
+    .execute();
+  return rows.map(({ digest }) => digest as Digest);
+}
+
+async function isWanted(db: Sql, { repository, digest }: HeldManifest): Promise<boolean> {
+  const row = await db
+    .selectFrom('artifact')
+    .select('key')
+    .where('repository', '=', repository)
+    .where((eb) => eb.or([eb('state', '=', 'building'), eb('digest', '=', digest)]))
+    .executeTakeFirst();
+  return row !== undefined;
+}
