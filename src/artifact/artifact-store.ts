@@ -1,7 +1,10 @@
+import { sql } from 'kysely';
+
 import type { Digest } from '../lib/digest.ts';
 import type { KeyInputs } from './key.ts';
 import type { Problem } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
+import { inParts } from '../lib/parts.ts';
 import { json, type Sql } from '../store/database.ts';
 
 /** A row of what was built, or is being built, for one artifact key. */
@@ -57,25 +60,36 @@ export async function claimArtifacts(
       built_for_commit: commit,
     }));
   if (rows.length === 0) return [];
-  const fresh = await db
-    .insertInto('artifact')
-    .values(rows)
-    .onConflict((conflict) => conflict.column('key').doNothing())
-    .returning('key')
+  const keys = rows.map(({ key }) => key);
+  // of a thousand services a commit touches one: what the others were made from is not sent again
+  const known = await db
+    .selectFrom('artifact')
+    .select('key')
+    .where('key', '=', sql<string>`any(${keys})`)
     .execute();
+  const there = new Set(known.map(({ key }) => key));
+  const fresh: string[] = [];
+  for (const part of inParts(
+    rows.filter(({ key }) => !there.has(key)),
+    1000,
+  )) {
+    const made = await db
+      .insertInto('artifact')
+      .values(part)
+      .onConflict((conflict) => conflict.column('key').doNothing())
+      .returning('key')
+      .execute();
+    fresh.push(...made.map(({ key }) => key));
+  }
   await db
     .selectFrom('artifact')
     .select('key')
-    .where(
-      'key',
-      'in',
-      rows.map(({ key }) => key),
-    )
+    .where('key', '=', sql<string>`any(${keys})`)
     .orderBy('depth')
     .orderBy('key')
     .forShare()
     .execute();
-  return fresh.map(({ key }) => key);
+  return fresh;
 }
 
 export async function artifactByKey(db: Sql, key: string): Promise<ArtifactRow | null> {
@@ -96,6 +110,19 @@ export async function artifactByKey(db: Sql, key: string): Promise<ArtifactRow |
         logId: row.log_id,
         builtForCommit: row.built_for_commit,
       };
+}
+
+/** Those of the keys that are to be built, and what to know of them to begin. */
+export async function toBuild(
+  db: Sql,
+  keys: readonly string[],
+): Promise<{ key: string; attempt: number; logId: string; depth: number }[]> {
+  return db
+    .selectFrom('artifact')
+    .select(['key', 'attempt', 'log_id as logId', 'depth'])
+    .where('key', '=', sql<string>`any(${[...keys]})`)
+    .where('state', '=', 'building')
+    .execute();
 }
 
 export interface BuiltRecord {

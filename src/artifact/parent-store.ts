@@ -33,7 +33,7 @@ export async function parentsOf(db: Sql, key: string): Promise<ParentRow[]> {
 export async function waitingUpon(db: Sql, key: string): Promise<string[]> {
   const { rows } = await sql<{ key: string }>`
     select key from artifact
-    where state = 'building'
+    where state = 'building' and depth > 0
       and exists (select from jsonb_each_text(inputs -> 'parents') base where base.value = ${key})
     order by depth, key for update`.execute(db);
   return rows.map((row) => row.key);

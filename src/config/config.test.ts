@@ -117,6 +117,24 @@ test('what is read is plain JSON: it survives a jsonb column', () => {
   expect(JSON.parse(JSON.stringify(config))).toEqual(config);
 });
 
+test('a thousand services with their checks are read', () => {
+  const service = (name: string): string => `  ${name}:
+    path: services/${name}
+    build: { node: { start: server.js } }
+    port: 3000
+    health: /healthz
+    replicas: 2
+    limits: { memory: 256M, cpus: 0.5 }
+    checks:
+      unit: { run: npm test, during: build, junit: reports/junit.xml }
+      integration: { run: npm run test:integration, timeout: 10m }
+      smoke: { http: { path: /healthz } }
+`;
+  const names = Array.from({ length: 1000 }, (_, i) => `service-${i}`);
+  const { services } = parseConfig(`project: mono\nservices:\n${names.map(service).join('')}`, families);
+  expect(Object.keys(services)).toEqual(names);
+});
+
 test('an unknown key is refused with its place, the known ones and the nearest of them', () => {
   expect(problemsOf(SHOP.replace('    port: 3000', '    prot: 3000'))).toContainEqual({
     line: 8,

@@ -4,8 +4,8 @@ import { isSoundText } from '../lib/sound-text.ts';
 import { type Position, positionOf } from './position.ts';
 import { ConfigError, type ConfigProblem, formatPath } from './problem.ts';
 
-/** No towpath.yaml of people comes near these; what does is made to exhaust the reader. */
-export const LIMITS = { bytes: 256 * 1024, depth: 24, nodes: 20_000, aliases: 100, characters: 1024 * 1024 } as const;
+/** A thousand services with their checks fit; what does not is made to exhaust the reader. */
+export const LIMITS = { bytes: 512 * 1024, depth: 24, nodes: 50_000, aliases: 100, characters: 1024 * 1024 } as const;
 
 /** A file that is YAML, within the limits, as plain JSON values; nothing is known yet of its meaning. */
 export interface ConfigDocument {

@@ -88,7 +88,7 @@ test('indented nesting without end is refused', () => {
 });
 
 test('a file that is too big, or no text, is refused', () => {
-  expectRefused(`# ${'x'.repeat(LIMITS.bytes)}`, /more than 256 kB/);
+  expectRefused(`# ${'x'.repeat(LIMITS.bytes)}`, /more than 512 kB/);
   expectRefused(Buffer.from([0x70, 0xff, 0xfe]), /not UTF-8/);
   expectRefused('');
   expectRefused('a: 1\n---\nb: 2\n');

@@ -1,4 +1,4 @@
-import { artifactByKey, recordBuildFailed, retryArtifact } from '../artifact/artifact-store.ts';
+import { recordBuildFailed, retryArtifact, toBuild } from '../artifact/artifact-store.ts';
 import { failedWithBases, type ParentRow, parentsOf, waitingUpon } from '../artifact/parent-store.ts';
 import type { Problem } from '../lib/error.ts';
 import type { Tx } from '../store/database.ts';
@@ -15,11 +15,12 @@ type Place = { readonly starts: Pick<House['starts'], 'build'> };
  */
 export async function beginBuilds(house: Place, tx: Tx, keys: readonly string[]): Promise<string[]> {
   const failed: string[] = [];
+  const rows = new Map((await toBuild(tx, keys)).map((row) => [row.key, row]));
   for (const key of keys) {
-    const parents = await parentsOf(tx, key);
+    const artifact = rows.get(key);
+    if (artifact === undefined) continue;
+    const parents = artifact.depth === 0 ? [] : await parentsOf(tx, key);
     const broken = parents.find(({ state }) => state === 'failed');
-    const artifact = await artifactByKey(tx, key);
-    if (artifact === null || artifact.state !== 'building') continue;
     if (broken !== undefined) {
       const problem = problemOfBase(broken);
       await recordBuildFailed(tx, key, problem);

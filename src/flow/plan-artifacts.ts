@@ -1,4 +1,5 @@
 import { buildOrder } from '../artifact/build-order.ts';
+import type { Builder } from '../artifact/builder.ts';
 import { artifactKey, type KeyInputs } from '../artifact/key.ts';
 import type { WantedArtifact } from '../artifact/artifact-store.ts';
 import { pinBase, pinsOf } from '../artifact/pin-store.ts';
@@ -33,12 +34,9 @@ export async function planArtifacts(
     .select('name')
     .where('id', '=', projectId)
     .executeTakeFirstOrThrow();
-  for (const service of buildOrder(config.services)) {
-    const definition = config.services[service];
-    if (definition === undefined) continue;
-    const { source, whole, builder } = await sourceOf(house, repositoryId, commit, service, definition);
-    const references = await builder.baseReferences(definition.build.definition, source);
-    refuseUndeclared(service, references, config);
+  const read = await readSources(house, repositoryId, commit, config);
+  const pins = await pinned(house, projectId, read);
+  for (const { service, definition, source, whole, builder, references } of read) {
     const bases = definition.bases.flatMap((name) => planned.get(name) ?? []);
     const inputs: KeyInputs = {
       kind: definition.kind,
@@ -47,7 +45,7 @@ export async function planArtifacts(
       definition: definition.build.definition,
       trees: source.entries.map(({ path, mode, oid }) => ({ path, mode, oid })),
       parents: Object.fromEntries(bases.map((base) => [base.service, base.key])),
-      pins: await pinned(house, projectId, service, references),
+      pins: Object.fromEntries(references.flatMap((name) => (pins[name] === undefined ? [] : [[name, pins[name]]]))),
       checks: buildChecks(definition, whole),
     };
     planned.set(service, {
@@ -60,6 +58,42 @@ export async function planArtifacts(
     });
   }
   return [...planned.values()];
+}
+
+interface ReadService {
+  readonly service: string;
+  readonly definition: ServiceDefinition<CheckDefinition>;
+  readonly source: SourceTree;
+  readonly whole: SourceTree;
+  readonly builder: Builder;
+  /** Outside base images. */
+  readonly references: readonly string[];
+}
+
+/**
+ * The services in the order in which they can be planned. All are read at once, so that what is asked of git goes together;
+ * of several problems the first in that order is told.
+ */
+async function readSources(
+  house: House,
+  repositoryId: string,
+  commit: string,
+  config: ProjectConfig,
+): Promise<ReadService[]> {
+  const read = await Promise.allSettled(
+    buildOrder(config.services).map(async (service): Promise<ReadService[]> => {
+      const definition = config.services[service];
+      if (definition === undefined) return [];
+      const parts = await sourceOf(house, repositoryId, commit, service, definition);
+      const references = await parts.builder.baseReferences(definition.build.definition, parts.source);
+      refuseUndeclared(service, references, config);
+      return [{ service, definition, ...parts, references }];
+    }),
+  );
+  return read.flatMap((one) => {
+    if (one.status === 'rejected') throw one.reason;
+    return one.value;
+  });
 }
 
 /** A Dockerfile that names a base service without saying so in towpath.yaml would take somebody else's image of that name. */
@@ -130,14 +164,16 @@ function builderOf(house: House, name: string) {
 async function pinned(
   house: House,
   projectId: string,
-  service: string,
-  references: readonly string[],
+  services: readonly Pick<ReadService, 'service' | 'references'>[],
 ): Promise<Record<string, Digest>> {
-  const known = await pinsOf(house.store.db, projectId, references);
-  for (const reference of references) {
-    if (known[reference] !== undefined) continue;
-    const digest = await resolveBase(house, [service], reference);
-    known[reference] = await pinBase(house.store.db, projectId, reference, digest, 'towpath');
+  const wanted = new Set(services.flatMap(({ references }) => references));
+  const known = await pinsOf(house.store.db, projectId, [...wanted]);
+  for (const { service, references } of services) {
+    for (const reference of references) {
+      if (known[reference] !== undefined) continue;
+      const digest = await resolveBase(house, [service], reference);
+      known[reference] = await pinBase(house.store.db, projectId, reference, digest, 'towpath');
+    }
   }
   return known;
 }

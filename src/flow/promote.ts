@@ -6,7 +6,7 @@ import { decidePromotion, type Decision } from '../path/policy.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
 import { lockPromotion, type Promotion, promotionById } from '../path/promotion-store.ts';
 import { isWorking, type PromotionState, type Reason } from '../path/promotion.ts';
-import { releaseById, requireRelease } from '../release/release-store.ts';
+import { requireHead, requireRelease } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts';
 import { isCancelled } from './engine/cancelled.ts';
@@ -134,7 +134,7 @@ async function decide(
   if (await mustWaitForOthers(tx, promotion)) return waitForLane(house, tx, promotion);
   const lane = await enterLane(tx, promotion.environmentId, promotion.id);
   if (lane.kind === 'taken') return waitForLane(house, tx, promotion);
-  const yanked = (await releaseById(tx, promotion.releaseId))?.yank ?? null;
+  const yanked = (await requireHead(tx, promotion.releaseId)).yank;
   if (currentReleaseId !== looked.currentReleaseId || yanked !== null) {
     // somebody moved in, or barred it, between the look and the lane: look again, now that it is ours to wait for
     await leaveLane(tx, promotion.environmentId, promotion.id);

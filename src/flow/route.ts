@@ -4,8 +4,7 @@ import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { requestPromotion } from '../path/promotion-store.ts';
 import { planRoutes, type Route } from '../path/triggers.ts';
-import { applyTags, type ImageName, planTags } from '../registry/image-names.ts';
-import { shareImage } from '../registry/share-image.ts';
+import { type ImageName, planTags } from '../registry/image-names.ts';
 import type { Release } from '../release/release.ts';
 import { requireRelease } from '../release/release-store.ts';
 import { recordEvent } from '../store/event-store.ts';
@@ -15,6 +14,7 @@ import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { move } from './move.ts';
+import { nameImages } from './name-images.ts';
 import { isTransient } from './transient.ts';
 
 type Named =
@@ -71,11 +71,7 @@ async function nameArtifacts(house: House, releaseId: string, ref: string): Prom
   const names = namesFor(release.commit, ref);
   const given = (await isHead(house, release, ref)) ? names : names.filter(({ kind }) => kind !== 'branch');
   try {
-    for (const { repository, builtIn, digest } of release.services) {
-      if (digest === null) continue;
-      await shareImage(house.registry, { from: builtIn, to: repository, digest });
-      await applyTags(planTags(repository, digest, given), house.registry);
-    }
+    await nameImages(house.registry, release, ({ repository, digest }) => planTags(repository, digest, given));
     return { kind: 'named' };
   } catch (error) {
     if (!hasCode(error, 'registry.tag-immutable')) throw error;

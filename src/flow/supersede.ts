@@ -1,7 +1,7 @@
 import { openPromotions } from '../path/promotion-list-store.ts';
 import { movePromotion, type Promotion } from '../path/promotion-store.ts';
-import type { Release } from '../release/release.ts';
-import { releasesByIds } from '../release/release-store.ts';
+import type { ReleaseHead } from '../release/release.ts';
+import { releaseHeads } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import type { House } from './house.ts';
@@ -24,7 +24,7 @@ export async function supersede(house: House, tx: Tx, promotion: Promotion): Pro
   if (others.length === 0) return false;
   const releases = new Map(
     (
-      await releasesByIds(
+      await releaseHeads(
         tx,
         [promotion, ...others].map(({ releaseId }) => releaseId),
       )
@@ -33,7 +33,7 @@ export async function supersede(house: House, tx: Tx, promotion: Promotion): Pro
   const mine = releases.get(promotion.releaseId);
   if (mine === undefined || mine.mixed) return false;
   const mirror = await house.mirrorOf(mine.repositoryId);
-  const isBefore = async (one: Release, other: Release): Promise<boolean> =>
+  const isBefore = async (one: ReleaseHead, other: ReleaseHead): Promise<boolean> =>
     one.commit === other.commit ? one.edition < other.edition : mirror.isAncestor(one.commit, other.commit);
   for (const other of others) {
     const theirs = releases.get(other.releaseId);

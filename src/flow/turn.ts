@@ -4,15 +4,15 @@ import { recordLive } from '../environment/tenure-store.ts';
 import { TowpathError } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { promotionById } from '../path/promotion-store.ts';
-import { applyTags, planTags } from '../registry/image-names.ts';
+import { planTags } from '../registry/image-names.ts';
 import { keepTag } from '../registry/keep-tag.ts';
-import { shareImage } from '../registry/share-image.ts';
 import type { Release } from '../release/release.ts';
 import { requireRelease } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import type { Deployment, Watched } from './deploy-release.ts';
 import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';
+import { nameImages } from './name-images.ts';
 import { wake, wakeFollowers } from './wake.ts';
 
 /** What a promotion knows of the place that it works in. Plain JSON: it is written down between the steps. */
@@ -36,17 +36,10 @@ export interface Load {
 /** `env-<environment>` moves to what is about to run, and a name of its own keeps the release for a rollback. */
 export async function tagEnvironment(house: House, turn: Turn, { releaseId }: Load): Promise<void> {
   const { environment, release } = await placeOf(house, turn, releaseId);
-  for (const { repository, builtIn, digest } of release.services)
-    if (digest !== null) await shareImage(house.registry, { from: builtIn, to: repository, digest });
-  const plans = release.services.flatMap(({ repository, digest }) =>
-    digest === null
-      ? []
-      : [
-          ...planTags(repository, digest, [{ kind: 'environment', environment: environment.name }]),
-          { repository, digest, tag: keepTag(environment.slug, release.number), moves: false },
-        ],
-  );
-  await applyTags(plans, house.registry);
+  await nameImages(house.registry, release, ({ repository, digest }) => [
+    ...planTags(repository, digest, [{ kind: 'environment', environment: environment.name }]),
+    { repository, digest, tag: keepTag(environment.slug, release.number), moves: false },
+  ]);
 }
 
 /** Works on the target, in the lane: `deployRelease`, or `verifyRelease`. */

@@ -4,7 +4,7 @@ import { lockEnvironment } from '../environment/environment-store.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
 import type { Promotion } from '../path/promotion-store.ts';
 import { isWorking, type Reason } from '../path/promotion.ts';
-import { requireRelease } from '../release/release-store.ts';
+import { requireHead } from '../release/release-store.ts';
 import type { Sql, Tx } from '../store/database.ts';
 import type { House } from './house.ts';
 import { move } from './move.ts';
@@ -32,7 +32,7 @@ export async function whyWithdrawn(
   { automatic, releaseId, refs }: Promotion,
 ): Promise<readonly Reason[] | null> {
   if (!automatic || refs.length === 0) return null;
-  const { repositoryId, commit } = await requireRelease(db, releaseId);
+  const { repositoryId, commit } = await requireHead(db, releaseId);
   const rows = await db
     .selectFrom('ref')
     .select(['name', 'commit_sha'])

@@ -55,6 +55,20 @@ test('a commit is read without a work tree: message, parents, tree, files', asyn
   expect(await mirror.tree(second, 'nothing/here')).toEqual([]);
 });
 
+test('files are listed in the order of git, whether a folder has few folders below it or many', async () => {
+  const few = { 'few/a.b': '', 'few/a/c': '', 'few/a-': '', 'few/b/c/d/e': '', 'few/x': { run: '' } };
+  const many = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`many/${i % 40}/${i}/f`, `${i}`]));
+  const repository = await forge.createRepository('order');
+  const head = await repository.commit({ files: { ...few, ...many } });
+  const mirror = await mirrorOf(repository);
+  await mirror.fetch();
+  for (const folder of ['few', 'many', 'few/b', 'none']) {
+    const listed = (await mirror.tree(head, folder)).map(({ mode, oid, path }) => `${mode} blob ${oid}\t${path}`);
+    const tree = folder === 'none' ? '' : await repository.git('ls-tree', '-r', `main:${folder}`);
+    expect(listed.join('\n')).toBe(tree);
+  }
+});
+
 test('blobs stay on the server until they are read, and many travel in one request', async () => {
   const repository = await forge.createRepository('blobless');
   const files = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`web/${i}.txt`, `content ${i}`]));

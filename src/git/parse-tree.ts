@@ -66,7 +66,8 @@ function modeOf(text: string): GitMode {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-function pathOf(bytes: Buffer): string {
+/** A name as text. @throws GitError `git.name-not-utf8` */
+export function pathOf(bytes: Buffer): string {
   let path: string;
   try {
     path = decoder.decode(bytes);

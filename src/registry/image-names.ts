@@ -1,5 +1,6 @@
 import type { Digest } from '../lib/digest.ts';
 import { sha256Hex } from '../lib/digest.ts';
+import { each } from '../lib/each.ts';
 import { slugOf } from '../lib/slug.ts';
 import { RegistryError } from './error.ts';
 import { isTag } from './reference.ts';
@@ -74,13 +75,17 @@ export function planTags(repository: string, digest: Digest, names: readonly Ima
  * @throws RegistryError `registry.tag-immutable`, `registry.not-found`
  */
 export async function applyTags(plans: readonly TagPlan[], registry: Registry): Promise<void> {
-  for (const { repository, digest, tag } of plans.filter(({ moves }) => !moves)) {
+  const fixed = plans.filter(({ moves }) => !moves);
+  await each(fixed, AT_ONCE, async ({ repository, digest, tag }) => {
     const holder = (await registry.manifest(repository, tag))?.digest ?? digest;
     if (holder !== digest) throw taken(repository, tag, holder);
-  }
-  const fixedFirst = [...plans.filter(({ moves }) => !moves), ...plans.filter(({ moves }) => moves)];
-  for (const { repository, digest, tag } of fixedFirst) await registry.tag(repository, digest, tag);
+  });
+  for (const some of [fixed, plans.filter(({ moves }) => moves)])
+    await each(some, AT_ONCE, ({ repository, digest, tag }) => registry.tag(repository, digest, tag));
 }
+
+/** Of the names of a release, which may be thousands. */
+const AT_ONCE = 16;
 
 function taken(repository: string, tag: string, holder: Digest): RegistryError {
   return new RegistryError({

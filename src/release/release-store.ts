@@ -4,7 +4,7 @@ import type { Digest } from '../lib/digest.ts';
 import type { Problem } from '../lib/error.ts';
 import { groupBy } from '../lib/group.ts';
 import { json, type Sql } from '../store/database.ts';
-import { type Release, type ReleaseService, stateOf } from './release.ts';
+import { type Release, type ReleaseHead, type ReleaseService, stateOf } from './release.ts';
 import { twinKey, yanksOf } from './yank-store.ts';
 
 /** A release is known by every branch and tag that pointed at its commit. */
@@ -53,7 +53,7 @@ export async function settleRelease(db: Sql, releaseId: string): Promise<'ready'
 }
 
 function isBase() {
-  return sql<boolean>`coalesce(artifact.inputs ->> 'kind' = 'base', false)`.as('is_base');
+  return sql<boolean>`coalesce(artifact.kind = 'base', false)`.as('is_base');
 }
 
 /** Every release that contains the artifact. */
@@ -79,14 +79,58 @@ export async function requireRelease(db: Sql, id: string): Promise<Release> {
   throw new Error(`The release ${id} is gone.`);
 }
 
+/** The same without its services. */
+export async function requireHead(db: Sql, id: string): Promise<ReleaseHead> {
+  const [head] = await releaseHeads(db, [id]);
+  if (head !== undefined) return head;
+  throw new Error(`The release ${id} is gone.`);
+}
+
 /** In the order asked for; unknown ids are left out. */
 export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Release[]> {
+  const heads = await releaseHeads(db, ids);
+  const services = await servicesOf(
+    db,
+    heads.map(({ id }) => id),
+  );
+  return heads.map((head) => ({ ...head, services: services.get(head.id) ?? [] }));
+}
+
+/** The same without their services. */
+export async function releaseHeads(db: Sql, ids: readonly string[]): Promise<ReleaseHead[]> {
   if (ids.length === 0) return [];
   const rows = await db
     .selectFrom('release')
     .selectAll()
     .where('id', 'in', [...new Set(ids)])
     .execute();
+  const yanks = await yanksOf(db, rows);
+  const known = new Map(
+    rows.map((row): [string, ReleaseHead] => [
+      row.id,
+      {
+        id: row.id,
+        number: row.number,
+        projectId: row.project_id,
+        repositoryId: row.repository_id,
+        commit: row.commit_sha,
+        edition: row.edition,
+        mixed: row.mixed,
+        fingerprint: row.fingerprint,
+        state: row.state,
+        problem: row.problem as Problem | null,
+        createdBy: row.created_by,
+        createdAt: row.created_at,
+        yank: yanks.get(twinKey(row)) ?? null,
+      },
+    ]),
+  );
+  return ids.flatMap((id) => known.get(id) ?? []);
+}
+
+/** The services of releases, by their names. */
+export async function servicesOf(db: Sql, ids: readonly string[]): Promise<Map<string, ReleaseService[]>> {
+  if (ids.length === 0) return new Map();
   const parts = await db
     .selectFrom('release_service')
     .innerJoin('artifact', 'artifact.key', 'release_service.artifact_key')
@@ -109,42 +153,25 @@ export async function releasesByIds(db: Sql, ids: readonly string[]): Promise<Re
     .where('release_id', 'in', [...new Set(ids)])
     .orderBy('release_service.service')
     .execute();
-  const yanks = await yanksOf(db, rows);
-  const services = groupBy(parts, ({ release_id }) => release_id);
-  const known = new Map(
-    rows.map((row): [string, Release] => [
-      row.id,
-      {
-        id: row.id,
-        number: row.number,
-        projectId: row.project_id,
-        repositoryId: row.repository_id,
-        commit: row.commit_sha,
-        edition: row.edition,
-        mixed: row.mixed,
-        fingerprint: row.fingerprint,
-        state: row.state,
-        problem: row.problem as Problem | null,
-        createdBy: row.created_by,
-        createdAt: row.created_at,
-        yank: yanks.get(twinKey(row)) ?? null,
-        services: (services.get(row.id) ?? []).map((part): ReleaseService => ({
-          service: part.service,
-          isBase: part.is_base,
-          commit: part.commit_sha,
-          key: part.key,
-          state: part.state,
-          repository: `${part.project}/${part.service}`,
-          builtIn: part.repository,
-          digest: part.digest as Digest | null,
-          builtFor: part.built_for_commit,
-          logId: part.log_id,
-          problem: part.problem as Problem | null,
-        })),
-      },
+  const groups = groupBy(parts, ({ release_id }) => release_id);
+  return new Map(
+    [...groups].map(([id, rows]) => [
+      id,
+      rows.map((part): ReleaseService => ({
+        service: part.service,
+        isBase: part.is_base,
+        commit: part.commit_sha,
+        key: part.key,
+        state: part.state,
+        repository: `${part.project}/${part.service}`,
+        builtIn: part.repository,
+        digest: part.digest as Digest | null,
+        builtFor: part.built_for_commit,
+        logId: part.log_id,
+        problem: part.problem as Problem | null,
+      })),
     ]),
   );
-  return ids.flatMap((id) => known.get(id) ?? []);
 }
 
 /** Branches and tags that mean a release now (of a commit, its newest edition that they named), tags first, the newest name first within each. */
@@ -208,11 +235,11 @@ function tagsFirst(rows: readonly { release_id: string; ref: string }[]): Map<st
 }
 
 /** One page of a project's releases, the newest first. `before` is the number that the last page ended with. */
-export async function listReleases(db: Sql, projectId: string, limit: number, before?: number): Promise<Release[]> {
+export async function listReleases(db: Sql, projectId: string, limit: number, before?: number): Promise<ReleaseHead[]> {
   let query = db.selectFrom('release').select('id').where('project_id', '=', projectId);
   if (before !== undefined) query = query.where('number', '<', before);
   const rows = await query.orderBy('number', 'desc').limit(limit).execute();
-  return releasesByIds(
+  return releaseHeads(
     db,
     rows.map(({ id }) => id),
   );

@@ -24,6 +24,9 @@ export interface Release {
   readonly services: readonly ReleaseService[];
 }
 
+/** All of a release but its services, which may be a thousand. */
+export type ReleaseHead = Omit<Release, 'services'>;
+
 export interface ReleaseService {
   readonly service: string;
   /** A base runs nowhere: it counts through what is built upon it. */

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { GitRef } from '../git/ref.ts';
 import type { Problem } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
+import { inParts } from '../lib/parts.ts';
 import { json, type Sql, type Store, type Tx } from '../store/database.ts';
 import type { NextPoll } from './poll-plan.ts';
 import { planRefChanges, type ForcedMoves, type RefEvent } from './ref-change.ts';
@@ -201,7 +202,7 @@ async function recordRefs(
 ): Promise<RefEvent[]> {
   const plan = planRefChanges(await knownRefs(tx, repositoryId), outcome.refs, outcome.forced);
   const at = new Date(now);
-  for (const refs of inParts(plan.upserts)) {
+  for (const refs of inParts(plan.upserts, 5000)) {
     await tx
       .insertInto('ref')
       .values(
@@ -224,7 +225,7 @@ async function recordRefs(
       .execute();
   }
   const deleted = plan.changes.filter(({ kind }) => kind === 'deleted').map(({ ref }) => ref);
-  for (const names of inParts(deleted))
+  for (const names of inParts(deleted, 5000))
     await tx
       .updateTable('ref')
       .set({ deleted_at: at })
@@ -232,7 +233,7 @@ async function recordRefs(
       .where('name', 'in', names)
       .execute();
   const events = plan.changes.map((change) => ({ id: newId('rev', now), ...change }));
-  for (const part of inParts(events)) {
+  for (const part of inParts(events, 5000)) {
     const rows = part.map(({ id, ref, kind, before, after }) => ({
       id,
       repository_id: repositoryId,
@@ -245,11 +246,6 @@ async function recordRefs(
     await tx.insertInto('ref_event').values(rows).execute();
   }
   return events;
-}
-
-/** One statement takes at most 65,535 parameters. */
-function inParts<T>(items: readonly T[], size = 5000): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
 }
 
 /** When the next repository that nobody polls is due; `null` when there is none. */

@@ -93,6 +93,7 @@ export interface ArtifactTable {
   finished_at: Timestamp | null;
   yanked_at: Timestamp | null;
   depth: Generated<number>;
+  kind: Generated<string | null>;
 }
 
 export interface AuditTable {

@@ -4,7 +4,7 @@ import { parentsOfAll } from '../../artifact/parent-store.ts';
 import { evidenceOfRelease } from '../../check/evidence-store.ts';
 import { environmentNamed } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
-import { recordedNamesOf } from '../../release/release-store.ts';
+import { recordedNamesOf, servicesOf } from '../../release/release-store.ts';
 import { commitsOf } from '../../source/commit-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
@@ -23,12 +23,13 @@ export async function lineage({ store }: House, project: string, subject: string
   const briefs = await briefsOf(db, ids);
   const releases = ids.flatMap((id) => briefs.get(id) ?? []);
   const repositoryId = releases[0]?.release.repositoryId;
+  const services = await servicesOf(db, ids);
   const shas = [
-    ...new Set(releases.flatMap(({ release }) => release.services.map(({ commit }) => commit).concat(release.commit))),
+    ...new Set(releases.flatMap(({ id, commit }) => [...(services.get(id) ?? []).map((part) => part.commit), commit])),
   ];
   const commits = repositoryId === undefined ? new Map() : await commitsOf(db, repositoryId, shas);
   const refs = await recordedNamesOf(db, ids);
-  const parts = new Map(releases.flatMap(({ release }) => release.services.map((part) => [part.key, part] as const)));
+  const parts = new Map(ids.flatMap((id) => services.get(id) ?? []).map((part) => [part.key, part]));
   const upon = await parentsOfAll(db, [...parts.keys()]);
   const evidence = (
     await Promise.all(releases.slice(0, 10).map(({ release }) => evidenceOfRelease(db, release.id)))

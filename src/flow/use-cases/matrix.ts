@@ -7,7 +7,7 @@ import type { MatrixView } from '../view/environment.ts';
 import { unreadyOf } from '../view/unready.ts';
 import { projectNamed } from './project-named.ts';
 import { presentIn } from './by-reference.ts';
-import { environmentViews, releaseViews } from './views.ts';
+import { briefOf, briefsOf, environmentViews } from './views.ts';
 
 /** Of so many releases of a project it is said whether they can run. */
 const NEWEST = 10;
@@ -37,11 +37,22 @@ export async function matrix({ store, clock }: House, project?: string): Promise
           ({ environmentId }) => environmentId,
         );
         const services = [...new Set([...cells.values()].flat().map(({ service }) => service))].toSorted();
-        const newest = (await listReleases(db, id, NEWEST)).map((release) => release.id);
+        const newest = await listReleases(db, id, NEWEST);
+        const briefs = await briefsOf(
+          db,
+          newest.map((release) => release.id),
+        );
         return {
           name,
           services,
-          unready: unreadyOf(await releaseViews(db, newest)),
+          unready: unreadyOf(
+            [...briefs.values()].map(({ release: { state, problem, mixed }, ...brief }) => ({
+              ...briefOf(brief),
+              state,
+              problem,
+              mixed,
+            })),
+          ),
           untold: await untoldOf(db, id),
           environments: views.map((view, index) => {
             const next = view.kind === 'static' ? views[index + 1] : undefined;

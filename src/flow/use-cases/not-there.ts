@@ -2,7 +2,7 @@ import { rulingConfig } from '../../config/config-store.ts';
 import type { EnvironmentRow } from '../../environment/environment-store.ts';
 import { planRoutes } from '../../path/triggers.ts';
 import { nameOf, type Release } from '../../release/release.ts';
-import { listReleases, namesOf } from '../../release/release-store.ts';
+import { listReleases, namesOf, requireRelease } from '../../release/release-store.ts';
 import type { Sql } from '../../store/database.ts';
 import { definitionOf } from '../gather.ts';
 import type { ReasonView } from '../view/promotion.ts';
@@ -32,8 +32,9 @@ export async function notThere(db: Sql, environment: EnvironmentRow): Promise<Re
     planRoutes(definitions, ref, ruling.defaultBranch).some(
       ({ previewBranch }) => previewBranch === undefined || previewBranch === environment.previewBranch,
     );
-  const newest = releases.find(({ id }) => names.get(id)?.some(isWanted));
-  if (newest === undefined || newest.state === 'ready') return [];
+  const wanted = releases.find(({ id }) => names.get(id)?.some(isWanted));
+  if (wanted === undefined || wanted.state === 'ready') return [];
+  const newest = await requireRelease(db, wanted.id);
   return [reasonOf(newest, nameOf(newest, names.get(newest.id) ?? []))];
 }
 

@@ -7,8 +7,8 @@ import { headline } from '../../path/headline.ts';
 import { lastEnded, leftStanding, openPromotions } from '../../path/promotion-list-store.ts';
 import { type Promotion, promotionById } from '../../path/promotion-store.ts';
 import { planRollback, type RollbackTarget, type TenureFacts } from '../../path/rollback.ts';
-import type { Release } from '../../release/release.ts';
-import { namesOf, releaseById, releasesByIds } from '../../release/release-store.ts';
+import type { ReleaseHead, ReleaseService } from '../../release/release.ts';
+import { namesOf, releaseHeads, servicesOf } from '../../release/release-store.ts';
 import { commitsOf, type CommitRow } from '../../source/commit-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { EnvironmentView } from '../view/environment.ts';
@@ -16,12 +16,17 @@ import type { PromotionView, ReasonView } from '../view/promotion.ts';
 import type { ReleaseBrief, ReleaseView } from '../view/release.ts';
 import { isWorking, type PromotionDetail } from '../../path/promotion.ts';
 
-/** Everything that briefs of releases are made from, read in three queries whatever their number. */
+/** Everything that briefs of releases are made from, read in a few queries whatever their number. */
 export async function briefsOf(
   db: Sql,
   ids: readonly string[],
-): Promise<Map<string, ReleaseBrief & { release: Release; author: string }>> {
-  const releases = await releasesByIds(db, [...new Set(ids)]);
+): Promise<Map<string, ReleaseBrief & { release: ReleaseHead; author: string }>> {
+  const releases = await releaseHeads(db, [...new Set(ids)]);
+  // only a mix is called by its parts
+  const parts = await servicesOf(
+    db,
+    releases.filter(({ mixed }) => mixed).map(({ id }) => id),
+  );
   const names = await namesOf(
     db,
     releases.map(({ id }) => id),
@@ -40,7 +45,7 @@ export async function briefsOf(
           id: release.id,
           number: release.number,
           commit: release.commit,
-          subject: release.mixed ? mixSubject(release) : subjectOf(release, commit),
+          subject: release.mixed ? mixSubject(release, parts.get(release.id) ?? []) : subjectOf(release, commit),
           names: (names.get(release.id) ?? []).map(shortRef),
           yanked: release.yank !== null,
           release,
@@ -51,12 +56,12 @@ export async function briefsOf(
   );
 }
 
-function subjectOf({ edition }: Release, commit: CommitRow | undefined): string {
+function subjectOf({ edition }: ReleaseHead, commit: CommitRow | undefined): string {
   return `${commit?.subject ?? ''}${edition > 1 ? ` (edition ${edition}: base images refreshed)` : ''}`;
 }
 
-function mixSubject(release: Release): string {
-  const parts = release.services
+function mixSubject(release: ReleaseHead, services: readonly ReleaseService[]): string {
+  const parts = services
     .filter(({ commit }) => commit !== release.commit)
     .map(({ service, commit }) => `${service} of ${commit.slice(0, 7)}`);
   return `mix: ${parts.join(', ')}`;
@@ -72,6 +77,7 @@ export function briefOf({ id, number, commit, subject, names, yanked }: ReleaseB
 
 export async function releaseViews(db: Sql, ids: readonly string[]): Promise<ReleaseView[]> {
   const briefs = await briefsOf(db, ids);
+  const services = await servicesOf(db, ids);
   return ids.flatMap((id) => {
     const brief = briefs.get(id);
     if (brief === undefined) return [];
@@ -88,7 +94,7 @@ export async function releaseViews(db: Sql, ids: readonly string[]): Promise<Rel
           release.yank === null
             ? null
             : { reason: release.yank.reason, by: release.yank.by, at: release.yank.at.toISOString() },
-        services: release.services.map(({ service, commit, key, state, digest, builtFor, logId }) => ({
+        services: (services.get(id) ?? []).map(({ service, commit, key, state, digest, builtFor, logId }) => ({
           service,
           commit,
           key,
@@ -178,7 +184,7 @@ export async function rollbackTarget(
   const tenures = await tenuresOf(db, environment.id, 50);
   const releases = new Map(
     (
-      await releasesByIds(
+      await releaseHeads(
         db,
         tenures.map(({ releaseId }) => releaseId),
       )
@@ -190,7 +196,7 @@ export async function rollbackTarget(
   const left =
     environment.currentSince === null ? null : await leftStanding(db, environment.id, environment.currentSince);
   const touching = atWork ?? left;
-  const coming = touching === null ? null : await releaseById(db, touching.releaseId);
+  const [coming] = touching === null ? [] : await releaseHeads(db, [touching.releaseId]);
   const current =
     environment.currentReleaseId === null
       ? null

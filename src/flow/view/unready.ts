@@ -1,6 +1,8 @@
 import type { ProblemView } from './project.ts';
 import type { ReleaseBrief, ReleaseView } from './release.ts';
 
+type Candidate = Omit<ReleaseView, 'services' | 'author' | 'createdAt' | 'yank'>;
+
 /** A release that no environment can take yet, or ever. */
 export interface UnreadyRelease extends ReleaseBrief {
   readonly state: 'building' | 'failed';
@@ -12,7 +14,7 @@ export interface UnreadyRelease extends ReleaseBrief {
  * cut the mix. What a later commit repaired, and what a deleted branch left, is history.
  * @param releases the newest first
  */
-export function unreadyOf(releases: readonly ReleaseView[]): UnreadyRelease[] {
+export function unreadyOf(releases: readonly Candidate[]): UnreadyRelease[] {
   const seen = new Set<string>();
   return releases.flatMap(({ id, number, commit, subject, names, yanked, state, problem, mixed }) => {
     const isMeant = names.some((name) => !seen.has(name)) || (mixed && state === 'building');
