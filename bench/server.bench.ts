@@ -1,14 +1,14 @@
-import { mkdtemp, readFile, readdir } from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
+import { childrenOf, cpuMs, processesWhere } from './cpu.ts';
 import { median } from './figure.ts';
 import type { Figure } from './figure.ts';
 import { proxyOf, removeTowpath, startTowpath } from './towpath.ts';
 
 const STARTS = 5;
-const TICK_MS = 10;
 /** Long enough for what a start leaves behind to be collected, and for the first round of care. */
 const SETTLE_MS = 20_000;
 
@@ -60,17 +60,6 @@ async function idle(data: string): Promise<Figure[]> {
   }
 }
 
-/** What a process has used of processors so far; unlike its time on the wall, it says the same on a busy machine. */
-async function cpuMs(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  const [user = 0, system = 0] = stat
-    .slice(stat.lastIndexOf(')') + 2)
-    .split(' ')
-    .slice(11, 13)
-    .map(Number);
-  return (user + system) * TICK_MS;
-}
-
 async function residentMb(pids: readonly number[]): Promise<number> {
   const sizes = await Promise.all(
     pids.map(async (pid) => {
@@ -81,19 +70,8 @@ async function residentMb(pids: readonly number[]): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0) / 1e6;
 }
 
-async function childrenOf(parent: number): Promise<number[]> {
-  return where(async (pid) => {
-    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-    return Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]) === parent;
-  });
-}
-
 async function processesWith(argument: string): Promise<number[]> {
-  return where(async (pid) => (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes(argument));
-}
-
-async function where(holds: (pid: number) => Promise<boolean>): Promise<number[]> {
-  const pids = (await readdir('/proc')).map(Number).filter((pid) => Number.isInteger(pid));
-  const held = await Promise.all(pids.map(holds));
-  return pids.filter((_, i) => held[i]);
+  return processesWhere(async (pid) =>
+    (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes(argument),
+  );
 }
