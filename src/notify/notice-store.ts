@@ -170,21 +170,35 @@ async function sameNotice(
     .execute();
 }
 
-/** @param untilMs null: it may be told at once @param problem what stands in the way; what is not given stays */
+/** Until when the host of a repository is left alone, and what is said of it. */
+export interface Pause {
+  /** Null: it may be told at once. */
+  readonly untilMs: number | null;
+  /** What stands in the way; what is not given stays. */
+  readonly problem?: Problem | null;
+}
+
+/**
+ * Ends a claim, or makes it longer.
+ * @param claimedMs until when it was claimed; whoever claims it after that, or names another token, ends it for others
+ * @returns false when it was ended so, and nothing is changed
+ */
 export async function pauseNotices(
   db: Sql,
   repositoryId: string,
-  untilMs: number | null,
-  problem?: Problem | null,
-): Promise<void> {
-  await db
+  claimedMs: number,
+  { untilMs, problem }: Pause,
+): Promise<boolean> {
+  const done = await db
     .updateTable('repository')
     .set({
       notices_at: untilMs === null ? null : new Date(untilMs),
       ...(problem === undefined ? {} : { notices_error: problem === null ? null : json(problem) }),
     })
     .where('id', '=', repositoryId)
-    .execute();
+    .where('notices_at', '=', new Date(claimedMs))
+    .executeTakeFirst();
+  return done.numUpdatedRows === 1n;
 }
 
 /** With another token (null: none) everything that waits is tried again at once; without one nothing waits. */

@@ -1,12 +1,13 @@
 import { type Problem, problemOf } from '../../lib/error.ts';
 import type { Channel } from '../../notify/channel.ts';
 import { channelOf, noChannel } from '../../notify/channels.ts';
-import { contextOf } from '../../notify/notice.ts';
+import { contextOf, NotifyError } from '../../notify/notice.ts';
 import {
   claimRepositories,
   type ClaimedRepository,
   type DueNotice,
   dueNotices,
+  type Pause,
   pauseNotices,
   recordDone,
   recordGivenUp,
@@ -33,59 +34,89 @@ const GIVE_UP_MS = 3 * 86_400_000;
 /** Tells git hosts what is due: each repository's in order, several repositories at once. */
 export async function deliverNotices(house: House, signal: AbortSignal): Promise<void> {
   const nowMs = house.clock.now();
-  const claimed = await claimRepositories(house.store.db, { nowMs, untilMs: nowMs + LEASE_MS, most: AT_ONCE });
+  const claimedMs = nowMs + LEASE_MS;
+  const claimed = await claimRepositories(house.store.db, { nowMs, untilMs: claimedMs, most: AT_ONCE });
   await Promise.all(
     claimed.map((repository) =>
-      attemptEach(house.log, [repository], 'telling a git host', () => deliverTo(house, repository, signal)),
+      attemptEach(house.log, [repository], 'telling a git host', () => deliverTo(house, repository, claimedMs, signal)),
     ),
   );
 }
 
-async function deliverTo(house: House, repository: ClaimedRepository, signal: AbortSignal): Promise<void> {
+async function deliverTo(
+  house: House,
+  repository: ClaimedRepository,
+  claimedMs: number,
+  signal: AbortSignal,
+): Promise<void> {
   const { db } = house.store;
+  const claim = claimOf(house, repository.id, claimedMs);
   const api = house.hosts.api({ ...repository, url: webUrlOf(repository.url) }, repository.notices);
   const channel = channelOf(api?.host ?? '');
   let pause: Pause = { untilMs: null };
   for (const due of await dueNotices(db, repository.id, house.clock.now(), IN_A_ROW)) {
     const verdict =
-      api === null || channel === null ? UNTELLABLE : await tellOne(house, { repository, due, api, channel, signal });
+      api === null || channel === null ? UNTELLABLE : await tellOne(house, { claim, due, api, channel, signal });
     if (signal.aborted) break; // it was cut short: whoever comes next tells it
     const next = await settle(house, repository, due, verdict);
     pause = { ...pause, ...next };
     if (pause.untilMs !== null) break;
   }
-  await pauseNotices(db, repository.id, pause.untilMs, pause.problem);
+  await claim.end(pause);
 }
 
 const UNTELLABLE: Verdict = { kind: 'refused', everything: true, problem: problemOf(noChannel()) };
 
+interface Claim {
+  /** Before each request, so that whoever lost it asks nothing more. @throws NotifyError `notify.overtaken` */
+  renew(): Promise<void>;
+  end(pause: Pause): Promise<void>;
+}
+
+function claimOf(house: House, repositoryId: string, claimedMs: number): Claim {
+  let untilMs = claimedMs;
+  return {
+    async renew() {
+      const longerMs = house.clock.now() + LEASE_MS;
+      if (!(await pauseNotices(house.store.db, repositoryId, untilMs, { untilMs: longerMs }))) throw overtaken();
+      untilMs = longerMs;
+    },
+    async end(pause) {
+      await pauseNotices(house.store.db, repositoryId, untilMs, pause);
+    },
+  };
+}
+
+function overtaken(): NotifyError {
+  return new NotifyError({
+    code: 'notify.overtaken',
+    what: 'Another worker tells this host now, or another token was named for it.',
+    fix: 'Nothing is to be done.',
+  });
+}
+
 interface Telling {
-  readonly repository: ClaimedRepository;
+  readonly claim: Claim;
   readonly due: DueNotice;
   readonly api: HostApi;
   readonly channel: Channel;
   readonly signal: AbortSignal;
 }
 
-function tellOne(house: House, { repository, due, api, channel, signal }: Telling): Promise<Verdict> {
+async function tellOne(house: House, { claim, due, api, channel, signal }: Telling): Promise<Verdict> {
   const { db } = house.store;
+  await claim.renew();
   return tell({
     channel,
     notice: due.notice,
     shown: due.shown,
     now: () => house.clock.now(),
-    ask: async ({ method, path, body }) => {
-      await pauseNotices(db, repository.id, house.clock.now() + LEASE_MS);
-      return (await api.call({ method, path, body, signal })).body;
+    ask: async ({ method, path, body }) => (await api.call({ method, path, body, signal })).body,
+    record: async (shown) => {
+      await recordShown(db, due, shown);
+      await claim.renew();
     },
-    record: (shown) => recordShown(db, due, shown),
   });
-}
-
-/** Until when the repository's host is left alone, and what is said of it; what is not given stays. */
-interface Pause {
-  readonly untilMs: number | null;
-  readonly problem?: Problem | null;
 }
 
 async function settle(house: House, repository: ClaimedRepository, due: DueNotice, verdict: Verdict): Promise<Pause> {

@@ -156,6 +156,27 @@ test('what a worker died with is told by another when its lease is over', async 
   expect(host.log).toHaveLength(1);
 });
 
+test('another token that is named meanwhile counts at once: who tells with the old one says and asks nothing more', async () => {
+  const { want, deliver, host, store, house, problem } = await outbox('gitea');
+  await want(1, 'a', 'pending');
+  await want(2, 'b', 'pending');
+  const api: House['hosts']['api'] = (repository, reference) => {
+    const real = house.hosts.api(repository, reference);
+    if (real === null) return null;
+    const call: typeof real.call = async (request) => {
+      const answer = await real.call(request);
+      await recordNoticesToken(store.db, 'r1', 'env:other', START);
+      return answer;
+    };
+    return { ...real, call };
+  };
+  await deliverNotices({ ...house, hosts: { ...house.hosts, api } }, NEVER);
+  expect(host.requests).toHaveLength(1);
+  expect(await problem()).toBeNull();
+  await deliver();
+  expect(host.log).toHaveLength(2);
+});
+
 test('without a token events are passed over, and rows that are old and told go', async () => {
   const { want, deliver, store, clock, house } = await outbox('gitea');
   await want(1, 'a', 'success');
