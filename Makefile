@@ -10,6 +10,7 @@ setup: node_modules/.package-lock.json
 # Real programs that the tests run against: installed where we may, else named.
 machine:
 	node tools/packages.js
+	node tools/go-programs.js
 
 # The whole story on an example, from a branch to production. It needs Node and git; with a Docker Engine it uses containers.
 STARTED := $(shell date +%s)

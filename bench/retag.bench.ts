@@ -17,8 +17,8 @@ import { createEmbeddedRegistry } from '../src/registry/embedded/embedded.ts';
 import { OCI_MANIFEST } from '../src/registry/manifest.ts';
 import type { Registry } from '../src/registry/registry.ts';
 import { programPath } from '../tools/packages.js';
+import { findGoProgram } from '../tools/go-programs.js';
 import { startDockerEngine } from '../tools/test-machine/docker-engine.js';
-import { findCrane } from './crane.ts';
 import { alternate, median } from './figure.ts';
 import type { Contender, Figure } from './figure.ts';
 
@@ -45,7 +45,7 @@ export async function run(): Promise<Figure[]> {
   server.on('request', (request, response) => void embedded.handle(request, response));
   const registry = embedded.registry();
   const client = createRegistryClient({ host });
-  const crane = await craneContender(host);
+  const crane = craneContender(host);
   const docker = await dockerContender(host, directory);
   try {
     const figures: Figure[] = [];
@@ -93,9 +93,9 @@ export async function run(): Promise<Figure[]> {
 
 type Naming = (digest: Digest, next: () => string) => Contender & { readonly name: 'crane' };
 
-async function craneContender(host: string): Promise<Naming | null> {
-  const crane = await findCrane();
-  if ('missing' in crane) return notMeasured('crane', crane.missing);
+function craneContender(host: string): Naming | null {
+  const crane = findGoProgram('crane');
+  if (crane.missing !== undefined) return notMeasured('crane', crane.missing);
   return (digest, next) => ({
     name: 'crane',
     run: async () => execute(crane.path, ['tag', `${host}/${REPOSITORY}@${digest}`, next()]),
