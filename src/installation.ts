@@ -146,6 +146,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     drivers: plugins.drivers,
     checkToolsFor: plugins.checkToolsFor,
     resolveBase: plugins.resolveBase,
+    registryAt: plugins.registryAt,
     secretOf: plugins.secretOf,
     hosts: plugins.hosts,
     store,

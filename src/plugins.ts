@@ -44,7 +44,7 @@ export interface PluginParts {
 
 export interface Plugins extends Pick<
   House,
-  'families' | 'builders' | 'drivers' | 'checkToolsFor' | 'resolveBase' | 'secretOf' | 'hosts'
+  'families' | 'builders' | 'drivers' | 'checkToolsFor' | 'resolveBase' | 'registryAt' | 'secretOf' | 'hosts'
 > {
   readonly platform: string;
   readonly machine: Omit<MachineCare, 'sweepUploads'>;
@@ -71,6 +71,7 @@ export async function createPlugins({ data, cache, registry, credentials }: Plug
   ): Promise<ImageOnMachine> =>
     ensureRootfs(images, repository, image, { directory: rootfsDirectory, host: registry.host, platform, signal });
 
+  const registryAt = (host: string): Registry => (host === registry.host ? registry : outside(host));
   const parts: BuilderParts = {
     images: registry,
     cacheDirectory: cache,
@@ -80,7 +81,7 @@ export async function createPlugins({ data, cache, registry, credentials }: Plug
     imageOnMachine: (_runner, { images, repository, digest }, signal) => unpacked(images, repository, digest, signal),
     locateBase: (reference) => {
       const { host, repository } = parseReference(reference);
-      return { images: host === registry.host ? registry : outside(host), repository };
+      return { images: registryAt(host), repository };
     },
     registryHost: registry.host,
     dockerfileTool: () =>
@@ -134,11 +135,9 @@ export async function createPlugins({ data, cache, registry, credentials }: Plug
       const own = nodeBasePin(reference, platform);
       if (own !== null) return own;
       const { host, repository, tag, digest } = parseReference(reference);
-      return (
-        (await (host === registry.host ? registry : outside(host)).manifest(repository, digest ?? tag ?? 'latest'))
-          ?.digest ?? null
-      );
+      return (await registryAt(host).manifest(repository, digest ?? tag ?? 'latest'))?.digest ?? null;
     },
+    registryAt,
     secretOf,
     hosts: createHostAccess({ clock: systemClock, secretOf, wait: (ms) => pause(ms) }),
     machine: {

@@ -77,6 +77,21 @@ export const OPERATIONS = {
     needs: 'release:test',
     summary: 'Ask the checks of a release again; the newer answer counts',
   },
+  'artifact.report': {
+    route: 'POST /api/v1/projects/:project/reports',
+    needs: 'artifact:report',
+    summary: 'Report what another CI built of a service at a commit',
+  },
+  'report.show': {
+    route: 'GET /api/v1/projects/:project/reports/:report',
+    needs: 'artifact:report',
+    summary: 'One report: whether it was accepted, or why not',
+  },
+  'report.list': {
+    route: 'GET /api/v1/projects/:project/reports',
+    needs: 'path:read',
+    summary: 'The newest reports of other CIs',
+  },
   'base.list': {
     route: 'GET /api/v1/projects/:project/bases',
     needs: 'path:read',

@@ -12,6 +12,7 @@ export const PERMISSIONS = {
   'release:yank': 'Bar a release everywhere, and allow it again.',
   'release:retry': 'Build once more what failed to build.',
   'release:test': 'Ask the checks of a release again.',
+  'artifact:report': 'Report what another CI built, and see what became of the report.',
   'base:refresh': 'Move the pins of base images to what their references mean today.',
   'promotion:request': 'Ask to bring a release into an environment, and cancel a promotion.',
   'promotion:decide': 'Approve or reject. Whose word counts is said by the gate in the path of the protected branch.',
@@ -47,12 +48,15 @@ const DEVELOPING = [
 
 /** Server roles. The roles that an approval gate names (`release-managers`) are others: they stand in `towpath.yaml`. */
 export const ROLES = {
+  /** For the CI that builds a service elsewhere: it reports, and sees nothing else. */
+  ci: ['artifact:report', 'access:self'],
   viewer: READING,
   approver: [...READING, 'promotion:decide'],
   developer: DEVELOPING,
   operator: [
     ...DEVELOPING,
     'project:change',
+    'artifact:report',
     'release:yank',
     'environment:stop',
     'environment:remove',

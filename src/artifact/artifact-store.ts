@@ -21,6 +21,8 @@ export interface ArtifactRow {
   readonly attempt: number;
   readonly logId: string;
   readonly builtForCommit: string;
+  /** Until when the report of another CI is waited for; null for what is built here. */
+  readonly reportUntil: Date | null;
 }
 
 export interface WantedArtifact {
@@ -31,6 +33,8 @@ export interface WantedArtifact {
   readonly builder: string;
   readonly repository: string;
   readonly inputs: Readonly<Record<string, unknown>>;
+  /** Of what another CI builds: how long its report is waited for. */
+  readonly reportWithinMs?: number;
 }
 
 /**
@@ -47,7 +51,7 @@ export async function claimArtifacts(
   // in one order always, bases first: two who claim at once wait for each other, and never in a circle
   const rows = wanted
     .toSorted((a, b) => a.depth - b.depth || (a.key < b.key ? -1 : 1))
-    .map(({ key, depth, service, builder, repository, inputs }) => ({
+    .map(({ key, depth, service, builder, repository, inputs, reportWithinMs = null }) => ({
       key,
       depth,
       project_id: projectId,
@@ -58,6 +62,8 @@ export async function claimArtifacts(
       state: 'building' as const,
       log_id: newId('log'),
       built_for_commit: commit,
+      report_within_ms: reportWithinMs,
+      report_until: reportWithinMs === null ? null : from(reportWithinMs),
     }));
   if (rows.length === 0) return [];
   const keys = rows.map(({ key }) => key);
@@ -109,17 +115,20 @@ export async function artifactByKey(db: Sql, key: string): Promise<ArtifactRow |
         attempt: row.attempt,
         logId: row.log_id,
         builtForCommit: row.built_for_commit,
+        reportUntil: row.report_until,
       };
 }
 
+type ArtifactToBuild = Pick<ArtifactRow, 'key' | 'attempt' | 'logId' | 'service' | 'builtForCommit' | 'reportUntil'> & {
+  readonly depth: number;
+};
+
 /** Those of the keys that are to be built, and what to know of them to begin. */
-export async function toBuild(
-  db: Sql,
-  keys: readonly string[],
-): Promise<{ key: string; attempt: number; logId: string; depth: number }[]> {
+export async function toBuild(db: Sql, keys: readonly string[]): Promise<ArtifactToBuild[]> {
   return db
     .selectFrom('artifact')
-    .select(['key', 'attempt', 'log_id as logId', 'depth'])
+    .select(['key', 'attempt', 'log_id as logId', 'depth', 'service'])
+    .select(['built_for_commit as builtForCommit', 'report_until as reportUntil'])
     .where('key', '=', sql<string>`any(${[...keys]})`)
     .where('state', '=', 'building')
     .execute();
@@ -137,9 +146,12 @@ export function inputsOf({ inputs }: ArtifactRow): KeyInputs {
   return inputs as Readonly<Record<string, unknown>> & KeyInputs;
 }
 
-/** Safe to repeat. A key that was built keeps its first digest: invariant 1 holds whatever a later writer says. */
-export async function recordBuilt(db: Sql, key: string, built: BuiltRecord): Promise<void> {
-  await db
+/**
+ * Safe to repeat. A key that was built keeps its first digest: invariant 1 holds whatever a later writer says.
+ * @returns whether this was the first
+ */
+export async function recordBuilt(db: Sql, key: string, built: BuiltRecord): Promise<boolean> {
+  const { numUpdatedRows } = await db
     .updateTable('artifact')
     .set({
       state: 'built',
@@ -152,7 +164,8 @@ export async function recordBuilt(db: Sql, key: string, built: BuiltRecord): Pro
     })
     .where('key', '=', key)
     .where('state', '<>', 'built')
-    .execute();
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
 }
 
 export async function recordBuildFailed(db: Sql, key: string, problem: Problem): Promise<void> {
@@ -182,6 +195,7 @@ export async function retryArtifact(
       finished_at: null,
       attempt: eb('attempt', '+', 1),
       log_id: newId('log'),
+      report_until: sql<Date | null>`clock_timestamp() + report_within_ms * interval '1 ms'`,
       ...(commit === undefined ? {} : { built_for_commit: commit }),
     }))
     .where('key', '=', key)
@@ -202,6 +216,11 @@ export async function postponeBuild(db: Sql, key: string, attempt: number): Prom
     .returning('attempt')
     .executeTakeFirst();
   return row?.attempt ?? null;
+}
+
+/** An instant that many milliseconds from now, by the clock of the store. */
+function from(ms: number) {
+  return sql<Date>`clock_timestamp() + ${ms}::bigint * interval '1 ms'`;
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {

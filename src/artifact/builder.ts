@@ -11,11 +11,25 @@ export interface Builder<Definition = unknown> {
   readonly version: string;
   /** The part of `towpath.yaml` under `build: { <name>: ... }`; its defaults make the normalised definition of the key. */
   readonly definition: z.ZodType<Definition>;
+  /** What of the definition goes into the artifact key; all of it where this is not given. */
+  keyed?(definition: Definition): unknown;
+  /** Only of what another CI builds and reports: `build` is not called then. */
+  expects?(definition: Definition): ExpectedReport;
   /** References to outside images that the definition (or a file of the source) names, to be pinned before the key is made; no base services. */
   baseReferences(definition: Definition, source: SourceTree): Promise<readonly string[]>;
   /** Which entries go into the build, and so into the key: one filter serves both. */
   inputs(definition: Definition, source: SourceTree): Promise<SourceTree>;
   build(request: BuildRequest<Definition>): Promise<BuiltArtifact>;
+}
+
+/** What a report of another CI has to be like. */
+export interface ExpectedReport {
+  /** Registry and repository without a tag; `*` in the repository stands for any part of it. */
+  readonly image: string;
+  /** How long it is waited for. */
+  readonly withinMs: number;
+  /** Null where none is asked for; patterns, and what is not given may be anything. */
+  readonly provenance: { readonly builder?: string | undefined; readonly source?: string | undefined } | null;
 }
 
 export interface BuildRequest<Definition> {

@@ -1,6 +1,7 @@
 import type { Builder } from './builder.ts';
 import { createDockerfileBuilder, DockerfileDefinition } from './builders/dockerfile/dockerfile-builder.ts';
 import type { DockerfileTool } from './builders/dockerfile/tool.ts';
+import { createExternalBuilder, ExternalDefinition } from './builders/external/external.ts';
 import { createNodeBuilder, nodeBaseLender, nodeParts } from './builders/node/create.ts';
 import type { NodeBuilderOptions } from './builders/node/create.ts';
 import { baseServicesOf, NodeDefinition } from './builders/node/definition.ts';
@@ -47,4 +48,5 @@ export const builders: readonly BuilderPlugin[] = [
     makes: 'zip',
     create: (parts) => serverlessBuilder(nodeParts(parts)),
   },
+  { name: 'external', definition: ExternalDefinition, elsewhere: true, create: () => createExternalBuilder() },
 ];

@@ -3,12 +3,13 @@ import { sql } from 'kysely';
 import type { Problem } from '../lib/error.ts';
 import { json, type Sql } from '../store/database.ts';
 
-/** Artifacts that are said to be built right now, and have been for a while. What waits for its base is not built yet. */
+/** Artifacts that are said to be built right now, and have been for a while. What waits for its base, or for another CI, is not. */
 export async function artifactsInWork(db: Sql, limit: number): Promise<{ key: string; attempt: number }[]> {
   return db
     .selectFrom('artifact')
     .select(['key', 'attempt'])
     .where('state', '=', 'building')
+    .where('report_until', 'is', null)
     .where(
       sql<boolean>`not exists (
         select from jsonb_each_text(artifact.inputs -> 'parents') base join artifact parent on parent.key = base.value

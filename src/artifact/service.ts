@@ -12,6 +12,8 @@ export interface ServiceDefinition<Check = unknown> {
   readonly build: { readonly builder: string; readonly definition: unknown };
   /** The base services that it is built upon. */
   readonly bases: readonly string[];
+  /** Another CI builds it, and reports what it built. */
+  readonly elsewhere?: true;
   readonly command?: readonly string[];
   /** Where it listens; a worker has none. */
   readonly port?: number;
@@ -34,6 +36,8 @@ export interface BuilderFamily {
   readonly definition: z.ZodType;
   /** What it makes; an image where it does not say. */
   readonly makes?: 'image' | 'zip';
+  /** Another CI builds it: nothing is asked during the build. */
+  readonly elsewhere?: true;
   /** The base services that a definition names. */
   readonly bases?: (definition: unknown) => readonly string[];
 }
@@ -100,6 +104,7 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
         path,
         build: { builder: chosen.name, definition: chosen.settings },
         bases: family?.bases?.(chosen.settings) ?? [],
+        ...(family?.elsewhere === undefined ? {} : { elsewhere: family.elsewhere }),
         ...(command === undefined ? {} : { command }),
         ...(port === undefined ? {} : { port }),
         ...(health === undefined ? {} : { health }),

@@ -450,6 +450,7 @@ test('every command that asks the server says which permission it needs', async 
     'completion',
     'release',
     'env',
+    'artifact',
     'project',
     'base',
     'token',
@@ -540,4 +541,26 @@ test('status and doctor say which images are gone from the registry', async () =
   const { exit, out } = await towpath('doctor --data /tmp');
   expect(exit).toBe(1);
   expect(out).toContain(`shop/prod: ${said}`);
+});
+
+test('artifact report says what becomes of it, and a CI needs no other right', async () => {
+  const ci = { TOWPATH_TOKEN: await house.token('ci', 'ci-shop'), TOWPATH_PROJECT: 'shop' };
+  const words = `artifact report --service web --commit ${'c'.repeat(40)} --digest sha256:${'1'.repeat(64)}`;
+  const made = await towpath(words, { env: ci });
+  expect(made).toMatchObject({ exit: 0, out: `web of ccccccc: sha256:${'1'.repeat(64)} is being looked at\n` });
+  expect(house.useCases.world.deeds).toContainEqual({ by: 'ci-shop', deed: 'report web' });
+  const waited = await towpath(`${words} --wait`, { env: ci });
+  expect(waited.exit).toBe(3);
+  expect(waited.out).toContain('is refused: It is not there. Push it first.');
+
+  const other = await towpath(words.replace(/1{64}/, '0'.repeat(64)), { env: ci });
+  expect(other.exit).toBe(1);
+  expect(other.err).toContain('Another digest stands.');
+  expect((await towpath(words.replace(/c{40}/, 'main'), { env: ci })).err).toContain('all digits of a commit');
+  expect((await towpath(`${words} --provenance /none`, { env: ci })).exit).toBe(64);
+
+  expect((await towpath('status', { env: ci })).exit).toBe(4);
+  const dev = { TOWPATH_TOKEN: await house.token('developer', 'dev') };
+  expect((await towpath(words, { env: dev })).exit).toBe(4);
+  expect((await towpath('artifact list', { env: dev })).out).toMatch(/^2026.* web +ccccccc +1{12} +ci-shop +is being/m);
 });

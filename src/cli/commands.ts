@@ -1,3 +1,4 @@
+import { artifact } from './artifact.ts';
 import { audit } from './audit.ts';
 import { base } from './base.ts';
 import { completion } from './completion.ts';
@@ -52,6 +53,7 @@ export const VERBS: readonly Verb[] = [
   release,
   env,
   project,
+  artifact,
   base,
   registry,
   audit,

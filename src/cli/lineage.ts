@@ -1,4 +1,4 @@
-import type { LineageView } from '../flow/view/path.ts';
+import type { LineageView, ReportedView } from '../flow/view/path.ts';
 import { EXIT } from './exit.ts';
 import { releaseTitle, shortSha, table } from './text.ts';
 import { needs, type Verb } from './verb.ts';
@@ -20,6 +20,11 @@ export const lineage: Verb = (program, run) => {
     );
 };
 
+function reportedText({ by, at, commit, image, provenance }: ReportedView): string {
+  const builder = provenance === null ? '' : `, built by ${provenance.builder ?? 'an unnamed builder'}`;
+  return `reported by ${by} for ${shortSha(commit)} at ${at} from ${image}${builder}`;
+}
+
 function lineageText(view: LineageView, bold: (title: string) => string): string {
   const commits = view.commits.map(({ sha, author, subject, refs }) => [
     shortSha(sha),
@@ -28,11 +33,11 @@ function lineageText(view: LineageView, bold: (title: string) => string): string
     refs.join(' '),
   ]);
   const releases = view.releases.map((release) => [releaseTitle(release), release.yanked ? 'yanked' : '']);
-  const artifacts = view.artifacts.map(({ service, key, digest, builtFor, upon }) => [
+  const artifacts = view.artifacts.map(({ service, key, digest, builtFor, reported, upon }) => [
     service,
     digest ?? 'not built',
     `key ${key.slice(0, 12)}`,
-    `built for ${shortSha(builtFor)}`,
+    reported === null ? `built for ${shortSha(builtFor)}` : reportedText(reported),
     upon.map((base) => `upon ${base.service} (key ${base.key.slice(0, 12)})`).join(', '),
   ]);
   const evidence = view.evidence.map(({ check, service, verdict, summary, at }) => [

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 
 import { parseConfig } from './config.ts';
 import { ConfigError, type ConfigProblem } from './problem.ts';
@@ -302,6 +303,17 @@ test('bases that build upon each other in a circle are refused, with the way rou
     '3:65 services.tools.base.dockerfile.from[0]: a circle of base services: tools -> node-base -> tools; expected a base that builds upon none of them',
   ]);
   expect(basesRefused('{ start: a.js, from: node-base }', '[tools]')).toHaveLength(1);
+});
+
+test('a check of what another CI builds is not asked during its build', () => {
+  const elsewhere = { name: 'external', definition: z.strictObject({}), elsewhere: true } as const;
+  const check = (during: string) => (): unknown =>
+    parseConfig(
+      `project: shop\nservices: { web: { path: web, build: external, checks: { unit: { run: test, during: ${during} } } } }\n`,
+      { ...families, builders: [...families.builders, elsewhere] },
+    );
+  expect(check('release')).not.toThrow();
+  expect(check('build')).toThrow(/check "unit" is asked during a build that another CI makes/);
 });
 
 function basesRefused(web: string, toolsFrom = '[]'): string[] {

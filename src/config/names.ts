@@ -12,6 +12,7 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
   const roles = Object.keys(config.roles);
   return [
     ...findReservedChecks(config),
+    ...findChecksElsewhere(config),
     ...findBases(config),
     ...Object.entries(config.environments).flatMap(([name, environment], index) => {
       const path = ['environments', name];
@@ -74,6 +75,21 @@ function findReservedChecks(config: ProjectConfig): Finding[] {
       ...plain(['services', service, 'checks', word], `"${word}" is a gate of its own`, 'another name'),
       at: 'key',
     })),
+  );
+}
+
+/** Nothing of ours is there while another CI builds. */
+function findChecksElsewhere({ services }: ProjectConfig): Finding[] {
+  return Object.entries(services).flatMap(([service, { elsewhere, checks }]) =>
+    Object.entries(checks)
+      .filter(([, { during }]) => elsewhere === true && during === 'build')
+      .map(([check]) =>
+        plain(
+          ['services', service, 'checks', check, 'during'],
+          `check "${check}" is asked during a build that another CI makes`,
+          '`during: release`, which asks it of the artifact that was reported',
+        ),
+      ),
   );
 }
 

@@ -1,5 +1,6 @@
 import { recordBuildFailed, retryArtifact, toBuild } from '../artifact/artifact-store.ts';
 import { failedWithBases, type ParentRow, parentsOf, waitingUpon } from '../artifact/parent-store.ts';
+import { reportCommand } from '../artifact/report.ts';
 import type { Problem } from '../lib/error.ts';
 import type { Tx } from '../store/database.ts';
 import { appendToLog } from '../store/log-store.ts';
@@ -27,6 +28,12 @@ export async function beginBuilds(house: Place, tx: Tx, keys: readonly string[])
       await appendToLog(tx, artifact.logId, [`Failed: ${problem.what}`, problem.fix]);
       await appendToLog(tx, artifact.logId, []);
       failed.push(key);
+      continue;
+    }
+    if (artifact.reportUntil !== null) {
+      await appendToLog(tx, artifact.logId, [
+        `Another CI builds it. Until ${artifact.reportUntil.toISOString()} this is waited for: ${reportCommand({ service: artifact.service, commit: artifact.builtForCommit })}`,
+      ]);
       continue;
     }
     const missing = parents.filter(({ state }) => state === 'building').map(({ name }) => name);

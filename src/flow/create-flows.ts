@@ -1,3 +1,4 @@
+import { nextLook } from '../artifact/report-store.ts';
 import { nextRun } from '../path/promotion-store.ts';
 import { buildFlow } from './build.ts';
 import { checkFlow } from './check.ts';
@@ -10,12 +11,14 @@ import type { House } from './house.ts';
 import { ingestFlow } from './ingest.ts';
 import { promoteFlow } from './promote.ts';
 import { removeFlow } from './remove.ts';
+import { reportFlow } from './report.ts';
 import { routeFlow } from './route.ts';
 import type { Starts } from './starts.ts';
 
 export interface Flows {
   readonly ingest: Durable<{ eventId: string }, void>;
   readonly build: Durable<{ key: string; attempt: number }, void>;
+  readonly report: Durable<{ reportId: string; run: number }, void>;
   readonly route: Durable<{ releaseId: string; ref: string; again?: number }, void>;
   readonly promote: Durable<{ promotionId: string; run: number }, void>;
   readonly check: Durable<{ releaseId: string; check: string; test?: string }, void>;
@@ -26,6 +29,7 @@ export function createFlows(house: House): Flows {
   return {
     ingest: ingestFlow(house),
     build: buildFlow(house),
+    report: reportFlow(house),
     route: routeFlow(house),
     promote: promoteFlow(house),
     check: checkFlow(house),
@@ -41,6 +45,7 @@ export function createFlows(house: House): Flows {
 export const QUEUES: NonNullable<WorkerOptions['queues']> = {
   ingest: { perWorker: 8 },
   build: { perWorker: 2 },
+  report: { perWorker: 4 },
   check: { perWorker: 2 },
   path: { perWorker: 16 },
   rollback: { perWorker: 8 },
@@ -59,6 +64,11 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
       ),
     build: (tx, key, attempt, delayMs = 0) =>
       engine.enqueue(tx, flows().build, { key, attempt }, { id: `build:${key}:${attempt}`, queue: 'build', delayMs }),
+    async report(tx, reportId) {
+      const run = await nextLook(tx, reportId);
+      if (run === null) return;
+      await engine.enqueue(tx, flows().report, { reportId, run }, { id: lookId(reportId, run), queue: 'report' });
+    },
     async route(tx, releaseId, ref, again = 0) {
       // asked for anew each time that the ref is seen at the release: a branch may come back to a commit
       const name = await tx
@@ -116,6 +126,11 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
     },
     cancelPromotion: (promotionId, run) => engine.cancel(`promote:${promotionId}:${run}`),
   };
+}
+
+/** @param run of how many looks at the report it is */
+export function lookId(reportId: string, run: number): string {
+  return `report:${reportId}:${run}`;
 }
 
 /** @param removal how many of that environment came to their end before */

@@ -10,7 +10,7 @@ import type { PathEnvironment } from '../path/path.ts';
 import { approvalsOf } from '../path/approval-store.ts';
 import { failureHere } from '../path/promotion-list-store.ts';
 import { type Promotion } from '../path/promotion-store.ts';
-import { nameOf, type Release, spansBetween } from '../release/release.ts';
+import { nameOf, type Release, reportsWanted, spansBetween } from '../release/release.ts';
 import { namesOf, readyNear, releaseById } from '../release/release-store.ts';
 import { branchFilter } from '../source/ref-filter.ts';
 import { commitsOf } from '../source/commit-store.ts';
@@ -69,7 +69,7 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
     release: {
       name: nameOf(release, names.get(release.id) ?? []),
       state: release.state,
-      problem: release.problem === null ? null : release.problem.what,
+      problem: release.problem?.what ?? reportsWanted(release.services)[0]?.what ?? null,
       mixed: release.mixed,
       yanked: release.yank?.reason ?? null,
       nearest: release.state === 'ready' ? [] : await readyNear(db, release, 3),

@@ -33,6 +33,8 @@ export interface House {
   readonly content: RegistryContent;
   /** The digest that an outside base image means today; null when there is none. */
   readonly resolveBase: (reference: string) => Promise<Digest | null>;
+  /** Any registry, ours too, by its host as it stands in references. */
+  readonly registryAt: (host: string) => Registry;
   readonly mirrorOf: (repositoryId: string) => Promise<Mirror>;
   readonly mirrorDirectory: (repositoryId: string) => string;
   /** How a repository is reached: what is allowed here, and with which credential (a reference, asked for at each use). */

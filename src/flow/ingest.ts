@@ -1,4 +1,5 @@
 import { claimArtifacts } from '../artifact/artifact-store.ts';
+import { reportsWaiting } from '../artifact/report-store.ts';
 import { recordConfig, recordConfigProblem } from '../config/config-store.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import { syncEnvironments } from '../environment/environment-store.ts';
@@ -220,6 +221,8 @@ async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan
   // a refresh that changed nothing of this commit asks for nothing either
   if (state === 'ready' && (seen.refreshedBy === null || settled === 'ready'))
     await house.starts.route(tx, releaseId, seen.ref);
+  // last: whoever accepts a report locks the release before it
+  for (const reportId of await reportsWaiting(tx, seen.projectId)) await house.starts.report(tx, reportId);
   await endEvent(tx, eventId);
 }
 

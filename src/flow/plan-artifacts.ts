@@ -38,11 +38,13 @@ export async function planArtifacts(
   const pins = await pinned(house, projectId, read);
   for (const { service, definition, source, whole, builder, references } of read) {
     const bases = definition.bases.flatMap((name) => planned.get(name) ?? []);
+    const settings = definition.build.definition;
+    const expected = builder.expects?.(settings);
     const inputs: KeyInputs = {
       kind: definition.kind,
       builder: { name: builder.name, version: builder.version },
       platform: house.settings.platform,
-      definition: definition.build.definition,
+      definition: builder.keyed?.(settings) ?? settings,
       trees: source.entries.map(({ path, mode, oid }) => ({ path, mode, oid })),
       parents: Object.fromEntries(bases.map((base) => [base.service, base.key])),
       pins: Object.fromEntries(references.flatMap((name) => (pins[name] === undefined ? [] : [[name, pins[name]]]))),
@@ -55,6 +57,7 @@ export async function planArtifacts(
       builder: builder.name,
       repository: `${project}/${service}`,
       inputs: { ...inputs },
+      ...(expected === undefined ? {} : { reportWithinMs: expected.withinMs }),
     });
   }
   return [...planned.values()];

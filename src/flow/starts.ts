@@ -5,6 +5,8 @@ export interface Starts {
   /** @param again as for a removal, below */
   ingest(tx: Tx, eventId: string, again?: number): Promise<void>;
   build(tx: Tx, key: string, attempt: number, delayMs?: number): Promise<void>;
+  /** Looks at a report of another CI (again). Does nothing when it has ended. */
+  report(tx: Tx, reportId: string): Promise<void>;
   /** @param again how often it was tried before: the next try is made a while later */
   route(tx: Tx, releaseId: string, ref: string, again?: number): Promise<void>;
   /** Looks at a promotion (again). Does nothing when it has ended. */

@@ -1,10 +1,12 @@
 import type { WebhookOutcome } from '../source/webhook.ts';
+import type { Digest } from '../lib/digest.ts';
 import type { EnvironmentDetail, EnvironmentView, MatrixView } from './view/environment.ts';
 import type { BaseView, RefreshView } from './view/base.ts';
 import type { DiffView, LineageView, WhyView } from './view/path.ts';
 import type { ProjectView } from './view/project.ts';
 import type { PromoteAnswer, PromotionDetail, PromotionView } from './view/promotion.ts';
 import type { SweepView } from './view/registry.ts';
+import type { ReportView } from './view/report.ts';
 import type { ReleaseDetail, ReleaseView, TestView } from './view/release.ts';
 
 /**
@@ -37,6 +39,17 @@ export interface UseCases {
     retry(project: string, release: string, by: string): Promise<ReleaseView>;
     /** Asks its checks again, or the one of this name, whatever they answered before. */
     test(project: string, release: string, check: string | undefined, by: string): Promise<TestView>;
+  };
+  readonly reports: {
+    /**
+     * What another CI built. It is looked at in the background; asked again with the same digest, the report that stands is
+     * given.
+     * @throws TowpathError `artifact.report-conflict`, `artifact.provenance-malformed`, `artifact.built-here`
+     */
+    make(request: ReportRequest, by: string): Promise<ReportView>;
+    show(project: string, id: string): Promise<ReportView>;
+    /** The newest 50. */
+    list(project: string): Promise<ReportView[]>;
   };
   readonly bases: {
     /** The pins of outside base images, by reference. */
@@ -142,6 +155,18 @@ export interface MixRequest {
   readonly base: string;
   /** Service -> release (id, number, commit, branch or tag). */
   readonly services: Readonly<Record<string, string>>;
+}
+
+export interface ReportRequest {
+  readonly project: string;
+  readonly service: string;
+  /** All digits of it. */
+  readonly commit: string;
+  readonly digest: Digest;
+  /** Registry and repository; where `towpath.yaml` names them whole it may be left out. */
+  readonly image?: string | undefined;
+  /** The text of a file with provenance. */
+  readonly provenance?: string | undefined;
 }
 
 export interface RefreshRequest {

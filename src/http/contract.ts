@@ -9,6 +9,7 @@ import { Project, ProjectChange, ProjectWish } from './view/project.ts';
 import { Diff, PromoteOutcome, Promotion, PromotionWithStory } from './view/promotion.ts';
 import { Sweep } from './view/registry.ts';
 import { Release, ReleaseWithStory, Test } from './view/release.ts';
+import { Report, ReportRequest } from './view/report.ts';
 import { ID_CURSOR, listOf, Name, NUMBER_CURSOR, pageOf, pageQuery, ReleaseName, Remark } from './view/view.ts';
 
 /** What goes over the wire for one operation. `answer: null` is a stream, a file, or nothing. */
@@ -56,6 +57,9 @@ export const CONTRACT = {
   'release.unyank': { params: ofRelease, answer: Release },
   'release.retry': { params: ofRelease, answer: Release, status: 202 },
   'release.test': { params: ofRelease, body: z.object({ check: Name.optional() }), answer: Test, status: 202 },
+  'artifact.report': { params: inProject, body: ReportRequest, answer: Report, status: 202 },
+  'report.show': { params: z.object({ project: Name, report: Name }), answer: Report },
+  'report.list': { params: inProject, answer: listOf(Report) },
   'base.list': { params: inProject, answer: listOf(Base) },
   'base.refresh': {
     params: inProject,

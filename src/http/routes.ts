@@ -10,6 +10,7 @@ import { projectRoutes } from './project.ts';
 import { promotionRoutes } from './promotion.ts';
 import { registryRoutes } from './registry.ts';
 import { releaseRoutes } from './release.ts';
+import { reportRoutes } from './report.ts';
 import { createRouter } from './router.ts';
 import { serverRoutes } from './server-routes.ts';
 import { streamRoutes } from './stream.ts';
@@ -21,6 +22,7 @@ export async function declareRoutes(server: FastifyInstance, faces: Faces): Prom
   serverRoutes(route, faces, server);
   projectRoutes(route, faces);
   releaseRoutes(route, faces);
+  reportRoutes(route, faces);
   baseRoutes(route, faces);
   registryRoutes(route, faces);
   promotionRoutes(route, faces);

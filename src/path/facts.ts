@@ -47,6 +47,7 @@ export interface GitIdentity {
 export interface ReleaseFacts {
   readonly name: string;
   readonly state: 'building' | 'ready' | 'failed';
+  /** Why it has no artifacts, or what they wait for. */
   readonly problem: string | null;
   readonly mixed: boolean;
   /** The reason of a yank of this release or of one with the same artifacts. */

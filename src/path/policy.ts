@@ -52,8 +52,7 @@ function decideRelease({ release }: PromotionFacts): GateVerdict {
       'Promote another release, or lift the yank with `towpath unyank`.',
     );
   }
-  if (release.state === 'building')
-    return { kind: 'wait', reason: { gate: 'artifact', what: `The artifacts of ${release.name} are being built.` } };
+  if (release.state === 'building') return { kind: 'wait', reason: { gate: 'artifact', what: whatIsBuilt(release) } };
   if (release.state === 'failed') {
     const near = release.nearest.length === 0 ? '' : ` Nearest that has them: ${release.nearest.join(', ')}.`;
     return refuse(
@@ -63,6 +62,10 @@ function decideRelease({ release }: PromotionFacts): GateVerdict {
     );
   }
   return { kind: 'pass' };
+}
+
+function whatIsBuilt({ name, problem }: PromotionFacts['release']): string {
+  return problem === null ? `The artifacts of ${name} are being built.` : `${name} is not built yet. ${problem}`;
 }
 
 function decidePath(facts: PromotionFacts): GateVerdict[] {

@@ -22,6 +22,8 @@ export type RegistryErrorCode =
   | 'registry.too-large'
   /** A part of an upload has another length than its range says. */
   | 'registry.size-invalid'
+  /** The image is for another platform, too large, or not whole. */
+  | 'registry.image-unfit'
   /** The bytes are not those that the digest (or the size) promised. */
   | 'registry.digest-mismatch'
   /** The tag may not move and names another digest. */

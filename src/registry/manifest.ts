@@ -21,6 +21,8 @@ export interface Reference {
   readonly digest: string;
   readonly size: number;
   readonly urls?: readonly string[] | undefined;
+  /** Of an entry of an index. */
+  readonly platform?: { readonly os: string; readonly architecture: string } | undefined;
 }
 
 /** What a registry must know of a manifest. The bytes stay what they are; this is never written back. */
@@ -41,6 +43,7 @@ const Reference = z.looseObject({
   digest: z.string().regex(/^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/),
   size: z.int().nonnegative(),
   urls: z.array(z.string()).optional(),
+  platform: z.looseObject({ os: z.string(), architecture: z.string() }).optional().catch(undefined),
 });
 
 const Manifest = z.looseObject({

@@ -148,6 +148,7 @@ export async function servicesOf(db: Sql, ids: readonly string[]): Promise<Map<s
       'artifact.built_for_commit',
       'artifact.log_id',
       'artifact.problem',
+      'artifact.report_until',
       isBase(),
     ])
     .where('release_id', 'in', [...new Set(ids)])
@@ -169,6 +170,7 @@ export async function servicesOf(db: Sql, ids: readonly string[]): Promise<Map<s
         builtFor: part.built_for_commit,
         logId: part.log_id,
         problem: part.problem as Problem | null,
+        reportUntil: part.report_until,
       })),
     ]),
   );

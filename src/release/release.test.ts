@@ -61,6 +61,7 @@ function releaseOf(commit: string, parts: Readonly<Record<string, string>>): Rel
     builtFor: from,
     logId: '',
     problem: null,
+    reportUntil: null,
   }));
   return {
     id: '',

@@ -1,3 +1,4 @@
+import { reportCommand } from '../artifact/report.ts';
 import type { Digest } from '../lib/digest.ts';
 import { hashOfJson } from '../lib/digest.ts';
 import type { Problem } from '../lib/error.ts';
@@ -42,6 +43,8 @@ export interface ReleaseService {
   readonly builtFor: string;
   readonly logId: string;
   readonly problem: Problem | null;
+  /** Until when the report of another CI is waited for, which builds it; null for what is built here. */
+  readonly reportUntil: Date | null;
 }
 
 /** Two releases with one fingerprint are the same thing to run, whatever commits they come from. */
@@ -82,6 +85,22 @@ export function stateOf(
     state: 'failed',
     problem: { code: 'release.build-failed', what: `"${failed.service}" has no artifact: ${what}`, fix },
   };
+}
+
+/** The reports of other CIs that a release waits for, a sentence each. */
+export function reportsWanted(
+  services: readonly Pick<ReleaseService, 'service' | 'commit' | 'state' | 'reportUntil'>[],
+): { readonly what: string; readonly untilMs: number }[] {
+  return services.flatMap(({ service, commit, state, reportUntil }) =>
+    state !== 'building' || reportUntil === null
+      ? []
+      : [
+          {
+            what: `Another CI builds "${service}": it waits for ${reportCommand({ service, commit })}.`,
+            untilMs: reportUntil.getTime(),
+          },
+        ],
+  );
 }
 
 /** From the commit that something runs, to the commit that would run in its place. */

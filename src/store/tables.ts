@@ -18,6 +18,7 @@ export interface Tables {
   access_token: AccessTokenTable;
   approval: ApprovalTable;
   artifact: ArtifactTable;
+  artifact_report: ArtifactReportTable;
   audit: AuditTable;
   base_pin: BasePinTable;
   commit: CommitTable;
@@ -94,6 +95,27 @@ export interface ArtifactTable {
   yanked_at: Timestamp | null;
   depth: Generated<number>;
   kind: Generated<string | null>;
+  report_within_ms: BigInteger | null;
+  report_until: Timestamp | null;
+}
+
+export interface ArtifactReportTable {
+  id: string;
+  project_id: string;
+  service: string;
+  commit_sha: string;
+  digest: string;
+  image: string | null;
+  provenance: string | null;
+  reported_by: string;
+  state: 'waiting' | 'checking' | 'accepted' | 'refused';
+  commit_until: Timestamp;
+  artifact_key: string | null;
+  origin: Json | null;
+  problem: Json | null;
+  runs: Generated<number>;
+  reported_at: Generated<Timestamp>;
+  ended_at: Timestamp | null;
 }
 
 export interface AuditTable {

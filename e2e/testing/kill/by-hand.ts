@@ -81,6 +81,8 @@ async function writeCancelled({ store }: Stage, id: string): Promise<void> {
   }
 }
 
+/** Of the project that is promoted. */
+const OURS = `project_id = (select id from towpath.project where name = '${PROJECT}')`;
 const paths = new WeakMap<Stage, string>();
 
 /** What it is decided from cannot be read: the path that the project had is gone. */
@@ -88,14 +90,16 @@ export const decideBlindly: Operation = {
   name: 'a promotion of which nothing can be known',
   prepare: () => Promise.resolve(),
   async perform(stage) {
-    const { rows } = await stage.store.pool.query<{ config: unknown }>('select config from towpath.repository');
+    const { rows } = await stage.store.pool.query<{ config: unknown }>(
+      `select config from towpath.repository where ${OURS}`,
+    );
     paths.set(stage, JSON.stringify(rows[0]?.config));
-    await stage.store.pool.query('update towpath.repository set config = null');
+    await stage.store.pool.query(`update towpath.repository set config = null where ${OURS}`);
     await promoteBroken(stage).catch(() => undefined);
     return async () => (await promotionIn(stage, 'waiting')) !== null;
   },
   async tidy(stage) {
-    await stage.store.pool.query('update towpath.repository set config = $1', [paths.get(stage)]);
+    await stage.store.pool.query(`update towpath.repository set config = $1 where ${OURS}`, [paths.get(stage)]);
     const promotion = await promotionIn(stage, 'waiting');
     if (promotion !== null) await stage.client().call('promotion.cancel', { params: { promotion } });
   },

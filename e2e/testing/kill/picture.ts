@@ -60,6 +60,7 @@ const ROWS = `
   union all select 'move ' || coalesce(from_state, '-') || ' to ' || to_state from towpath.promotion_event where at >= $1
   union all select 'release ' || state from towpath.release where created_at >= $1
   union all select 'artifact ' || state || ' attempt ' || attempt from towpath.artifact where requested_at >= $1
+  union all select 'report ' || state from towpath.artifact_report where reported_at >= $1
   union all select 'evidence ' || check_name || ' ' || verdict from towpath.evidence where at >= $1
   union all select 'tenure in ' || e.name from towpath.tenure t join towpath.environment e on e.id = t.environment_id
     where t.began_at >= $1
@@ -80,7 +81,7 @@ async function rowsSince({ store }: Stage, at: Date): Promise<Record<string, num
 const WRONG = `
   select 'lane of ' || environment_id || ' is held by ' || holder as what from towpath.lane where holder is not null
   union all select count(*) || ' releases of one commit' from towpath.release where not mixed
-    group by repository_id, commit_sha having count(*) > 1
+    group by repository_id, commit_sha having count(*) > max(edition)
   union all select count(*) || ' open tenures in one environment' from towpath.tenure where ended_at is null
     group by environment_id having count(*) > 1
   union all select 'a promotion is open: ' || state from towpath.promotion where ended_at is null
@@ -88,6 +89,7 @@ const WRONG = `
     where to_state in ('live', 'refused', 'failed', 'superseded', 'cancelled', 'rolled-back')
     group by promotion_id having count(*) > 1
   union all select 'a release is ' || state from towpath.release where state = 'building'
+  union all select 'a report is ' || state from towpath.artifact_report where ended_at is null
   union all select 'artifact is ' || state from towpath.artifact where state = 'building'
   union all select 'a change of ' || ref || ' is not handled' from towpath.ref_event where handled_at is null
   union all select e.name || ' runs a release without a tenure' from towpath.environment e

@@ -1,5 +1,6 @@
 import { PROJECT, type Stage } from './stage.ts';
 import { arriveKnown, finished, isOver, program, pushed, resume } from './operations.ts';
+import { setRafts } from './rafts.ts';
 
 const CONFIG = `project: ${PROJECT}
 services:
@@ -40,4 +41,5 @@ export async function setScene(stage: Stage): Promise<void> {
   await finished(stage, () => isOver(stage, 'qa', broken));
   await resume(stage);
   await finished(stage, await arriveKnown.perform(stage));
+  await setRafts(stage);
 }

@@ -21,6 +21,8 @@ export const PROJECT = 'boats';
 export interface Stage {
   readonly data: string;
   readonly repository: TestRepository;
+  /** Of the second project: rafts are built upon bases, and by others. */
+  readonly rafts: TestRepository;
   readonly store: Store;
   /** What its programs ask how they are. */
   readonly world: World;
@@ -98,6 +100,8 @@ async function setUp(
   await chmod(data, 0o711); // else Postgres, which runs as another user, would keep its data elsewhere
   const repository = await createRepository();
   ends.push(() => repository.remove());
+  const rafts = await createRepository();
+  ends.push(() => rafts.remove());
   const world = await openWorld();
   ends.push(() => world.close());
   const armed = join(data, 'armed');
@@ -136,6 +140,7 @@ async function setUp(
   return {
     data,
     repository,
+    rafts,
     store,
     world,
     client: () => living().client,

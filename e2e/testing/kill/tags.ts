@@ -38,6 +38,7 @@ export async function namesOfBranches({ store }: Stage, tags: Tags): Promise<str
     `select substr(f.name, length('refs/heads/') + 1) as branch, a.digest from towpath.ref f
      join towpath.release r on r.repository_id = f.repository_id and r.commit_sha = f.commit_sha and not r.mixed
      join towpath.release_service s on s.release_id = r.id join towpath.artifact a on a.key = s.artifact_key
+      join towpath.project p on p.id = r.project_id and p.name = '${PROJECT}'
      where f.deleted_at is null and f.name like 'refs/heads/%'`,
   );
   return rows.map(({ branch, digest }) => {

@@ -16,6 +16,7 @@ import { forgetEvents, forgetLogs } from './history.ts';
 import { contentBefore, keptImages } from './image-content.ts';
 import { reconcile } from './lost-work.ts';
 import { findMissingImages } from './missing-images.ts';
+import { careForReports } from './reports.ts';
 import { retainImages } from './retain-images.ts';
 import { digestsInUse } from './retention-facts.ts';
 
@@ -77,6 +78,7 @@ export function careTasks(
   const often = Math.min(everyMs, MINUTE_MS / 4);
   return [
     { name: 'lost work', everyMs: often, run: () => reconcile(house, engine) },
+    { name: 'reports of other CIs', everyMs: often, run: () => careForReports(house, engine) },
     { name: 'the proxy', everyMs: often, run: () => machine.ensureProxy() },
     { name: 'what should run here', everyMs: often, run: () => machine.revive((line) => log.warn(line)) },
     { name: 'what services print', everyMs: often, run: () => machine.capOutputs() },

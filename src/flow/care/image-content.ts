@@ -51,11 +51,13 @@ export async function* keptImages(db: Sql, host: string): AsyncGenerator<KeptIma
 
 /**
  * The age from which on content may go. A build may have pushed its image long before it is written down, for its server
- * was off: nothing goes that is younger than the oldest build under way.
+ * was off: nothing goes that is younger than the oldest build, or report of another CI, under way.
  */
 export async function contentBefore(db: Sql, nowMs: number): Promise<number> {
   const { rows } = await sql<{ at: Date | null }>`
-    select min(requested_at) as at from artifact where state = 'building'`.execute(db);
+    select least(
+      (select min(requested_at) from artifact where state = 'building' and report_until is null),
+      (select min(reported_at) from artifact_report where ended_at is null)) as at`.execute(db);
   return Math.min(nowMs, rows[0]?.at?.getTime() ?? nowMs) - GRACE_MS;
 }
 

@@ -91,6 +91,7 @@ async function beingBuilt(db: Sql): Promise<Set<string>> {
     .select('repository')
     .distinct()
     .where('state', '=', 'building')
+    .where('report_until', 'is', null)
     .execute();
   return new Set(rows.map(({ repository }) => repository));
 }

@@ -4,12 +4,14 @@ import { join } from 'node:path';
 
 import { pino } from 'pino';
 
+import { createExternalBuilder, ExternalDefinition } from '../../artifact/builders/external/external.ts';
 import { checks } from '../../check/checks.ts';
 import { listRefs } from '../../git/ls-refs.ts';
 import { type FileChange, type Forge, startForge } from '../../git/testing/forge.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
+import { createRegistryClient } from '../../registry/client/client.ts';
 import { createEmbeddedRegistry } from '../../registry/embedded/embedded.ts';
 import { isImmutableTag } from '../../registry/image-names.ts';
 import { createHostAccess } from '../../source/host-access.ts';
@@ -121,6 +123,7 @@ export async function createWorld(
   const secrets = secretsOf(secretStores(state.env, directory));
   const registry = awayAtTimes(embedded.registry(), holds, (tag) => state.isAway(tag));
   const builder = textBuilder(registry, holds);
+  const external = createExternalBuilder();
   const driverCalled = (name: string) =>
     stageDriver(
       name,
@@ -140,11 +143,11 @@ export async function createWorld(
     log: pino({ level: 'silent' }),
     settings: { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example' },
     families: {
-      builders: [builder],
+      builders: [builder, { name: external.name, definition: ExternalDefinition, elsewhere: true }],
       drivers: [driver, other],
       checks,
     },
-    builders: new Map([[builder.name, builder]]),
+    builders: new Map([builder, external].map((one) => [one.name, one])),
     drivers: new Map([driver, other].map((one) => [one.name, one])),
     checkToolsFor: async () => ({
       runner: { name: 'host', isolates: false, run: async () => state.answer() },
@@ -157,6 +160,7 @@ export async function createWorld(
     registry,
     content: embedded.content(),
     resolveBase: (reference) => state.baseOf(reference),
+    registryAt: (host) => (host === registry.host ? registry : createRegistryClient({ host })),
     async mirrorOf(id) {
       await holds.pass('git');
       return mirrors.of(id);

@@ -16,6 +16,7 @@ import { outputCases } from './output.ts';
 import { projectCases } from './projects.ts';
 import { promotionCases } from './promotions.ts';
 import { registryCases } from './registry.ts';
+import { reportCases } from './reports.ts';
 import { releaseCases } from './releases.ts';
 import { why } from './why.ts';
 
@@ -26,6 +27,7 @@ export function createUseCases(house: House): UseCases {
     projects: projectCases(house),
     matrix: (project) => matrix(house, project),
     releases: releaseCases(house),
+    reports: reportCases(house),
     bases: baseCases(house),
     registry: registryCases(house),
     promotions: promotionCases(house),

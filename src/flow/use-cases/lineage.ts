@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 
 import { parentsOfAll } from '../../artifact/parent-store.ts';
+import type { Report } from '../../artifact/report.ts';
+import { reportsByKey } from '../../artifact/report-store.ts';
 import { evidenceOfRelease } from '../../check/evidence-store.ts';
 import { environmentNamed } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
@@ -8,7 +10,7 @@ import { recordedNamesOf, servicesOf } from '../../release/release-store.ts';
 import { commitsOf } from '../../source/commit-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
-import type { LineageView } from '../view/path.ts';
+import type { LineageView, ReportedView } from '../view/path.ts';
 import { releaseOf } from './releases.ts';
 import { projectNamed } from './project-named.ts';
 import { briefOf, briefsOf } from './views.ts';
@@ -31,6 +33,7 @@ export async function lineage({ store }: House, project: string, subject: string
   const refs = await recordedNamesOf(db, ids);
   const parts = new Map(ids.flatMap((id) => services.get(id) ?? []).map((part) => [part.key, part]));
   const upon = await parentsOfAll(db, [...parts.keys()]);
+  const reports = await reportsByKey(db, [...parts.keys()]);
   const evidence = (
     await Promise.all(releases.slice(0, 10).map(({ release }) => evidenceOfRelease(db, release.id)))
   ).flat();
@@ -47,6 +50,7 @@ export async function lineage({ store }: House, project: string, subject: string
       key,
       digest,
       builtFor,
+      reported: reportedOf(reports.get(key)),
       upon: upon.get(key) ?? [],
     })),
     evidence: [...new Map(evidence.map((item) => [item.id, item])).values()].map(
@@ -62,6 +66,13 @@ export async function lineage({ store }: House, project: string, subject: string
     ),
     environments: await travelsOf(db, ids),
   };
+}
+
+function reportedOf(report: Report | undefined): ReportedView | null {
+  if (report === undefined) return null;
+  const { by, endedAt, at, commit, image, origin } = report;
+  const provenance = origin && { builder: origin.builder, sources: origin.sources, signed: origin.signed };
+  return { by, at: (endedAt ?? at).toISOString(), commit, image: image ?? '', provenance };
 }
 
 async function releasesBehind(db: Sql, project: string, projectId: string, subject: string): Promise<string[]> {

@@ -1,7 +1,7 @@
 import { rulingConfig } from '../../config/config-store.ts';
 import type { EnvironmentRow } from '../../environment/environment-store.ts';
 import { planRoutes } from '../../path/triggers.ts';
-import { nameOf, type Release } from '../../release/release.ts';
+import { nameOf, type Release, reportsWanted } from '../../release/release.ts';
 import { listReleases, namesOf, requireRelease } from '../../release/release-store.ts';
 import type { Sql } from '../../store/database.ts';
 import { definitionOf } from '../gather.ts';
@@ -38,6 +38,10 @@ export async function notThere(db: Sql, environment: EnvironmentRow): Promise<Re
   return [reasonOf(newest, nameOf(newest, names.get(newest.id) ?? []))];
 }
 
+function instantOf(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
 async function wasPushed(db: Sql, repositoryId: string, branch: string): Promise<boolean> {
   const row = await db
     .selectFrom('ref')
@@ -49,8 +53,11 @@ async function wasPushed(db: Sql, repositoryId: string, branch: string): Promise
 }
 
 function reasonOf(release: Release, name: string): ReasonView {
-  if (release.state === 'building' || release.problem === null)
-    return { gate: 'artifact', what: `${name} (#${release.number}) is being built.`, fix: null, until: null };
+  if (release.state === 'building' || release.problem === null) {
+    const [wanted] = reportsWanted(release.services);
+    const what = `${name} (#${release.number}) is being built.${wanted === undefined ? '' : ` ${wanted.what}`}`;
+    return { gate: 'artifact', what, fix: null, until: wanted === undefined ? null : instantOf(wanted.untilMs) };
+  }
   const { what, fix } = release.problem;
   return { gate: 'artifact', what: `${name} (#${release.number}) cannot run: ${what}`, fix, until: null };
 }

@@ -1,10 +1,11 @@
+import { newestReport } from '../../artifact/report-store.ts';
 import { environmentNamed, type EnvironmentRow, environmentsOf } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
 import { findPromotion } from '../../path/find-promotion-store.ts';
 import { headline } from '../../path/headline.ts';
 import { lastEnded, openPromotions, promotionsOf } from '../../path/promotion-list-store.ts';
 import { eventsOf, type Promotion } from '../../path/promotion-store.ts';
-import type { Release } from '../../release/release.ts';
+import { type Release, reportsWanted } from '../../release/release.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import { missingText, type MissingImageView } from '../view/environment.ts';
@@ -151,6 +152,7 @@ async function whyRelease({ store }: House, project: string, word: string): Prom
             until: null,
           },
         ]),
+    ...(await whyUnreported(store.db, release)),
     ...(problem === null ? [] : [{ gate: 'artifact', what: problem.what, fix: problem.fix, until: null }]),
     ...(await whyNotThere(store.db, release)),
   ];
@@ -173,6 +175,27 @@ async function whyRelease({ store }: House, project: string, word: string): Prom
         : [{ at: release.createdAt.toISOString(), what: `the same artifacts as before: ${reused.join(', ')}` }]),
     ],
   };
+}
+
+/** What another CI has to report, and what was wrong with its last report. */
+async function whyUnreported(db: Sql, { projectId, services }: Release): Promise<ReasonView[]> {
+  const reasons: ReasonView[] = [];
+  for (const part of services) {
+    if (part.reportUntil === null || part.state === 'built') continue;
+    for (const { what, untilMs } of reportsWanted([part]))
+      reasons.push({ gate: 'artifact', what, fix: null, until: new Date(untilMs).toISOString() });
+    const report = await newestReport(db, projectId, part.service, part.commit);
+    if (report?.problem)
+      reasons.push({
+        gate: 'report',
+        what: `The report of ${report.digest.slice(0, 19)} by ${report.by} was refused: ${report.problem.what}`,
+        fix: report.problem.fix,
+        until: null,
+      });
+    else if (report !== null)
+      reasons.push({ gate: 'report', what: `A report by ${report.by} is being looked at.`, fix: null, until: null });
+  }
+  return reasons;
 }
 
 /** Of each environment what the newest promotion of the release there says, unless it went live. */

@@ -33,6 +33,20 @@ export interface DiffView {
   readonly lost: readonly CommitView[];
 }
 
+export interface ReportedView {
+  readonly by: string;
+  readonly at: string;
+  readonly commit: string;
+  readonly image: string;
+  /** What its provenance says, if there was one: the builder, and the repositories with their commits. */
+  readonly provenance: {
+    readonly builder: string | null;
+    readonly sources: readonly { readonly uri: string; readonly commit: string | null }[];
+    /** Whether signatures came with it; they are not looked at. */
+    readonly signed: boolean;
+  } | null;
+}
+
 export interface LineageView {
   readonly subject: string;
   readonly commits: readonly {
@@ -47,6 +61,8 @@ export interface LineageView {
     readonly key: string;
     readonly digest: Digest | null;
     readonly builtFor: string;
+    /** Of what another CI built. */
+    readonly reported: ReportedView | null;
     /** The artifacts of the base services that it is built upon. */
     readonly upon: readonly { readonly service: string; readonly key: string }[];
   }[];

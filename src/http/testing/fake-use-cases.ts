@@ -2,6 +2,7 @@ import type { LogBatch, OutputBatch, Page, PageRequest, UseCases } from '../../f
 import type { MatrixEnvironment } from '../../flow/view/environment.ts';
 import type { DiffView } from '../../flow/view/path.ts';
 import type { PromotionView } from '../../flow/view/promotion.ts';
+import type { ReportView } from '../../flow/view/report.ts';
 import type { ReleaseView } from '../../flow/view/release.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { PROJECT, START, briefOf, createWorld, deployedOf, promotionOf, viewOf, type World } from './world.ts';
@@ -9,6 +10,21 @@ import { PROJECT, START, briefOf, createWorld, deployedOf, promotionOf, viewOf, 
 const OLD = `sha256:${'0'.repeat(64)}` as const;
 const NEW = `sha256:${'1'.repeat(64)}` as const;
 const BASE = { reference: 'node:22', services: ['web'] };
+const REPORT: ReportView = {
+  id: 'rpt_1',
+  project: PROJECT,
+  service: 'web',
+  commit: 'c'.repeat(40),
+  digest: NEW,
+  image: null,
+  state: 'checking',
+  by: 'ci-shop',
+  at: START,
+  endedAt: null,
+  until: null,
+  key: null,
+  problem: null,
+};
 const SECRET = 'never-show-this';
 
 /** Keeps the contract of the use cases over a small world in memory; `prod` waits for an approval. */
@@ -140,6 +156,18 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
           after: String(world.events.length),
         };
       },
+    },
+    reports: {
+      make: async ({ service, commit, digest, image = null }, by) => {
+        did(by, `report ${service}`);
+        if (digest === OLD) throw failure('artifact.report-conflict', 'Another digest stands.', 'Report that one.');
+        return { ...REPORT, service, commit, digest, image, by };
+      },
+      show: async (_project, id) => {
+        const problem = { code: 'artifact.image-missing', what: 'It is not there.', fix: 'Push it first.' };
+        return { ...REPORT, id, state: 'refused', endedAt: START, problem };
+      },
+      list: async () => [REPORT],
     },
     bases: {
       list: async () => [{ ...BASE, digest: OLD, by: 'towpath', since: START, askedAt: START }],

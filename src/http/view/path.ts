@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import type { AuditView, EventView, LogBatch, OutputBatch } from '../../flow/use-cases.ts';
-import type { LineageView, WhyView } from '../../flow/view/path.ts';
+import type { LineageView, ReportedView, WhyView } from '../../flow/view/path.ts';
 import { Brief, Reason, State } from './promotion.ts';
 import { Evidence } from './release.ts';
 import { DigestText, Instant, listOf, view } from './view.ts';
@@ -20,11 +20,26 @@ const LineageCommit = view<LineageView['commits'][number]>()('LineageCommit', {
   refs: listOf(z.string()),
 });
 
+const Reported = view<ReportedView>()('Reported', {
+  by: z.string(),
+  at: Instant,
+  commit: z.string(),
+  image: z.string(),
+  provenance: z
+    .object({
+      builder: z.string().nullable(),
+      sources: listOf(z.object({ uri: z.string(), commit: z.string().nullable() })),
+      signed: z.boolean().describe('Whether signatures came with it; they are not looked at'),
+    })
+    .nullable(),
+});
+
 const LineageArtifact = view<LineageView['artifacts'][number]>()('LineageArtifact', {
   service: z.string(),
   key: z.string(),
   digest: DigestText.nullable(),
   builtFor: z.string(),
+  reported: Reported.nullable(),
   upon: listOf(z.object({ service: z.string(), key: z.string() })),
 });
 
