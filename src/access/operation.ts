@@ -95,7 +95,7 @@ export const OPERATIONS = {
   'base.list': {
     route: 'GET /api/v1/projects/:project/bases',
     needs: 'path:read',
-    summary: 'The pins of outside base images',
+    summary: 'Base services and pins of outside base images, and what runs upon an old one',
   },
   'base.refresh': {
     route: 'POST /api/v1/projects/:project/bases/refresh',

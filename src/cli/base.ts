@@ -1,14 +1,16 @@
 import type { BaseView, RefreshView } from '../flow/view/base.ts';
 import { EXIT } from './exit.ts';
-import { table } from './text.ts';
+import { shortSha, table } from './text.ts';
 import { needs, type Verb } from './verb.ts';
 
 export const base: Verb = (program, run) => {
-  const group = program.command('base').description('pins of outside base images: list, refresh');
+  const group = program.command('base').description('what services are built upon: list, refresh');
 
   group
     .command('list')
-    .description('reference, digest, who pinned it and when, and what is built upon it')
+    .description(
+      'each base with its digest, since when and by whom, what is built upon it, and what runs upon an old one',
+    )
     .addHelpText('after', needs('base.list'))
     .action(
       run(async (context) => {
@@ -36,14 +38,25 @@ export const base: Verb = (program, run) => {
 };
 
 function listText(pins: readonly BaseView[]): string {
-  return table(
-    pins.map(({ reference, digest, since, by, services }) => [
+  const bases = table(
+    pins.map(({ kind, reference, digest, since, by, services }) => [
       reference,
       digest,
-      `since ${since} by ${by}`,
+      kind === 'service' ? `built at ${since} for ${shortSha(by)}` : `since ${since} by ${by}`,
       services.length === 0 ? 'no branch builds upon it' : services.join(', '),
     ]),
   );
+  const old = table(
+    pins.flatMap(({ reference, digest: now, old: standing }) =>
+      standing.map(({ environment, service, digest }) => [
+        environment,
+        service,
+        `stands upon an old ${reference}`,
+        `${digest.slice(7, 19)}, now ${now.slice(7, 19)}`,
+      ]),
+    ),
+  );
+  return [bases, old].filter((part) => part !== '').join('\n\n');
 }
 
 function refreshText({ dryRun, moves, same, failed }: RefreshView): string {

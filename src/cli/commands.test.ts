@@ -511,7 +511,9 @@ test('base refresh says what moves and for whom; a registry that does not answer
   const away = await towpath('base refresh away:1');
   expect(away.exit).toBe(1);
   expect(away.out).toContain('! away:1: It is not there. Push it.');
-  expect((await towpath('base list')).out).toMatch(/^node:22 +sha256:0+ +since .* by towpath +web$/m);
+  const { out: list } = await towpath('base list');
+  expect(list).toMatch(/^node:22 +sha256:0+ +since .* by towpath +web$/m);
+  expect(list).toMatch(/^prod +web +stands upon an old node:22 +1{12}, now 0{12}$/m);
   const viewer = { TOWPATH_TOKEN: await house.token('viewer', 'vera') };
   expect((await towpath('base refresh', { env: viewer })).exit).toBe(4);
 });

@@ -67,6 +67,41 @@ test('what is built upon a base waits for it as a row, is built once it is there
   expect(upon).toEqual({ api: ['node-base'], jobs: [], 'node-base': ['system'], system: [], web: ['node-base'] });
 });
 
+test('what runs upon an old base is told by environment and service, through two levels and for outside images too', async () => {
+  world = await createWorld('shop', `${SHOP}  late: { on: manual, accepts: any, deploy: stage }\n`, {
+    files: { ...FILES, 'images/system/base': 'debian:12' },
+    bases: { 'debian:12': sha256('debian 12.1') },
+  });
+  const first = await world.git('rev-parse', 'main');
+  await world.live('dev', first);
+  await world.reaches((await world.request('late', first)).id, 'live');
+  const oldOf = async () => {
+    const bases = await world.useCases.bases.list('shop');
+    return bases.map(({ reference, old }) => [
+      reference,
+      ...old.map(({ environment, service }) => `${environment} ${service}`),
+    ]);
+  };
+  expect(await oldOf()).toEqual([['node-base'], ['system'], ['debian:12']]);
+
+  const second = await world.push({ files: { 'images/system/text': 'system 2' } });
+  await world.live('dev', second);
+  expect(await oldOf()).toEqual([
+    ['node-base', 'late api', 'late web'],
+    ['system', 'late api', 'late web'],
+    ['debian:12'],
+  ]);
+  const [nodeBase] = await world.useCases.bases.list('shop');
+  expect(nodeBase).toMatchObject({ kind: 'service', services: ['api', 'web'], by: second, askedAt: null });
+  expect(nodeBase?.old[0]?.digest).not.toBe(nodeBase?.digest);
+
+  world.bases['debian:12'] = sha256('debian 12.2');
+  await world.useCases.bases.refresh({ project: 'shop' }, 'ana');
+  expect((await oldOf()).at(-1)).toEqual(['debian:12', 'dev api', 'dev web', 'late api', 'late web']);
+  await until(async () => ((await oldOf()).at(-1)?.length === 3 ? true : null));
+  expect((await oldOf()).at(-1)).toEqual(['debian:12', 'late api', 'late web']);
+});
+
 test('the key of the base is in the key of what is built upon it: a changed base changes it, another service does not', async () => {
   world = await createWorld('shop', SHOP, { files: FILES });
   const first = await release(await world.git('rev-parse', 'main'), 'ready');

@@ -1,9 +1,13 @@
 import { listPins, type Pin } from '../../artifact/pin-store.ts';
+import { baseServicesOf, standingsOf, usersOfBases } from '../../environment/standing-store.ts';
+import type { Digest } from '../../lib/digest.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { nearestWord } from '../../lib/nearest.ts';
 import type { House } from '../house.ts';
+import type { Sql } from '../../store/database.ts';
 import { moveBases, planRefresh } from '../refresh-bases.ts';
 import type { UseCases } from '../use-cases.ts';
+import type { BaseView } from '../view/base.ts';
 import { projectNamed } from './project-named.ts';
 
 export function baseCases(house: House): UseCases['bases'] {
@@ -11,11 +15,7 @@ export function baseCases(house: House): UseCases['bases'] {
   return {
     async list(project) {
       const { id } = await projectNamed(db, project);
-      return (await listPins(db, id)).map(({ since, askedAt, ...pin }) => ({
-        ...pin,
-        since: since.toISOString(),
-        askedAt: askedAt.toISOString(),
-      }));
+      return listBases(db, id);
     },
     async refresh({ project, reference, dryRun = false }, by) {
       const { id } = await projectNamed(db, project);
@@ -24,6 +24,33 @@ export function baseCases(house: House): UseCases['bases'] {
       return { dryRun, moves, same: plan.same, failed: plan.failed };
     },
   };
+}
+
+async function listBases(db: Sql, projectId: string): Promise<BaseView[]> {
+  const standings = await standingsOf(db, projectId);
+  const oldOf = (kind: BaseView['kind'], base: string, now: Digest): BaseView['old'] =>
+    standings
+      .filter((one) => one.kind === kind && one.base === base && one.digest !== now)
+      .map(({ environment, service, digest }) => ({ environment, service, digest }));
+  const users = await usersOfBases(db, projectId);
+  const services = (await baseServicesOf(db, projectId)).map(({ service, digest, commit, since }): BaseView => ({
+    kind: 'service',
+    reference: service,
+    digest,
+    by: commit,
+    since: since.toISOString(),
+    askedAt: null,
+    services: users.filter(({ base }) => base === service).map((user) => user.service),
+    old: oldOf('service', service, digest),
+  }));
+  const pins = (await listPins(db, projectId)).map(({ since, askedAt, ...pin }): BaseView => ({
+    ...pin,
+    kind: 'outside',
+    since: since.toISOString(),
+    askedAt: askedAt.toISOString(),
+    old: oldOf('outside', pin.reference, pin.digest),
+  }));
+  return [...services, ...pins];
 }
 
 function chosen(pins: readonly Pin[], reference: string | undefined): Pin[] {

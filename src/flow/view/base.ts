@@ -1,17 +1,21 @@
 import type { Digest } from '../../lib/digest.ts';
 import type { ProblemView } from './project.ts';
 
-/** The pin of an outside base image. */
+/** What services are built upon: an outside base image with its pin, or a base service as the default branch has it. */
 export interface BaseView {
+  readonly kind: 'outside' | 'service';
+  /** Of a base service, its name. */
   readonly reference: string;
   readonly digest: Digest;
-  /** Who moved it there: `towpath` for the first resolution and the schedule. */
+  /** Who moved the pin there: `towpath` for the first resolution and the schedule. Of a base service, the commit that it was built for. */
   readonly by: string;
   readonly since: string;
-  /** When its registry was last asked. */
-  readonly askedAt: string;
+  /** When the registry of an outside one was last asked. */
+  readonly askedAt: string | null;
   /** The services that the heads of live branches build upon it. */
   readonly services: readonly string[];
+  /** What runs and stands upon another image of this base than `digest`, itself or through other bases. */
+  readonly old: readonly { readonly environment: string; readonly service: string; readonly digest: Digest }[];
 }
 
 export interface RefreshView {

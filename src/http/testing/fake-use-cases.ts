@@ -170,7 +170,17 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       list: async () => [REPORT],
     },
     bases: {
-      list: async () => [{ ...BASE, digest: OLD, by: 'towpath', since: START, askedAt: START }],
+      list: async () => [
+        {
+          ...BASE,
+          kind: 'outside',
+          digest: OLD,
+          by: 'towpath',
+          since: START,
+          askedAt: START,
+          old: [{ environment: 'prod', service: 'web', digest: NEW }],
+        },
+      ],
       refresh: async ({ reference, dryRun = false }, by) => {
         did(by, `refresh ${reference ?? 'all bases'}${dryRun ? ' as a dry run' : ''}`);
         const problem = { code: 'artifact.no-base', what: 'It is not there.', fix: 'Push it.' };
