@@ -127,6 +127,7 @@ async function runTowpath(
   let shown = '';
   const stage: Io = {
     ...io,
+    ask: null,
     env: { ...io.env, TOWPATH_DATA: server.data, TOWPATH_SERVER: server.url, TOWPATH_TOKEN: '', TOWPATH_PROJECT: '' },
     stdout: {
       isTTY: io.stdout.isTTY,

@@ -466,6 +466,8 @@ test('doctor looks at the machine and the server', async () => {
   const findings: { part: string; state: string; fix: string | null }[] = JSON.parse(out);
   expect(findings.find(({ part }) => part === 'server')).toMatchObject({ state: 'good' });
   expect(findings.find(({ part }) => part === 'node')).toMatchObject({ state: 'good' });
+  expect(findings.find(({ part }) => part === 'clock')).toMatchObject({ state: 'good' });
+  expect(findings.map(({ part }) => part)).toEqual(expect.arrayContaining(['disk', 'registry', 'project shop']));
   const builders = findings.filter(({ part }) => part === 'docker' || part === 'buildah');
   expect(builders.map(({ part, fix }) => [part, fix ?? 'Dockerfile builder'])).toEqual([
     ['docker', expect.stringMatching(/dockerfile builder/i)],

@@ -1,22 +1,13 @@
 import { execFile } from 'node:child_process';
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, constants, mkdir, statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
-import { missingText } from '../flow/view/environment.ts';
-import { problemOf } from '../lib/error.ts';
-import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
+import { broken, type Finding, good, missing } from './finding.ts';
+import { lookAtServer } from './look-at-server.ts';
 import { dataDirectoryOf } from './settings.ts';
 import { table } from './text.ts';
 import type { Verb } from './verb.ts';
-
-/** `missing` is worth knowing, `broken` keeps Towpath from working. */
-interface Finding {
-  readonly part: string;
-  readonly state: 'good' | 'missing' | 'broken';
-  readonly what: string;
-  readonly fix: string | null;
-}
 
 const run = promisify(execFile);
 
@@ -26,10 +17,12 @@ export const doctor: Verb = (program, verb) => {
     .description('look at this machine and the server, and say what is missing')
     .action(
       verb(async (context) => {
-        const looks = await Promise.all([
+        const data = dataDirectoryOf(context.common, context.io);
+        const place = await dataDirectory(data); // makes it: its disk is looked at next
+        const machine = await Promise.all([
           nodeVersion(),
           gitVersion(),
-          dataDirectory(dataDirectoryOf(context.common, context.io)),
+          disk(data),
           tool(
             'docker',
             ['version', '--format', '{{.Server.Version}}'],
@@ -38,10 +31,8 @@ export const doctor: Verb = (program, verb) => {
           tool('buildah', ['--version'], 'The dockerfile builder needs it where there is no Docker.'),
           tool('bwrap', ['--version'], 'Checks and install scripts then run by runc, Docker, or not isolated.'),
           tool('runc', ['--version'], 'Checks and install scripts then run by bwrap, Docker, or not isolated.'),
-          server(context),
-          images(context),
         ]);
-        const findings = [...looks, ...(await hosts(context))];
+        const findings = [place, ...machine, ...(await lookAtServer(context))];
         context.out.data(findings, (all) => {
           const colours = { good: 'green', missing: 'yellow', broken: 'red' } as const;
           const rows = all.map(({ part, state, what, fix }) => [state, part, fix === null ? what : `${what} ${fix}`]);
@@ -80,60 +71,22 @@ async function dataDirectory(directory: string): Promise<Finding> {
   }
 }
 
+/** Images, mirrors and the store grow: below the first they cannot, below the second not for long. */
+const LEAST_FREE_BYTES = 512 * 1024 ** 2;
+const ENOUGH_FREE_BYTES = 5 * 1024 ** 3;
+
+async function disk(directory: string): Promise<Finding> {
+  const { bavail, bsize } = await statfs(directory).catch(() => ({ bavail: 0, bsize: 0 }));
+  const free = bavail * bsize;
+  const what = `${(free / 1024 ** 3).toFixed(1)} GiB free at ${directory}`;
+  if (free >= ENOUGH_FREE_BYTES) return good('disk', what);
+  const fix = 'Make room, or name another place with --data.';
+  return free < LEAST_FREE_BYTES ? broken('disk', `Only ${what}.`, fix) : missing('disk', `Only ${what}.`, fix);
+}
+
 async function tool(name: string, argv: readonly string[], use: string): Promise<Finding> {
   const text = await outputOf(name, argv);
-  return text === null
-    ? { part: name, state: 'missing', what: `${name} does not answer.`, fix: use }
-    : good(name, text.split('\n')[0] ?? '');
-}
-
-async function server(context: Context): Promise<Finding> {
-  try {
-    const client = await context.client();
-    const { version } = await client.call('server.health');
-    const me = await client.call('access.me');
-    return good('server', `${client.server}, version ${version}; you are ${me.user} (${me.roles.join(', ')})`);
-  } catch (error) {
-    const { what, fix } = problemOf(error);
-    return { part: 'server', state: 'missing', what, fix };
-  }
-}
-
-/** What environments need and the registry has not: rather found now than when it is needed. */
-async function images(context: Context): Promise<Finding> {
-  try {
-    const { projects } = await (await context.client()).call('matrix.read', { query: {} });
-    const gone = projects.flatMap(({ name, environments }) =>
-      environments.flatMap((environment) =>
-        environment.missing.map((image) => `${name}/${environment.name}: ${missingText(image)}`),
-      ),
-    );
-    if (gone.length === 0) return good('images', 'What runs and what can be rolled back to is in the registry.');
-    return broken('images', gone.join(' '), 'Bring it back from a backup of the registry, by its digest.');
-  } catch {
-    return {
-      part: 'images',
-      state: 'missing',
-      what: 'Nobody could be asked for them.',
-      fix: 'See what is said of the server.',
-    };
-  }
-}
-
-/** Git hosts that cannot be told what becomes of commits; nothing where there is no server to ask. */
-async function hosts(context: Context): Promise<Finding[]> {
-  try {
-    const projects = await (await context.client()).call('project.list');
-    return projects.flatMap(({ name, repositories }) =>
-      repositories.flatMap(({ notices: { problem } }) =>
-        problem === null
-          ? []
-          : [{ part: `git host of ${name}`, state: 'missing' as const, what: problem.what, fix: problem.fix }],
-      ),
-    );
-  } catch {
-    return []; // `server` says why
-  }
+  return text === null ? missing(name, `${name} does not answer.`, use) : good(name, text.split('\n')[0] ?? '');
 }
 
 async function outputOf(program: string, argv: readonly string[]): Promise<string | null> {
@@ -142,12 +95,4 @@ async function outputOf(program: string, argv: readonly string[]): Promise<strin
   } catch {
     return null;
   }
-}
-
-function good(part: string, what: string): Finding {
-  return { part, state: 'good', what, fix: null };
-}
-
-function broken(part: string, what: string, fix: string): Finding {
-  return { part, state: 'broken', what, fix };
 }

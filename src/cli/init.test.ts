@@ -38,6 +38,18 @@ test('a first towpath.yaml is written from what git would take in, and can be re
   expect(read.out).toContain('takes tag v*');
 });
 
+test('only what cannot be seen is asked, and nothing with --yes', async () => {
+  await run('git', ['init', '--quiet', '--initial-branch=main', folder]);
+  await writeFile(join(folder, 'Dockerfile'), 'FROM scratch\n');
+  const asked: string[] = [];
+  const answer = (question: string): string => (asked.push(question), '8080');
+  const silent = await runLine(['init', folder, '--stdout', '--yes'], { answer });
+  expect(asked).toEqual([]);
+  expect(silent.out).not.toContain('port:');
+  expect((await runLine(['init', folder, '--stdout'], { answer })).out).toContain('port: 8080');
+  expect(asked).toEqual([expect.stringContaining('On which port does')]);
+});
+
 test('what is there is not written over unless that is asked for', async () => {
   await repository();
   await writeFile(join(folder, 'towpath.yaml'), 'mine\n');

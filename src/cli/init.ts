@@ -4,7 +4,10 @@ import { basename, join, resolve } from 'node:path';
 
 import { CONFIG_FILE, parseConfig } from '../config/config.ts';
 import { families } from '../config/families.ts';
-import { planStarter, type Survey, writeStarter } from '../config/starter.ts';
+import { planStarter, type Starter } from '../config/starter/starter.ts';
+import type { StarterService, Survey } from '../config/starter/survey.ts';
+import { writeStarter } from '../config/starter/write.ts';
+import { findDocker } from '../container/docker/engine.ts';
 import { git } from '../git/git.ts';
 import type { TowpathError } from '../lib/error.ts';
 import { CliError } from './cli-error.ts';
@@ -16,13 +19,15 @@ export const init: Verb = (program, run) => {
     .command('init')
     .description('write a first towpath.yaml for a repository, from what is in it')
     .argument('[folder]', 'the root of a git repository', '.')
+    .option('--yes', 'ask nothing, also at a terminal')
     .option('--force', 'write over the one that is there')
     .option('--stdout', 'print it and write nothing')
     .action(
-      run<{ force?: boolean; stdout?: boolean }>(async ({ out }, { force = false, stdout = false }, folder = '.') => {
+      run<InitOptions>(async ({ out, io }, { yes = false, force = false, stdout = false }, folder = '.') => {
         const root = resolve(folder);
-        const starter = planStarter(await surveyOf(root));
-        if (starter.services.length === 0) throw nothingFound(root, starter.notes);
+        const found = planStarter(await surveyOf(root));
+        if (found.services.length === 0) throw nothingFound(root, found.notes);
+        const starter = yes || io.ask === null || out.json ? found : await completed(found, io.ask);
         const text = writeStarter(starter);
         parseConfig(text, families); // what it says is what the server will read
         const file = join(root, CONFIG_FILE);
@@ -42,6 +47,30 @@ export const init: Verb = (program, run) => {
     );
 };
 
+interface InitOptions {
+  readonly yes?: boolean;
+  readonly force?: boolean;
+  readonly stdout?: boolean;
+}
+
+/** Asks only what cannot be seen: where a service listens whose files do not say so. */
+async function completed(starter: Starter, ask: (question: string) => Promise<string>): Promise<Starter> {
+  const services: StarterService[] = [];
+  for (const service of starter.services) {
+    const { name, build, port } = service;
+    if (build.kind !== 'dockerfile' || build.isBase || port !== null) services.push(service);
+    else {
+      const answer = Number((await ask(`On which port does ${name} listen? (none) `)).trim());
+      services.push({ ...service, port: Number.isInteger(answer) && answer > 0 && answer < 65_536 ? answer : null });
+    }
+  }
+  const answered = services.filter(({ port }, at) => port !== starter.services[at]?.port).map(({ name }) => name);
+  const notes = starter.notes.filter(
+    (note) => !answered.some((name) => note.startsWith(`${name}: its Dockerfile has no EXPOSE`)),
+  );
+  return { ...starter, services, notes };
+}
+
 /** What git would take in of a work tree, and the branch that it is most likely merged to. */
 async function surveyOf(root: string): Promise<Survey> {
   const ask = async (...args: readonly [string, ...string[]]): Promise<string> => {
@@ -56,12 +85,29 @@ async function surveyOf(root: string): Promise<Survey> {
       fix: 'Name its root; `git init` makes one.',
     });
   }
-  const branches = (await ask('for-each-ref', '--format=%(refname:lstrip=2)', 'refs/heads')).split('\n');
-  const usual = ['main', 'master', 'trunk'].find((name) => branches.includes(name));
+  const lines = async (...args: readonly [string, ...string[]]): Promise<string[]> =>
+    (await ask(...args)).split('\n').filter((line) => line !== '');
+  const parts = (text: string): string[] => text.split('\0').filter((part) => part !== '');
+  const heads = await lines('for-each-ref', '--format=%(refname:lstrip=2)', 'refs/heads');
+  const remote = (await lines('for-each-ref', '--format=%(refname:lstrip=3)', 'refs/remotes/origin')).filter(
+    (name) => name !== 'HEAD',
+  );
+  const [head] = await lines('symbolic-ref', '--quiet', '--short', 'refs/remotes/origin/HEAD');
+  const usual = ['main', 'master', 'trunk'].find((name) => heads.includes(name) || remote.includes(name));
+  const staged = parts(await ask('ls-files', '-z', '--stage'));
+  const submodules = staged
+    .filter((line) => line.startsWith('160000 '))
+    .map((line) => line.slice(line.indexOf('\t') + 1));
   return {
     name: basename(root),
-    branch: usual ?? ((await ask('symbolic-ref', '--short', 'HEAD')).trim() || 'main'),
-    files: listed.split('\0').filter((file) => file !== ''),
+    branch:
+      head?.replace(/^origin\//, '') ?? usual ?? ((await ask('symbolic-ref', '--short', 'HEAD')).trim() || 'main'),
+    branches: [...new Set([...heads, ...remote])],
+    tags: await lines('for-each-ref', '--format=%(refname:lstrip=2)', 'refs/tags'),
+    files: parts(listed).filter((file) => !submodules.includes(file)),
+    submodules,
+    lfs: await keptByLfs(root, staged.length === 0 ? '' : listed),
+    docker: (await findDocker().catch(() => null)) !== null,
     read(path) {
       try {
         return readFileSync(join(root, path), 'utf8').slice(0, LONGEST_TEXT);
@@ -70,6 +116,14 @@ async function surveyOf(root: string): Promise<Survey> {
       }
     },
   };
+}
+
+/** What `.gitattributes` gives to Git LFS. */
+async function keptByLfs(root: string, listed: string): Promise<string[]> {
+  const place = { gitDir: join(root, '.git'), directories: [root], okCodes: [0, 1, 128] };
+  const { stdout } = await git(['-C', root, 'check-attr', '-z', '--stdin', 'filter'], { ...place, input: listed });
+  const words = stdout.toString('utf8').split('\0'); // path, attribute, value; and again
+  return words.filter((_, at) => at % 3 === 0 && words[at + 2] === 'lfs');
 }
 
 const LONGEST_TEXT = 256 * 1024;
@@ -91,7 +145,7 @@ function nothingFound(root: string, notes: readonly string[]): TowpathError {
   return new CliError({
     code: 'cli.nothing-to-build',
     what: [
-      `Nothing in ${root} looks like a service: a folder with a Dockerfile, or a package.json that Node starts.`,
+      `Nothing in ${root} looks like a service: a folder with a Dockerfile, a serverless.yml, or a package.json that Node starts.`,
       ...notes,
     ].join('\n'),
     fix: 'Write towpath.yaml by hand: docs/guide/first-steps.md begins with an example.',

@@ -1,3 +1,5 @@
+import { createInterface } from 'node:readline/promises';
+
 import { systemClock, type Clock } from '../lib/clock.ts';
 
 export interface Screen {
@@ -12,6 +14,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
   readonly clock: Clock;
+  /** Asks the person at the terminal for a line; null where there is nobody to ask. */
+  readonly ask: ((question: string) => Promise<string>) | null;
   /** Ctrl-C. */
   readonly signal: AbortSignal;
 }
@@ -23,8 +27,18 @@ export function processIo(signal: AbortSignal): Io {
     env: process.env,
     home: process.env['HOME'] ?? '.',
     clock: systemClock,
+    ask: process.stdin.isTTY && process.stderr.isTTY ? (question) => asked(question, signal) : null,
     signal,
   };
+}
+
+async function asked(question: string, signal: AbortSignal): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await lines.question(question, { signal });
+  } finally {
+    lines.close();
+  }
 }
 
 function screenOf(stream: NodeJS.WriteStream): Screen {

@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly tty?: boolean;
   readonly house?: Partial<House>;
   readonly signal?: AbortSignal;
+  /** What a person answers, by the question; without it there is nobody to ask. */
+  readonly answer?: (question: string) => string;
   readonly onWrite?: (text: string) => void;
 }
 
@@ -30,6 +32,7 @@ export async function runLine(argv: readonly string[], options: RunOptions = {})
     env: options.env ?? {},
     home: '/nonexistent',
     clock: fixedClock(Date.parse(START)),
+    ask: options.answer === undefined ? null : async (question) => options.answer?.(question) ?? '',
     signal: options.signal ?? new AbortController().signal,
   };
   const exit = await runCli(argv, io, { ...emptyHouse, ...options.house }, '0.1.0');
