@@ -11,6 +11,7 @@ import type { BuiltParent } from '../artifact/builder.ts';
 import { parentsOf } from '../artifact/parent-store.ts';
 import type { Evidence } from '../check/evidence.ts';
 import { recordEvidence } from '../check/evidence-store.ts';
+import { isDiskFull } from '../lib/disk-full.ts';
 import { hasCode, type Problem, problemOf, TowpathError } from '../lib/error.ts';
 import { UNDECIDED } from '../path/promotion.ts';
 import { releasesWithKey, settleRelease } from '../release/release-store.ts';
@@ -69,9 +70,12 @@ async function orFailed(work: Promise<Outcome>, giveUp: (problem: Problem) => Pr
   }
 }
 
-/** Somebody else's registry is busy or broken, and says so: there is nothing to mend here, and `towpath build` would not help. */
+/**
+ * Somebody else's registry is busy or broken, and says so, or a disk is full: there is nothing to mend in what is built,
+ * and `towpath build` would not help.
+ */
 function saysNotNow(error: unknown): boolean {
-  return hasCode(error, 'registry.unavailable', 'registry.throttled');
+  return hasCode(error, 'registry.unavailable', 'registry.throttled') || isDiskFull(error);
 }
 
 /** The next try is a row before this one ends; until then the releases are being built, and the log says what is in the way. */

@@ -1,3 +1,4 @@
+import { isDiskFull } from '../lib/disk-full.ts';
 import { hasCode } from '../lib/error.ts';
 import { isTransient as isStoreTransient } from '../store/database.ts';
 
@@ -15,5 +16,5 @@ const CODES = [
 
 /** True for what says nothing about the thing asked: worth a retry, never a verdict. */
 export function isTransient(error: unknown): boolean {
-  return hasCode(error, ...CODES) || isStoreTransient(error);
+  return hasCode(error, ...CODES) || isStoreTransient(error) || isDiskFull(error);
 }

@@ -1,3 +1,4 @@
+import { DISK_FULL } from '../lib/disk-full.ts';
 import { TowpathError, type Problem } from '../lib/error.ts';
 
 /**
@@ -49,6 +50,7 @@ function classify(said: string): { code: string; fix: string } {
 }
 
 const CLASSES: readonly (readonly [RegExp, string, string])[] = [
+  [/no space left on device|disk quota exceeded/i, DISK_FULL.code, DISK_FULL.fix],
   [
     /fsck error in packed object/i,
     'git.unsafe-object',
@@ -69,6 +71,8 @@ const CLASSES: readonly (readonly [RegExp, string, string])[] = [
     'git.not-found',
     'Check the URL and that the credential may read this repository.',
   ],
+  // Of some writes git does not say why they failed; that it is no matter of permissions was seen above.
+  [/(could not|unable to|failed to) write|write error/i, DISK_FULL.code, DISK_FULL.fix],
   [
     /not our ref|couldn't find remote ref|no such remote ref/i,
     'git.object-missing',

@@ -1,3 +1,5 @@
+import { DISK_FULL, isDiskFull } from './disk-full.ts';
+
 /** What every face of Towpath (CLI, HTTP, page) shows of a failure: a stable code, what happened, what to do. */
 export interface Problem {
   readonly code: string;
@@ -24,8 +26,12 @@ export class TowpathError extends Error implements Problem {
   }
 }
 
-/** Reads a problem from anything that was thrown; an unknown error becomes `code`, with its message as what happened. */
+/**
+ * Reads a problem from anything that was thrown: a full disk is told as such, an unknown error becomes `code`, with its
+ * message as what happened.
+ */
 export function problemOf(error: unknown, code = 'internal.error'): Problem {
+  if (isDiskFull(error)) return DISK_FULL;
   if (isProblem(error)) return { code: error.code, what: error.what, fix: error.fix };
   const what = error instanceof Error ? error.message : String(error);
   return { code, what, fix: 'Look at the server log for the whole story; if it repeats, report it with that log.' };

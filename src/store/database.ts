@@ -128,9 +128,9 @@ function borrowed(client: pg.PoolClient) {
   };
 }
 
-/** True for errors that say nothing about the question asked: a lost connection, a restart, a deadlock, a serialization failure. */
+/** True for errors that say nothing about the question asked: a lost connection, a restart, a full disk, a deadlock, a serialization failure. */
 export function isTransient(error: unknown): boolean {
-  return isConnectionLoss(error) || /^(40001|40P01|55P03)$/.test(sqlState(error));
+  return isConnectionLoss(error) || /^(40001|40P01|55P03|53100)$/.test(sqlState(error));
 }
 
 /** True when a unique constraint refused a row; `constraint` narrows it to one by name. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 
 import { checkRepository } from '../reference.ts';
+import { isDiskFull } from '../../lib/disk-full.ts';
 import type { Registry } from '../registry.ts';
 import type { ContentSweep, RegistryContent, Swept } from '../content.ts';
 import { openBlobStore } from './blob-store.ts';
@@ -63,6 +64,19 @@ export interface EmbeddedRegistryOptions {
   readonly onError?: (error: unknown) => void;
 }
 
+/** What a client still sends is read past, within reason: who has not sent all may not listen yet for the answer. */
+function drain(request: IncomingMessage): void {
+  if (request.complete || request.destroyed) return;
+  let left = DRAINED_BYTES;
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) request.destroy();
+  });
+  request.on('error', () => undefined);
+}
+
+const DRAINED_BYTES = 64 * 1024 * 1024;
+
 /** Opens the folder, or makes it. */
 export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): Promise<EmbeddedRegistry> {
   const { directory, host, immutable = () => false, reserved = () => false, onError = () => {} } = options;
@@ -98,10 +112,12 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
         const exchange: Exchange = { request, response, query: new URLSearchParams(query.join('?')), stores, mayPull };
         await dispatch(exchange, route, method);
       } catch (error) {
-        const gone = request.destroyed && !request.complete; // the client went away: nobody's fault
+        const full = isDiskFull(error);
+        const gone = request.destroyed && !request.complete && !full; // the client went away: nobody's fault
         const ours = isOurFault(error, method) && !gone && !response.destroyed;
         if (ours) onError(error);
-        sendError(response, route, ours ? null : error);
+        sendError(response, route, ours && !full ? null : error);
+        drain(request);
       }
     },
   };

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
+import { DISK_FULL } from '../../lib/disk-full.ts';
 import { hasCode, problemOf } from '../../lib/error.ts';
 import { RegistryError } from '../error.ts';
 import { isTag } from '../reference.ts';
@@ -110,6 +111,8 @@ function statusOf(code: string, route: Route | null): [number, string] {
       return [401, 'UNAUTHORIZED'];
     case 'registry.denied':
       return [403, 'DENIED'];
+    case DISK_FULL.code:
+      return [507, 'UNKNOWN'];
     default:
       return [500, 'UNKNOWN'];
   }

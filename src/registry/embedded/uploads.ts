@@ -86,7 +86,9 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
     const sender = new AbortController();
     senders.set(id, sender);
     try {
-      for await (const chunk of addAbortSignal(sender.signal, content) as AsyncIterable<Buffer>) {
+      // A request that is destroyed takes its connection along: what stopped the writing is still to be answered.
+      const chunks = addAbortSignal(sender.signal, content).iterator({ destroyOnReturn: false });
+      for await (const chunk of chunks as AsyncIterable<Buffer>) {
         await file.writeFile(chunk);
         state?.hash.update(chunk);
         total += chunk.length;

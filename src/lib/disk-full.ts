@@ -1,0 +1,15 @@
+import type { Problem } from './error.ts';
+
+/** What it means wherever it happens: nothing is wrong with what was asked for, and nothing of it was kept half. */
+export const DISK_FULL: Problem = {
+  code: 'disk.full',
+  what: 'No space is left on a disk of this machine.',
+  fix: 'Free or add space where its data lies (`df -h` tells); Towpath goes on by itself.',
+};
+
+/** True for what the system says of a full disk or quota, also as the cause of another error; `53100` is Postgres' word for it. */
+export function isDiskFull(error: unknown): boolean {
+  for (let cause = error; typeof cause === 'object' && cause !== null; cause = Reflect.get(cause, 'cause'))
+    if (['ENOSPC', 'EDQUOT', '53100', DISK_FULL.code].includes(String(Reflect.get(cause, 'code')))) return true;
+  return false;
+}
