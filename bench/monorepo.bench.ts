@@ -109,7 +109,7 @@ async function faces({ server, store }: Stage): Promise<Figure[]> {
   );
   await sql`
     insert into deployment (environment_id, service, release_id, promotion_id, digest)
-    select environment.id, service, release_id, current_promotion_id, artifact.digest
+    select environment.id, release_service.service, release_id, current_promotion_id, artifact.digest
     from environment join release_service on release_id = current_release_id join artifact on artifact.key = artifact_key`.execute(
     store.db,
   );
