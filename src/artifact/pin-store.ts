@@ -60,20 +60,28 @@ export async function listPins(db: Sql, projectId: string): Promise<Pin[]> {
     .where('project_id', '=', projectId)
     .orderBy('reference')
     .execute();
-  const users = await usersOfPins(db, projectId);
+  const users = await usersAtHeads(db, projectId, 'pins');
   return rows.map((row) => ({
     reference: row.reference,
     digest: row.digest as Digest,
     by: row.pinned_by,
     since: row.pinned_at,
     askedAt: row.resolved_at,
-    services: users.filter(({ reference }) => reference === row.reference).map(({ service }) => service),
+    services: users.filter(({ name }) => name === row.reference).map(({ service }) => service),
   }));
 }
 
-async function usersOfPins(db: Sql, projectId: string): Promise<{ reference: string; service: string }[]> {
-  const { rows } = await sql<{ reference: string; service: string }>`
-    select distinct jsonb_object_keys(artifact.inputs -> 'pins') as reference, release_service.service
+/**
+ * The services that the heads of live branches build upon something, by what: the references of outside images (`pins`),
+ * or the names of base services (`parents`).
+ */
+export async function usersAtHeads(
+  db: Sql,
+  projectId: string,
+  kind: 'pins' | 'parents',
+): Promise<{ name: string; service: string }[]> {
+  const { rows } = await sql<{ name: string; service: string }>`
+    select distinct jsonb_object_keys(artifact.inputs -> ${kind}::text) as name, release_service.service
     from repository
       join ref on ref.repository_id = repository.id and ref.deleted_at is null and ref.name like 'refs/heads/%'
       join release on release.repository_id = ref.repository_id and release.commit_sha = ref.commit_sha and not release.mixed

@@ -65,17 +65,3 @@ export async function baseServicesOf(db: Sql, projectId: string): Promise<BaseSe
     order by release_service.service, release.edition desc`.execute(db);
   return rows;
 }
-
-/** The services that the heads of live branches build upon base services. */
-export async function usersOfBases(db: Sql, projectId: string): Promise<{ base: string; service: string }[]> {
-  const { rows } = await sql<{ base: string; service: string }>`
-    select distinct jsonb_object_keys(artifact.inputs -> 'parents') as base, release_service.service
-    from repository
-      join ref on ref.repository_id = repository.id and ref.deleted_at is null and ref.name like 'refs/heads/%'
-      join release on release.repository_id = ref.repository_id and release.commit_sha = ref.commit_sha and not release.mixed
-      join release_service on release_service.release_id = release.id
-      join artifact on artifact.key = release_service.artifact_key
-    where repository.project_id = ${projectId} and repository.left_at is null
-    order by 1, 2`.execute(db);
-  return rows;
-}

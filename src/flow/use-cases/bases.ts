@@ -1,5 +1,5 @@
-import { listPins, type Pin } from '../../artifact/pin-store.ts';
-import { baseServicesOf, standingsOf, usersOfBases } from '../../environment/standing-store.ts';
+import { listPins, type Pin, usersAtHeads } from '../../artifact/pin-store.ts';
+import { baseServicesOf, standingsOf } from '../../environment/standing-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { nearestWord } from '../../lib/nearest.ts';
@@ -32,7 +32,7 @@ async function listBases(db: Sql, projectId: string): Promise<BaseView[]> {
     standings
       .filter((one) => one.kind === kind && one.base === base && one.digest !== now)
       .map(({ environment, service, digest }) => ({ environment, service, digest }));
-  const users = await usersOfBases(db, projectId);
+  const users = await usersAtHeads(db, projectId, 'parents');
   const services = (await baseServicesOf(db, projectId)).map(({ service, digest, commit, since }): BaseView => ({
     kind: 'service',
     reference: service,
@@ -40,7 +40,7 @@ async function listBases(db: Sql, projectId: string): Promise<BaseView[]> {
     by: commit,
     since: since.toISOString(),
     askedAt: null,
-    services: users.filter(({ base }) => base === service).map((user) => user.service),
+    services: users.filter(({ name }) => name === service).map((user) => user.service),
     old: oldOf('service', service, digest),
   }));
   const pins = (await listPins(db, projectId)).map(({ since, askedAt, ...pin }): BaseView => ({
