@@ -1,7 +1,4 @@
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { promisify } from 'node:util';
@@ -10,68 +7,46 @@ import Docker from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { dockerHost } from '../../tools/test-machine/machine.ts';
-import { createGuard, type Guard } from '../access/guard.ts';
-import { createPasses } from '../access/registry-pass.ts';
-import { memoryKeeper } from '../access/testing.ts';
-import { systemClock } from '../lib/clock.ts';
-import { createEmbeddedRegistry, type EmbeddedRegistry } from '../registry/embedded/embedded.ts';
 import { noise, pushImage, testImage } from '../registry/testing/images.ts';
-import { serve, type Served } from '../registry/testing/served.ts';
-import { createRegistryDoor } from './registry-door.ts';
+import { type GuardedRegistry, startGuardedRegistry } from './testing/registry-door.ts';
 
 const run = promisify(execFile);
 
-let directory: string;
-let embedded: EmbeddedRegistry;
-let served: Served;
-let guard: Guard;
-/** May push into the project `shop`, and may do nothing elsewhere. */
-let token: string;
+let registry: GuardedRegistry;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'towpath-tools-'));
-  guard = createGuard({ keeper: memoryKeeper(), clock: systemClock, random: randomBytes });
-  const passes = createPasses(randomBytes(32), systemClock);
-  served = await serve(async (host) => {
-    embedded = await createEmbeddedRegistry({ directory: join(directory, 'registry'), host });
-    const door = createRegistryDoor({ registry: embedded, guard, passes, openToLoopback: false });
-    return (request, response) => void door(request, response);
-  });
-  token = (await guard.createToken({ name: 'ci', user: 'ci', roles: ['operator'], projects: ['shop'] })).secret;
+  registry = await startGuardedRegistry();
 });
-afterAll(async () => {
-  await served.close();
-  await rm(directory, { recursive: true });
-});
+afterAll(() => registry.close());
 
 async function image(repository: string) {
   const made = await testImage([{ data: noise(200_000, repository) }]);
-  await pushImage(embedded.registry(), repository, made, 'v1');
+  await pushImage(registry.embedded.registry(), repository, made, 'v1');
   return made;
 }
 
 test('skopeo logs in once, copies within its project, and is told why it may not elsewhere', async () => {
   const { digest } = await image('shop/web');
   await image('docs/site');
-  const authFile = join(directory, 'skopeo.json');
+  const authFile = join(registry.directory, 'skopeo.json');
   const skopeo = async (...argv: string[]) => run('skopeo', argv);
   const login = ['login', '--tls-verify=false', '--authfile', authFile, '--username', 'any', '--password'];
-  await expect(skopeo(...login, 'wrong', served.host)).rejects.toThrow();
-  await skopeo(...login, token, served.host);
+  await expect(skopeo(...login, 'wrong', registry.host)).rejects.toThrow();
+  await skopeo(...login, registry.token, registry.host);
   const flags = ['--authfile', authFile, '--src-tls-verify=false', '--dest-tls-verify=false'];
   const copy = async (from: string, to: string) =>
-    skopeo('copy', ...flags, `docker://${served.host}/${from}`, `docker://${served.host}/${to}`);
+    skopeo('copy', ...flags, `docker://${registry.host}/${from}`, `docker://${registry.host}/${to}`);
   await copy('shop/web:v1', 'shop/copy:v2');
-  expect((await embedded.registry().manifest('shop/copy', 'v2'))?.digest).toBe(digest);
+  expect((await registry.embedded.registry().manifest('shop/copy', 'v2'))?.digest).toBe(digest);
   await expect(copy('docs/site:v1', 'shop/stolen:v1')).rejects.toThrow(/denied|may not pull docs\/site/);
-  await skopeo('delete', '--authfile', authFile, '--tls-verify=false', `docker://${served.host}/shop/copy:v2`);
-  expect(await embedded.registry().manifest('shop/copy', 'v2')).toBeNull();
+  await skopeo('delete', '--authfile', authFile, '--tls-verify=false', `docker://${registry.host}/shop/copy:v2`);
+  expect(await registry.embedded.registry().manifest('shop/copy', 'v2')).toBeNull();
 });
 
 test('a Docker Engine logs in, pulls and pushes within its project alone', async () => {
   const { digest } = await image('shop/api');
   const docker = new Docker({ socketPath: (await dockerHost()).replace(/^unix:\/\//, '') });
-  const authconfig = { username: 'any', password: token, serveraddress: served.host };
+  const authconfig = { username: 'any', password: registry.token, serveraddress: registry.host };
   const failureOf = async (stream: NodeJS.ReadableStream) => {
     let failure = '';
     stream.on('data', (chunk: Buffer) => (failure += /"error":"[^"]*"/.exec(chunk.toString())?.[0] ?? ''));
@@ -80,15 +55,15 @@ test('a Docker Engine logs in, pulls and pushes within its project alone', async
   };
   await docker.checkAuth(authconfig);
   await expect(docker.checkAuth({ ...authconfig, password: 'wrong' })).rejects.toThrow();
-  const source = `${served.host}/shop/api@${digest}`;
+  const source = `${registry.host}/shop/api@${digest}`;
   await expect(docker.pull(source)).rejects.toThrow();
   expect(await failureOf(await docker.pull(source, { authconfig }))).toBe('');
   const push = async (repo: string) => {
-    await docker.getImage(source).tag({ repo: `${served.host}/${repo}`, tag: 'v1' });
-    return failureOf(await docker.getImage(`${served.host}/${repo}:v1`).push({ authconfig }));
+    await docker.getImage(source).tag({ repo: `${registry.host}/${repo}`, tag: 'v1' });
+    return failureOf(await docker.getImage(`${registry.host}/${repo}:v1`).push({ authconfig }));
   };
   expect(await push('shop/pushed')).toBe('');
-  expect(await embedded.registry().manifest('shop/pushed', 'v1')).not.toBeNull();
+  expect(await registry.embedded.registry().manifest('shop/pushed', 'v1')).not.toBeNull();
   expect(await push('docs/pushed')).toMatch(/denied/);
   await docker.getImage(source).remove({ force: true });
 });
