@@ -9,7 +9,13 @@ export const DISK_FULL: Problem = {
 
 /** True for what the system says of a full disk or quota, also as the cause of another error; `53100` is Postgres' word for it. */
 export function isDiskFull(error: unknown): boolean {
-  for (let cause = error; typeof cause === 'object' && cause !== null; cause = Reflect.get(cause, 'cause'))
+  let cause = error;
+  for (let depth = 0; depth < MAX_DEPTH && typeof cause === 'object' && cause !== null; depth++) {
     if (['ENOSPC', 'EDQUOT', '53100', DISK_FULL.code].includes(String(Reflect.get(cause, 'code')))) return true;
+    cause = Reflect.get(cause, 'cause');
+  }
   return false;
 }
+
+/** An error may be its own cause. */
+const MAX_DEPTH = 8;
