@@ -39,20 +39,22 @@ export const project: Verb = (program, run) => {
       '--notices <reference>',
       'of a token with which its host is told what becomes of commits; `none`: it is not told',
     )
+    .option('--repository <name>', 'a member, as towpath.yaml of the home repository calls it; else the home itself')
     .addHelpText('after', needs('project.change'))
     .action(
-      run<{ host?: string; credential?: string; webhookSecret?: string; notices?: string }>(
-        async (context, options) => {
-          if (Object.keys(options).length === 0)
-            throw usage('Nothing is set.', 'Give --host, --credential, --webhook-secret or --notices.');
-          const body = Object.fromEntries(
-            Object.entries(options).map(([name, reference]) => [name, reference === 'none' ? null : reference]),
-          );
-          const params = { project: await context.project() };
-          context.out.data(await (await context.client()).call('project.change', { params, body }), projectText);
-          return EXIT.ok;
-        },
-      ),
+      run<Changes & { repository?: string }>(async (context, { repository, ...changes }) => {
+        if (Object.keys(changes).length === 0)
+          throw usage('Nothing is set.', 'Give --host, --credential, --webhook-secret or --notices.');
+        const body = {
+          ...Object.fromEntries(
+            Object.entries(changes).map(([name, reference]) => [name, reference === 'none' ? null : reference]),
+          ),
+          ...(repository === undefined ? {} : { repository }),
+        };
+        const params = { project: await context.project() };
+        context.out.data(await (await context.client()).call('project.change', { params, body }), projectText);
+        return EXIT.ok;
+      }),
     );
 
   group
@@ -119,10 +121,17 @@ function hostOption(description: string, ...more: string[]): Option {
   return new Option('--host <kind>', description).choices([...hosts.map(({ name }) => name), ...more]);
 }
 
+interface Changes {
+  readonly host?: string;
+  readonly credential?: string;
+  readonly webhookSecret?: string;
+  readonly notices?: string;
+}
+
 function projectText({ name, endingSince, repositories }: ProjectView): string {
   const lines = repositories.flatMap(
-    ({ url, host, defaultBranch, polledAt, credential, webhook, notices, problem, configProblem }) => [
-      `  ${url} (${host === 'plain' ? '' : `${host}, `}${defaultBranch}), ${polledAt === null ? 'not polled yet' : `polled ${polledAt}`}`,
+    ({ name: member, url, host, defaultBranch, polledAt, credential, webhook, notices, problem, configProblem }) => [
+      `  ${member === null ? '' : `${member}: `}${url} (${host === 'plain' ? '' : `${host}, `}${defaultBranch}), ${polledAt === null ? 'not polled yet' : `polled ${polledAt}`}`,
       ...(credential === null ? [] : [`  reached with ${credential}`]),
       ...(webhook.secret === null ? [] : [`  webhook ${webhook.path}, signed with ${webhook.secret}`]),
       ...(notices.token === null ? [] : [`  told what becomes of its commits, with ${notices.token}`]),

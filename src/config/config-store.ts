@@ -38,14 +38,16 @@ export async function rulingConfig(db: Sql, projectId: string): Promise<RulingCo
     .select(['id', 'config', 'default_branch'])
     .where('project_id', '=', projectId)
     .where('left_at', 'is', null)
+    .where('name', 'is', null)
     .orderBy('id')
     .executeTakeFirst();
   if (row === undefined || row.config === null) return null;
-  // written by `recordConfig` alone; one that a version before `users` has read lacks them
-  const config = row.config as Omit<ProjectConfig, 'users'> & Partial<Pick<ProjectConfig, 'users'>>;
+  // written by `recordConfig` alone; one that an earlier version has read lacks what came later
+  const config = row.config as Omit<ProjectConfig, 'users' | 'repositories'> &
+    Partial<Pick<ProjectConfig, 'users' | 'repositories'>>;
   return {
     repositoryId: row.id,
     defaultBranch: row.default_branch,
-    config: { ...config, users: config.users ?? {} },
+    config: { ...config, users: config.users ?? {}, repositories: config.repositories ?? {} },
   };
 }

@@ -22,6 +22,8 @@ export interface ProjectConfig {
   readonly users: Readonly<Record<string, readonly string[]>>;
   /** How often the pins of outside base images are resolved anew; null: only by a person. */
   readonly base: { readonly refreshEveryMs: number | null };
+  /** Name -> address of each member: repositories of the project that hold services, and no path. */
+  readonly repositories: Readonly<Record<string, { readonly url: string }>>;
   /** The names of the environments in their order: a `jsonb` column does not keep the order of keys. */
   readonly path: readonly string[];
   readonly environments: Readonly<Record<string, PathEnvironment>>;
@@ -76,6 +78,10 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .record(z.string().min(1, 'the name of a user'), z.array(z.string().min(1, 'a name or an address in git')))
         .default({})
         .describe('Who is who in git: user, and all names and addresses under which they commit'),
+      repositories: z
+        .record(Name, z.strictObject({ url: z.string().min(1, 'the address of a git repository') }))
+        .default({})
+        .describe('More repositories of the project: each holds a towpath.yaml with `project` and `services` alone'),
       base: z
         .strictObject({ refresh: Duration.optional().describe('How often pins of base images are resolved anew') })
         .default({})

@@ -4,6 +4,7 @@ import { TowpathError } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
 import { slugOf } from '../lib/slug.ts';
 import { json, type Sql } from '../store/database.ts';
+import { placeName } from './place.ts';
 
 export class EnvironmentError extends TowpathError {}
 
@@ -15,6 +16,8 @@ export interface EnvironmentRow {
   readonly slug: string;
   readonly position: number;
   readonly previewBranch: string | null;
+  /** Whose releases run there. */
+  readonly repositoryId: string | null;
   readonly definition: unknown;
   readonly expiresAt: Date | null;
   readonly removedAt: Date | null;
@@ -38,6 +41,8 @@ export interface Hold {
 }
 
 export interface EnvironmentToSync {
+  /** Whose releases run there. */
+  readonly repositoryId?: string;
   readonly name: string;
   readonly position: number;
   readonly definition: unknown;
@@ -49,7 +54,7 @@ export async function syncEnvironments(
   projectId: string,
   wanted: readonly EnvironmentToSync[],
 ): Promise<void> {
-  for (const { name, position, definition } of wanted) {
+  for (const { name, position, definition, repositoryId } of wanted) {
     await db
       .insertInto('environment')
       .values({
@@ -59,12 +64,19 @@ export async function syncEnvironments(
         slug: slugOf(name),
         position,
         definition: json(definition),
+        repository_id: repositoryId ?? null,
       })
       .onConflict((conflict) =>
         conflict
           .columns(['project_id', 'name'])
           .where('removed_at', 'is', null)
-          .doUpdateSet({ position, definition: json(definition), unnamed_at: null, expires_at: null }),
+          .doUpdateSet({
+            position,
+            definition: json(definition),
+            repository_id: repositoryId ?? null,
+            unnamed_at: null,
+            expires_at: null,
+          }),
       )
       .execute();
   }
@@ -89,6 +101,9 @@ export async function ensurePreview(
   db: Sql,
   preview: {
     projectId: string;
+    repositoryId?: string;
+    /** Null, or not given, for the home repository. */
+    member?: string | null;
     template: string;
     branch: string;
     position: number;
@@ -96,7 +111,7 @@ export async function ensurePreview(
     expiresAt: Date;
   },
 ): Promise<string> {
-  const name = `${preview.template}-${slugOf(preview.branch)}`;
+  const name = placeName(`${preview.template}-${slugOf(preview.branch)}`, preview.member ?? null);
   const row = await db
     .insertInto('environment')
     .values({
@@ -106,6 +121,7 @@ export async function ensurePreview(
       slug: slugOf(name),
       position: preview.position,
       preview_branch: preview.branch,
+      repository_id: preview.repositoryId ?? null,
       definition: json(preview.definition),
       expires_at: preview.expiresAt,
     })
@@ -113,7 +129,11 @@ export async function ensurePreview(
       conflict
         .columns(['project_id', 'name'])
         .where('removed_at', 'is', null)
-        .doUpdateSet({ expires_at: preview.expiresAt, definition: json(preview.definition) }),
+        .doUpdateSet({
+          expires_at: preview.expiresAt,
+          definition: json(preview.definition),
+          repository_id: preview.repositoryId ?? null,
+        }),
     )
     .returning('id')
     .executeTakeFirstOrThrow();
@@ -157,6 +177,7 @@ export async function environmentNamed(db: Sql, projectId: string, name: string)
     .where('removed_at', 'is', null)
     .where((eb) => eb.or([eb('name', '=', name), eb('preview_branch', '=', name)]))
     .orderBy('preview_branch', (order) => order.asc().nullsFirst())
+    .orderBy('name')
     .executeTakeFirst();
   if (row !== undefined) return rowOf(row);
   const known = (await environmentsOf(db, projectId)).map((environment) => environment.name).join(', ');
@@ -195,6 +216,7 @@ function rowOf(row: {
   slug: string;
   position: number;
   preview_branch: string | null;
+  repository_id: string | null;
   definition: unknown;
   expires_at: Date | null;
   removed_at: Date | null;
@@ -213,6 +235,7 @@ function rowOf(row: {
     slug: row.slug,
     position: row.position,
     previewBranch: row.preview_branch,
+    repositoryId: row.repository_id,
     definition: row.definition,
     expiresAt: row.expires_at,
     removedAt: row.removed_at,

@@ -4,7 +4,8 @@ import { judge } from '../deploy/judge.ts';
 import type { Desired, DesiredService, DeployDriver, Observed, Target } from '../deploy/driver.ts';
 import { recordDriver, recordDrivers } from '../environment/ending-store.ts';
 import { endpointsFor, forgetUnusedEndpoints } from '../environment/endpoint-store.ts';
-import { type EnvironmentRow } from '../environment/environment-store.ts';
+import { type EnvironmentRow, environmentsOf } from '../environment/environment-store.ts';
+import { environmentOf } from '../environment/place.ts';
 import { interpolate } from '../environment/variables.ts';
 import type { Digest } from '../lib/digest.ts';
 import { hasCode, problemOf, TowpathError } from '../lib/error.ts';
@@ -15,6 +16,7 @@ import { untilTrue } from '../lib/until.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import type { Release } from '../release/release.ts';
 import { namesOf } from '../release/release-store.ts';
+import type { Sql } from '../store/database.ts';
 import { openLog } from '../store/log-store.ts';
 import { askAfterDeployment } from './ask.ts';
 import type { House } from './house.ts';
@@ -81,12 +83,36 @@ export async function verifyRelease(house: House, deployment: Deployment): Promi
       digest,
       url: observed.services[service]?.url ?? null,
     }));
-    const urls = Object.fromEntries(services.flatMap(({ service, url }) => (url === null ? [] : [[service, url]])));
+    const urls = {
+      ...(await urlsBeside(house.store.db, deployment.environment)),
+      ...Object.fromEntries(services.flatMap(({ service, url }) => (url === null ? [] : [[service, url]]))),
+    };
     await askAfterDeployment(house, { ...deployment, urls, log: log.line });
     return { services, note: noteOf(services.length, functions) };
   } finally {
     await log.end();
   }
+}
+
+/** Checks may ask the services of the project's other repositories, where they run in the same environment. */
+async function urlsBeside(db: Sql, { id, projectId, name }: EnvironmentRow): Promise<Record<string, string>> {
+  const beside = (await environmentsOf(db, projectId)).filter(
+    (one) => one.id !== id && environmentOf(one.name) === environmentOf(name),
+  );
+  const rows = await deploymentUrls(
+    db,
+    beside.map((one) => one.id),
+  );
+  return Object.fromEntries(rows.flatMap(({ service, url }) => (url === null ? [] : [[service, url]])));
+}
+
+async function deploymentUrls(db: Sql, ids: readonly string[]): Promise<{ service: string; url: string | null }[]> {
+  if (ids.length === 0) return [];
+  return db
+    .selectFrom('deployment')
+    .select(['service', 'url'])
+    .where('environment_id', 'in', [...ids])
+    .execute();
 }
 
 /** An environment whose driver was changed has two of each for a moment: the new ones are healthy, so the old ones go. */
@@ -175,7 +201,7 @@ async function desire(
   const desired = {
     target: {
       project: project.name,
-      environment: environment.name,
+      environment: environmentOf(environment.name),
       slug: slugOf(`${project.name}/${environment.name}/${environment.id}`),
     },
     config: definition.deploy.config,
@@ -209,7 +235,7 @@ export async function targetOf(house: House, environment: EnvironmentRow): Promi
     .executeTakeFirstOrThrow();
   return {
     project: project.name,
-    environment: environment.name,
+    environment: environmentOf(environment.name),
     slug: slugOf(`${project.name}/${environment.name}/${environment.id}`),
   };
 }
@@ -226,7 +252,11 @@ async function variablesOf(
     environment.previewBranch === null
       ? null
       : { name: environment.previewBranch, slug: slugOf(environment.previewBranch) };
-  const variables = { branch, environment: { name: environment.name }, release: { commit: release.commit, tag } };
+  const variables = {
+    branch,
+    environment: { name: environmentOf(environment.name) },
+    release: { commit: release.commit, tag },
+  };
   return Object.fromEntries(
     Object.entries(definition.config).map(([name, text]) => [name, interpolate(text, variables)]),
   );

@@ -14,6 +14,7 @@ import { nameOf, type Release, reportsWanted, spansBetween } from '../release/re
 import { namesOf, readyNear, releaseById } from '../release/release-store.ts';
 import { branchFilter } from '../source/ref-filter.ts';
 import { commitsOf } from '../source/commit-store.ts';
+import { repositoryById } from '../source/member-store.ts';
 import type { House } from './house.ts';
 import { mergeFacts } from './merge-facts.ts';
 import { decideWhetherUnchanged } from '../path/unchanged.ts';
@@ -91,7 +92,7 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
           await mergeFacts(house, release, {
             name: nameOf(release, names.get(release.id) ?? []),
             environmentId: environment.id,
-            target: targetOf(definition, ruling.defaultBranch),
+            target: targetOf(definition, (await repositoryById(db, release.repositoryId)).defaultBranch),
           }),
         )
       : { kind: 'same' },
@@ -117,6 +118,8 @@ async function orderBetween(
   release: Release,
 ): Promise<Order> {
   if (current === null) return orderOf(null);
+  // the address of a member was changed: nothing is known of both
+  if (current.repositoryId !== release.repositoryId) return 'diverged';
   if (current.commit === release.commit) return orderOfEditions(current.edition, release.edition);
   if (previewBranch !== null && (await isHead(house, release, `refs/heads/${previewBranch}`))) return 'newer';
   const mirror = await house.mirrorOf(release.repositoryId);
@@ -172,8 +175,9 @@ async function handsIn(
   release: Release,
 ): Promise<Pick<PromotionFacts, 'authors' | 'committers'>> {
   const mirror = await house.mirrorOf(release.repositoryId);
+  const before = current?.repositoryId === release.repositoryId ? current : null;
   const spans = await Promise.all(
-    spansBetween(current, release).map(async ({ from, to }) => {
+    spansBetween(before, release).map(async ({ from, to }) => {
       const brought = from === null || from === to ? [] : await mirror.log({ from, to, limit: COMMITS_LOOKED_AT });
       return brought.length === 0 ? mirror.log({ to, limit: 1 }) : brought;
     }),

@@ -7,6 +7,7 @@ import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import { cutRelease, hasArtifacts } from '../release/cut-store.ts';
 import { nameRelease, settleRelease } from '../release/release-store.ts';
 import { recordCommit } from '../source/commit-store.ts';
+import { type Member, repositoriesOf, repositoryById, syncMembers } from '../source/member-store.ts';
 import type { Sql, Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { beginBuilds } from './begin-builds.ts';
@@ -14,7 +15,8 @@ import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { type PlannedArtifact, planArtifacts } from './plan-artifacts.ts';
-import { configAt } from './project-config.ts';
+import { configOf, membersOf } from './members.ts';
+import { staticPlaces } from './places.ts';
 import { isTransient } from './transient.ts';
 import { wakeProject } from './wake.ts';
 import { withdraw } from './withdraw.ts';
@@ -55,7 +57,9 @@ export function ingestFlow(house: House) {
   });
 }
 
-type ConfigAnswer = { kind: 'config'; config: ProjectConfig } | { kind: 'problem'; problem: Problem };
+type ConfigAnswer =
+  | { kind: 'config'; config: ProjectConfig; members: readonly Member[] }
+  | { kind: 'problem'; problem: Problem };
 type Plan = { kind: 'artifacts'; artifacts: PlannedArtifact[] } | { kind: 'problem'; problem: Problem };
 
 /** What was away for as long as we tried (the registry of a base image, say) is said in the release; `towpath build` plans it again. */
@@ -140,7 +144,8 @@ async function headOf(db: Sql, repositoryId: string, ref: string, keep?: 'and ke
 
 async function readConfig(house: House, repositoryId: string, commit: string): Promise<ConfigAnswer> {
   try {
-    return { kind: 'config', config: await configAt(house, repositoryId, commit) };
+    const config = await configOf(house, repositoryId, commit);
+    return { kind: 'config', config, members: await membersOf(house, repositoryId, config) };
   } catch (error) {
     if (isTransient(error)) throw error;
     return { kind: 'problem', problem: problemOf(error) };
@@ -164,18 +169,20 @@ async function layPath(house: House, tx: Tx, seen: Seen, head: string, answer: C
     return;
   }
   await recordConfig(tx, seen.repositoryId, head, answer.config);
-  const environments = answer.config.path.flatMap((name, position) => {
-    const definition = answer.config.environments[name];
-    return definition === undefined || definition.ephemeral !== undefined ? [] : [{ name, position, definition }];
-  });
-  await syncEnvironments(tx, seen.projectId, environments);
+  // a member brings services; the path is the home's
+  if ((await repositoryById(tx, seen.repositoryId)).name === null) {
+    await syncMembers(tx, seen.projectId, answer.members, house.clock.now());
+    const repositories = await repositoriesOf(tx, seen.projectId);
+    const places = repositories.flatMap((repository, i) => staticPlaces(answer.config, repository, i));
+    await syncEnvironments(tx, seen.projectId, places);
+  }
   await recordEvent(tx, { projectId: seen.projectId, kind: 'path.laid', subject: head, data: {} });
   await wakeProject(house, tx, seen.projectId);
 }
 
 async function planRelease(house: House, seen: Seen): Promise<Plan> {
   try {
-    const config = await configAt(house, seen.repositoryId, seen.commit);
+    const config = await configOf(house, seen.repositoryId, seen.commit);
     return {
       kind: 'artifacts',
       artifacts: await planArtifacts(house, seen.projectId, seen.repositoryId, seen.commit, config),

@@ -1,5 +1,6 @@
 import { rulingConfig } from '../config/config-store.ts';
 import { ensurePreview, environmentNamed } from '../environment/environment-store.ts';
+import { environmentOf } from '../environment/place.ts';
 import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { requestPromotion } from '../path/promotion-store.ts';
@@ -7,6 +8,7 @@ import { planRoutes, type Route } from '../path/triggers.ts';
 import { type ImageName, planTags } from '../registry/image-names.ts';
 import type { Release } from '../release/release.ts';
 import { requireRelease } from '../release/release-store.ts';
+import { repositoriesOf, type Watched } from '../source/member-store.ts';
 import { recordEvent } from '../store/event-store.ts';
 import type { Tx } from '../store/database.ts';
 import { isCancelled } from './engine/cancelled.ts';
@@ -15,6 +17,7 @@ import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { move } from './move.ts';
 import { nameImages } from './name-images.ts';
+import { placesOf } from './places.ts';
 import { isTransient } from './transient.ts';
 
 type Named =
@@ -98,11 +101,14 @@ async function ask(
   const ruling = await rulingConfig(tx, release.projectId);
   if (ruling === null || (await isGone(tx, release.repositoryId, ref))) return;
   const wishes: { environmentId: string; cause: string }[] = [];
-  for (const route of planRoutes(ruling.config.environments, ref, ruling.defaultBranch)) {
-    const definition = ruling.config.environments[route.environment];
+  const repository = (await repositoriesOf(tx, release.projectId)).find(({ id }) => id === release.repositoryId);
+  if (repository === undefined) return; // the home names it no more
+  const places = placesOf(ruling.config, repository.name);
+  for (const route of planRoutes(places, ref, repository.defaultBranch)) {
+    const definition = places[route.environment];
     if (definition === undefined) continue;
-    const position = ruling.config.path.indexOf(route.environment);
-    const environmentId = await environmentFor(house, tx, release, route, definition, position);
+    const position = Object.keys(places).indexOf(route.environment);
+    const environmentId = await environmentFor(house, tx, repository, release, route, definition, position);
     wishes.push({ environmentId, cause: route.cause });
   }
   // each wish locks its environment: everybody takes several in the order of their ids
@@ -127,6 +133,7 @@ async function ask(
 async function environmentFor(
   house: House,
   tx: Tx,
+  { id: repositoryId, name: member }: Watched,
   release: Release,
   route: Route,
   definition: PathEnvironment,
@@ -136,7 +143,9 @@ async function environmentFor(
   const ttlMs = definition.ephemeral?.ttlMs ?? 0;
   return ensurePreview(tx, {
     projectId: release.projectId,
-    template: route.environment,
+    repositoryId,
+    member,
+    template: environmentOf(route.environment),
     branch: route.previewBranch,
     position,
     definition,

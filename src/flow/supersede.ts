@@ -37,7 +37,7 @@ export async function supersede(house: House, tx: Tx, promotion: Promotion): Pro
     one.commit === other.commit ? one.edition < other.edition : mirror.isAncestor(one.commit, other.commit);
   for (const other of others) {
     const theirs = releases.get(other.releaseId);
-    if (theirs === undefined) continue;
+    if (theirs === undefined || theirs.repositoryId !== mine.repositoryId) continue;
     // one that was not looked at yet may still be refused: it takes nobody's place
     if (
       promotion.automatic &&

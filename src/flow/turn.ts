@@ -1,5 +1,6 @@
 import { type EnvironmentRow, environmentById } from '../environment/environment-store.ts';
 import { inLane, leaveLane } from '../environment/lane-store.ts';
+import { environmentOf } from '../environment/place.ts';
 import { recordLive } from '../environment/tenure-store.ts';
 import { TowpathError } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
@@ -37,7 +38,7 @@ export interface Load {
 export async function tagEnvironment(house: House, turn: Turn, { releaseId }: Load): Promise<void> {
   const { environment, release } = await placeOf(house, turn, releaseId);
   await nameImages(house.registry, release, ({ repository, digest }) => [
-    ...planTags(repository, digest, [{ kind: 'environment', environment: environment.name }]),
+    ...planTags(repository, digest, [{ kind: 'environment', environment: environmentOf(environment.name) }]),
     { repository, digest, tag: keepTag(environment.slug, release.number), moves: false },
   ]);
 }

@@ -148,6 +148,8 @@ export interface ChangeProject {
   readonly webhookSecret?: string | null | undefined;
   /** With a token its host is told what becomes of its commits. */
   readonly notices?: string | null | undefined;
+  /** A member, as the home repository calls it; else the home itself. */
+  readonly repository?: string | undefined;
 }
 
 export interface MixRequest {

@@ -1,3 +1,5 @@
+import { sql } from 'kysely';
+
 import type { Sql } from '../store/database.ts';
 import { ReleaseError, type Release } from './release.ts';
 import { releaseById } from './release-store.ts';
@@ -5,13 +7,11 @@ import { releaseById } from './release-store.ts';
 /**
  * Finds a release as people name it: an id, a number (`#12` or `12`), a tag, a branch (its newest), or a commit of
  * 7 digits or more: its newest edition, or the one that is named with it (`4f2a91c.2`).
+ * Branches, tags and commits are looked for in the home repository first; `api:main` is that of the member `api`.
  * @throws ReleaseError `release.unknown`, `release.ambiguous`
  */
 export async function findRelease(db: Sql, projectId: string, word: string): Promise<Release> {
-  const id =
-    (await idByNumber(db, projectId, word)) ??
-    (await idByName(db, projectId, word)) ??
-    (await idByCommit(db, projectId, word));
+  const id = (await idByNumber(db, projectId, word)) ?? (await idByWord(db, projectId, word));
   const release = id === null ? null : await releaseById(db, id);
   if (release === null || release.projectId !== projectId) {
     throw new ReleaseError({
@@ -36,16 +36,35 @@ async function idByNumber(db: Sql, projectId: string, word: string): Promise<str
   return row?.id ?? null;
 }
 
-async function idByName(db: Sql, projectId: string, word: string): Promise<string | null> {
+/** No ref and no commit holds a colon. */
+async function idByWord(db: Sql, projectId: string, word: string): Promise<string | null> {
+  const [, member, name] = /^([^:]+):(.+)$/.exec(word) ?? [null, null, word];
+  const rows = await db
+    .selectFrom('repository')
+    .select('id')
+    .where('project_id', '=', projectId)
+    .$if(member !== null, (query) => query.where('name', '=', member ?? ''))
+    .orderBy('left_at', (order) => order.desc().nullsFirst())
+    .orderBy(sql`name is not null`)
+    .orderBy('name')
+    .execute();
+  for (const { id } of rows) {
+    const found = (await idByName(db, id, name ?? word)) ?? (await idByCommit(db, id, name ?? word));
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+async function idByName(db: Sql, repositoryId: string, word: string): Promise<string | null> {
   const refs = word.startsWith('refs/') ? [word] : [`refs/tags/${word}`, `refs/heads/${word}`];
   for (const ref of refs) {
-    const head = await idByHead(db, projectId, ref);
+    const head = await idByHead(db, repositoryId, ref);
     if (head !== null) return head;
     const row = await db
       .selectFrom('release_name')
       .innerJoin('release', 'release.id', 'release_name.release_id')
       .select('release.id')
-      .where('release.project_id', '=', projectId)
+      .where('release.repository_id', '=', repositoryId)
       .where('release_name.ref', '=', ref)
       .orderBy('release_name.named_at', 'desc')
       .executeTakeFirst();
@@ -58,7 +77,7 @@ async function idByName(db: Sql, projectId: string, word: string): Promise<strin
  * Where a ref points now counts; when its releases were cut does not: an older commit may be read later. Of several
  * editions of the commit the newest counts that was taken in under the ref: a tag stays with what it named.
  */
-async function idByHead(db: Sql, projectId: string, ref: string): Promise<string | null> {
+async function idByHead(db: Sql, repositoryId: string, ref: string): Promise<string | null> {
   const row = await db
     .selectFrom('ref')
     .innerJoin('release', (join) =>
@@ -68,7 +87,7 @@ async function idByHead(db: Sql, projectId: string, ref: string): Promise<string
       join.onRef('release_name.release_id', '=', 'release.id').onRef('release_name.ref', '=', 'ref.name'),
     )
     .select('release.id')
-    .where('release.project_id', '=', projectId)
+    .where('release.repository_id', '=', repositoryId)
     .where('release.mixed', '=', false)
     .where('ref.name', '=', ref)
     .where('ref.deleted_at', 'is', null)
@@ -78,14 +97,14 @@ async function idByHead(db: Sql, projectId: string, ref: string): Promise<string
   return row?.id ?? null;
 }
 
-async function idByCommit(db: Sql, projectId: string, word: string): Promise<string | null> {
+async function idByCommit(db: Sql, repositoryId: string, word: string): Promise<string | null> {
   const [, digits, edition] = /^([0-9a-f]{7,64})(?:\.(\d{1,6}))?$/.exec(word) ?? [];
   if (digits === undefined) return null;
   let query = db
     .selectFrom('release')
     .select(['id', 'commit_sha'])
     .distinctOn('commit_sha')
-    .where('project_id', '=', projectId)
+    .where('repository_id', '=', repositoryId)
     .where('mixed', '=', false)
     .where('commit_sha', '>=', digits)
     .where('commit_sha', '<', `${digits}g`);

@@ -250,13 +250,14 @@ export async function listReleases(db: Sql, projectId: string, limit: number, be
 /** Ready releases nearest in number: what could be promoted instead of one that has no artifacts. */
 export async function readyNear(
   db: Sql,
-  release: Pick<Release, 'projectId' | 'number'>,
+  release: Pick<Release, 'projectId' | 'repositoryId' | 'number'>,
   limit: number,
 ): Promise<string[]> {
   const rows = await db
     .selectFrom('release')
     .select(['commit_sha', 'number'])
     .where('project_id', '=', release.projectId)
+    .where('repository_id', '=', release.repositoryId)
     .where('state', '=', 'ready')
     .where('mixed', '=', false)
     .where((eb) =>

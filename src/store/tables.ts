@@ -182,6 +182,7 @@ export interface EnvironmentTable {
   removals: Generated<number>;
   unnamed_at: Timestamp | null;
   stop_asked_at: Timestamp | null;
+  repository_id: string | null;
 }
 
 export interface EventTable {
@@ -400,6 +401,7 @@ export interface RepositoryTable {
   notices: string | null;
   notices_at: Timestamp | null;
   notices_error: Json | null;
+  name: string | null;
 }
 
 export interface TenureTable {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 
+import { environmentOf } from '../../environment/place.ts';
 import type { Digest } from '../../lib/digest.ts';
 import type { Sql } from '../../store/database.ts';
 import { definitionOf } from '../gather.ts';
@@ -20,14 +21,17 @@ export async function retentionFacts(db: Sql, projectId: string): Promise<Enviro
     .where('environment.project_id', '=', projectId)
     .execute();
   return Promise.all(
-    rows.map(async ({ id, name, slug, removed_at: removedAt, current_release_id: currentId, definition, number }) => {
-      const removed = removedAt !== null;
-      if (removed) return { id, name, slug, removed, current: null, pins: [], busy: [] };
-      const { keep } = definitionOf({ definition });
-      const busy = await releasesAtWork(db, id);
-      const pins = await pinnedImages(db, { id, projectId, current: currentId, keep });
-      return { id, name, slug, removed, current: number, pins, busy };
-    }),
+    rows.map(
+      async ({ id, name: place, slug, removed_at: removedAt, current_release_id: currentId, definition, number }) => {
+        const removed = removedAt !== null;
+        const name = environmentOf(place);
+        if (removed) return { id, name, slug, removed, current: null, pins: [], busy: [] };
+        const { keep } = definitionOf({ definition });
+        const busy = await releasesAtWork(db, id);
+        const pins = await pinnedImages(db, { id, projectId, current: currentId, keep });
+        return { id, name, slug, removed, current: number, pins, busy };
+      },
+    ),
   );
 }
 

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 
 import { environmentById } from '../../environment/environment-store.ts';
+import { environmentOf } from '../../environment/place.ts';
 import { channelOf } from '../../notify/channels.ts';
 import { keyOf, type Notice } from '../../notify/notice.ts';
 import { lockCursor, moveCursor, standingPromotions, wantNotice } from '../../notify/notice-store.ts';
@@ -143,7 +144,7 @@ async function promotionFacts(tx: Tx, promotion: Promotion, release: Release, te
       number: release.number,
       ref: promotion.refs[0] ?? (await refOf(tx, release, teller)),
     },
-    environment: { name: environment.name, preview: environment.previewBranch !== null },
+    environment: { name: environmentOf(environment.name), preview: environment.previewBranch !== null },
     begun: events.some(({ to }) => isWorking(to)),
     runs: current === null ? 'nothing' : current === promotion.id ? 'this' : 'other',
     url: await urlOf(tx, environment.id),

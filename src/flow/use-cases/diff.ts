@@ -13,6 +13,12 @@ const SHOWN_COMMITS = 100;
 export async function diff(house: House, project: string, from: string, to: string): Promise<DiffView> {
   const { id } = await projectNamed(house.store.db, project);
   const [one, other] = await Promise.all([sideOf(house, id, from), sideOf(house, id, to)]);
+  if (one !== null && other !== null && one.repositoryId !== other.repositoryId)
+    throw new TowpathError({
+      code: 'release.other-repository',
+      what: `"${from}" and "${to}" are of two repositories of the project, which have no history in common.`,
+      fix: 'Compare releases of one repository, or its places.',
+    });
   return diffBetween(house, { name: from, release: one }, { name: to, release: other });
 }
 
@@ -68,7 +74,8 @@ async function sideOf(house: House, projectId: string, word: string): Promise<Re
 async function commitsBetween(house: House, from: Release | null, to: Release | null): Promise<CommitView[]> {
   if (to === null) return [];
   const mirror = await house.mirrorOf(to.repositoryId);
-  const spans = spansBetween(from, to).filter((span) => span.from !== span.to);
+  const before = from?.repositoryId === to.repositoryId ? from : null;
+  const spans = spansBetween(before, to).filter((span) => span.from !== span.to);
   const commits = await Promise.all(
     spans.map((span) =>
       mirror.log({ ...(span.from === null ? {} : { from: span.from }), to: span.to, limit: SHOWN_COMMITS }),

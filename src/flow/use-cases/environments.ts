@@ -19,6 +19,7 @@ import { recordEvent } from '../../store/event-store.ts';
 import { once } from '../../store/once.ts';
 import { definitionOf } from '../gather.ts';
 import type { House } from '../house.ts';
+import { placeFor, placesIn } from '../places.ts';
 import { wake } from '../wake.ts';
 import type { RollbackRequest, UseCases } from '../use-cases.ts';
 import type { EnvironmentView } from '../view/environment.ts';
@@ -33,6 +34,8 @@ export function environmentCases(house: House): UseCases['environments'] {
   const { store } = house;
   const place = async (db: Sql, project: string, name: string): Promise<EnvironmentRow> =>
     environmentNamed(db, (await projectNamed(db, project)).id, name);
+  const places = async (db: Sql, project: string, name: string): Promise<EnvironmentRow[]> =>
+    placesIn(db, (await projectNamed(db, project)).id, name);
   return {
     async list(project) {
       const { id } = await projectNamed(store.db, project);
@@ -64,56 +67,44 @@ export function environmentCases(house: House): UseCases['environments'] {
     },
     rollback: (request, by) => rollback(house, request, by),
     async hold(project, name, reason, by) {
-      const environment = await place(store.db, project, name);
       await once(store, async (tx) => {
-        await setHold(tx, environment.id, { reason, by, since: new Date(house.clock.now()).toISOString() });
-        await recordAudit(tx, { actor: by, action: 'environment.hold', subject: environment.id, detail: { reason } });
-        await recordEvent(tx, {
-          projectId: environment.projectId,
-          kind: 'environment.held',
-          subject: environment.id,
-          data: { reason, by },
-        });
-        await wake(house, tx, environment.id);
+        for (const { id, projectId } of await places(tx, project, name)) {
+          await setHold(tx, id, { reason, by, since: new Date(house.clock.now()).toISOString() });
+          await recordAudit(tx, { actor: by, action: 'environment.hold', subject: id, detail: { reason } });
+          await recordEvent(tx, { projectId, kind: 'environment.held', subject: id, data: { reason, by } });
+          await wake(house, tx, id);
+        }
       });
       return viewOf(store.db, await place(store.db, project, name));
     },
     async resume(project, name, by) {
-      const environment = await place(store.db, project, name);
       await once(store, async (tx) => {
-        await lockEnvironment(tx, environment.id);
-        const wasStopping = await recordStopped(tx, environment.id);
-        if (!(await clearHold(tx, environment.id)) && !wasStopping) return;
-        await recordAudit(tx, { actor: by, action: 'environment.resume', subject: environment.id, detail: {} });
-        await recordEvent(tx, {
-          projectId: environment.projectId,
-          kind: 'environment.resumed',
-          subject: environment.id,
-          data: { by },
-        });
-        await wake(house, tx, environment.id);
+        for (const { id, projectId } of await places(tx, project, name)) {
+          await lockEnvironment(tx, id);
+          const wasStopping = await recordStopped(tx, id);
+          if (!(await clearHold(tx, id)) && !wasStopping) continue;
+          await recordAudit(tx, { actor: by, action: 'environment.resume', subject: id, detail: {} });
+          await recordEvent(tx, { projectId, kind: 'environment.resumed', subject: id, data: { by } });
+          await wake(house, tx, id);
+        }
       });
       return viewOf(store.db, await place(store.db, project, name));
     },
     async stop(project, name, reason, by) {
-      const id = await once(store, async (tx) => {
-        const environment = await place(tx, project, name);
-        await lockEnvironment(tx, environment.id);
-        const said = reason === undefined ? 'stopped' : `stopped: ${reason}`;
-        await setHold(tx, environment.id, { reason: said, by, since: new Date(house.clock.now()).toISOString() });
-        await stopEnvironment(tx, environment.id);
-        const detail = reason === undefined ? {} : { reason };
-        await recordAudit(tx, { actor: by, action: 'environment.stop', subject: environment.id, detail });
-        await recordEvent(tx, {
-          projectId: environment.projectId,
-          kind: 'environment.stopping',
-          subject: environment.id,
-          data: { ...detail, by },
-        });
-        await house.starts.remove(tx, environment.id);
-        return environment.id;
+      const named = await once(store, async (tx) => {
+        for (const { id, projectId } of await places(tx, project, name)) {
+          await lockEnvironment(tx, id);
+          const said = reason === undefined ? 'stopped' : `stopped: ${reason}`;
+          await setHold(tx, id, { reason: said, by, since: new Date(house.clock.now()).toISOString() });
+          await stopEnvironment(tx, id);
+          const detail = reason === undefined ? {} : { reason };
+          await recordAudit(tx, { actor: by, action: 'environment.stop', subject: id, detail });
+          await recordEvent(tx, { projectId, kind: 'environment.stopping', subject: id, data: { ...detail, by } });
+          await house.starts.remove(tx, id);
+        }
+        return (await place(tx, project, name)).id;
       });
-      return viewOf(store.db, await environmentById(store.db, id));
+      return viewOf(store.db, await environmentById(store.db, named));
     },
     async remove(project, name, by) {
       const id = await once(store, async (tx) => {
@@ -137,8 +128,12 @@ export function environmentCases(house: House): UseCases['environments'] {
 async function rollback(house: House, request: RollbackRequest, by: string): Promise<PromoteAnswer> {
   const { store } = house;
   const project = await projectNamed(store.db, request.project);
-  const environment = await environmentNamed(store.db, project.id, request.environment);
-  const to = request.to === undefined ? undefined : (await releaseOf(store.db, request.project, request.to)).id;
+  const wanted = request.to === undefined ? undefined : await releaseOf(store.db, request.project, request.to);
+  const to = wanted?.id;
+  const environment =
+    wanted === undefined
+      ? newestOf(await placesIn(store.db, project.id, request.environment), request.environment)
+      : await placeFor(store.db, project.id, request.environment, wanted);
   if (request.dryRun === true) {
     const target = await rollbackTarget(store.db, environment, to);
     if (target.kind === 'target')
@@ -146,13 +141,13 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
         kind: 'would',
         verdict: 'go',
         reasons: [],
-        diff: await diff(house, request.project, request.environment, target.releaseId),
+        diff: await diff(house, request.project, environment.name, target.releaseId),
       };
     return {
       kind: 'would',
       verdict: 'refuse',
       reasons: [{ ...noRollback(environment, target.reason), until: null }],
-      diff: await diff(house, request.project, request.environment, request.environment),
+      diff: await diff(house, request.project, environment.name, environment.name),
     };
   }
   const { wish, pushedAside } = await once(store, async (tx) => {
@@ -196,6 +191,16 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
   });
   for (const { id, runs } of pushedAside) await house.starts.cancelPromotion(id, runs);
   return { kind: 'started', promotion: await promotionView(store.db, wish) };
+}
+
+/** Of the places of an environment, where the newest release went live; that of the home when nothing ever did. */
+function newestOf(places: readonly EnvironmentRow[], name: string): EnvironmentRow {
+  const since = ({ currentSince }: EnvironmentRow): number => currentSince?.getTime() ?? 0;
+  const [newest] = places.toSorted(
+    (one, other) => since(other) - since(one) || Number(other.name === name) - Number(one.name === name),
+  );
+  if (newest === undefined) throw new Error(`The environment ${name} is gone.`);
+  return newest;
 }
 
 function partOfThePath({ name }: EnvironmentRow): TowpathError {

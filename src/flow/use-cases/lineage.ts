@@ -24,12 +24,13 @@ export async function lineage({ store }: House, project: string, subject: string
   const ids = await releasesBehind(db, project, projectId, subject);
   const briefs = await briefsOf(db, ids);
   const releases = ids.flatMap((id) => briefs.get(id) ?? []);
-  const repositoryId = releases[0]?.release.repositoryId;
   const services = await servicesOf(db, ids);
   const shas = [
     ...new Set(releases.flatMap(({ id, commit }) => [...(services.get(id) ?? []).map((part) => part.commit), commit])),
   ];
-  const commits = repositoryId === undefined ? new Map() : await commitsOf(db, repositoryId, shas);
+  const repositories = [...new Set(releases.map(({ release }) => release.repositoryId))];
+  const found = await Promise.all(repositories.map((repositoryId) => commitsOf(db, repositoryId, shas)));
+  const commits = new Map(found.flatMap((some) => [...some]));
   const refs = await recordedNamesOf(db, ids);
   const parts = new Map(ids.flatMap((id) => services.get(id) ?? []).map((part) => [part.key, part]));
   const upon = await parentsOfAll(db, [...parts.keys()]);

@@ -55,7 +55,8 @@ export async function matrix({ store, clock }: House, project?: string): Promise
           ),
           untold: await untoldOf(db, id),
           environments: views.map((view, index) => {
-            const next = view.kind === 'static' ? views[index + 1] : undefined;
+            const after = views[index + 1];
+            const next = view.kind === 'static' && after?.repository === view.repository ? after : undefined;
             const beyond = next?.kind === 'static' ? (cells.get(next.id) ?? []) : [];
             return {
               ...view,

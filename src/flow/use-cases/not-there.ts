@@ -3,6 +3,7 @@ import type { EnvironmentRow } from '../../environment/environment-store.ts';
 import { planRoutes } from '../../path/triggers.ts';
 import { nameOf, type Release, reportsWanted } from '../../release/release.ts';
 import { listReleases, namesOf, requireRelease } from '../../release/release-store.ts';
+import { repositoryById } from '../../source/member-store.ts';
 import type { Sql } from '../../store/database.ts';
 import { definitionOf } from '../gather.ts';
 import type { ReasonView } from '../view/promotion.ts';
@@ -17,19 +18,22 @@ export async function notThere(db: Sql, environment: EnvironmentRow): Promise<Re
   const ruling = await rulingConfig(db, environment.projectId);
   if (ruling === null) return [];
   const { on } = definitionOf(environment);
-  if (on.kind === 'merge' && !(await wasPushed(db, ruling.repositoryId, on.pattern))) {
-    const what = `No push to ${on.pattern} was seen, and only a merge there brings something in by itself. The default branch is ${ruling.defaultBranch}.`;
-    const fix = `Push ${on.pattern}, or write \`merge: ${ruling.defaultBranch}\` in towpath.yaml.`;
+  const { id: repositoryId, defaultBranch } = await repositoryById(db, environment.repositoryId ?? ruling.repositoryId);
+  if (on.kind === 'merge' && !(await wasPushed(db, repositoryId, on.pattern))) {
+    const what = `No push to ${on.pattern} was seen, and only a merge there brings something in by itself. The default branch is ${defaultBranch}.`;
+    const fix = `Push ${on.pattern}, or write \`merge: ${defaultBranch}\` in towpath.yaml.`;
     return [{ gate: 'trigger', what, fix, until: null }];
   }
-  const releases = await listReleases(db, environment.projectId, LOOK_BACK);
+  const releases = (await listReleases(db, environment.projectId, LOOK_BACK)).filter(
+    (release) => release.repositoryId === repositoryId,
+  );
   const names = await namesOf(
     db,
     releases.map(({ id }) => id),
   );
   const definitions = { [environment.name]: definitionOf(environment) };
   const isWanted = (ref: string): boolean =>
-    planRoutes(definitions, ref, ruling.defaultBranch).some(
+    planRoutes(definitions, ref, defaultBranch).some(
       ({ previewBranch }) => previewBranch === undefined || previewBranch === environment.previewBranch,
     );
   const wanted = releases.find(({ id }) => names.get(id)?.some(isWanted));

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { z } from 'zod';
 
 import { recordAudit } from '../../audit/audit-store.ts';
@@ -85,6 +86,7 @@ async function add(house: House, request: AddProject, by: string): Promise<Proje
     .select(['project.id', 'project.name'])
     .where('repository.url', '=', href)
     .where('project.ending_at', 'is', null)
+    .where('repository.left_at', 'is', null)
     .executeTakeFirst();
   if (known !== undefined) {
     if (request.name !== undefined && request.name !== known.name) throw watchedBy(known.name, href);
@@ -159,16 +161,25 @@ function watchedBy(project: string, url: string): TowpathError {
 async function change(
   house: House,
   project: string,
-  { host, credential, webhookSecret, notices }: ChangeProject,
+  { host, credential, webhookSecret, notices, repository: member }: ChangeProject,
   by: string,
 ): Promise<ProjectView> {
   const { store } = house;
   const { id, name } = await projectNamed(store.db, project);
-  const repositories = await store.db
+  const all = await store.db
     .selectFrom('repository')
-    .select(['id', 'url', 'host'])
+    .select(['id', 'name', 'url', 'host'])
     .where('project_id', '=', id)
+    .where('left_at', 'is', null)
+    .orderBy('name')
     .execute();
+  const repositories = all.filter((one) => one.name === (member ?? null));
+  if (member !== undefined && repositories.length === 0)
+    throw noMember(
+      name,
+      member,
+      all.flatMap((one) => one.name ?? []),
+    );
   for (const repository of repositories) {
     const kind = host === undefined ? repository.host : host;
     if (typeof credential === 'string') await requireSecret(house, { url: repository.url, host: kind }, credential);
@@ -186,6 +197,7 @@ async function change(
       action: 'project.change',
       subject: id,
       detail: {
+        ...(member === undefined ? {} : { repository: member }),
         ...(host === undefined ? {} : { host }),
         ...(credential === undefined ? {} : { credential }),
         ...(webhookSecret === undefined ? {} : { webhookSecret }),
@@ -194,6 +206,17 @@ async function change(
     });
   });
   return viewOf(store.db, id, name);
+}
+
+function noMember(project: string, member: string, known: readonly string[]): TowpathError {
+  return new TowpathError({
+    code: 'project.repository-unknown',
+    what: `The project "${project}" has no repository "${member}".`,
+    fix:
+      known.length === 0
+        ? 'The home repository names none under `repositories`.'
+        : `Name one of: ${known.join(', ')}; without a name it is the home repository.`,
+  });
 }
 
 /**
@@ -243,10 +266,12 @@ async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
     .executeTakeFirstOrThrow();
   const rows = await db
     .selectFrom('repository')
-    .select(['id', 'url', 'host', 'default_branch', 'polled_at', 'poll_error', 'config_error'])
+    .select(['id', 'name', 'url', 'host', 'default_branch', 'polled_at', 'poll_error', 'config_error'])
     .select(['credential', 'webhook_secret', 'notices', 'notices_error'])
     .where('project_id', '=', id)
-    .orderBy('id')
+    .where((eb) => eb.or([eb('left_at', 'is', null), eb('name', 'is', null)]))
+    .orderBy(sql`name is not null`)
+    .orderBy('name')
     .execute();
   return {
     id,
@@ -254,6 +279,7 @@ async function viewOf(db: Sql, id: string, name: string): Promise<ProjectView> {
     endingSince: endingAt?.toISOString() ?? null,
     repositories: rows.map((row) => ({
       id: row.id,
+      name: row.name,
       url: row.url,
       host: hostOf(row.url, row.host).name,
       defaultBranch: row.default_branch,

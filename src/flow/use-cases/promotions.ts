@@ -21,6 +21,7 @@ import { recordEvent } from '../../store/event-store.ts';
 import { once } from '../../store/once.ts';
 import { gather } from '../gather.ts';
 import type { House } from '../house.ts';
+import { placeFor } from '../places.ts';
 import { putBack } from '../put-back.ts';
 import { wake } from '../wake.ts';
 import type { MixRequest, PromoteRequest, UseCases } from '../use-cases.ts';
@@ -83,10 +84,11 @@ export function promotionCases(house: House): UseCases['promotions'] {
 async function startPromotion(house: House, request: PromoteRequest, by: string): Promise<PromoteAnswer> {
   const id = await once(house.store, async (tx) => {
     const project = await projectNamed(tx, request.project);
-    const environment = await environmentNamed(tx, project.id, request.environment);
+    const base = await releaseOf(tx, request.project, request.release);
+    const environment = await placeFor(tx, project.id, request.environment, base);
     const releaseId = isMix(request)
       ? await mix(house, tx, { project: request.project, base: request.release, services: request.services }, by)
-      : (await releaseOf(tx, request.project, request.release)).id;
+      : base.id;
     const wish = await requestPromotion(tx, {
       projectId: project.id,
       environmentId: environment.id,
@@ -118,8 +120,8 @@ async function startPromotion(house: House, request: PromoteRequest, by: string)
 async function wouldPromote(house: House, request: PromoteRequest, by: string): Promise<PromoteAnswer> {
   const { db } = house.store;
   const project = await projectNamed(db, request.project);
-  const environment = await environmentNamed(db, project.id, request.environment);
   const base = await releaseOf(db, request.project, request.release);
+  const environment = await placeFor(db, project.id, request.environment, base);
   const release = isMix(request) ? await draftMix(db, base, await partsOfMix(db, base, request.services)) : base;
   const wish = {
     id: null,

@@ -10,6 +10,7 @@ import { planRollback, type RollbackTarget, type TenureFacts } from '../../path/
 import type { ReleaseHead, ReleaseService } from '../../release/release.ts';
 import { namesOf, releaseHeads, servicesOf } from '../../release/release-store.ts';
 import { commitsOf, type CommitRow } from '../../source/commit-store.ts';
+import { memberNames } from '../../source/member-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { EnvironmentView } from '../view/environment.ts';
 import type { PromotionView, ReasonView } from '../view/promotion.ts';
@@ -223,6 +224,10 @@ export async function rollbackTarget(
 
 export async function environmentViews(db: Sql, environments: readonly EnvironmentRow[]): Promise<EnvironmentView[]> {
   const ids = environments.map(({ id }) => id);
+  const repositories = await memberNames(
+    db,
+    environments.flatMap(({ repositoryId }) => repositoryId ?? []),
+  );
   const open = await openPromotions(db, ids);
   const ended = await lastEnded(db, ids);
   const missing = await missingImages(db, ids);
@@ -245,6 +250,7 @@ export async function environmentViews(db: Sql, environments: readonly Environme
         name: environment.name,
         kind: environment.previewBranch === null ? 'static' : 'preview',
         branch: environment.previewBranch,
+        repository: repositories.get(environment.repositoryId ?? '') ?? null,
         expiresAt: environment.expiresAt?.toISOString() ?? null,
         named: environment.unnamedAt === null,
         stopAskedAt: environment.stopAskedAt?.toISOString() ?? null,

@@ -45,6 +45,8 @@ export interface EnvironmentView {
   readonly name: string;
   readonly kind: 'static' | 'preview';
   readonly branch: string | null;
+  /** The member repository whose releases run there; null for the home. */
+  readonly repository: string | null;
   readonly expiresAt: string | null;
   /** False when the towpath.yaml of the default branch does not name it any more. */
   readonly named: boolean;

@@ -5,6 +5,8 @@ export interface ProjectView {
   readonly endingSince: string | null;
   readonly repositories: readonly {
     readonly id: string;
+    /** As the home repository calls it; null for the home itself. */
+    readonly name: string | null;
     readonly url: string;
     /** What kind of server it is on: `github`, or `plain` when that is not known. */
     readonly host: string;

@@ -36,6 +36,7 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
     repositories: [
       {
         id: 'rep_1',
+        name: null,
         url: 'https://git.example/shop',
         host: 'plain',
         defaultBranch: 'main',

@@ -37,6 +37,7 @@ const environmentShape = {
   name: z.string(),
   kind: z.enum(['static', 'preview']),
   branch: z.string().nullable(),
+  repository: z.string().nullable(),
   expiresAt: Instant.nullable(),
   named: z.boolean(),
   stopAskedAt: Instant.nullable(),

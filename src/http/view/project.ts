@@ -10,6 +10,7 @@ const HostName = z.enum(hosts.map(({ name }) => name)).describe('What kind of gi
 
 const Repository = view<ProjectView['repositories'][number]>()('Repository', {
   id: z.string(),
+  name: z.string().nullable(),
   url: z.string(),
   host: HostName,
   defaultBranch: z.string(),
@@ -46,4 +47,5 @@ export const ProjectChange = view<ChangeProject>()('ProjectChange', {
   credential: Reference.nullable().optional(),
   webhookSecret: Reference.nullable().optional(),
   notices: Reference.nullable().optional(),
+  repository: Name.optional().describe('Of a member, the name that the home repository gives it; else the home itself'),
 });
