@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 
 import { storedCredentials } from './access/credential-store.ts';
 import { createGuard, type Guard } from './access/guard.ts';
@@ -33,9 +33,10 @@ import { createWorkerServer } from './http/worker-server.ts';
 import { systemClock } from './lib/clock.ts';
 import { freePort } from './lib/port.ts';
 import { createPlugins } from './plugins.ts';
+import { createServerLog } from './server-log.ts';
 import { POLL_SETTINGS } from './source/poll-plan.ts';
 import { runPoller } from './source/poller.ts';
-import { openStore, type Store } from './store/database.ts';
+import { openStore, requireAnswer, type Store } from './store/database.ts';
 import { startEmbeddedPostgres } from './store/embedded/postgres.ts';
 
 export interface InstallationOptions {
@@ -90,7 +91,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
 
 /** @param undo gets what lets go of each thing that was taken, for the case that a later one fails */
 async function start(options: InstallationOptions, undo: (() => Promise<void>)[]): Promise<Installation> {
-  const log = options.log ?? pino({ level: 'warn' }, pino.destination(2));
+  const log = options.log ?? createServerLog();
   await makeDataDirectory(options.data);
   const alone = options.databaseUrl === undefined;
   const giveBack = alone ? await takeDataDirectory(options.data) : async () => undefined;
@@ -169,9 +170,11 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     passes,
     answers,
     clock: systemClock,
+    ready: () => requireAnswer(store),
     version: VERSION,
     web: WEB,
     registry: embedded ?? undefined,
+    log,
   };
   const isApi = options.roles.includes('api');
   const closeServer = await listen(isApi ? await createServer(faces) : createWorkerServer(faces), { host, port });

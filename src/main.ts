@@ -1,19 +1,21 @@
 import { runCli } from './cli/commands.ts';
 import type { House, ServeOptions, UpOptions } from './cli/house.ts';
 import { processIo } from './cli/io.ts';
+import { isDiskFull } from './lib/disk-full.ts';
 
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
 
 // A reader that has seen enough (`towpath logs | head`) is no failure. Servers do not need one, and the demo takes away what it made.
+const goOn = (): void => undefined;
 let unheard = (): void => process.exit(0);
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    const ofItsLog = unheard === goOn && isDiskFull(error); // ends no server
+    if (error.code !== 'EPIPE' && !ofItsLog) throw error;
     unheard();
   });
 }
-const goOn = (): void => undefined;
 
 /** Servers load when they are asked for: a command that only asks one starts in a tenth of the time. */
 const house: House = {

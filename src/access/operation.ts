@@ -221,6 +221,12 @@ export const OPERATIONS = {
     because: 'It says only that the server answers, and its version.',
     summary: 'Is the server there',
   },
+  'server.ready': {
+    route: 'GET /api/v1/ready',
+    needs: 'public',
+    because: 'It says only whether the server can work, and its version.',
+    summary: 'Does its database answer: 503 while it does not',
+  },
   'server.openapi': {
     route: 'GET /api/v1/openapi.json',
     needs: 'public',

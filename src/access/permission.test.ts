@@ -50,6 +50,7 @@ test('what is public says what protects it instead', () => {
   expect(open.map(({ route }) => route)).toEqual([
     'POST /api/v1/sessions',
     'GET /api/v1/health',
+    'GET /api/v1/ready',
     'GET /api/v1/openapi.json',
     'POST /hooks/:repository',
     'GET /',

@@ -140,6 +140,7 @@ export const CONTRACT = {
   'session.open': { body: z.object({ code: z.string().min(1).max(200) }), answer: Me, status: 201 },
   'session.close': { answer: null, status: 204 },
   'server.health': { answer: z.object({ version: z.string() }) },
+  'server.ready': { answer: z.object({ version: z.string() }) },
   'server.openapi': { answer: null },
   'webhook.receive': { params: z.object({ repository: Name }), answer: null, status: 202 },
   'page.show': { answer: null },

@@ -13,6 +13,8 @@ export interface Faces {
   readonly guard: Guard;
   readonly answers: AnswerKeeper;
   readonly clock: Clock;
+  /** @throws StoreError `store.unreachable` within moments, where the server cannot work */
+  readonly ready: () => Promise<void>;
   /** Towpath's own version. */
   readonly version: string;
   /** The folder with the files of the page. */

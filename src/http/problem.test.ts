@@ -15,6 +15,7 @@ test.each([
   ['webhook.unsigned', 401],
   ['access.forbidden', 403],
   ['store.unreachable', 503],
+  ['disk.full', 507],
   ['artifact.no-source', 422],
 ])('%s is answered with %i', (code, status) => {
   expect(statusOf(code)).toBe(status);
@@ -38,4 +39,15 @@ test('an error keeps its words after a replay, when it is no longer an instance 
 test('what was not raised on purpose says nothing of itself', () => {
   for (const thrown of [new Error('token twp_x'), 'token twp_x', null, { statusCode: 500, message: 'token twp_x' }])
     expect(JSON.stringify(describeFailure(thrown, 'r'))).not.toContain('twp_x');
+});
+
+test.each([
+  ['store.unreachable', 503, { code: '57P03', message: 'the database system is starting up' }],
+  ['store.unreachable', 503, { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 10.0.0.1:5432' }],
+  ['store.unreachable', 503, new Error('Connection terminated unexpectedly')],
+  ['disk.full', 507, { code: '53100', message: 'could not extend file "base/5/16384"' }],
+])('a database that cannot work now is %s (%i), and nothing of its words is told', (code, status, thrown) => {
+  const told = describeFailure(thrown, 'r');
+  expect(told).toMatchObject({ code, status });
+  expect(told.detail).not.toMatch(/starting|10\.0|terminated|extend/);
 });

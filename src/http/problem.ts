@@ -1,13 +1,16 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors, isResponseSerializationError } from 'fastify-type-provider-zod';
 
+import { DISK_FULL, isDiskFull } from '../lib/disk-full.ts';
 import { hasCode, problemOf, type Problem } from '../lib/error.ts';
+import { isTransient, STORE_AWAY } from '../store/database.ts';
 
 /** Codes whose status does not follow from their last word. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   'access.unauthenticated': 401,
   'access.forbidden': 403,
   'access.foreign-origin': 403,
+  'disk.full': 507,
   'environment.not-a-preview': 409,
   'http.too-large': 413,
   'http.media-type': 415,
@@ -41,6 +44,7 @@ const TITLES: Readonly<Record<number, string>> = {
   422: 'Not possible',
   429: 'Too many questions',
   503: 'Not now',
+  507: 'No space left',
 };
 
 export interface FieldProblem {
@@ -99,6 +103,8 @@ export function describeFailure(error: unknown, requestId: string): ProblemDocum
     return documentOf({ code: 'http.question-invalid', what: `${what}.`, fix }, requestId, 400, problems);
   }
   if (hasCode(error) && !isResponseSerializationError(error)) return documentOf(problemOf(error), requestId);
+  if (isDiskFull(error)) return documentOf(DISK_FULL, requestId);
+  if (isTransient(error)) return documentOf(STORE_AWAY, requestId);
   const status = foreignStatus(error);
   if (status >= 500) return documentOf(hidden(requestId), requestId, 500);
   const what = error instanceof Error ? error.message : 'The question was not understood.';

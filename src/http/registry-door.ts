@@ -6,8 +6,9 @@ import type { Guard } from '../access/guard.ts';
 import { mayDo } from '../access/permission.ts';
 import type { Pass, Passes } from '../access/registry-pass.ts';
 import { CATALOG, covers, mayUse, permissionFor, type RegistryAction } from '../access/repository-scope.ts';
-import { hasCode, problemOf } from '../lib/error.ts';
+import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import { accessOf, parseRoute } from '../registry/embedded/routes.ts';
+import { isTransient, STORE_AWAY } from '../store/database.ts';
 import { basicPasswordOf, bearerOf } from './caller.ts';
 import { statusOf } from './problem.ts';
 import { answerPassRequest, challengeOf, isForPass } from './registry-pass-door.ts';
@@ -146,11 +147,16 @@ function refuse(error: unknown, response: ServerResponse): void {
     response.destroy();
     return;
   }
-  const problem = error instanceof AccessError || hasCode(error, 'http.pass-invalid') ? problemOf(error) : null;
+  const problem = tellable(error);
   const status = problem === null ? 500 : statusOf(problem.code);
-  const code =
-    problem === null ? 'UNKNOWN' : status === 401 ? 'UNAUTHORIZED' : status === 403 ? 'DENIED' : 'UNSUPPORTED';
+  const code = status >= 500 ? 'UNKNOWN' : status === 401 ? 'UNAUTHORIZED' : status === 403 ? 'DENIED' : 'UNSUPPORTED';
   const message = problem === null ? 'The registry failed.' : `${problem.what} ${problem.fix}`;
   response.writeHead(status, { 'content-type': 'application/json', 'docker-distribution-api-version': 'registry/2.0' });
   response.end(JSON.stringify({ errors: [{ code, message }] }));
+}
+
+/** Null for what was not raised on purpose: its message may hold a path. */
+function tellable(error: unknown): Problem | null {
+  if (error instanceof AccessError || hasCode(error, 'http.pass-invalid')) return problemOf(error);
+  return isTransient(error) ? STORE_AWAY : null;
 }

@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 
 import { OPERATION_NAMES, operationOf, type OperationName } from '../access/operation.ts';
 import { isRole, mayDo, ROLES } from '../access/permission.ts';
+import { STORE_AWAY } from '../store/database.ts';
+import { StoreError } from '../store/error.ts';
 import { refuseUnlisted } from './router.ts';
 import { memoryAnswers } from './testing/memory-answers.ts';
 import { testServer, type TestServer } from './testing/server.ts';
@@ -221,4 +223,13 @@ test('a token that is limited to projects sees and decides nothing of others', a
   expect((await house.server.inject({ url: '/api/v1/projects', headers: other })).json()).toEqual([]);
   expect((await house.server.inject({ url: '/api/v1/projects', headers: own })).json()).toHaveLength(1);
   expect((await house.server.inject({ url: '/api/v1/me', headers: own })).json()).toMatchObject({ projects: ['shop'] });
+});
+
+test('a server whose database is away says that it is not ready, and that it is there', async () => {
+  const ready = () => Promise.reject(new StoreError(STORE_AWAY));
+  const { server } = await testServer({ ready });
+  onTestFinished(() => server.close());
+  const answer = await server.inject('/api/v1/ready');
+  expect([answer.statusCode, answer.headers['retry-after'], answer.json()]).toMatchObject([503, '1', STORE_AWAY]);
+  expect((await server.inject('/api/v1/health')).statusCode).toBe(200);
 });

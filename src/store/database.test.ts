@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 
 import { expect, test } from 'vitest';
 
-import { clientOf, isDuplicate, isTransient, json, openStore } from './database.ts';
+import { clientOf, isDuplicate, isTransient, json, openStore, requireAnswer } from './database.ts';
 import { testStore } from './testing.ts';
 
 test('a transaction that throws leaves nothing', async () => {
@@ -50,6 +50,15 @@ test('words that Postgres would not take are written with a replacement characte
 
 test('a server that is not there is named as such', async () => {
   await expect(openStore('postgresql://towpath@127.0.0.1:1/none')).rejects.toMatchObject({ code: 'store.unreachable' });
+});
+
+test('whether the server answers is known in time, also when no connection is free', async () => {
+  const store = await testStore();
+  await requireAnswer(store);
+  const taken = await Promise.all(Array.from({ length: 10 }, () => store.pool.connect()));
+  await expect(requireAnswer(store, 10)).rejects.toMatchObject({ code: 'store.unreachable' });
+  for (const client of taken) client.release();
+  await requireAnswer(store);
 });
 
 test('errors are told apart: a duplicate is final, a lost connection is worth another try', async () => {

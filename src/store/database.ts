@@ -1,7 +1,10 @@
+import { setTimeout as wait } from 'node:timers/promises';
+
 import { Kysely, PostgresDialect } from 'kysely';
 import type { Transaction } from 'kysely';
 import pg from 'pg';
 
+import type { Problem } from '../lib/error.ts';
 import { StoreError } from './error.ts';
 import { createListener } from './listen.ts';
 import type { Listen } from './listen.ts';
@@ -56,6 +59,32 @@ export async function openStore(url: string, { maxConnections = 10 } = {}): Prom
     },
   };
 }
+
+/**
+ * Whether the server answers now: who asks waits two seconds at most, whatever the pool is willing to wait.
+ * @throws StoreError `store.unreachable`
+ */
+export async function requireAnswer({ pool }: Pick<Store, 'pool'>, withinMs = 2_000): Promise<void> {
+  const late = new AbortController();
+  const tooLate = wait(withinMs, undefined, { signal: late.signal }).then(() => {
+    throw new Error(`no answer within ${withinMs / 1000} s`);
+  });
+  try {
+    await Promise.race([pool.query('select 1'), tooLate]);
+  } catch (cause) {
+    throw unreachable(cause);
+  } finally {
+    tooLate.catch(() => undefined);
+    late.abort();
+  }
+}
+
+/** What is said of errors that `isTransient` tells: whoever asked asks again. */
+export const STORE_AWAY: Problem = {
+  code: 'store.unreachable',
+  what: 'The database does not answer at the moment.',
+  fix: 'Ask again in a moment: Towpath goes on by itself when it is back. If it stays away, look at Postgres and its log.',
+};
 
 /**
  * The client under a transaction, for a library that writes into it with `pg` (the durable engine's enqueue).

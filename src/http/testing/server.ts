@@ -39,6 +39,7 @@ export async function testServer(parts: Partial<Faces> = {}): Promise<TestServer
     passes,
     answers: memoryAnswers(),
     clock,
+    ready: () => Promise.resolve(),
     version: '0.1.0',
     web,
     ...parts,
