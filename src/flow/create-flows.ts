@@ -38,19 +38,24 @@ export function createFlows(house: House): Flows {
 }
 
 /**
- * Builds and checks are heavy, so each worker runs few; a promotion mostly waits for machines. A rollback has places of
- * its own: it waits behind no deployment, and there may be many that are stuck. Removals of what does not answer hold up
- * nothing else.
+ * Kinds of work are partitions of three queues: a worker asks for each queue ten times a second what kinds wait in it, so
+ * that an idle one asks three questions and not one for every kind. Each kind has its limit by itself. Builds and checks
+ * are heavy; a promotion mostly waits for machines. A rollback waits behind no deployment, for there may be many that are
+ * stuck, and a removal of what does not answer holds up nothing else.
  */
 export const QUEUES: NonNullable<WorkerOptions['queues']> = {
-  ingest: { perWorker: 8 },
-  build: { perWorker: 2 },
-  report: { perWorker: 4 },
-  check: { perWorker: 2 },
-  path: { perWorker: 16 },
-  rollback: { perWorker: 8 },
-  remove: { perWorker: 4 },
+  heavy: { perWorkerOfPartition: 2 },
+  light: { perWorkerOfPartition: 8 },
+  patient: { perWorkerOfPartition: 16 },
 };
+
+const INGEST = { queue: 'light', partition: 'ingest' };
+const BUILD = { queue: 'heavy', partition: 'build' };
+const REPORT = { queue: 'light', partition: 'report' };
+const CHECK = { queue: 'heavy', partition: 'check' };
+const PATH = { queue: 'patient', partition: 'path' };
+const ROLLBACK = { queue: 'light', partition: 'rollback' };
+const REMOVE = { queue: 'light', partition: 'remove' };
 
 /** @param flows asked for late: flows start flows */
 export function createStarts(engine: Engine, flows: () => Flows): Starts {
@@ -60,14 +65,14 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
         tx,
         flows().ingest,
         { eventId },
-        { id: `ingest:${eventId}${again === undefined ? '' : `:${again}`}`, queue: 'ingest' },
+        { id: `ingest:${eventId}${again === undefined ? '' : `:${again}`}`, ...INGEST },
       ),
     build: (tx, key, attempt, delayMs = 0) =>
-      engine.enqueue(tx, flows().build, { key, attempt }, { id: `build:${key}:${attempt}`, queue: 'build', delayMs }),
+      engine.enqueue(tx, flows().build, { key, attempt }, { id: `build:${key}:${attempt}`, ...BUILD, delayMs }),
     async report(tx, reportId) {
       const run = await nextLook(tx, reportId);
       if (run === null) return;
-      await engine.enqueue(tx, flows().report, { reportId, run }, { id: lookId(reportId, run), queue: 'report' });
+      await engine.enqueue(tx, flows().report, { reportId, run }, { id: lookId(reportId, run), ...REPORT });
     },
     async route(tx, releaseId, ref, again = 0) {
       // asked for anew each time that the ref is seen at the release: a branch may come back to a commit
@@ -84,16 +89,17 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
         flows().route,
         { releaseId, ref, again },
         again === 0
-          ? { id: first, queue: 'path' }
-          : { id: `${first}:${again}`, queue: 'path', delayMs: Math.min(2 ** again * 2000, 60_000) },
+          ? { id: first, ...PATH }
+          : { id: `${first}:${again}`, ...PATH, delayMs: Math.min(2 ** again * 2000, 60_000) },
       );
     },
     async promote(tx, promotionId) {
       const next = await nextRun(tx, promotionId);
       if (next === null) return;
       const { run, kind } = next;
-      const queue = kind === 'rollback' ? 'rollback' : 'path';
-      await engine.enqueue(tx, flows().promote, { promotionId, run }, { id: `promote:${promotionId}:${run}`, queue });
+      const id = `promote:${promotionId}:${run}`;
+      const place = kind === 'rollback' ? ROLLBACK : PATH;
+      await engine.enqueue(tx, flows().promote, { promotionId, run }, { id, ...place });
     },
     async check(tx, releaseId, check) {
       // one at a time: the id is free again when an answer was recorded, or when the try before has ended without one
@@ -106,14 +112,14 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
       const first = `check:${releaseId}:${check}:${count}`;
       const idOf = (number: number): string => (number === 0 ? first : `${first}:${number}`);
       const number = await nextTry(async (one) => hasEnded(await engine.state(idOf(one))));
-      await engine.enqueue(tx, flows().check, { releaseId, check }, { id: idOf(number), queue: 'check' });
+      await engine.enqueue(tx, flows().check, { releaseId, check }, { id: idOf(number), ...CHECK });
     },
     test: (tx, releaseId, check, test) =>
       engine.enqueue(
         tx,
         flows().check,
         { releaseId, check, test },
-        { id: `check:${releaseId}:${check}:${test}`, queue: 'check' },
+        { id: `check:${releaseId}:${check}:${test}`, ...CHECK },
       ),
     async remove(tx, environmentId, again) {
       const { removals } = await tx
@@ -122,7 +128,7 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
         .where('id', '=', environmentId)
         .executeTakeFirstOrThrow();
       const id = `${removalId(environmentId, removals)}${again === undefined ? '' : `:${again}`}`;
-      await engine.enqueue(tx, flows().remove, { environmentId }, { id, queue: 'remove' });
+      await engine.enqueue(tx, flows().remove, { environmentId }, { id, ...REMOVE });
     },
     cancelPromotion: (promotionId, run) => engine.cancel(`promote:${promotionId}:${run}`),
   };

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 
 import { TowpathError } from '../../lib/error.ts';
 import type { Store } from '../../store/database.ts';
+import { readMigrations } from '../../store/migrate.ts';
 import { durable } from './durable.ts';
 import type { Durable } from './durable.ts';
 import type { Engine } from './engine.ts';
@@ -129,25 +130,39 @@ test('a cancel reaches the running step by its signal, and no later step begins'
   expect(later).toBe(false);
 });
 
-test('a partition runs one workflow at a time and others beside it', async () => {
-  const running = new Map<string, number>();
-  let most = 0;
-  const inside = durable('inside', ({ place }: { place: string }) =>
-    step('stay', async () => {
-      running.set(place, (running.get(place) ?? 0) + 1);
-      most = Math.max(most, running.get(place) ?? 0);
-      await new Promise((resolve) => setImmediate(resolve));
-      running.set(place, (running.get(place) ?? 1) - 1);
-    }),
-  );
-  const { engine } = await worker([inside], { queues: { lane: { perPartition: 1, pollMs: 20 } } });
-  const ids = ['a:1', 'a:2', 'a:3', 'b:1'];
-  for (const id of ids) {
-    const place = id.slice(0, 1);
-    await engine.enqueue(null, inside, { place }, { id, queue: 'lane', partition: place });
-  }
-  for (const id of ids) expect((await engine.ended(id)).kind).toBe('done');
-  expect(most).toBe(1);
+test.each([{ perPartition: 1 }, { perWorkerOfPartition: 1 }])(
+  'with %o a partition runs one workflow at a time and others beside it',
+  async (limits) => {
+    const running = new Map<string, number>();
+    let most = 0;
+    const inside = durable('inside', ({ place }: { place: string }) =>
+      step('stay', async () => {
+        running.set(place, (running.get(place) ?? 0) + 1);
+        most = Math.max(most, running.get(place) ?? 0);
+        await new Promise((resolve) => setImmediate(resolve));
+        running.set(place, (running.get(place) ?? 1) - 1);
+      }),
+    );
+    const { engine } = await worker([inside], { queues: { lane: { ...limits, pollMs: 20 } } });
+    const ids = ['a:1', 'a:2', 'a:3', 'b:1'];
+    for (const id of ids) {
+      const place = id.slice(0, 1);
+      await engine.enqueue(null, inside, { place }, { id, queue: 'lane', partition: place });
+    }
+    for (const id of ids) expect((await engine.ended(id)).kind).toBe('done');
+    expect(most).toBe(1);
+  },
+);
+
+test('what waited in a queue of its own kind goes on in the queue that has that kind as a partition', async () => {
+  const old = durable('old', () => step('done', () => 'as before'));
+  const store = await testEngineStore();
+  const engine = await testEngine(store);
+  await engine.enqueue(null, old, undefined, { id: 'old:1', queue: 'build' });
+  const moved = (await readMigrations()).find(({ name }) => name.endsWith('queues-of-kinds.sql'));
+  await sql.raw(moved?.sql ?? '').execute(store.db);
+  await engine.start({ workflows: [old], queues: { heavy: { perWorkerOfPartition: 2, pollMs: 20 } } });
+  expect(await engine.ended('old:1')).toEqual({ kind: 'done', output: 'as before' });
 });
 
 test('a delayed workflow waits as a row; a short pause inside one needs no row of ours', async () => {

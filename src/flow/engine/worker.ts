@@ -18,7 +18,7 @@ import { findStranded } from './stranded.ts';
 export interface WorkerOptions {
   /** All workflows of the installation: a worker that lacks one would take it from the queue and not run it. */
   readonly workflows: readonly Durable[];
-  /** Name -> limits; the queue `default` is always there. All workers give the same. */
+  /** Name -> limits; `default` alone when not given. All workers give the same. Each is asked for work on its own, also when idle. */
   readonly queues?: Readonly<Record<string, QueueLimits>>;
   /** The queues this worker takes work from; all when not given. */
   readonly listen?: readonly string[];
@@ -38,6 +38,8 @@ export interface QueueLimits {
   readonly perWorker?: number;
   /** Running at once per partition, over all workers. It counts rows and is not a mutual exclusion: that is the lane. */
   readonly perPartition?: number;
+  /** Running at once per partition in one worker. */
+  readonly perWorkerOfPartition?: number;
   readonly pollMs?: number;
 }
 
@@ -68,7 +70,7 @@ export async function startWorker(parts: Parts, options: WorkerOptions): Promise
     });
   }
   const { store, client, executorId, log } = parts;
-  const queues = { default: {}, ...options.queues };
+  const queues = options.queues ?? { default: {} };
   for (const [name, limits] of Object.entries(queues)) await client.registerQueue(name, queueOptions(limits));
   for (const { name, run } of options.workflows) DBOS.registerWorkflow(run, { name });
   registerDataSource(createDataSource(store));
@@ -113,12 +115,13 @@ export async function startWorker(parts: Parts, options: WorkerOptions): Promise
   };
 }
 
-function queueOptions({ everywhere, perWorker, perPartition, pollMs = POLL_MS }: QueueLimits) {
+function queueOptions({ everywhere, perWorker, perPartition, perWorkerOfPartition, pollMs = POLL_MS }: QueueLimits) {
   return {
     minPollingIntervalMs: pollMs,
     ...(everywhere === undefined ? {} : { globalConcurrency: everywhere }),
     ...(perWorker === undefined ? {} : { workerConcurrency: perWorker }),
     ...(perPartition === undefined ? {} : { partitionConcurrency: perPartition }),
+    ...(perWorkerOfPartition === undefined ? {} : { partitionWorkerConcurrency: perWorkerOfPartition }),
   };
 }
 
