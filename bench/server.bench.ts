@@ -47,6 +47,9 @@ async function idle(data: string): Promise<Figure[]> {
       store: [postmaster, ...(await childrenOf(postmaster))],
       proxy: await processesWith(join(data, 'proxy')),
     };
+    const before = await cpuOf(parts);
+    await pause(SETTLE_MS);
+    const cpu = ((await cpuOf(parts)) - before) / SETTLE_MS;
     const sizes = await Promise.all(
       Object.entries(parts).map(async ([name, pids]) => ({ name, mb: await residentMb(pids) })),
     );
@@ -54,10 +57,16 @@ async function idle(data: string): Promise<Figure[]> {
     return [
       ...sizes.map(({ name, mb }): Figure => ({ name: `server.idle.${name}`, value: mb, unit: 'MB' })),
       { name: 'server.idle.all', value: all, unit: 'MB', goal: { op: '<=', value: 250 } },
+      { name: 'server.idle.cpu', value: cpu * 60, unit: 's/min', goal: { op: '<=', value: 6 } },
     ];
   } finally {
     await server.stop();
   }
+}
+
+async function cpuOf(parts: Readonly<Record<string, readonly number[]>>): Promise<number> {
+  const times = await Promise.all(Object.values(parts).flat().map(cpuMs));
+  return times.reduce((sum, ms) => sum + ms, 0);
 }
 
 async function residentMb(pids: readonly number[]): Promise<number> {
