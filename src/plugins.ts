@@ -6,7 +6,7 @@ import { builders, type BuilderParts } from './artifact/builders.ts';
 import { findDockerfileTool } from './artifact/builders/dockerfile/find-tool.ts';
 import { nodeBasePin } from './artifact/builders/node/create.ts';
 import { functionImages } from './artifact/builders/serverless/function-image.ts';
-import { checks } from './check/checks.ts';
+import { families } from './config/families.ts';
 import { dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
 import { dockerTaskRunner } from './container/docker/task-runner.ts';
 import { serviceLaunchers, usableTaskRunners } from './container/process/launchers.ts';
@@ -14,7 +14,6 @@ import { type ImageSource, readImage } from './container/rootfs/image.ts';
 import { ensureRootfs, hostPlatform, sweepRootfs } from './container/rootfs/unpack.ts';
 import type { ImageOnMachine } from './container/runtime.ts';
 import { createDockerDriver } from './deploy/docker/docker.ts';
-import { driverConfigs } from './deploy/drivers.ts';
 import type { DeployDriver } from './deploy/driver.ts';
 import { fileLedger } from './deploy/ledger-store.ts';
 import { createProcessDriver } from './deploy/process/process.ts';
@@ -106,11 +105,7 @@ export async function createPlugins({ data, cache, registry, credentials }: Plug
 
   return {
     platform,
-    families: {
-      builders,
-      drivers: Object.entries(driverConfigs).map(([name, config]) => ({ name, config })),
-      checks,
-    },
+    families,
     builders: new Map(builders.map((plugin) => [plugin.name, plugin.create(parts)])),
     drivers: new Map(drivers.map((driver) => [driver.name, driver])),
     async checkToolsFor(repository) {

@@ -19,6 +19,12 @@ export interface Builder<Definition = unknown> {
   baseReferences(definition: Definition, source: SourceTree): Promise<readonly string[]>;
   /** Which entries go into the build, and so into the key: one filter serves both. */
   inputs(definition: Definition, source: SourceTree): Promise<SourceTree>;
+  /**
+   * What of it tells tools of this machine what to do, with their caches and credentials: of a fork it is only built where the
+   * default branch says the same.
+   * @throws ArtifactError where a fork could leave something behind for other builds
+   */
+  recipe?(definition: Definition, source: SourceTree): Promise<unknown>;
   build(request: BuildRequest<Definition>): Promise<BuiltArtifact>;
 }
 

@@ -16,6 +16,12 @@ export async function recordConfig(
     .execute();
 }
 
+/** Whether pull requests are listed is the path's word, for every repository of the project. */
+export async function recordWish(db: Sql, projectId: string, { environments }: ProjectConfig): Promise<void> {
+  const wants = Object.values(environments).some(({ on }) => on.kind === 'pull-request');
+  await db.updateTable('repository').set({ wants_pulls: wants }).where('project_id', '=', projectId).execute();
+}
+
 /** The last good configuration stays in force; the problem is shown until a head can be read again. */
 export async function recordConfigProblem(db: Sql, repositoryId: string, problem: Problem): Promise<void> {
   await db

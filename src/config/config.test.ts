@@ -224,6 +224,30 @@ test.each<[string, string, string, Partial<ConfigProblem>]>([
   ['a bad word', 'during: build', 'during: buidl', { nearest: 'build', expected: 'one of release, build, deployment' }],
   ['health without a port', '    port: 3000\n', '', { expected: '`port` beside `health`' }],
   [
+    'pull requests of the repository itself',
+    'on: { branch: "*" }',
+    'on: { pull-request: all }',
+    { expected: expect.stringContaining('forks') },
+  ],
+  [
+    'pull requests in an environment that stays',
+    'on: manual',
+    'on: { pull-request: forks }',
+    { expected: expect.stringContaining('`ephemeral` beside') },
+  ],
+  [
+    'a driver that does not isolate where strangers wrote what runs',
+    'on: { branch: "*" }, ephemeral: {}, deploy: docker',
+    'on: { pull-request: forks }, ephemeral: {}, deploy: process',
+    { expected: expect.stringContaining('a driver that isolates') },
+  ],
+  [
+    'secrets where strangers wrote what runs',
+    'on: { branch: "*" }',
+    'on: { pull-request: forks }, secrets: { KEY: "env:KEY" }',
+    { expected: expect.stringContaining('no secrets') },
+  ],
+  [
     'ephemeral without a branch',
     'on: { branch: "*" }',
     'on: manual',

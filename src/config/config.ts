@@ -32,7 +32,12 @@ export interface ProjectConfig {
 /** The plug-ins of an installation, as far as the configuration must know them. */
 export interface Families {
   readonly builders: readonly BuilderFamily[];
-  readonly drivers: readonly { readonly name: string; readonly config: z.ZodType }[];
+  readonly drivers: readonly {
+    readonly name: string;
+    readonly config: z.ZodType;
+    /** What strangers wrote may run by it. */
+    readonly isolates?: boolean;
+  }[];
   readonly checks: readonly CheckFamily[];
 }
 
@@ -63,6 +68,7 @@ function schemaFor(families: Families): ReturnType<typeof configSchema> {
 /** Each noun's piece, put together; families bring the pieces of their members. */
 export function configSchema({ builders, drivers, checks }: Families) {
   const deploy = choiceOf('driver', Object.fromEntries(drivers.map(({ name, config }) => [name, config])));
+  const isolating = drivers.flatMap(({ name, isolates }) => (isolates === true ? [name] : []));
   return z
     .strictObject({
       project: Name.describe('The name of the project; images are called <project>/<service>'),
@@ -87,7 +93,7 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .default({})
         .describe('Outside base images'),
       environments: z
-        .record(Name, pathEnvironmentSchema(deploy))
+        .record(Name, pathEnvironmentSchema(deploy, isolating))
         .default({})
         .describe('Where releases run, in the order of the path'),
     })

@@ -10,3 +10,6 @@ export const driverConfigs = {
   process: LocalConfig,
   docker: LocalConfig,
 } as const satisfies Record<string, z.ZodType>;
+
+/** Those that keep what strangers wrote from the machine's own files, network and other services. */
+export const isolatingDrivers: readonly string[] = ['docker'] satisfies (keyof typeof driverConfigs)[];

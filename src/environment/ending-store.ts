@@ -26,7 +26,7 @@ export async function endings(db: Sql, only?: string): Promise<Ending[]> {
           select from ref join repository on repository.id = ref.repository_id
           where repository.project_id = environment.project_id and ref.deleted_at is null and repository.left_at is null
             and (environment.repository_id is null or environment.repository_id = repository.id)
-            and ref.name = 'refs/heads/' || preview_branch)
+            and ref.name = coalesce(preview_ref, 'refs/heads/' || preview_branch))
         or unnamed_at is not null and current_release_id is null and not exists (
           select from promotion where promotion.environment_id = environment.id and promotion.ended_at is null
             and promotion.state in ('tagging', 'deploying', 'verifying')) as gone

@@ -58,7 +58,8 @@ async function bring(environmentId: string, releaseId: string, id: string, servi
 }
 
 function preview(branch: string, expiresAt = new Date(Date.now() + 60_000)) {
-  return { projectId: PROJECT, template: 'preview', branch, position: 0, definition: {}, expiresAt };
+  const ref = `refs/heads/${branch}`;
+  return { projectId: PROJECT, template: 'preview', branch, ref, position: 0, definition: {}, expiresAt };
 }
 
 test('environments follow the path; one that is named no more ends when nothing runs or works in it', async () => {

@@ -18,6 +18,8 @@ export interface EnvironmentRow {
   readonly previewBranch: string | null;
   /** Whose releases run there. */
   readonly repositoryId: string | null;
+  /** What a preview follows and ends with. */
+  readonly previewRef: string | null;
   readonly definition: unknown;
   readonly expiresAt: Date | null;
   readonly removedAt: Date | null;
@@ -96,7 +98,7 @@ export async function syncEnvironments(
   await gone.execute();
 }
 
-/** The preview of a branch: made when it is not there, its life made longer when it is. */
+/** The preview of a branch or a pull request: made when it is not there, its life made longer when it is. */
 export async function ensurePreview(
   db: Sql,
   preview: {
@@ -106,6 +108,7 @@ export async function ensurePreview(
     member?: string | null;
     template: string;
     branch: string;
+    ref: string;
     position: number;
     definition: unknown;
     expiresAt: Date;
@@ -122,6 +125,7 @@ export async function ensurePreview(
       position: preview.position,
       preview_branch: preview.branch,
       repository_id: preview.repositoryId ?? null,
+      preview_ref: preview.ref,
       definition: json(preview.definition),
       expires_at: preview.expiresAt,
     })
@@ -133,6 +137,7 @@ export async function ensurePreview(
           expires_at: preview.expiresAt,
           definition: json(preview.definition),
           repository_id: preview.repositoryId ?? null,
+          preview_ref: preview.ref,
         }),
     )
     .returning('id')
@@ -217,6 +222,7 @@ function rowOf(row: {
   position: number;
   preview_branch: string | null;
   repository_id: string | null;
+  preview_ref: string | null;
   definition: unknown;
   expires_at: Date | null;
   removed_at: Date | null;
@@ -236,6 +242,7 @@ function rowOf(row: {
     position: row.position,
     previewBranch: row.preview_branch,
     repositoryId: row.repository_id,
+    previewRef: row.preview_ref,
     definition: row.definition,
     expiresAt: row.expires_at,
     removedAt: row.removed_at,

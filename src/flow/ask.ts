@@ -16,6 +16,7 @@ import type { Deployment } from './deploy-release.ts';
 import type { House } from './house.ts';
 import { treeOf } from './plan-artifacts.ts';
 import { configAt } from './project-config.ts';
+import { requireIsolation } from './strangers.ts';
 
 /** One question that a release's configuration asks of one of its services. */
 interface Question {
@@ -26,6 +27,9 @@ interface Question {
   readonly digest: Digest;
   /** Of the image, in our registry. */
   readonly repository: string;
+  /** Where its program comes from. */
+  readonly repositoryId: string;
+  readonly commit: string;
   readonly source: SourceTree;
 }
 
@@ -165,7 +169,7 @@ async function questionFor(
   const source = await treeOf(house, repositoryId, part.commit, service);
   const digests = { [part.service]: part.digest };
   const id = questionOf({ check, kind: kindOf(check), service: part.service, digests, source, environment });
-  return { id, name, check, service: part.service, digest: part.digest, repository: part.repository, source };
+  return { id, name, check, ...part, repositoryId, source };
 }
 
 async function ask(
@@ -197,7 +201,9 @@ async function ask(
       log: line,
       signal: where.signal,
     };
-    const answer = await askCheck(question.check, request, await house.checkToolsFor(question.repository));
+    const tools = await house.checkToolsFor(question.repository);
+    await requireIsolation(house, question.repositoryId, question.commit, tools.runner);
+    const answer = await askCheck(question.check, request, tools);
     return {
       id: newId('evi'),
       projectId,

@@ -113,7 +113,7 @@ function targetOf({ on }: PathEnvironment, defaultBranch: string): (ref: string)
 
 async function orderBetween(
   house: House,
-  { previewBranch }: EnvironmentRow,
+  { previewRef }: EnvironmentRow,
   current: Release | null,
   release: Release,
 ): Promise<Order> {
@@ -121,7 +121,7 @@ async function orderBetween(
   // the address of a member was changed: nothing is known of both
   if (current.repositoryId !== release.repositoryId) return 'diverged';
   if (current.commit === release.commit) return orderOfEditions(current.edition, release.edition);
-  if (previewBranch !== null && (await isHead(house, release, `refs/heads/${previewBranch}`))) return 'newer';
+  if (previewRef !== null && (await isHead(house, release, previewRef))) return 'newer';
   const mirror = await house.mirrorOf(release.repositoryId);
   const commits = await commitsOf(house.store.db, release.repositoryId, [current.commit, release.commit]);
   const order = orderOf({
@@ -131,7 +131,7 @@ async function orderBetween(
     releasePosition: commits.get(release.commit)?.position ?? null,
   });
   // a preview follows its branch, also where that was rewritten: what the branch has left behind is old there
-  return previewBranch !== null && order === 'diverged' ? 'older' : order;
+  return previewRef !== null && order === 'diverged' ? 'older' : order;
 }
 
 async function isHead({ store }: House, release: Release, ref: string): Promise<boolean> {

@@ -1,8 +1,9 @@
 import { claimArtifacts } from '../artifact/artifact-store.ts';
 import { reportsWaiting } from '../artifact/report-store.ts';
-import { recordConfig, recordConfigProblem } from '../config/config-store.ts';
+import { recordConfig, recordConfigProblem, recordWish } from '../config/config-store.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import { syncEnvironments } from '../environment/environment-store.ts';
+import { pullNumber } from '../git/ref.ts';
 import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import { cutRelease, hasArtifacts } from '../release/cut-store.ts';
 import { nameRelease, settleRelease } from '../release/release-store.ts';
@@ -11,6 +12,7 @@ import { type Member, repositoriesOf, repositoryById, syncMembers } from '../sou
 import type { Sql, Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { beginBuilds } from './begin-builds.ts';
+import { admitStrangers, isOfAFork } from './strangers.ts';
 import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
@@ -118,6 +120,8 @@ async function readEvent(house: House, eventId: string): Promise<Seen | Gone | n
     if (!hasCode(error, 'git.object-missing', 'git.unsafe-object')) throw error;
     return { ...place, gone: problemOf(error) };
   }
+  if (pullNumber(event.ref) !== null && !(await isOfAFork(db, mirror, event.id, event.after_sha)))
+    return { ...place, gone: null };
   const commit = await mirror.commit(event.after_sha);
   const isDefault = event.ref === `refs/heads/${event.default_branch}`;
   await recordCommit(db, event.id, commit, isDefault ? await mirror.firstParentPosition(commit.sha) : null);
@@ -172,6 +176,7 @@ async function layPath(house: House, tx: Tx, seen: Seen, head: string, answer: C
   // a member brings services; the path is the home's
   if ((await repositoryById(tx, seen.repositoryId)).name === null) {
     await syncMembers(tx, seen.projectId, answer.members, house.clock.now());
+    await recordWish(tx, seen.projectId, answer.config);
     const repositories = await repositoriesOf(tx, seen.projectId);
     const places = repositories.flatMap((repository, i) => staticPlaces(answer.config, repository, i));
     await syncEnvironments(tx, seen.projectId, places);
@@ -182,10 +187,12 @@ async function layPath(house: House, tx: Tx, seen: Seen, head: string, answer: C
 
 async function planRelease(house: House, seen: Seen): Promise<Plan> {
   try {
+    const isOfStrangers = pullNumber(seen.ref) !== null;
     const config = await configOf(house, seen.repositoryId, seen.commit);
+    if (isOfStrangers) await admitStrangers(house, seen.repositoryId, seen.commit, config);
     return {
       kind: 'artifacts',
-      artifacts: await planArtifacts(house, seen.projectId, seen.repositoryId, seen.commit, config),
+      artifacts: await planArtifacts(house, seen.projectId, seen.repositoryId, seen.commit, config, { isOfStrangers }),
     };
   } catch (error) {
     if (isTransient(error)) throw error;

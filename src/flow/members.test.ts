@@ -9,6 +9,7 @@ services:
   web: { path: services/web, build: text }
 environments:
   preview: { on: { branch: "feature/*" }, ephemeral: { ttl: 1d }, deploy: stage, settle: 0ms }
+  forks: { on: { pull-request: forks }, ephemeral: { ttl: 1d }, deploy: stage, settle: 0ms }
   qa: { on: { merge: main }, deploy: stage, settle: 0ms }
   prod: { on: { tag: "v*" }, from: qa, deploy: stage, settle: 0ms }
 `;
@@ -135,6 +136,17 @@ test('a member holds no path, and no service that another repository has: both a
   expect(await said(services.replace('project: shop', 'project: bank'))).toMatchObject({
     code: 'config.other-project',
   });
+});
+
+test('a pull request of a fork of a member gets a preview, since the path of the home asks for that', async () => {
+  const { db } = world.house.store;
+  await db.updateTable('repository').set({ host: 'github' }).where('name', '=', 'api').execute();
+  const files = { 'towpath.yaml': services, 'services/jobs/text': 'jobs', 'services/api/text': 'of a fork' };
+  const commit = await api.commit({ branch: 'fork', from: 'main', files });
+  await api.git('update-ref', 'refs/pull/7/head', commit);
+  await api.git('update-ref', '-d', 'refs/heads/fork');
+  await world.poll();
+  expect((await world.live('pull request 7', commit)).repository).toBe('api');
 });
 
 test('a member that is named no more ends as environments do: visibly, when nothing runs there', async () => {

@@ -1,3 +1,4 @@
+import { pullNumber } from '../git/ref.ts';
 import type { RefNews } from '../source/poll-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
@@ -6,12 +7,17 @@ import type { Starts } from './starts.ts';
 /**
  * What follows from a poll's news, in the poll's own transaction: a workflow per change. Of a repository that is seen for
  * the first time only the default branch is taken in: nobody wants a preview of each old branch and a build of each old tag.
+ * So it is with pull requests when they are asked for first.
  */
 export function followNews(starts: () => Starts) {
-  return async (tx: Tx, { repositoryId, projectId, events, isFirst, defaultBranch }: RefNews): Promise<void> => {
+  return async (
+    tx: Tx,
+    { repositoryId, projectId, events, isFirst, arePullsNew, defaultBranch }: RefNews,
+  ): Promise<void> => {
     const branch = await followDefaultBranch(tx, repositoryId, defaultBranch);
     for (const event of events) {
-      if (isFirst && event.ref !== `refs/heads/${branch}`) {
+      const isOld = arePullsNew && pullNumber(event.ref) !== null;
+      if (isOld || (isFirst && event.ref !== `refs/heads/${branch}`)) {
         await tx.updateTable('ref_event').set({ handled_at: new Date() }).where('id', '=', event.id).execute();
         continue;
       }

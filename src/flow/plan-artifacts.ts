@@ -20,6 +20,7 @@ export interface PlannedArtifact extends WantedArtifact {
 /**
  * What a commit's services are made of, as keys. Reads trees only, no file contents but those that name base images; an
  * outside base that has no pin yet is resolved here, once.
+ * @throws TowpathError `source.fork-base` when strangers name one that has no pin
  */
 export async function planArtifacts(
   house: House,
@@ -27,6 +28,7 @@ export async function planArtifacts(
   repositoryId: string,
   commit: string,
   config: ProjectConfig,
+  { isOfStrangers = false }: { readonly isOfStrangers?: boolean } = {},
 ): Promise<PlannedArtifact[]> {
   const planned = new Map<string, PlannedArtifact>();
   const { name: project } = await house.store.db
@@ -35,7 +37,7 @@ export async function planArtifacts(
     .where('id', '=', projectId)
     .executeTakeFirstOrThrow();
   const read = await readSources(house, repositoryId, commit, config);
-  const pins = await pinned(house, projectId, read);
+  const pins = await pinned(house, projectId, read, isOfStrangers);
   for (const { service, definition, source, whole, builder, references } of read) {
     const bases = definition.bases.flatMap((name) => planned.get(name) ?? []);
     const settings = definition.build.definition;
@@ -168,12 +170,14 @@ async function pinned(
   house: House,
   projectId: string,
   services: readonly Pick<ReadService, 'service' | 'references'>[],
+  isOfStrangers: boolean,
 ): Promise<Record<string, Digest>> {
   const wanted = new Set(services.flatMap(({ references }) => references));
   const known = await pinsOf(house.store.db, projectId, [...wanted]);
   for (const { service, references } of services) {
     for (const reference of references) {
       if (known[reference] !== undefined) continue;
+      if (isOfStrangers) throw foreignBase(service, reference);
       const digest = await resolveBase(house, [service], reference);
       known[reference] = await pinBase(house.store.db, projectId, reference, digest, 'towpath');
     }
@@ -198,6 +202,15 @@ export async function resolveBase(house: House, services: readonly string[], ref
     code: 'artifact.no-base',
     what: `${who}, which is not in its registry.`,
     fix: 'Correct the reference, or push the image; a registry that asks for a login reads the credentials of `docker login`.',
+  });
+}
+
+/** Images are read with the credentials of this machine, and what is in one can be read by what is built upon it. */
+function foreignBase(service: string, reference: string): TowpathError {
+  return new TowpathError({
+    code: 'source.fork-base',
+    what: `The commit comes from a fork, and ${whoBuildsOn([service], reference)}, which nothing of this project was built on before.`,
+    fix: 'Push the commit to a branch of this repository if it is good.',
   });
 }
 

@@ -1,10 +1,11 @@
 import { rulingConfig } from '../config/config-store.ts';
 import { ensurePreview, environmentNamed } from '../environment/environment-store.ts';
 import { environmentOf } from '../environment/place.ts';
+import { pullNumber } from '../git/ref.ts';
 import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { requestPromotion } from '../path/promotion-store.ts';
-import { planRoutes, type Route } from '../path/triggers.ts';
+import { planRoutes, pullName, type Route } from '../path/triggers.ts';
 import { type ImageName, planTags } from '../registry/image-names.ts';
 import type { Release } from '../release/release.ts';
 import { requireRelease } from '../release/release-store.ts';
@@ -84,9 +85,11 @@ async function nameArtifacts(house: House, releaseId: string, ref: string): Prom
 }
 
 function namesFor(commit: string, ref: string): ImageName[] {
+  const pull = pullNumber(ref);
+  const branch = pull === null ? ref.slice('refs/heads/'.length) : pullName(pull);
   const name: ImageName = ref.startsWith('refs/tags/')
     ? { kind: 'tag', tag: ref.slice('refs/tags/'.length) }
-    : { kind: 'branch', branch: ref.slice('refs/heads/'.length) };
+    : { kind: 'branch', branch };
   return [{ kind: 'commit', commit }, name];
 }
 
@@ -108,7 +111,7 @@ async function ask(
     const definition = places[route.environment];
     if (definition === undefined) continue;
     const position = Object.keys(places).indexOf(route.environment);
-    const environmentId = await environmentFor(house, tx, repository, release, route, definition, position);
+    const environmentId = await environmentFor(house, tx, repository, release, { ...route, ref }, definition, position);
     wishes.push({ environmentId, cause: route.cause });
   }
   // each wish locks its environment: everybody takes several in the order of their ids
@@ -135,7 +138,7 @@ async function environmentFor(
   tx: Tx,
   { id: repositoryId, name: member }: Watched,
   release: Release,
-  route: Route,
+  route: Route & { readonly ref: string },
   definition: PathEnvironment,
   position: number,
 ): Promise<string> {
@@ -147,6 +150,7 @@ async function environmentFor(
     member,
     template: environmentOf(route.environment),
     branch: route.previewBranch,
+    ref: route.ref,
     position,
     definition,
     expiresAt: new Date(house.clock.now() + ttlMs),

@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
 
+import { pullNumber } from '../git/ref.ts';
 import { lockEnvironment } from '../environment/environment-store.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
 import type { Promotion } from '../path/promotion-store.ts';
+import { pullName } from '../path/triggers.ts';
 import { isWorking, type Reason } from '../path/promotion.ts';
 import { requireHead } from '../release/release-store.ts';
 import type { Sql, Tx } from '../store/database.ts';
@@ -55,7 +57,9 @@ async function holds(house: House, repositoryId: string, ref: string, head: stri
 }
 
 function whatBecameOf(ref: string, now: string | null): string {
-  const name = ref.replace(/^refs\/heads\//, 'branch ').replace(/^refs\/tags\//, 'tag ');
+  const pull = pullNumber(ref);
+  const name =
+    pull === null ? ref.replace(/^refs\/heads\//, 'branch ').replace(/^refs\/tags\//, 'tag ') : pullName(pull);
   if (now === null) return `The ${name} was deleted.`;
   if (ref.startsWith('refs/tags/')) return `The ${name} was moved to ${now.slice(0, 7)}.`;
   return `The ${name} was rewritten and no longer holds it.`;

@@ -13,6 +13,8 @@ export interface LogRange {
 /** Questions about commits that are all in the mirror; none reaches the network. Ids are full object ids. */
 export interface History {
   isAncestor(ancestor: string, descendant: string): Promise<boolean>;
+  /** Whether a branch, as of the last fetch, holds the commit. */
+  isOnBranch(commit: string): Promise<boolean>;
   /** `null` when the two share no history. */
   mergeBase(one: string, other: string): Promise<string | null>;
   /** How many first-parent steps lead from a root to the commit, itself counted: 1 for a root. */
@@ -31,6 +33,10 @@ export function createHistory(gitDir: string): History {
       if (ancestor === descendant) return true;
       const { code } = await ask(['merge-base', '--is-ancestor', '--end-of-options', ancestor, descendant], [0, 1]);
       return code === 0;
+    },
+    isOnBranch: async (commit) => {
+      const { stdout } = await ask(['for-each-ref', '--count=1', `--contains=${commit}`, 'refs/heads/']);
+      return stdout.length > 0;
     },
     mergeBase: async (one, other) => {
       const { stdout, code } = await ask(['merge-base', '--end-of-options', one, other], [0, 1]);

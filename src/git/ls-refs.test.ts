@@ -106,6 +106,24 @@ test.each([
   await expect(listRefs({ url: repository.url, allow })).rejects.toMatchObject(problem);
 });
 
+test.each([
+  ['asked of the server', ['http'] as const],
+  ['asked by the program', ['file'] as const],
+])('heads of pull requests are listed when that is wanted, and not else: %s', async (_, allow) => {
+  const repository = await forge.createRepository(`pulls-${allow[0]}`);
+  const commit = await repository.commit({ files: { a: '1' } });
+  for (const ref of ['refs/pull/7/head', 'refs/pull/7/merge', 'refs/pull/8/head', 'refs/merge-requests/1/head'])
+    await repository.git('update-ref', ref, commit);
+  const url = allow[0] === 'file' ? `file://${repository.directory}` : repository.url;
+  const names = async (pulls?: string) => {
+    const listing = await listRefs({ url, allow }, { pulls });
+    return listing.kind === 'listed' ? listing.refs.map(({ name }) => name) : [];
+  };
+  expect(await names()).toEqual(['refs/heads/main']);
+  expect(await names('refs/pull/')).toEqual(['refs/heads/main', 'refs/pull/7/head', 'refs/pull/8/head']);
+  expect(await names('refs/merge-requests/')).toEqual(['refs/heads/main', 'refs/merge-requests/1/head']);
+});
+
 test('names that git itself would refuse are left out', async () => {
   const repository = await forge.createRepository('names');
   const oid = '1'.repeat(40);

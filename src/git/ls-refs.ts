@@ -6,7 +6,7 @@ import { authorizationOf } from './credential.ts';
 import { git } from './git.ts';
 import { GitError } from './git-error.ts';
 import { decodePackets, encodeRequest } from './pkt-line.ts';
-import { BRANCH_PREFIX, isBranch, isRefName, type GitRef } from './ref.ts';
+import { BRANCH_PREFIX, isBranch, isRefName, pullNumber, type GitRef } from './ref.ts';
 import { parseRemoteUrl, type Remote, type RemoteUrl } from './remote.ts';
 
 /** What a server lists. `hash` stands for the whole answer: two equal hashes, two equal listings. */
@@ -27,6 +27,8 @@ export interface ListOptions {
   readonly dispatcher?: Dispatcher | undefined;
   readonly timeoutMs?: number | undefined;
   readonly maxRefs?: number | undefined;
+  /** Lists heads of pull requests too, whose refs begin so: `refs/pull/`. */
+  readonly pulls?: string | undefined;
   /** For what a server says of when to come again. Default: the machine's clock. */
   readonly now?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -43,7 +45,7 @@ export async function listRefs(remote: Remote, options: ListOptions = {}): Promi
   const lines = answer ?? (await askProgram(url, remote, options));
   const hash = sha256Hex(lines);
   if (hash === options.known) return { kind: 'unchanged', hash };
-  return { kind: 'listed', hash, ...parseLines(lines, options.maxRefs ?? 100_000) };
+  return { kind: 'listed', hash, ...parseLines(lines, options) };
 }
 
 const MAX_BYTES = 128 * 1024 * 1024;
@@ -52,6 +54,7 @@ const ARGUMENTS = ['peel', 'symrefs', 'ref-prefix HEAD', `ref-prefix ${BRANCH_PR
 /** The lines of the answer (`oid name attributes`), or `undefined` when the server does not speak protocol v2 so. */
 async function askServer(url: RemoteUrl, remote: Remote, options: ListOptions): Promise<string | undefined> {
   const authorization = authorizationOf(await remote.credential?.());
+  const more = options.pulls === undefined ? [] : [`ref-prefix ${options.pulls}`];
   // A server hangs up on the wrong hash function; nearly all repositories are sha1, so that is asked for first.
   for (const format of ['sha1', 'sha256']) {
     const answer = await post(`${url.href}/git-upload-pack`, {
@@ -63,7 +66,7 @@ async function askServer(url: RemoteUrl, remote: Remote, options: ListOptions): 
         'user-agent': 'git/towpath',
         ...(authorization === undefined ? {} : { authorization }),
       },
-      body: encodeRequest(['command=ls-refs', 'agent=towpath', `object-format=${format}`], ARGUMENTS),
+      body: encodeRequest(['command=ls-refs', 'agent=towpath', `object-format=${format}`], [...ARGUMENTS, ...more]),
       ...options,
     });
     refuse(answer, options.now ?? Date.now());
@@ -143,17 +146,20 @@ function linesOf(body: Buffer): string | undefined {
 
 /** Brings what `git ls-remote` prints into the lines of protocol v2. */
 async function askProgram(url: RemoteUrl, remote: Remote, options: ListOptions): Promise<string> {
-  const { stdout } = await git(
-    ['ls-remote', '--quiet', '--symref', '--end-of-options', 'origin', 'HEAD', 'refs/heads/*', 'refs/tags/*'],
-    {
-      directories: url.scheme === 'file' ? [decodeURIComponent(new URL(url.href).pathname)] : [],
-      remote: { url, credential: await remote.credential?.() },
-      config: [['remote.origin.url', url.href]],
-      maxBytes: MAX_BYTES,
-      timeoutMs: options.timeoutMs ?? 60_000,
-      signal: options.signal,
-    },
-  );
+  const patterns = [
+    'HEAD',
+    'refs/heads/*',
+    'refs/tags/*',
+    ...(options.pulls === undefined ? [] : [`${options.pulls}*`]),
+  ];
+  const { stdout } = await git(['ls-remote', '--quiet', '--symref', '--end-of-options', 'origin', ...patterns], {
+    directories: url.scheme === 'file' ? [decodeURIComponent(new URL(url.href).pathname)] : [],
+    remote: { url, credential: await remote.credential?.() },
+    config: [['remote.origin.url', url.href]],
+    maxBytes: MAX_BYTES,
+    timeoutMs: options.timeoutMs ?? 60_000,
+    signal: options.signal,
+  });
   const rows = stdout
     .toString('utf8')
     .split('\n')
@@ -172,7 +178,12 @@ async function askProgram(url: RemoteUrl, remote: Remote, options: ListOptions):
     .join('\n');
 }
 
-function parseLines(text: string, maxRefs: number): { refs: GitRef[]; defaultBranch: string | null } {
+function parseLines(
+  text: string,
+  { maxRefs = 100_000, pulls }: ListOptions,
+): { refs: GitRef[]; defaultBranch: string | null } {
+  // a prefix is a wish that a server may pass over: what was not asked for is not taken
+  const isPull = (name: string): boolean => pulls !== undefined && name.startsWith(pulls) && pullNumber(name) !== null;
   const refs: GitRef[] = [];
   let head: string | undefined;
   for (const line of text === '' ? [] : text.split('\n')) {
@@ -180,7 +191,7 @@ function parseLines(text: string, maxRefs: number): { refs: GitRef[]; defaultBra
     if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(oid)) throw notAListing();
     const peeled = attributes.find((attribute) => attribute.startsWith('peeled:'))?.slice('peeled:'.length);
     if (name === 'HEAD') head = attributes.find((attribute) => attribute.startsWith('symref-target:'))?.slice(14);
-    else if (isRefName(name)) refs.push({ name, oid, commit: peeled ?? oid });
+    else if (isRefName(name) || isPull(name)) refs.push({ name, oid, commit: peeled ?? oid });
     if (refs.length > maxRefs) throw tooManyRefs(`more than ${maxRefs}`);
   }
   const defaultBranch = refs.find(({ name }) => name === head && isBranch(name))?.name ?? null;

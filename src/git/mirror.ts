@@ -45,6 +45,8 @@ export interface Mirror {
   /** The bytes of a regular file; `null` when there is none (a link or folder is none). */
   file(commit: string, path: string, maxBytes?: number): Promise<Buffer | null>;
   isAncestor(ancestor: string, descendant: string): Promise<boolean>;
+  /** Whether a branch, as of the last fetch, holds the commit. */
+  isOnBranch(commit: string): Promise<boolean>;
   mergeBase(one: string, other: string): Promise<string | null>;
   firstParentPosition(commit: string): Promise<number>;
   log(range: LogRange): Promise<CommitInfo[]>;
@@ -129,6 +131,8 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
       return found?.mode === '100644' || found?.mode === '100755' ? read(found.oid, maxBytes) : null;
     },
     isAncestor: (one, other) => history.isAncestor(one, other),
+    // refs are kept where the network side is; the view of objects has none
+    isOnBranch: (commit) => createHistory(folder.store).isOnBranch(commit),
     mergeBase: (one, other) => history.mergeBase(one, other),
     firstParentPosition: (commit) => history.firstParentPosition(commit),
     log: async (range) => Promise.all((await history.log(range)).map(readCommit)),

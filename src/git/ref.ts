@@ -24,6 +24,15 @@ export function shortRef(ref: string): string {
   return ref.replace(/^refs\/(?:heads|tags)\//, '');
 }
 
+const PULL =
+  /^refs\/(?:pull\/([1-9]\d{0,8})\/head|merge-requests\/([1-9]\d{0,8})\/head|pull-requests\/([1-9]\d{0,8})\/from)$/;
+
+/** The number of the pull (or merge) request whose head a ref is, in the form of any host; null for every other ref. */
+export function pullNumber(ref: string): number | null {
+  const match = PULL.exec(ref);
+  return match === null ? null : Number(match[1] ?? match[2] ?? match[3]);
+}
+
 /**
  * The rules of `git check-ref-format`. A server can list anything; a name that git itself would not take is left out
  * wherever refs are read, as git does when it fetches.

@@ -14,20 +14,42 @@ export interface PathEnvironment extends EnvironmentDefinition {
 }
 
 /** The piece of towpath.yaml under `environments: { <name>: ... }`. */
-export function pathEnvironmentSchema(deploy: z.ZodType<Choice>) {
+export function pathEnvironmentSchema(deploy: z.ZodType<Choice>, isolating: readonly string[]) {
   return z
     .strictObject({
-      on: TriggerSchema.describe('What brings a release in: manual, or a branch, merge, tag or release-branch'),
+      on: TriggerSchema.describe(
+        'What brings a release in: manual, or a branch, merge, tag, release-branch or pull-request',
+      ),
       from: listOf(z.string()).optional().describe('Environments that stand before it'),
       gates: z.array(GateSchema).default([]).describe('Conditions: unchanged, a check, approvals, soak, freeze'),
       ...environmentFields(deploy),
     })
     .superRefine((environment, context) => {
-      if (environment.ephemeral !== undefined && environment.on.kind !== 'branch')
+      const isOfPulls = environment.on.kind === 'pull-request';
+      if (isOfPulls && environment.ephemeral === undefined)
+        context.addIssue({
+          code: 'custom',
+          path: ['on'],
+          message: '`ephemeral` beside `on: { pull-request: forks }`: each pull request gets an environment of its own',
+        });
+      if (isOfPulls && !isolating.includes(environment.deploy.name))
+        context.addIssue({
+          code: 'custom',
+          path: ['deploy'],
+          message: `a driver that isolates (${isolating.join(', ')}) beside \`on: { pull-request: forks }\`: strangers wrote what runs there`,
+        });
+      if (isOfPulls && Object.keys(environment.secrets).length > 0)
+        context.addIssue({
+          code: 'custom',
+          path: ['secrets'],
+          message: 'no secrets beside `on: { pull-request: forks }`: strangers wrote what runs there',
+        });
+      if (environment.ephemeral !== undefined && environment.on.kind !== 'branch' && !isOfPulls)
         context.addIssue({
           code: 'custom',
           path: ['ephemeral'],
-          message: '`on: { branch: ... }` beside `ephemeral`: only a branch can bring and end an environment',
+          message:
+            '`on: { branch: ... }` beside `ephemeral`: only a branch (or a pull request) can bring and end an environment',
         });
     })
     .transform(({ on, from, gates, ephemeral, deploy, settle, timeout, ...rest }): PathEnvironment => ({

@@ -138,6 +138,7 @@ const environments = {
   old: { on: { kind: 'release-branch', pattern: 'release-*' } },
   demo: { on: { kind: 'tag', pattern: 'rc-*' } },
   prod: { on: { kind: 'tag', pattern: 'v*' } },
+  forks: { on: { kind: 'pull-request', pattern: 'forks' }, ephemeral: { ttlMs: 1 } },
 } as const;
 
 test.each([
@@ -149,11 +150,23 @@ test.each([
   ['refs/tags/rc-1', ['demo: tag rc-1']],
   ['refs/tags/main', []],
   ['refs/notes/commits', []],
+  ['refs/pull/7/head', ['forks: pull request 7']],
+  ['refs/merge-requests/7/head', ['forks: pull request 7']],
+  ['refs/pull-requests/7/from', ['forks: pull request 7']],
+  ['refs/pull/7/merge', []],
+  ['refs/pull/0/head', []],
+  ['refs/heads/pull/7/head', ['preview: push to pull/7/head']],
 ])('%s goes where the path says', (ref, expected) => {
   const routes = planRoutes(environments, ref, 'main');
   expect(routes.map(({ environment, cause }) => `${environment}: ${cause}`)).toEqual(expected);
   for (const { environment, previewBranch } of routes)
-    expect(previewBranch).toBe(environment === 'preview' ? ref.slice('refs/heads/'.length) : undefined);
+    expect(previewBranch).toBe(
+      environment === 'preview'
+        ? ref.slice('refs/heads/'.length)
+        : environment === 'forks'
+          ? 'pull request 7'
+          : undefined,
+    );
 });
 
 const web = { service: 'web', testedBefore: true, differences: [] };

@@ -3,9 +3,12 @@ import { z } from 'zod';
 /** What brings a release in by itself. Patterns are globs over the short name of the ref (`feature/*`, `v*`). */
 export type Trigger =
   | { readonly kind: 'branch' | 'merge' | 'tag' | 'release-branch'; readonly pattern: string }
+  /** Of forks alone: a pull request of the repository itself has a branch there. */
+  | { readonly kind: 'pull-request'; readonly pattern: 'forks' }
   | { readonly kind: 'manual' };
 
 const KINDS = ['branch', 'merge', 'tag', 'release-branch'] as const;
+const NAMES = [...KINDS, 'pull-request'].join(', ');
 
 const Pattern = z
   .string('a pattern of names such as "feature/*"')
@@ -23,10 +26,15 @@ export const TriggerSchema = z.union([
       merge: Pattern.optional().describe('A commit that arrives on this branch'),
       tag: Pattern.optional().describe('A tag of such a name'),
       'release-branch': Pattern.optional().describe('A push to a release branch (tags are the better way)'),
+      'pull-request': z
+        .literal('forks', 'forks: pull requests of the repository itself have a branch')
+        .optional()
+        .describe('A pull request that comes from a fork: code of strangers'),
     })
-    .refine((on) => Object.keys(on).length === 1, `exactly one of ${KINDS.join(', ')}, or manual`)
+    .refine((on) => Object.keys(on).length === 1, `exactly one of ${NAMES}, or manual`)
     .meta({ minProperties: 1, maxProperties: 1 })
     .transform((on): Trigger => {
+      if (on['pull-request'] !== undefined) return { kind: 'pull-request', pattern: on['pull-request'] };
       const kind = KINDS.find((kind) => on[kind] !== undefined);
       return kind === undefined ? { kind: 'manual' } : { kind, pattern: on[kind] ?? '' };
     }),

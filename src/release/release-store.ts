@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 
+import { pullNumber } from '../git/ref.ts';
 import type { Digest } from '../lib/digest.ts';
 import type { Problem } from '../lib/error.ts';
 import { groupBy } from '../lib/group.ts';
@@ -14,6 +15,18 @@ export async function nameRelease(db: Sql, releaseId: string, ref: string): Prom
     .values({ release_id: releaseId, ref })
     .onConflict((conflict) => conflict.columns(['release_id', 'ref']).doUpdateSet({ named_at: new Date() }))
     .execute();
+}
+
+/** Whether a commit is known by pull requests of forks, and by no branch or tag. */
+export async function isOfPullsAlone(db: Sql, repositoryId: string, commit: string): Promise<boolean> {
+  const rows = await db
+    .selectFrom('release_name')
+    .innerJoin('release', 'release.id', 'release_name.release_id')
+    .select('release_name.ref')
+    .where('release.repository_id', '=', repositoryId)
+    .where('release.commit_sha', '=', commit)
+    .execute();
+  return rows.length > 0 && rows.every(({ ref }) => pullNumber(ref) !== null);
 }
 
 /**

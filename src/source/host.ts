@@ -16,6 +16,8 @@ export interface SourceHost {
   isUnsignedPing?(headers: WebhookHeaders): boolean;
   /** How git shows it a token: hosts differ in the user name that they want beside it. */
   gitCredential(secret: HostSecret): GitCredential;
+  /** Refs of its pull requests; null: it offers none. */
+  readonly pulls: PullRefs | null;
   /** Null: it has none that we know. */
   readonly api: HostApiForm | null;
 }
@@ -37,6 +39,16 @@ export type WebhookVerdict =
   | { readonly kind: 'unsigned' }
   /** The signature is right, the time is not: perhaps a replay, perhaps a clock that is wrong. */
   | { readonly kind: 'stale' };
+
+/** How a host shows pull (merge) requests: by refs, which stay when one is closed, and by its API. */
+export interface PullRefs {
+  /** What the refs of their heads begin with. */
+  readonly prefix: string;
+  /** Of the API, below the repository; the number follows. */
+  readonly path: string;
+  /** The states that mean it is not closed. */
+  readonly open: readonly string[];
+}
 
 /** What a credential holds: `user:password`, or a token alone. */
 export interface HostSecret {

@@ -21,6 +21,8 @@ export interface ClaimedRepository {
   /** A reference to a secret. */
   readonly credential: string | null;
   readonly defaultBranch: string;
+  /** The path asks for pull requests. */
+  readonly wantsPulls: boolean;
   /** The hash of the listing that the rows of `ref` show; `null` before the first poll. */
   readonly refsHash: string | null;
   readonly failures: number;
@@ -48,6 +50,8 @@ export interface RefNews {
   readonly events: readonly RefEvent[];
   /** The first listing ever: every ref is `created`, though none may be new to the people who own it. */
   readonly isFirst: boolean;
+  /** The first listing with pull requests in it: each is `created`, though it may have been closed for years. */
+  readonly arePullsNew: boolean;
   /** The branch that the server's HEAD names (`refs/heads/main`), whatever the repository row says. */
   readonly defaultBranch: string | null;
 }
@@ -89,6 +93,7 @@ export async function claimDue(
       'default_branch',
       'refs_hash',
       'poll_failures',
+      'wants_pulls',
     ])
     .execute();
   return rows.map((row) => ({
@@ -98,6 +103,7 @@ export async function claimDue(
     host: row.host,
     credential: row.credential,
     defaultBranch: row.default_branch,
+    wantsPulls: row.wants_pulls,
     refsHash: row.refs_hash,
     failures: row.poll_failures,
     claimedAt: now,
@@ -165,7 +171,7 @@ export async function recordPoll(
   return store.transaction(async (tx) => {
     const row = await tx
       .selectFrom('repository')
-      .select(['lease_until', 'woken_at', 'refs_hash'])
+      .select(['lease_until', 'woken_at', 'refs_hash', 'lists_pulls'])
       .where('id', '=', claim.id)
       .forUpdate()
       .executeTakeFirst();
@@ -180,7 +186,7 @@ export async function recordPoll(
         woken_at: next.wokenAt === null ? null : new Date(next.wokenAt),
         poll_failures: next.failures,
         poll_error: outcome.kind === 'failed' ? json(outcome.problem) : null,
-        ...(outcome.kind === 'failed' ? {} : { polled_at: new Date(now) }),
+        ...(outcome.kind === 'failed' ? {} : { polled_at: new Date(now), lists_pulls: claim.wantsPulls }),
         ...(outcome.kind === 'listed' ? { refs_hash: outcome.hash } : {}),
       })
       .where('id', '=', claim.id)
@@ -188,7 +194,9 @@ export async function recordPoll(
     if (outcome.kind === 'listed' && (events.length > 0 || row.refs_hash !== outcome.hash)) {
       const { defaultBranch } = outcome;
       const isFirst = row.refs_hash === null;
-      await onNews(tx, { repositoryId: claim.id, projectId: claim.projectId, events, isFirst, defaultBranch });
+      const arePullsNew = claim.wantsPulls && !row.lists_pulls;
+      const { id: repositoryId, projectId } = claim;
+      await onNews(tx, { repositoryId, projectId, events, isFirst, arePullsNew, defaultBranch });
     }
     return events;
   });

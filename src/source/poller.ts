@@ -20,6 +20,7 @@ import {
   type PollOutcome,
 } from './poll-store.ts';
 import { moveKey, planRefChanges, type ForcedMoves } from './ref-change.ts';
+import { pullPrefix } from './pull-request.ts';
 import { createServerQuiet, type ServerQuiet } from './server-quiet.ts';
 import { SourceError } from './source-error.ts';
 
@@ -153,6 +154,7 @@ async function pollRepository(deps: PollDeps, claimed: ClaimedRepository, signal
 async function look(deps: PollDeps, claim: ClaimedRepository, signal: AbortSignal): Promise<PollOutcome> {
   for (let attempt = 1; ; attempt++) {
     const listing = await deps.list(deps.remoteOf(claim), {
+      pulls: claim.wantsPulls ? pullPrefix(claim) : undefined,
       known: claim.refsHash ?? undefined,
       now: deps.clock.now(),
       signal,

@@ -182,6 +182,7 @@ export interface EnvironmentTable {
   removals: Generated<number>;
   unnamed_at: Timestamp | null;
   stop_asked_at: Timestamp | null;
+  preview_ref: string | null;
   repository_id: string | null;
 }
 
@@ -398,6 +399,8 @@ export interface RepositoryTable {
   credential: string | null;
   left_at: Timestamp | null;
   host: string | null;
+  wants_pulls: Generated<boolean>;
+  lists_pulls: Generated<boolean>;
   notices: string | null;
   notices_at: Timestamp | null;
   notices_error: Json | null;

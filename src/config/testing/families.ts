@@ -23,7 +23,7 @@ export const families: Families = {
   ],
   drivers: [
     { name: 'process', config: z.strictObject({}) },
-    { name: 'docker', config: z.strictObject({ network: z.string().optional() }) },
+    { name: 'docker', config: z.strictObject({ network: z.string().optional() }), isolates: true },
   ],
   checks: [
     {

@@ -12,6 +12,7 @@ import { collectNotices } from '../notices/collect.ts';
 import { deliverNotices } from '../notices/deliver.ts';
 import { refreshWhatIsDue } from '../refresh-bases.ts';
 import { attemptEach } from './attempt.ts';
+import { endClosedPulls } from './closed-pulls.ts';
 import { forgetEvents, forgetLogs } from './history.ts';
 import { contentBefore, keptImages } from './image-content.ts';
 import { reconcile } from './lost-work.ts';
@@ -113,6 +114,7 @@ export function careTasks(
       everyMs,
       run: () => forgetDeliveries(store.db, clock.now() - DELIVERIES_KEPT_MS),
     },
+    { name: 'closed pull requests', everyMs: Math.min(everyMs, MINUTE_MS), run: () => endClosedPulls(house) },
     { name: 'sessions', everyMs, run: () => storedCredentials(store.db).forget(clock.now()) },
     {
       name: 'kept answers',

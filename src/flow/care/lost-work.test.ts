@@ -16,7 +16,8 @@ test('a preview whose removal was given up is removed again, once in a while, an
   await store.db.insertInto('project').values({ id: 'p', name: 'shop' }).execute();
   const [bad, lost, underWay, tried, forgotten] = await Promise.all(
     ['bad', 'lost', 'under-way', 'tried', 'forgotten'].map(async (branch) => {
-      const preview = { projectId: 'p', template: 'preview', branch, position: 0, definition: {} };
+      const ref = `refs/heads/${branch}`;
+      const preview = { projectId: 'p', template: 'preview', branch, ref, position: 0, definition: {} };
       const id = await ensurePreview(store.db, { ...preview, expiresAt: new Date(NOW) });
       await endEnvironment(store.db, id);
       return id;

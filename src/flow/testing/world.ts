@@ -74,6 +74,8 @@ export interface World {
   readonly bases: Record<string, Digest>;
   /** How a check of type `run` ends; throws where it cannot be asked. */
   answer: () => { kind: 'exited'; code: number };
+  /** Whether checks run apart from the machine. */
+  isolates: boolean;
   /** What an environment runs: service -> what its image says. */
   runs(environment: string): Record<string, string>;
   git(...args: string[]): Promise<string>;
@@ -112,12 +114,13 @@ export async function createWorld(
     host: 'registry.test',
     immutable: isImmutableTag,
   });
-  const state: Pick<World, 'isAway' | 'answer' | 'baseOf' | 'env' | 'bases'> = {
+  const state: Pick<World, 'isAway' | 'answer' | 'isolates' | 'baseOf' | 'env' | 'bases'> = {
     env: {},
     bases: { ...bases },
     baseOf: async (reference) => state.bases[reference] ?? null,
     isAway: () => false,
     answer: () => ({ kind: 'exited', code: 0 }),
+    isolates: true,
   };
   const holds = createHolds();
   const secrets = secretsOf(secretStores(state.env, directory));
@@ -144,13 +147,13 @@ export async function createWorld(
     settings: { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example' },
     families: {
       builders: [builder, { name: external.name, definition: ExternalDefinition, elsewhere: true }],
-      drivers: [driver, other],
+      drivers: [driver, other].map(({ name, config }) => ({ name, config, isolates: true })),
       checks,
     },
     builders: new Map([builder, external].map((one) => [one.name, one])),
     drivers: new Map([driver, other].map((one) => [one.name, one])),
     checkToolsFor: async () => ({
-      runner: { name: 'host', isolates: false, run: async () => state.answer() },
+      runner: { name: 'host', isolates: state.isolates, run: async () => state.answer() },
       image: async (service, digest) => ({
         reference: `registry.test/${service}@${digest}`,
         config: { entrypoint: [], command: [], env: {}, workdir: '/', user: '' },

@@ -36,6 +36,27 @@ beforeAll(async () => {
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
+test('the recipe of a fork is the Dockerfile and what is said of it, and none that leaves something to other builds', async () => {
+  const builder = createDockerfileBuilder({ images: registryReader(), registryHost: host, tool: async () => null });
+  const of = async (text: string, target?: string) =>
+    builder.recipe?.(
+      { file: 'Dockerfile', args: {}, ...(target === undefined ? {} : { target }) },
+      sourceOf({ Dockerfile: text }),
+    );
+  expect(await of('FROM busybox:1\n')).toEqual(await of('FROM busybox:1\n'));
+  expect(await of('FROM busybox:1\n')).not.toEqual(await of('FROM busybox:2\n'));
+  expect(await of('FROM busybox:1\n')).not.toEqual(await of('FROM busybox:1\n', 'build'));
+  for (const mount of [
+    'type=cache,target=/c',
+    'target=/c,type=cache',
+    '"type=cache,target=/c"',
+    'type="cache",target=/c',
+  ])
+    await expect(of(`FROM busybox:1\nRUN --mount=${mount} true\n`)).rejects.toMatchObject({
+      code: 'artifact.shared-cache',
+    });
+});
+
 describe.each([
   ['docker', () => dockerTool(engine)],
   ['buildah', () => buildahTool({ directory, credentials: () => Promise.resolve(null) })],

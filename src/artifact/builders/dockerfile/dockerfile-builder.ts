@@ -33,6 +33,9 @@ export const DockerfileDefinition = z.strictObject({
 
 export type DockerfileDefinition = z.infer<typeof DockerfileDefinition>;
 
+/** Also one in a comment: better too careful than too clever. */
+const SHARED_CACHE = /type\s*=\s*["']?cache/i;
+
 const Manifest = z.object({
   config: z.object({ size: z.number() }),
   layers: z.array(z.object({ size: z.number() })),
@@ -64,6 +67,11 @@ export function createDockerfileBuilder(parts: {
     async inputs({ file }, source) {
       await readDockerfile(source, file);
       return contextOf(source, file);
+    },
+    async recipe(definition, source) {
+      const text = await readDockerfile(source, definition.file);
+      if (SHARED_CACHE.test(text)) throw sharedCache(definition.file);
+      return { definition, text };
     },
     async build({ definition, source, platform, repository, pins, parents, log, signal }) {
       const { file, args, target } = definition;
@@ -115,6 +123,14 @@ async function describe(
   const { config, layers } = Manifest.parse(JSON.parse(stored.bytes.toString('utf8')));
   const sizeBytes = layers.reduce((sum, { size }) => sum + size, config.size);
   return { digest, mediaType: stored.mediaType, sizeBytes };
+}
+
+function sharedCache(file: string): ArtifactError {
+  return new ArtifactError({
+    code: 'artifact.shared-cache',
+    what: `"${file}" mounts a cache, which all builds of a machine share: what a fork leaves there would go into other images.`,
+    fix: 'Push the commit to a branch of this repository if it is good; or build without `--mount=type=cache`.',
+  });
 }
 
 function noTool(): ArtifactError {

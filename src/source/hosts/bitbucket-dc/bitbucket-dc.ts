@@ -17,6 +17,7 @@ export const bitbucketDc: SourceHost = {
     headers['x-event-key'] === 'diagnostics:ping' && headers['x-hub-signature'] === undefined,
   gitCredential: ({ user, token }) =>
     user === null ? { kind: 'bearer', token } : { kind: 'basic', username: user, password: token },
+  pulls: { prefix: 'refs/pull-requests/', path: '/pull-requests', open: ['OPEN'] },
   api: {
     base: (place) => `${place.origin}${partsOf(place).context}/rest/api/latest`,
     repository: (place) => {

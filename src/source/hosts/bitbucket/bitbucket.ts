@@ -19,6 +19,8 @@ export const bitbucket: SourceHost = {
     const tokenUser = isApiToken ? 'x-bitbucket-api-token-auth' : 'x-token-auth';
     return basicCredential({ user: isApiToken ? null : user, token }, tokenUser);
   },
+  // the commits of a fork are not in the repository that a pull request goes to
+  pulls: null,
   api: {
     base: ({ hostname, origin }) => (bitbucket.serves(hostname) ? 'https://api.bitbucket.org/2.0' : `${origin}/2.0`),
     repository: ({ path }) => `/repositories/${path.split('/').map(encodeURIComponent).join('/')}`,

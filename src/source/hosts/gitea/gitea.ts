@@ -22,6 +22,7 @@ export const gitea: SourceHost = {
     return { kind: 'genuine', delivery: deliveryId(delivery, id, signature) };
   },
   gitCredential: (secret) => basicCredential(secret, 'x-access-token'),
+  pulls: { prefix: 'refs/pull/', path: '/pulls', open: ['open'] },
   api: {
     base: ({ origin }) => `${origin}/api/v1`,
     repository: ({ path }) => `/repos/${path.split('/').map(encodeURIComponent).join('/')}`,

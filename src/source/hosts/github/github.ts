@@ -22,6 +22,7 @@ export const github: SourceHost = {
     };
   },
   gitCredential: (secret) => basicCredential(secret, 'x-access-token'),
+  pulls: { prefix: 'refs/pull/', path: '/pulls', open: ['open'] },
   api: {
     base: ({ hostname, origin }) => {
       if (isCloud(hostname)) return 'https://api.github.com';

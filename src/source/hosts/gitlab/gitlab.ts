@@ -19,6 +19,7 @@ export const gitlab: SourceHost = {
   },
   // a personal, group or project token goes with any user name; a deploy token with its own, as `user:token`
   gitCredential: (secret) => basicCredential(secret, 'oauth2'),
+  pulls: { prefix: 'refs/merge-requests/', path: '/merge_requests', open: ['opened', 'locked'] },
   api: {
     base: ({ hostname, origin }) => `${hostname === 'altssh.gitlab.com' ? 'https://gitlab.com' : origin}/api/v4`,
     repository: ({ path }) => `/projects/${encodeURIComponent(path)}`,

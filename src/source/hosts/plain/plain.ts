@@ -10,5 +10,6 @@ export const plain: SourceHost = {
   claims: (headers) => headers['webhook-signature'] !== undefined,
   verify: verifyStandardWebhook,
   gitCredential: (secret) => basicCredential(secret, 'x-access-token'),
+  pulls: null,
   api: null,
 };
