@@ -1,3 +1,8 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { type Forge, type ForgeRepository, startForge } from '../src/git/testing/forge.ts';
@@ -55,6 +60,36 @@ test.each(Object.keys(pushes))('a push to %s is told by its signed webhook, and 
   expect(answers).toEqual([202, 200]);
 });
 
+test('a GitHub App reaches a private repository, and its token and key are nowhere to be seen', async () => {
+  const made = 'canary-token-of-the-app';
+  const authorization = `Basic ${Buffer.from(`x-access-token:${made}`).toString('base64')}`;
+  const github = await startForge({ authorization });
+  github.answer = ({ url = '', headers }) => {
+    if (url.startsWith('/api/v3/app/installations/345/')) return json(201, { token: made, expires_at: IN_AN_HOUR });
+    if (!url.startsWith('/api/v3/')) return undefined;
+    return headers.authorization === `Bearer ${made}` ? json(200, {}) : json(401, {});
+  };
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const place = await mkdtemp(join(tmpdir(), 'towpath-app-'));
+  await writeFile(join(place, 'app.pem'), pem);
+  try {
+    const own = await github.createRepository('private');
+    const files = { 'towpath.yaml': CONFIG.replace(project, 'app-shop'), 'web/main.js': program('hello') };
+    const commit = await own.commit({ files });
+    const credential = `github-app:12:345:file:${place}/app.pem`;
+    const added = await server.cli('project', 'add', own.url, '--host', 'github', '--credential', credential);
+    expect(added).toMatchObject({ code: 0 });
+    await storyOf(server, 'app-shop').release(commit, 'ready');
+    const audit = await server.cli('audit', '--json');
+    const seen = [added.stdout, audit.stdout, server.output(), ...github.requests].join('\n');
+    for (const secret of ['canary', authorization, ...pem.split('\n').slice(1, 3)]) expect(seen).not.toContain(secret);
+  } finally {
+    await github.close();
+    await rm(place, { recursive: true });
+  }
+}, 120_000);
+
 test('a ping is answered, and a delivery under another secret is refused', async () => {
   const push = { secret, id: 'ping-1', atMs: Date.now() };
   const ping = await deliver(githubPing(push));
@@ -63,6 +98,12 @@ test('a ping is answered, and a delivery under another secret is refused', async
   expect((await deliver(githubPing({ ...push, secret: 'another' }))).status).toBe(401);
   expect(server.output()).not.toContain('canary');
 });
+
+const IN_AN_HOUR = new Date(Date.now() + 3_600_000).toISOString();
+
+function json(status: number, body: unknown): { status: number; body: string } {
+  return { status, body: JSON.stringify(body) };
+}
 
 const CONFIG = `project: ${project}
 services: { web: { path: web, build: { node: { start: main.js } }, port: 3000 } }
