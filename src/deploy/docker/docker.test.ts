@@ -10,7 +10,7 @@ vi.setConfig({ testTimeout: 300_000 }); // a container starts in half a second, 
 describeDriver('docker', () => dockerUnderTest());
 describeOutput('docker', () => dockerUnderTest());
 
-test('50 connections notice nothing of ten promotions, a failed one and a rollback', async () => {
+test('50 connections notice nothing of three promotions, a failed one and a rollback', async () => {
   const under = await dockerUnderTest();
   try {
     const { requests, failed } = await promoteUnderLoad(under);

@@ -15,7 +15,7 @@ import { promoteUnderLoad } from '../testing/under-load.ts';
 describeDriver('process', () => processUnderTest());
 describeOutput('process', () => processUnderTest());
 
-test('50 connections notice nothing of ten promotions, a failed one and a rollback', async () => {
+test('50 connections notice nothing of three promotions, a failed one and a rollback', async () => {
   const under = await processUnderTest();
   try {
     const { requests, failed } = await promoteUnderLoad(under);

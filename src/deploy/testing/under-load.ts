@@ -10,16 +10,19 @@ export interface LoadResult {
   readonly failed: number;
 }
 
+/** `e2e/load.test.ts` makes ten, by the server. */
+const PROMOTIONS = 3;
+
 /**
- * What users notice of ten promotions and a rollback: `wrk` keeps 50 connections busy on the address of a service while
- * its versions take turns, two replicas each.
+ * What users notice of promotions and a rollback: `wrk` keeps 50 connections busy on the address of a service while its
+ * versions take turns, two replicas each.
  */
-export async function promoteUnderLoad(under: DriverUnderTest, promotions = 10): Promise<LoadResult> {
+export async function promoteUnderLoad(under: DriverUnderTest): Promise<LoadResult> {
   const { deploy, web, url, end } = rolloutsOf(under);
   await deploy('first', [await web('v0', { replicas: 2 })]);
   const load = startLoad(`${await url()}/`);
   try {
-    for (let n = 1; n <= promotions; n++) await deploy(`promotion-${n}`, [await web(`v${n % 2}`, { replicas: 2 })]);
+    for (let n = 1; n <= PROMOTIONS; n++) await deploy(`promotion-${n}`, [await web(`v${n % 2}`, { replicas: 2 })]);
     const sick = await web('v2', { behaviour: 'sick', startMs: 500 });
     await deploy('bad', [sick]).catch(() => undefined);
     await deploy('rollback', [await web('v1', { replicas: 2 })]);
