@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Figure[]> 
   poll: async () => import('./poll.bench.ts'),
   retag: async () => import('./retag.bench.ts'),
   server: async () => import('./server.bench.ts'),
+  sweep: async () => import('./sweep.bench.ts'),
 };
 
 const { positionals } = parseArgs({ allowPositionals: true });

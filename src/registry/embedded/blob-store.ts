@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open, readFile, unlink } from 'node:fs/promises';
+import { open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 
@@ -7,8 +7,9 @@ import type { Swept } from '../content.ts';
 import { digestMismatch } from '../verified.ts';
 import { algorithmOf, pathOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
+import { readSmall } from './durable-file.ts';
 import type { DurableFiles } from './durable-file.ts';
-import type { Limbo } from './limbo.ts';
+import type { Limbo, Retiring } from './limbo.ts';
 
 /** Content under its digest, shared by all repositories: which of them may see it is decided above. */
 export interface BlobStore {
@@ -22,8 +23,10 @@ export interface BlobStore {
   write(digest: ContentDigest, content: AsyncIterable<Uint8Array> | Uint8Array): Promise<void>;
   /** Takes a finished file; `computed` is the digest of its bytes. What lay there before is replaced: so a bad disk heals. */
   adopt(path: string, digest: ContentDigest, computed: string): Promise<void>;
+  /** Marks for a sweep that the content is needed. @returns false when there is none */
+  mark(digest: ContentDigest): Promise<boolean>;
   /** Removes what nobody has taken into use since `beforeMs`. */
-  sweep(beforeMs: number, signal?: AbortSignal): Promise<Swept>;
+  sweep(retiring: Retiring): Promise<Swept>;
 }
 
 export function openBlobStore(directory: string, files: DurableFiles, limbo: Limbo): BlobStore {
@@ -52,9 +55,10 @@ export function openBlobStore(directory: string, files: DurableFiles, limbo: Lim
   return {
     size: async (digest) => limbo.use(pathFor(digest)),
     adopt,
-    sweep: async (beforeMs, signal) => limbo.retireBelow(directory, beforeMs, signal),
+    mark: async (digest) => limbo.mark(pathFor(digest)),
+    sweep: async (retiring) => limbo.retireBelow(directory, retiring),
     read: async (digest) => {
-      const bytes = await limbo.find(pathFor(digest), () => readFile(pathFor(digest)));
+      const bytes = await limbo.find(pathFor(digest), () => readSmall(pathFor(digest)));
       if (bytes === null) return null;
       const computed = digestOf(bytes, digest);
       if (computed !== digest) throw digestMismatch(digest, computed);

@@ -90,6 +90,20 @@ export async function openDurableFiles(scratch: string): Promise<DurableFiles> {
   };
 }
 
+/** The whole of a file that is small as a rule: then its size is not asked for first. */
+export async function readSmall(path: string): Promise<Buffer> {
+  const file = await open(path, 'r');
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(SMALL_BYTES), 0, SMALL_BYTES);
+    if (bytesRead < SMALL_BYTES) return buffer.subarray(0, bytesRead);
+    return Buffer.concat([buffer, await file.readFile()]);
+  } finally {
+    await file.close();
+  }
+}
+
+const SMALL_BYTES = 4096;
+
 /** True when the error says that there is no such file. */
 export function isAbsent(error: unknown): boolean {
   const code = codeOf(error);

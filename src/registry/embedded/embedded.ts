@@ -95,10 +95,10 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
   return {
     registry: () => inProcessRegistry(host, blobs, repositories, manifests),
     sweep: async (beforeMs) => (await uploads.sweep(beforeMs)) + (await files.sweep(beforeMs)),
-    sweepContent: async (wish) => sweepContent({ blobs, repositories, manifests, limbo }, wish),
+    sweepContent: async (wish) => sweepContent({ blobs, repositories, limbo }, wish),
     content: () => ({
       held: (signal) => heldManifests(blobs, repositories, signal),
-      sweep: async (wish) => sweepContent({ blobs, repositories, manifests, limbo }, wish),
+      sweep: async (wish) => sweepContent({ blobs, repositories, limbo }, wish),
     }),
     handle: async (request, response, mayPull = async () => true) => {
       const method = request.method ?? 'GET';

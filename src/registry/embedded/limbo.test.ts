@@ -24,8 +24,8 @@ test('of a use and a removal at the same moment one wins: who was told that it i
     };
     const [size, once, twice] = await Promise.all([
       turns(n % 9).then(() => one.use(file)), // meets the removal at another moment each time
-      two.retireBelow(folder, 1000),
-      three.retireBelow(folder, 1000),
+      two.retireBelow(folder, { beforeMs: 1000 }),
+      three.retireBelow(folder, { beforeMs: 1000 }),
     ]);
     const there = await stat(file).catch(() => null);
     expect(there === null).toBe(size === null);
@@ -46,7 +46,7 @@ test('a file that nobody used goes, one that was used stays, and so does what wa
   for (const name of ['files/old', 'files/used', 'limbo/left']) await utimes(join(directory, name), 0, 0);
   expect(await limbo.use(join(directory, 'files/used'))).toBe(4);
   expect(await limbo.use(join(directory, 'files/none'))).toBeNull();
-  expect(await limbo.retireBelow(join(directory, 'files'), 1000)).toEqual({ files: 1, bytes: 4 });
+  expect(await limbo.retireBelow(join(directory, 'files'), { beforeMs: 1000 })).toEqual({ files: 1, bytes: 4 });
   expect(await limbo.sweep(1000)).toBe(1);
   expect(await readdir(join(directory, 'files'))).toEqual(['used']);
   expect(await readdir(join(directory, 'limbo'))).toEqual(['fresh']);

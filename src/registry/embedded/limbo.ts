@@ -1,7 +1,8 @@
 import { link, opendir, readdir, rename, rmdir, stat, unlink, utimes } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { join, relative, sep } from 'node:path';
 
 import { sha256Hex } from '../../lib/digest.ts';
+import { eachOf } from '../../lib/each.ts';
 import { newId } from '../../lib/ids.ts';
 import type { Swept } from '../content.ts';
 import { codeOf, inFolder, isAbsent } from './durable-file.ts';
@@ -15,16 +16,31 @@ import { codeOf, inFolder, isAbsent } from './durable-file.ts';
 export interface Limbo {
   /** Takes a file into use now. @returns its size, or null when there is none */
   use(path: string): Promise<number | null>;
+  /**
+   * Takes a file into use for a sweep that found it needed. One touch, which may reach a file that is just being removed: but
+   * whoever made it needed has used it, so that no other sweep removes it either. @returns false when there is none
+   */
+  mark(path: string): Promise<boolean>;
   /** Reads a file that may just be looked at. @returns null when there is none */
   find<T>(path: string, read: () => Promise<T>): Promise<T | null>;
   /** Removes the files below a folder that nobody has used since `beforeMs`. */
-  retireBelow(folder: string, beforeMs: number, signal?: AbortSignal): Promise<Swept>;
+  retireBelow(folder: string, { beforeMs, isMarked, signal }: Retiring): Promise<Swept>;
   /** Drops what killed processes moved aside before they could decide. What is in use was fetched back before. */
   sweep(beforeMs: number): Promise<number>;
 }
 
+export interface Retiring {
+  readonly beforeMs: number;
+  /** Was it marked just now? Then it need not be looked at. @param digest as the last two parts of its path say it */
+  readonly isMarked?: (digest: string) => boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** One more than the sweeps that may be met at the same moment. */
 const LOOKS = 4;
+
+/** Questions to the file system at once: more than its threads, so that none of them waits for us. */
+export const AT_ONCE = 16;
 
 /** @param directory holds all the files; @param aside a folder on the same file system */
 export function openLimbo(directory: string, aside: string): Limbo {
@@ -77,15 +93,22 @@ export function openLimbo(directory: string, aside: string): Limbo {
         await utimes(path, now, now);
         return (await stat(path)).size;
       }),
-    retireBelow: async (folder, beforeMs, signal) => {
+    mark: async (path) =>
+      (await find(path, async () => {
+        const now = new Date();
+        await utimes(path, now, now);
+        return true;
+      })) !== null,
+    retireBelow: async (folder, { beforeMs, isMarked, signal }) => {
       const swept = { files: 0, bytes: 0 };
-      for await (const path of filesBelow(folder, beforeMs)) {
+      await eachOf(filesBelow(folder, beforeMs), AT_ONCE, async (path) => {
         signal?.throwIfAborted();
+        if (isMarked?.(digestOfPath(path)) === true) return;
         const bytes = await retire(path, beforeMs);
-        if (bytes === null) continue;
+        if (bytes === null) return;
         swept.files += 1;
         swept.bytes += bytes;
-      }
+      });
       return swept;
     },
     sweep: async (beforeMs) => {
@@ -98,6 +121,12 @@ export function openLimbo(directory: string, aside: string): Limbo {
       return removed;
     },
   };
+}
+
+/** Of `.../sha256/<hex>`, and of `.../sha256/<two digits>/<hex>`. */
+function digestOfPath(path: string): string {
+  const [algorithm = '', between = '', hex = ''] = path.split(sep).slice(-3);
+  return between.length === 2 ? `${algorithm}:${hex}` : `${between}:${hex}`;
 }
 
 /** Another file that has come to that name meanwhile is as good: the name says what is in it. */
@@ -113,7 +142,7 @@ async function linkTo(from: string, path: string): Promise<void> {
 async function* filesBelow(folder: string, beforeMs: number): AsyncGenerator<string> {
   let entries;
   try {
-    entries = await opendir(folder);
+    entries = await opendir(folder, { bufferSize: 256 });
   } catch (error) {
     if (isAbsent(error)) return;
     throw error;

@@ -32,10 +32,9 @@ export interface ManifestStore {
   tag(repository: string, digest: ContentDigest, tag: string): Promise<'tagged' | 'unchanged'>;
   /**
    * Takes a manifest into use with all that belongs to it: its blobs, the manifests of an index, and what refers to them.
-   * @param seen what was taken into use a moment ago, and need not be again
    * @throws RegistryError `registry.digest-mismatch` when it is damaged
    */
-  keep(repository: string, digest: ContentDigest, seen?: Set<string>): Promise<Kept>;
+  keep(repository: string, digest: ContentDigest): Promise<Kept>;
   /** By tag: the name alone goes. By digest: the manifest with all its tags. @returns false when there was none */
   remove(repository: string, reference: string): Promise<boolean>;
   /** A tag that Towpath gave to something that needs this tag, manifest or blob; null when there is none. */
@@ -47,8 +46,6 @@ export interface Kept {
   readonly held: boolean;
   /** What belongs into it and is not there, or damaged. */
   readonly missing: readonly string[];
-  /** Manifests among all those that belong to it that cannot be read, so that nobody knows what belongs to them. */
-  readonly damaged: readonly string[];
 }
 
 export interface PutManifest {
@@ -98,10 +95,10 @@ export function openManifestStore(
     return size === null ? digest : `${digest} (${size} bytes, not ${blob.size})`;
   }
 
-  async function keep(repository: string, root: ContentDigest, seen = new Set<string>()): Promise<Kept> {
+  async function keep(repository: string, root: ContentDigest): Promise<Kept> {
     let held = false;
+    const seen = new Set<string>();
     const missing: string[] = [];
-    const damaged: string[] = [];
     // its own parts are taken from the end, before what refers to them
     const open: { digest: string; own: boolean }[] = [{ digest: root, own: true }];
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -110,8 +107,7 @@ export function openManifestStore(
       seen.add(digest);
       const found = await read(repository, digest).catch((error: unknown) => {
         if (digest === root || !hasCode(error, 'registry.digest-mismatch')) throw error;
-        damaged.push(digest);
-        return null;
+        return null; // as good as gone
       });
       if (found === null) {
         if (own) missing.push(digest);
@@ -125,7 +121,7 @@ export function openManifestStore(
       const referrers = await repositories.referrers(repository, digest);
       open.unshift(...referrers.map((referrer) => ({ digest: referrer.digest, own: false })));
     }
-    return { held, missing, damaged };
+    return { held, missing };
   }
 
   async function requireParts(repository: string, manifest: ParsedManifest): Promise<void> {
@@ -198,7 +194,8 @@ export function openManifestStore(
     },
     ownNeeding: async (repository, reference) => {
       const seen = new Set<string>();
-      for await (const { tag, digest } of repositories.ownTags(repository)) {
+      for (const { tag, digest, own } of await repositories.tagged(repository)) {
+        if (own !== true) continue;
         if (tag === reference || (await isPartOf(repository, digest, reference, seen))) return tag;
       }
       return null;
@@ -207,9 +204,8 @@ export function openManifestStore(
       if (!isContentDigest(reference)) return repositories.removeTag(repository, reference);
       const mediaType = await repositories.manifestType(repository, reference);
       if (mediaType === null) return false;
-      for (const tag of (await repositories.tags(repository)) ?? []) {
-        if ((await repositories.tag(repository, tag)) === reference) await repositories.removeTag(repository, tag);
-      }
+      for (const { tag, digest } of await repositories.tagged(repository))
+        if (digest === reference) await repositories.removeTag(repository, tag);
       const bytes = await blobs.read(reference).catch(() => null); // a damaged manifest can be removed too
       await repositories.removeManifest(repository, reference);
       const subject = bytes === null ? null : parseManifest(bytes, mediaType).subject;

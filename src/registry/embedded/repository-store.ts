@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { sha256Hex } from '../../lib/digest.ts';
+import { each } from '../../lib/each.ts';
 import type { Swept } from '../content.ts';
 import { RegistryError } from '../error.ts';
 import { isContentDigest, pathOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
-import { isAbsent } from './durable-file.ts';
+import { isAbsent, readSmall } from './durable-file.ts';
 import type { DurableFiles } from './durable-file.ts';
+import { AT_ONCE } from './limbo.ts';
 import type { Limbo } from './limbo.ts';
 import { inLexicalOrder } from './pages.ts';
 
@@ -42,24 +44,36 @@ export interface RepositoryStore {
   removeTag(repository: string, tag: string): Promise<boolean>;
   /** In lexical order. @returns null when there is no such repository */
   tags(repository: string): Promise<string[] | null>;
-  /** What the tags name, one after the other. */
-  tagged(repository: string): AsyncIterable<ContentDigest>;
-  /** The tags that Towpath gave. */
-  ownTags(repository: string): AsyncIterable<{ readonly tag: string; readonly digest: ContentDigest }>;
+  /** What the tags name, in no order. */
+  tagged(repository: string): Promise<TaggedDigest[]>;
   addReferrer(repository: string, subject: string, digest: ContentDigest, descriptor: object): Promise<void>;
   removeReferrer(repository: string, subject: string, digest: ContentDigest): Promise<void>;
   /** Descriptors as they were added, of manifests that the repository still holds, in the order of their digests. */
   referrers(repository: string, subject: string): Promise<Referrer[]>;
   /** The manifests that a repository holds, without taking them into use. */
-  held(repository: string): AsyncIterable<{ digest: ContentDigest; mediaType: string; usedMs: number }>;
+  held(repository: string): Promise<{ digest: ContentDigest; usedMs: number }[]>;
+  /** Marks for a sweep that a manifest is needed. @returns false when there is none */
+  markManifest(repository: string, digest: ContentDigest): Promise<boolean>;
+  markBlob(repository: string, digest: ContentDigest): Promise<boolean>;
+  /** Whatever referrers speak of. */
+  subjects(repository: string): Promise<ReadonlySet<string>>;
   /** All repositories with manifests, in the order of their bytes. */
   repositories(): Promise<string[]>;
   /** Removes what nobody has taken into use since `beforeMs`. Tags, and what they name, are the caller's to take into use. */
-  sweep(beforeMs: number, signal?: AbortSignal): Promise<Swept>;
+  sweep(sweep: NamesSweep): Promise<Swept>;
 }
 
 const Referrer = z.looseObject({ mediaType: z.string(), digest: z.string(), artifactType: z.string().optional() });
 export type Referrer = z.infer<typeof Referrer>;
+
+export interface NamesSweep {
+  readonly beforeMs: number;
+  /** Was this name of content marked just now? */
+  readonly isMarked: (kind: 'manifest' | 'blob', repository: string, digest: string) => boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type TaggedDigest = Readonly<z.infer<typeof TagFile>>;
 
 const TagFile = z.object({
   tag: z.string(),
@@ -135,17 +149,13 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
       if (names.length === 0 && !(await exists(at(repository, '_manifests')))) return null;
       return tags.filter((tag) => tag !== undefined).sort(inLexicalOrder);
     },
-    async *tagged(repository) {
-      for (const name of await namesIn(at(repository, '_tags'))) {
-        const found = await readTag(at(repository, '_tags', name));
-        if (found !== null) yield found.digest;
-      }
-    },
-    async *ownTags(repository) {
-      for (const name of await namesIn(at(repository, '_tags'))) {
-        const found = await readTag(at(repository, '_tags', name));
-        if (found?.own) yield found;
-      }
+    tagged: async (repository) => {
+      const found: TaggedDigest[] = [];
+      await each(await namesIn(at(repository, '_tags')), AT_ONCE, async (name) => {
+        const tag = await readTag(at(repository, '_tags', name));
+        if (tag !== null) found.push(tag);
+      });
+      return found;
     },
     addReferrer: async (repository, subject, digest, descriptor) =>
       files.write(referrerAt(repository, subject, digest), JSON.stringify(descriptor)),
@@ -164,22 +174,38 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
       );
       return held.flat();
     },
-    async *held(repository) {
+    held: async (repository) => {
+      const held: { digest: ContentDigest; usedMs: number }[] = [];
       for (const algorithm of await namesIn(at(repository, '_manifests')))
-        for (const hex of await namesIn(at(repository, '_manifests', algorithm))) {
+        await each(await namesIn(at(repository, '_manifests', algorithm)), AT_ONCE, async (hex) => {
           const digest = `${algorithm}:${hex}`;
-          if (!isContentDigest(digest)) continue;
+          if (!isContentDigest(digest)) return;
           const path = manifestAt(repository, digest);
-          const found = await limbo.find(path, () => Promise.all([stat(path), readFile(path, 'utf8')]));
-          if (found !== null) yield { digest, mediaType: found[1], usedMs: found[0].mtimeMs };
-        }
+          const found = await limbo.find(path, () => stat(path));
+          if (found !== null) held.push({ digest, usedMs: found.mtimeMs });
+        });
+      return held;
+    },
+    markManifest: async (repository, digest) => limbo.mark(manifestAt(repository, digest)),
+    markBlob: async (repository, digest) => limbo.mark(blobAt(repository, digest)),
+    subjects: async (repository) => {
+      const subjects = new Set<string>();
+      for (const algorithm of await namesIn(at(repository, '_referrers')))
+        for (const hex of await namesIn(at(repository, '_referrers', algorithm))) subjects.add(`${algorithm}:${hex}`);
+      return subjects;
     },
     repositories: async () => (await namesOf('', (entries) => entries.includes('_manifests'))).sort(),
-    sweep: async (beforeMs, signal) => {
+    sweep: async ({ beforeMs, isMarked, signal }) => {
       const swept = { files: 0, bytes: 0 };
       for (const repository of await namesOf('', (entries) => entries.some((entry) => entry.startsWith('_')))) {
-        for (const folder of ['_manifests', '_referrers', '_blobs']) {
-          const { files: count, bytes } = await limbo.retireBelow(at(repository, folder), beforeMs, signal);
+        const folders = {
+          _manifests: (digest: string) => isMarked('manifest', repository, digest),
+          _referrers: undefined,
+          _blobs: (digest: string) => isMarked('blob', repository, digest),
+        };
+        for (const [folder, marked] of Object.entries(folders)) {
+          const retiring = { beforeMs, signal, ...(marked && { isMarked: marked }) };
+          const { files: count, bytes } = await limbo.retireBelow(at(repository, folder), retiring);
           swept.files += count;
           swept.bytes += bytes;
         }
@@ -212,7 +238,7 @@ async function exists(path: string): Promise<boolean> {
 
 async function textOf(path: string): Promise<string | null> {
   try {
-    return await readFile(path, 'utf8');
+    return (await readSmall(path)).toString('utf8');
   } catch (error) {
     if (isAbsent(error)) return null;
     throw error;
