@@ -11,6 +11,7 @@ setup: node_modules/.package-lock.json
 machine:
 	node tools/packages.js
 	node tools/go-programs.js
+	node tools/rust-programs.js
 
 # The whole story on an example, from a branch to production. It needs Node and git; with a Docker Engine it uses containers.
 STARTED := $(shell date +%s)

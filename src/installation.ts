@@ -48,6 +48,8 @@ export interface InstallationOptions {
   readonly cache?: string | undefined;
   /** Of a registry that somebody else runs: `host[:port][/prefix]`. Default: the embedded one. */
   readonly registry?: string | undefined;
+  /** Where zips of functions rest: `s3://BUCKET[/PREFIX]`. Default: in the registry. */
+  readonly zips?: string | undefined;
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
@@ -139,10 +141,12 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     data: options.data,
     cache: options.cache ?? join(options.data, 'cache'),
     registry,
+    zips: options.zips,
     credentials: (host) => artifacts.credentials(host),
   });
   const house: House = {
     families: plugins.families,
+    bucket: plugins.bucket,
     builders: plugins.builders,
     drivers: plugins.drivers,
     checkToolsFor: plugins.checkToolsFor,

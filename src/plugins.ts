@@ -28,6 +28,10 @@ import { TowpathError } from './lib/error.ts';
 import { outsideRegistries } from './registry/client/outside.ts';
 import { parseReference } from './registry/reference.ts';
 import type { Registry } from './registry/registry.ts';
+import { outsideAgents } from './registry/client/agents.ts';
+import { bucketZips } from './registry/s3/bucket-zips.ts';
+import { accessKeys } from './registry/s3/keys.ts';
+import { bucketPlace } from './registry/s3/place.ts';
 import { secretsOf } from './secret/secret.ts';
 import { secretStores } from './secret/stores.ts';
 import { createHostAccess } from './source/host-access.ts';
@@ -37,13 +41,15 @@ export interface PluginParts {
   /** Downloads and layers: may be shared by servers of a machine, and deleted at any time. */
   readonly cache: string;
   readonly registry: Registry;
+  /** `s3://BUCKET[/PREFIX]` for zips; the registry where it is not given. */
+  readonly zips: string | undefined;
   /** What lets an engine of this machine push to our registry. */
   readonly credentials: (host: string) => Promise<{ readonly username: string; readonly password: string } | null>;
 }
 
 export interface Plugins extends Pick<
   House,
-  'families' | 'builders' | 'drivers' | 'checkToolsFor' | 'resolveBase' | 'registryAt' | 'secretOf' | 'hosts'
+  'families' | 'bucket' | 'builders' | 'drivers' | 'checkToolsFor' | 'resolveBase' | 'registryAt' | 'secretOf' | 'hosts'
 > {
   readonly platform: string;
   readonly machine: Omit<MachineCare, 'sweepUploads'>;
@@ -52,13 +58,22 @@ export interface Plugins extends Pick<
 }
 
 /** Every member of every family, with the tools that it works with on this machine. */
-export async function createPlugins({ data, cache, registry, credentials }: PluginParts): Promise<Plugins> {
+export async function createPlugins({ data, cache, registry, zips, credentials }: PluginParts): Promise<Plugins> {
   const platform = hostPlatform();
   const secrets = secretsOf(secretStores(process.env, data));
   const secretOf = (reference: string): Promise<string> => secrets.resolve(reference);
   const docker = { credentials };
   const engine = dockerWhenNeeded(docker);
   const outside = outsideRegistries({ environment: process.env });
+  const keys = accessKeys(process.env, process.env['TOWPATH_ZIPS_KEYS'] || undefined, secretOf);
+  const bucket =
+    zips === undefined
+      ? null
+      : bucketZips({
+          place: bucketPlace(zips, process.env),
+          keys,
+          agentFor: outsideAgents({ environment: process.env }),
+        });
   const rootfsDirectory = join(data, 'rootfs');
   const work = join(data, 'work');
   const tasks = await usableTaskRunners(work);
@@ -73,6 +88,7 @@ export async function createPlugins({ data, cache, registry, credentials }: Plug
   const registryAt = (host: string): Registry => (host === registry.host ? registry : outside(host));
   const parts: BuilderParts = {
     images: registry,
+    bucket,
     cacheDirectory: cache,
     debianMirrors: (process.env['TOWPATH_DEBIAN_MIRROR'] ?? '').split(' ').filter((mirror) => mirror !== ''),
     // whatever an install script does, it does inside the base image and out of reach of this machine's files
@@ -106,6 +122,7 @@ export async function createPlugins({ data, cache, registry, credentials }: Plug
   return {
     platform,
     families,
+    bucket,
     builders: new Map(builders.map((plugin) => [plugin.name, plugin.create(parts)])),
     drivers: new Map(drivers.map((driver) => [driver.name, driver])),
     async checkToolsFor(repository) {

@@ -42,12 +42,16 @@ function gitSchemes(more: string | undefined): Scheme[] {
 }
 
 /** Settings that few need: where caches lie, how often repositories are asked, which ports services get. */
-function fromEnvironment(): Pick<InstallationOptions, 'cache' | 'registry' | 'pollEveryMs' | 'care' | 'firstPort'> {
+function fromEnvironment(): Pick<
+  InstallationOptions,
+  'cache' | 'registry' | 'zips' | 'pollEveryMs' | 'care' | 'firstPort'
+> {
   const firstPort = Number(process.env['TOWPATH_FIRST_PORT']);
   const pollEveryMs = Number(process.env['TOWPATH_POLL_MS']);
   return {
     cache: process.env['TOWPATH_CACHE'],
     registry: process.env['TOWPATH_REGISTRY'] || undefined,
+    zips: process.env['TOWPATH_ZIPS'] || undefined,
     ...(pollEveryMs > 0 ? { pollEveryMs } : {}),
     care: {
       everyMs: positive('TOWPATH_CARE_MS'),

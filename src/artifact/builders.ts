@@ -7,12 +7,15 @@ import type { NodeBuilderOptions } from './builders/node/create.ts';
 import { baseServicesOf, NodeDefinition } from './builders/node/definition.ts';
 import { ServerlessDefinition } from './builders/serverless/definition.ts';
 import { serverlessBuilder } from './builders/serverless/serverless.ts';
+import type { BlobPlace } from './image-store.ts';
 import type { BuilderFamily } from './service.ts';
 
 /** Everything that some builder is made with. */
 export interface BuilderParts extends NodeBuilderOptions {
   /** The registry's host as tools outside this process reach it. */
   readonly registryHost: string;
+  /** Where zips rest; null for the registry. */
+  readonly bucket: BlobPlace | null;
   /** What is there to build a Dockerfile with. */
   readonly dockerfileTool: () => Promise<DockerfileTool | null>;
 }
@@ -46,7 +49,7 @@ export const builders: readonly BuilderPlugin[] = [
     name: 'serverless',
     definition: ServerlessDefinition,
     makes: 'zip',
-    create: (parts) => serverlessBuilder(nodeParts(parts)),
+    create: (parts) => serverlessBuilder({ ...nodeParts(parts), bucket: parts.bucket }),
   },
   { name: 'external', definition: ExternalDefinition, elsewhere: true, create: () => createExternalBuilder() },
 ];

@@ -27,6 +27,9 @@ export interface ImageStore extends ImageReader {
   mountBlob(repository: string, digest: Digest, from: string): Promise<boolean>;
 }
 
+/** Where the bytes of blobs rest, manifests apart. Any `Registry` fits, and a bucket. */
+export type BlobPlace = Pick<ImageStore, 'hasBlob' | 'readBlob' | 'writeBlob'>;
+
 /** The half of an image store that a base image is read through. */
 export interface ImageReader {
   manifest(repository: string, reference: string): Promise<ImageManifestBytes | null>;

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 
 import type { Builder } from '../artifact/builder.ts';
+import type { BlobPlace } from '../artifact/image-store.ts';
 import type { CheckTools } from '../check/kind.ts';
 import type { Families } from '../config/config.ts';
 import type { DeployDriver } from '../deploy/driver.ts';
@@ -29,6 +30,8 @@ export interface House {
   readonly checkToolsFor: (repository: string) => Promise<CheckTools>;
   /** Where our artifacts rest. */
   readonly registry: Registry;
+  /** Where zips rest, when not there. */
+  readonly bucket: BlobPlace | null;
   /** What it holds, and how that is swept. */
   readonly content: RegistryContent;
   /** The digest that an outside base image means today; null when there is none. */

@@ -1,13 +1,13 @@
 import { Readable } from 'node:stream';
 
 import type { Digest } from '../../lib/digest.ts';
-import type { ImageReader, ImageStore } from '../image-store.ts';
+import type { BlobPlace, ImageReader, ImageStore } from '../image-store.ts';
 import { MANIFEST_MEDIA_TYPE } from './image.ts';
 import type { AssembledImage, ImageDescriptor } from './image.ts';
 
 /** Makes sure that the store has a blob in `repository`, at the cost of one question when it has. */
 export async function ensureBlob(
-  images: ImageStore,
+  images: Omit<BlobPlace, 'readBlob'>,
   repository: string,
   blob: { readonly digest: Digest; readonly size: number },
   open: () => Promise<() => Readable | Buffer>,

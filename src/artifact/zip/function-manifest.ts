@@ -15,6 +15,8 @@ const ZIP_MEDIA_TYPE = 'application/zip';
 const TITLE = 'org.opencontainers.image.title';
 const NODE = 'dev.towpath.function.node';
 const PLATFORM = 'dev.towpath.function.platform';
+/** The zips, as JSON, where their bytes rest in a bucket and not in the registry. */
+const ZIPS = 'dev.towpath.function.zips';
 
 /** A function's code as it rests in a registry. Equal zips for one line of Node and one platform are one manifest. */
 export interface FunctionCode {
@@ -22,35 +24,48 @@ export interface FunctionCode {
   readonly node: string;
   /** `linux/amd64` or `linux/arm64`. */
   readonly platform: string;
-  readonly zips: readonly { readonly title: string; readonly digest: Digest; readonly size: number }[];
+  readonly zips: readonly FunctionZip[];
+  /** Where the bytes of the zips are. In a bucket they are named here alone, and a registry knows nothing of them. */
+  readonly rest: 'registry' | 'bucket';
 }
 
+export interface FunctionZip {
+  readonly title: string;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+const Content = z.object({ digest: z.custom<Digest>(isDigest), size: z.int().nonnegative() });
+const Zips = z.array(Content.extend({ title: z.string() }));
 const Manifest = z.object({
   artifactType: z.literal(FUNCTION_TYPE),
-  layers: z.array(
-    z.object({
-      digest: z.custom<Digest>(isDigest),
-      size: z.int().nonnegative(),
-      annotations: z.record(z.string(), z.string()),
-    }),
-  ),
+  layers: z.array(Content.extend({ annotations: z.record(z.string(), z.string()).default({}) })),
   annotations: z.record(z.string(), z.string()),
 });
 
-export function writeFunctionManifest({ node, platform, zips }: FunctionCode): Buffer {
+export function writeFunctionManifest({ node, platform, zips, rest }: FunctionCode): Buffer {
+  const empty = { mediaType: EMPTY_MEDIA_TYPE, digest: sha256(EMPTY_CONFIG), size: EMPTY_CONFIG.length };
+  const named = zips.map(({ title, digest, size }) => ({ title, digest, size }));
   return Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
       mediaType: MANIFEST_MEDIA_TYPE,
       artifactType: FUNCTION_TYPE,
-      config: { mediaType: EMPTY_MEDIA_TYPE, digest: sha256(EMPTY_CONFIG), size: EMPTY_CONFIG.length },
-      layers: zips.map(({ title, digest, size }) => ({
-        mediaType: ZIP_MEDIA_TYPE,
-        digest,
-        size,
-        annotations: { [TITLE]: title },
-      })),
-      annotations: { [NODE]: node, [PLATFORM]: platform },
+      config: empty,
+      layers:
+        rest === 'bucket'
+          ? [empty]
+          : named.map(({ title, digest, size }) => ({
+              mediaType: ZIP_MEDIA_TYPE,
+              digest,
+              size,
+              annotations: { [TITLE]: title },
+            })),
+      annotations: {
+        [NODE]: node,
+        [PLATFORM]: platform,
+        ...(rest === 'bucket' && { [ZIPS]: JSON.stringify(named) }),
+      },
     }),
   );
 }
@@ -60,11 +75,25 @@ export function readFunctionManifest(bytes: Buffer): FunctionCode | null {
   const read = Manifest.safeParse(JSON.parse(bytes.toString('utf8')));
   if (!read.success) return null;
   const { layers, annotations } = read.data;
-  return {
-    node: annotations[NODE] ?? '',
-    platform: annotations[PLATFORM] ?? '',
-    zips: layers.map((layer) => ({ title: layer.annotations[TITLE] ?? '', digest: layer.digest, size: layer.size })),
-  };
+  const { [NODE]: node = '', [PLATFORM]: platform = '', [ZIPS]: named } = annotations;
+  if (named !== undefined) {
+    const zips = zipsIn(named);
+    return zips === null ? null : { node, platform, rest: 'bucket', zips };
+  }
+  const zips = layers.map((layer) => ({
+    title: layer.annotations[TITLE] ?? '',
+    digest: layer.digest,
+    size: layer.size,
+  }));
+  return { node, platform, rest: 'registry', zips };
+}
+
+function zipsIn(text: string): FunctionZip[] | null {
+  try {
+    return Zips.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
 }
 
 /** As Lambda calls it: GetFunctionConfiguration answers the same text for the same zip. */

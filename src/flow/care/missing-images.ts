@@ -1,5 +1,4 @@
 import { type MissingImage, recordMissing } from '../../environment/missing-image-store.ts';
-import type { Registry } from '../../registry/registry.ts';
 import { isWhole } from '../../registry/whole-image.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import type { House } from '../house.ts';
@@ -11,10 +10,10 @@ import { type EnvironmentImages, retentionFacts } from './retention-facts.ts';
  * The alarm before somebody needs the image: what runs, and what can be rolled back to, is looked for in the registry. A
  * registry that does not answer says nothing: what was known stays known.
  */
-export async function findMissingImages(house: Pick<House, 'store' | 'registry' | 'log'>): Promise<void> {
-  const { store, registry, log } = house;
+export async function findMissingImages(house: Pick<House, 'store' | 'registry' | 'bucket' | 'log'>): Promise<void> {
+  const { store, log } = house;
   const projects = await store.db.selectFrom('project').select('id').execute();
-  const isThere = remembering(registry);
+  const isThere = remembering(house);
   await attemptEach(log, projects, 'looking for the images of a project', async ({ id: projectId }) => {
     const environments = await retentionFacts(store.db, projectId);
     await attemptEach(log, environments, 'looking for the images of an environment', async (environment) => {
@@ -47,11 +46,14 @@ async function missingIn(
 }
 
 /** Environments share images: each is looked for once. */
-function remembering(registry: Registry): (repository: string, image: PinnedImage) => Promise<boolean> {
+function remembering({
+  registry,
+  bucket,
+}: Pick<House, 'registry' | 'bucket'>): (repository: string, image: PinnedImage) => Promise<boolean> {
   const known = new Map<string, Promise<boolean>>();
   return (repository, { digest }) => {
     const key = `${repository}@${digest}`;
-    const answer = known.get(key) ?? isWhole(registry, repository, digest);
+    const answer = known.get(key) ?? isWhole(registry, repository, digest, bucket);
     known.set(key, answer);
     return answer;
   };

@@ -142,6 +142,7 @@ export async function createWorld(
   const mirrors = createMirrors(store, { directory: join(directory, 'mirrors'), remoteOf });
   const house: House = {
     store,
+    bucket: null,
     clock: systemClock,
     log: pino({ level: 'silent' }),
     settings: { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example' },

@@ -135,7 +135,8 @@ async function* skipped(content: Readable, offset: number): AsyncGenerator<Buffe
   }
 }
 
-function unreadable(cause: unknown): RegistryError {
+/** The source failed, not the connection: trying again is in vain. */
+export function unreadable(cause: unknown): RegistryError {
   return new RegistryError(
     {
       code: 'registry.failed',

@@ -109,6 +109,7 @@ test('a function stays with its zips, as an image does with its layers', async (
   const bytes = writeFunctionManifest({
     node: '22',
     platform: 'linux/amd64',
+    rest: 'registry',
     zips: bodies.map((body, at) => ({ title: `${at}.zip`, digest: sha256(body), size: body.length })),
   });
   const digest = await registry.putManifest('a/f', sha256(bytes), { mediaType: OCI_MANIFEST, bytes });

@@ -1,10 +1,10 @@
-import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { sha256 } from '../../lib/digest.ts';
 import type { Registry } from '../registry.ts';
+import { blobContract } from './blob-contract.ts';
 import { noise, pushBlob, pushImage, testImage, testIndex, testReferrer } from './images.ts';
 
 export interface ContractOptions {
@@ -18,6 +18,7 @@ export function registryContract(
   open: () => Promise<{ registry: Registry; close: () => Promise<void> }>,
   { deletesTags }: ContractOptions = { deletesTags: true },
 ): void {
+  blobContract(name, open);
   describe(name, () => {
     let registry: Registry;
     let close: () => Promise<void>;
@@ -110,43 +111,6 @@ export function registryContract(
       await expect(registry.putManifest(repository, sha256('other'), image)).rejects.toMatchObject({
         code: 'registry.digest-mismatch',
       });
-    });
-
-    test('a blob is written once, from a buffer or a stream, small or large', async () => {
-      const repository = fresh();
-      for (const size of [0, 1, 1000, 1024 * 1024 + 1, 5_000_000]) {
-        const bytes = noise(size, `blob${size}`);
-        let opened = 0;
-        const open = () => {
-          opened++;
-          return Readable.from([bytes.subarray(0, 700), bytes.subarray(700)], { objectMode: false });
-        };
-        const blob = { digest: sha256(bytes), size, open };
-        await registry.writeBlob(repository, blob);
-        await registry.writeBlob(repository, blob);
-        expect(opened).toBe(1);
-        expect(await registry.hasBlob(repository, blob.digest)).toBe(size);
-        expect((await buffer(await registry.readBlob(repository, blob.digest))).equals(bytes)).toBe(true);
-      }
-    });
-
-    test('a blob with another digest than promised is refused', async () => {
-      const repository = fresh();
-      for (const bytes of [noise(2000), noise(3_000_000)]) {
-        const digest = sha256('something else');
-        await expect(
-          registry.writeBlob(repository, { digest, size: bytes.length, open: () => bytes }),
-        ).rejects.toMatchObject({ code: 'registry.digest-mismatch' });
-        expect(await registry.hasBlob(repository, digest)).toBeNull();
-      }
-    });
-
-    test('a blob whose source fails is an error, and nothing of it stays', async () => {
-      const repository = fresh();
-      const digest = sha256('never');
-      const open = () => new Readable({ construct: (done) => done(new Error('disk on fire')), read: () => {} });
-      await expect(registry.writeBlob(repository, { digest, size: 9_000_000, open })).rejects.toThrow();
-      expect(await registry.hasBlob(repository, digest)).toBeNull();
     });
 
     test('a blob of another repository is mounted', async () => {

@@ -66,7 +66,8 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-async function answering(host: string): Promise<void> {
+/** Waits until somebody takes connections there. */
+export async function answering(host: string): Promise<void> {
   const [hostname, port] = host.split(':');
   const deadline = Date.now() + 20_000;
   for (;;) {

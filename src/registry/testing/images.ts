@@ -52,7 +52,11 @@ export async function pushImage(
   return registry.putManifest(repository, tag ?? image.digest, image);
 }
 
-export async function pushBlob(registry: Registry, repository: string, bytes: Buffer): Promise<Digest> {
+export async function pushBlob(
+  registry: Pick<Registry, 'writeBlob'>,
+  repository: string,
+  bytes: Buffer,
+): Promise<Digest> {
   const digest = sha256(bytes);
   await registry.writeBlob(repository, { digest, size: bytes.length, open: () => bytes });
   return digest;

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 
 import { ArtifactError } from '../../artifact-error.ts';
-import type { ImageStore } from '../../image-store.ts';
+import type { BlobPlace } from '../../image-store.ts';
 import { writeLayer } from '../../oci/layer.ts';
 import type { Layer, LayerItem } from '../../oci/layer.ts';
 import type { LayerCache } from '../../oci/layer-cache.ts';
@@ -31,7 +31,7 @@ export function fromItems(items: () => Promise<LayerItem[]>, signal: AbortSignal
 
 /** @throws ArtifactError `artifact.layer-lost` when the record names bytes that nobody has, and that come out otherwise now */
 export async function pushLayer(
-  images: ImageStore,
+  images: BlobPlace,
   layers: LayerCache,
   repository: string,
   layer: MadeLayer,

@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import { hashOfJson } from '../../../lib/digest.ts';
 import type { Digest } from '../../../lib/digest.ts';
 import { ArtifactError } from '../../artifact-error.ts';
+import type { BlobPlace } from '../../image-store.ts';
 import { readBaseImage } from '../../oci/base-image.ts';
 import { assembleImage } from '../../oci/image.ts';
 import { ensureBaseLayers, pushImage } from '../../oci/push.ts';
@@ -23,7 +24,10 @@ export type RunnableImage = (repository: string, digest: Digest, signal: AbortSi
  * base of their line of Node. It is made anew on any machine with the same bytes, has no name, and goes when the registry
  * is swept.
  */
-export function functionImages(options: NodeBuilderOptions, platform: string): RunnableImage {
+export function functionImages(
+  options: NodeBuilderOptions & { readonly bucket: BlobPlace | null },
+  platform: string,
+): RunnableImage {
   const { images, layers } = nodeParts(options).base;
   const lendBase = nodeBaseLender(options);
   return async (repository, digest, signal) => {
@@ -35,9 +39,11 @@ export function functionImages(options: NodeBuilderOptions, platform: string): R
     const lent = pin === null ? null : await lendBase(reference, { pin, platform, log: () => undefined, signal });
     if (lent === null || code.platform !== platform) throw notHere(code.node, code.platform);
     const base = await readBaseImage(images, lent.repository, lent.digest, platform);
+    const place = code.rest === 'bucket' ? options.bucket : images;
+    if (place === null) throw noBucket();
     const items = async () => {
       const zips = await Promise.all(
-        code.zips.map(async (zip) => readZip(await buffer(await images.readBlob(repository, zip.digest)))),
+        code.zips.map(async (zip) => readZip(await buffer(await place.readBlob(repository, zip.digest)))),
       );
       return zips.flat().map((item) => ({ ...item, path: `${TASK}/${item.path}` }));
     };
@@ -52,6 +58,14 @@ export function functionImages(options: NodeBuilderOptions, platform: string): R
     await pushLayer(images, layers, repository, layer);
     return pushImage(images, repository, image);
   };
+}
+
+function noBucket(): ArtifactError {
+  return new ArtifactError({
+    code: 'artifact.no-bucket',
+    what: 'The zips of the function rest in a bucket, and this server knows none.',
+    fix: 'Set TOWPATH_ZIPS on every server, alike.',
+  });
 }
 
 function notHere(node: string, platform: string): ArtifactError {

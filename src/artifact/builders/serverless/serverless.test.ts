@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { lstat, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, posix } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -9,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { SourceTree } from '../../../git/tree.ts';
 import type { Digest } from '../../../lib/digest.ts';
 import { cases } from '../../../lib/testing/cases.ts';
+import type { BlobPlace } from '../../image-store.ts';
 import type { LayerItem } from '../../oci/layer.ts';
 import { memoryImageStore } from '../../testing/memory-image-store.ts';
 import { sourceOf } from '../../testing/source-of.ts';
@@ -67,11 +69,20 @@ test('the same source again uploads nothing', async () => {
   expect(images.counts.uploadedBytes).toBe(uploadedBytes);
 });
 
+test('in a bucket the zips are the same, and the registry holds none of them', async () => {
+  const bucket = memoryImageStore();
+  const here = await build(functions({ 'b.js': '2' }), { repository: 'shop/here' });
+  const there = await build(functions({ 'b.js': '2' }), { repository: 'shop/there', bucket });
+  expect(there.code).toEqual({ ...here.code, rest: 'bucket' });
+  expect(there.zips.get('functions.zip')?.map(({ path }) => path)).toEqual(['b.js', 'index.js']);
+  for (const { digest } of there.code?.zips ?? []) expect(await images.hasBlob('shop/there', digest)).toBeNull();
+});
+
 test('what the patterns leave out is in no key either, but the file that names them is', async () => {
   const yaml =
     "provider: { runtime: nodejs22.x }\npackage: { patterns: ['!docs/**'] }\nfunctions: { f: { handler: index.handler } }\n";
   const source = sourceOf({ 'index.js': INDEX, 'docs/a.md': '', 'serverless.yml': yaml });
-  const builder = serverlessBuilder(nodeParts({ images, cacheDirectory: folder }));
+  const builder = serverlessBuilder({ ...nodeParts({ images, cacheDirectory: folder }), bucket: null });
   const { entries } = await builder.inputs(builder.definition.parse({}), source);
   expect(entries.map(({ path }) => path)).toEqual(['index.js', 'serverless.yml']);
   expect(
@@ -151,11 +162,12 @@ interface Variation {
   readonly definition?: Record<string, unknown>;
   readonly cacheDirectory?: string;
   readonly repository?: string;
+  readonly bucket?: BlobPlace | null;
 }
 
 async function build(source: SourceTree, variation: Variation = {}) {
-  const { cacheDirectory = join(folder, 'one'), repository = 'shop/thumbnails' } = variation;
-  const builder = serverlessBuilder(nodeParts({ images, cacheDirectory }));
+  const { cacheDirectory = join(folder, 'one'), repository = 'shop/thumbnails', bucket = null } = variation;
+  const builder = serverlessBuilder({ ...nodeParts({ images, cacheDirectory }), bucket });
   const definition = builder.definition.parse(
     variation.definition ?? { functions: { f: { handler: 'index.handler' } } },
   );
@@ -172,13 +184,11 @@ async function build(source: SourceTree, variation: Variation = {}) {
   });
   const manifest = await images.manifest(repository, digest);
   const code = readFunctionManifest(manifest?.bytes ?? Buffer.from('{}'));
-  const zips = new Map(
-    (code?.zips ?? []).map((zip) => [
-      zip.title,
-      readZip(images.blobs.get(`${repository}@${zip.digest}`) ?? Buffer.alloc(0)),
-    ]),
-  );
-  return { digest, zips };
+  const at = bucket ?? images;
+  const zips = new Map<string, LayerItem[]>();
+  for (const zip of code?.zips ?? [])
+    zips.set(zip.title, readZip(await buffer(await at.readBlob(repository, zip.digest))));
+  return { digest, code, zips };
 }
 
 /** The service as git would have it. */

@@ -7,6 +7,7 @@ import type { SourceTree } from '../../../git/tree.ts';
 import { hashOfJson, sha256 } from '../../../lib/digest.ts';
 import { ArtifactError } from '../../artifact-error.ts';
 import type { Builder, BuildRequest, BuiltArtifact } from '../../builder.ts';
+import type { BlobPlace } from '../../image-store.ts';
 import type { Layer, LayerItem } from '../../oci/layer.ts';
 import { MANIFEST_MEDIA_TYPE } from '../../oci/image.ts';
 import { ensureBlob } from '../../oci/push.ts';
@@ -32,11 +33,16 @@ const DIRECT_UPLOAD_BYTES = 50 * 1024 * 1024;
 
 const unzip = promisify(gunzip);
 
+export interface ServerlessParts extends Pick<NodeBuilderParts, 'base' | 'npmCi'> {
+  /** Where the bytes of zips go; null for the registry, beside their manifest. */
+  readonly bucket: BlobPlace | null;
+}
+
 /**
  * Zips of functions, with the files that `osls package` would take, made from git objects and the lock file: nothing of
  * the repository is run. They rest in the registry as one manifest, so that they are named, kept and promoted as images are.
  */
-export function serverlessBuilder(parts: Pick<NodeBuilderParts, 'base' | 'npmCi'>): Builder<ServerlessDefinition> {
+export function serverlessBuilder(parts: ServerlessParts): Builder<ServerlessDefinition> {
   const npmMajor = parts.base.lock.npm.version.split('.')[0] ?? '';
   return {
     name: 'serverless',
@@ -63,12 +69,10 @@ function inputsOf(definition: ServerlessDefinition, source: SourceTree, { zips, 
   return { ...source, entries: all, read: (oid) => source.read(oid), prefetch: (oids) => source.prefetch(oids) };
 }
 
-async function build(
-  parts: Pick<NodeBuilderParts, 'base' | 'npmCi'>,
-  request: BuildRequest<ServerlessDefinition>,
-): Promise<BuiltArtifact> {
+async function build(parts: ServerlessParts, request: BuildRequest<ServerlessDefinition>): Promise<BuiltArtifact> {
   const { definition, platform, repository, log, signal } = request;
-  const { images, layers: cache, lock } = parts.base;
+  const { base, bucket } = parts;
+  const { images, layers: cache, lock } = base;
   const set = await functionSet(definition, request.source, platform);
   const source = inputsOf(definition, request.source, set);
   const reference = baseOf(set);
@@ -76,7 +80,7 @@ async function build(
   if (pin === undefined) throw new TypeError(`The base ${reference} was not pinned.`);
   const nodeVersion = lock.platforms[platform]?.nodes[set.npm.node]?.version ?? null;
   const modules = await modulesLayer(
-    { ...parts.base, npmCi: parts.npmCi, prefix: PREFIX },
+    { ...base, npmCi: parts.npmCi, prefix: PREFIX },
     { definition: set.npm, source, platform, base: { pin, nodeVersion, own: null }, log, signal },
   );
   const zips: (MadeLayer & { title: string })[] = [];
@@ -88,14 +92,15 @@ async function build(
     if (zip.size > DIRECT_UPLOAD_BYTES) log('note: more than 50 MB; Lambda takes it by way of S3 only');
     zips.push({ ...zip, title: plan.title });
   }
-  await Promise.all(zips.map((zip) => pushLayer(images, cache, repository, zip)));
+  await Promise.all(zips.map((zip) => pushLayer(bucket ?? images, cache, repository, zip)));
   await ensureBlob(
     images,
     repository,
     { digest: sha256(EMPTY_CONFIG), size: EMPTY_CONFIG.length },
     async () => () => EMPTY_CONFIG,
   );
-  const bytes = writeFunctionManifest({ node: set.npm.node, platform, zips });
+  const rest = bucket === null ? 'registry' : 'bucket';
+  const bytes = writeFunctionManifest({ node: set.npm.node, platform, zips, rest });
   const digest = await images.putManifest(repository, sha256(bytes), { mediaType: MANIFEST_MEDIA_TYPE, bytes });
   await cache.prune(CACHE_BYTES);
   return {
