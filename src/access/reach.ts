@@ -3,8 +3,7 @@ import { operationOf, type OperationName } from './operation.ts';
 
 /**
  * Operations whose route names no project, and that a limited token may ask for all the same: their handlers show only
- * what is within reach, or look at the project of what is asked for. A log has an id that cannot be guessed, and that is
- * told only to those who see what it belongs to.
+ * what is within reach, or look at the project of what is asked for.
  */
 const BY_HANDLER: ReadonlySet<OperationName> = new Set([
   'matrix.read',

@@ -58,6 +58,8 @@ test('who follows a log that is no longer kept stops', async () => {
   expect(parts).toEqual([{ lines: [], seq: '0', ended: true }]);
   expect(await world.useCases.logs.read(log, undefined)).toEqual({ lines: [], seq: '0', ended: true });
   expect(await world.useCases.logs.read('log_nobody', undefined)).toMatchObject({ ended: false });
+  expect(await world.useCases.logs.projectsOf(log)).toEqual([world.project]);
+  expect(await world.useCases.logs.projectsOf('log_nobody')).toEqual([]);
 });
 
 test.for(['registry.unavailable', 'registry.throttled'] as const)(

@@ -89,6 +89,8 @@ export interface UseCases {
   /** Both ways: from a commit, release, digest or environment to all that stands before and behind it. */
   lineage(project: string, subject: string): Promise<LineageView>;
   readonly logs: {
+    /** Whose it is, by name: an artifact may be of several projects. None for a log that nothing has. */
+    projectsOf(logId: string): Promise<readonly string[]>;
     read(logId: string, afterSeq: string | undefined): Promise<LogBatch>;
     follow(logId: string, afterSeq: string | undefined, signal: AbortSignal): AsyncIterable<LogBatch>;
   };

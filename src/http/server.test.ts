@@ -210,13 +210,16 @@ test('a token that is limited to projects sees and decides nothing of others', a
     ['GET', '/api/v1/projects/shop'],
     ['GET', '/api/v1/matrix?project=shop'],
     ['GET', `/api/v1/promotions/${promotion.id}`],
+    ['GET', '/api/v1/logs/log_1'],
   ] as const) {
     expect([url, await status(method, url, own)]).toEqual([url, 200]);
     expect([url, await status(method, url, other)]).toEqual([url, 403]);
   }
   for (const deed of ['approve', 'reject', 'cancel'])
     expect(await status('POST', `/api/v1/promotions/${promotion.id}/${deed}`, other)).toBe(403);
-  for (const url of ['/api/v1/tokens', '/api/v1/audit']) expect(await status('GET', url, own)).toBe(403);
+  for (const url of ['/api/v1/tokens', '/api/v1/audit', '/api/v1/logs/of-nobody', '/api/v1/logs/of-nobody/follow'])
+    expect(await status('GET', url, own)).toBe(403);
+  expect(await status('GET', '/api/v1/logs/log_1/follow', other)).toBe(403);
   const seen = async (headers: Record<string, string>) =>
     (await house.server.inject({ url: '/api/v1/matrix', headers })).json<{ projects: unknown[] }>().projects.length;
   expect([await seen(own), await seen(other)]).toEqual([1, 0]);

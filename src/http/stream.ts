@@ -1,5 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
+import { outOfReach } from '../access/access-error.ts';
+import type { Principal } from '../access/credential.ts';
 import { reaches } from '../access/reach.ts';
 import type { EventView, LogBatch, OutputBatch, UseCases } from '../flow/use-cases.ts';
 import { streamEvents, type StreamItem } from './event-stream.ts';
@@ -26,8 +28,17 @@ export function streamRoutes(
       changes(useCases, lastSeen(request, query.after), concerns, signal),
     );
   });
-  route('log.read', ({ params, query }) => useCases.logs.read(params.log, query.after));
-  route('log.follow', async ({ params, query, request, reply }) => {
+  const withinReach = async (principal: Principal, log: string): Promise<void> => {
+    if (principal.projects === null) return;
+    const projects = await useCases.logs.projectsOf(log);
+    if (!projects.some((project) => reaches(principal, project))) throw outOfReach(principal);
+  };
+  route('log.read', async ({ params, query, principal }) => {
+    await withinReach(principal, params.log);
+    return useCases.logs.read(params.log, query.after);
+  });
+  route('log.follow', async ({ params, query, principal, request, reply }) => {
+    await withinReach(principal, params.log);
     const after = lastSeen(request, query.after);
     await useCases.logs.read(params.log, after); // a log that is not there is a 404, not a stream that breaks
     return streamEvents(reply, options, (signal) => batches(useCases, params.log, after, signal));

@@ -314,6 +314,7 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       environments: [],
     }),
     logs: {
+      projectsOf: async (log) => (log.startsWith('log_') ? [PROJECT] : []),
       read: async (log, after) => {
         if (!log.startsWith('log_')) throw missing('log', log);
         return LOG[Number(after ?? 0)] ?? { lines: [], seq: after ?? '0', ended: true };
