@@ -1,5 +1,6 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { webcrypto } from 'node:crypto';
 
+import { errors, jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
 
 import type { Clock } from '../lib/clock.ts';
@@ -25,11 +26,11 @@ export interface Pass {
  * of them is a request. They are JSON Web Tokens (RFC 7519, HS256), as clients of the distribution project expect.
  */
 export interface Passes {
-  issue(principal: Principal, asked: readonly Scope[]): IssuedPass;
+  issue(principal: Principal, asked: readonly Scope[]): Promise<IssuedPass>;
   /** For who needs no token: what anybody on this machine may do. */
-  issueAnonymous(asked: readonly Scope[]): IssuedPass;
+  issueAnonymous(asked: readonly Scope[]): Promise<IssuedPass>;
   /** @returns null when it is none of ours, or has ended */
-  read(text: string): Pass | null;
+  read(text: string): Promise<Pass | null>;
 }
 
 export interface IssuedPass {
@@ -40,56 +41,59 @@ export interface IssuedPass {
 }
 
 const Scopes = z.array(z.object({ repository: z.string(), actions: z.array(z.enum(['pull', 'push', 'delete'])) }));
-const Claims = z.object({
-  aud: z.literal(PASS_SERVICE),
-  sub: z.string(),
-  exp: z.number(),
-  granted: Scopes,
-  asked: Scopes,
-});
-type Claims = z.infer<typeof Claims>;
+const Claims = z.object({ sub: z.string(), granted: Scopes, asked: Scopes });
 
-const HEADER = encode({ alg: 'HS256', typ: 'JWT' });
+const ALGORITHM = 'HS256';
 
 /** @param key 32 random bytes that all servers of the installation share */
 export function createPasses(key: Buffer, clock: Clock): Passes {
-  const signatureOf = (text: string) => createHmac('sha256', key).update(text).digest();
+  const secret = webcrypto.subtle.importKey('raw', key, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify']);
 
-  function issue(user: string, granted: readonly Scope[], asked: readonly Scope[], endsAtMs: number): IssuedPass {
+  async function issue(
+    user: string,
+    granted: readonly Scope[],
+    asked: readonly Scope[],
+    endsAtMs: number,
+  ): Promise<IssuedPass> {
     const now = clock.now();
     const ttlSeconds = Math.floor((Math.min(now + TTL_MS, endsAtMs) - now) / 1000);
     const seconds = Math.floor(now / 1000);
-    const claims = { iss: PASS_SERVICE, aud: PASS_SERVICE, sub: user, iat: seconds, exp: seconds + ttlSeconds };
-    const text = `${HEADER}.${encode({ ...claims, granted, asked })}`;
-    return { pass: `${text}.${signatureOf(text).toString('base64url')}`, granted, issuedAtMs: now, ttlSeconds };
+    const pass = await new SignJWT({ granted, asked })
+      .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' })
+      .setIssuer(PASS_SERVICE)
+      .setAudience(PASS_SERVICE)
+      .setSubject(user)
+      .setIssuedAt(seconds)
+      .setExpirationTime(seconds + ttlSeconds)
+      .sign(await secret);
+    return { pass, granted, issuedAtMs: now, ttlSeconds };
   }
 
   return {
-    issue: (principal, asked) =>
+    issue: async (principal, asked) =>
       issue(principal.user, grantScopes(principal, asked), asked, principal.endsAtMs ?? Infinity),
-    issueAnonymous: (asked) => {
+    issueAnonymous: async (asked) => {
       const granted = grantScopes({ roles: ['viewer'], projects: null }, asked);
       return issue('anonymous', granted, granted, Infinity); // a push asks again, with a token
     },
-    read: (text) => {
-      const [header, body, signature, ...more] = text.split('.');
-      // The algorithm is ours to say, not the sender's.
-      if (header !== HEADER || body === undefined || signature === undefined || more.length > 0) return null;
-      const expected = signatureOf(`${header}.${body}`);
-      const given = Buffer.from(signature, 'base64url');
-      if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
-      const claims = claimsOf(body);
-      if (claims === null || clock.now() >= claims.exp * 1000) return null;
-      return { user: claims.sub, granted: claims.granted, asked: claims.asked };
+    read: async (text) => {
+      try {
+        // The algorithm is ours to say, not the sender's.
+        const { payload } = await jwtVerify(text, await secret, {
+          algorithms: [ALGORITHM],
+          issuer: PASS_SERVICE,
+          audience: PASS_SERVICE,
+          requiredClaims: ['exp'],
+          currentDate: new Date(clock.now()),
+        });
+        const claims = Claims.safeParse(payload);
+        if (!claims.success) return null;
+        const { sub: user, granted, asked } = claims.data;
+        return { user, granted, asked };
+      } catch (error) {
+        if (error instanceof errors.JOSEError) return null;
+        throw error;
+      }
     },
   };
-}
-
-function claimsOf(body: string): Claims | null {
-  const read = Claims.safeParse(JSON.parse(Buffer.from(body, 'base64url').toString('utf8')));
-  return read.success ? read.data : null;
-}
-
-function encode(value: object): string {
-  return Buffer.from(JSON.stringify(value)).toString('base64url');
 }

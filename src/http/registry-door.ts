@@ -109,7 +109,7 @@ async function callerOf(
   const { authorization } = request.headers;
   if (authorization === undefined) return openToLoopback && isLocal(request) ? { kind: 'machine' } : { kind: 'nobody' };
   const bearer = bearerOf(authorization);
-  const pass = bearer === null ? null : passes.read(bearer);
+  const pass = bearer === null ? null : await passes.read(bearer);
   if (pass !== null) return { kind: 'pass', pass };
   const secret = bearer ?? basicPasswordOf(authorization);
   const principal = secret === null ? null : await guard.identify(secret, 'token');

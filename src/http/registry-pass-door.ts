@@ -55,7 +55,7 @@ export async function answerPassRequest(
     response.setHeader('www-authenticate', 'Basic realm="towpath"');
     throw unknownCaller();
   }
-  const issued = principal === null ? passes.issueAnonymous(scopes) : passes.issue(principal, scopes);
+  const issued = await (principal === null ? passes.issueAnonymous(scopes) : passes.issue(principal, scopes));
   const refresh = offline && secret !== null ? { refresh_token: secret } : {};
   response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
   response.end(JSON.stringify({ ...replyOf(issued), ...refresh }));
