@@ -48,10 +48,10 @@ export const env: Verb = (program, run) => {
         const params = { project: await context.project(), environment };
         const body = reason === undefined ? {} : { reason };
         const asked = await (await context.client()).call('environment.stop', { params, body });
-        const isOver = (now: EnvironmentView | null): boolean => now === null || now.stopAskedAt === null;
-        const end = options.wait === true ? await waitUntil(context, params, isOver, options.timeout) : asked;
+        const isOver = (now: readonly EnvironmentView[]): boolean => now.every((place) => place.stopAskedAt === null);
+        const left = options.wait === true ? await waitUntil(context, asked, params, isOver, options.timeout) : [];
         context.out.data(
-          end ?? asked,
+          left.find(({ id }) => id === asked.id) ?? asked,
           ({ name }) => `${name} ${options.wait === true ? 'is empty' : 'is being stopped'}.`,
         );
         return EXIT.ok;
@@ -69,7 +69,8 @@ export const env: Verb = (program, run) => {
       run<Ending>(async (context, options, environment = '') => {
         const params = { project: await context.project(), environment };
         const answer = await (await context.client()).call('environment.remove', { params });
-        if (options.wait === true) await waitUntil(context, params, (now) => now?.id !== answer.id, options.timeout);
+        const isGone = (now: readonly EnvironmentView[]): boolean => now.every(({ id }) => id !== answer.id);
+        if (options.wait === true) await waitUntil(context, answer, params, isGone, options.timeout);
         context.out.data(answer, ({ name }) => `${name} ${options.wait === true ? 'is gone' : 'is ending'}.`);
         return EXIT.ok;
       }),
@@ -81,25 +82,30 @@ interface Ending {
   readonly timeout?: number;
 }
 
-/** @returns what the environment is then; null when it is gone */
+/** @returns what there is then of an environment: the places of all repositories in it */
 function waitUntil(
   context: Context,
-  params: { readonly project: string; readonly environment: string },
-  isOver: (now: EnvironmentView | null) => boolean,
+  { environment }: EnvironmentView,
+  { project }: { readonly project: string },
+  isOver: (now: readonly EnvironmentView[]) => boolean,
   timeoutMs?: number,
-): Promise<EnvironmentView | null> {
+): Promise<readonly EnvironmentView[]> {
   return waitFor(context, {
-    project: params.project,
+    project,
     look: async (client) => {
       try {
-        return await client.call('environment.show', { params });
+        const all = await client.call('environment.list', { params: { project } });
+        return all.filter((one) => one.environment === environment);
       } catch (error) {
-        if (hasCode(error, 'environment.unknown', 'project.unknown')) return null;
+        if (hasCode(error, 'project.unknown')) return [];
         throw error;
       }
     },
     isOver,
-    line: (now) => `${params.environment}: ${now?.current ? `runs ${releaseTitle(now.current)}` : 'is being emptied'}`,
+    line: (now) =>
+      now
+        .map(({ name, current }) => `${name}: ${current ? `runs ${releaseTitle(current)}` : 'is being emptied'}`)
+        .join('; '),
     timeoutMs,
   });
 }

@@ -290,6 +290,14 @@ test('a check may not take the name of a gate', () => {
   );
 });
 
+test('no member is called what means the home', () => {
+  const named = (name: string) => `${SHOP}repositories: { ${name}: { url: "https://git.example/team/api.git" } }\n`;
+  expect(parseConfig(named('api'), families).repositories).toEqual({
+    api: { url: 'https://git.example/team/api.git' },
+  });
+  expect(errorOf(named('home')).message).toContain('another name than "home"');
+});
+
 test('words that objects inherit are no names of ours', () => {
   for (const word of ['constructor', 'toString', '__proto__']) {
     expect(() => parseConfig(SHOP.replace('verify: [smoke]', `verify: [${word}]`), families)).toThrow(ConfigError);

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { type BuilderFamily, type ServiceDefinition, serviceSchema } from '../artifact/service.ts';
 import { type CheckDefinition, type CheckFamily, checkSchema } from '../check/check.ts';
+import { HOME } from '../environment/place.ts';
 import { choiceOf, Duration, Name } from '../lib/fields.ts';
 import { type PathEnvironment, pathEnvironmentSchema } from '../path/path.ts';
 import { parseConfigDocument } from './document.ts';
@@ -86,6 +87,7 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .describe('Who is who in git: user, and all names and addresses under which they commit'),
       repositories: z
         .record(Name, z.strictObject({ url: z.string().min(1, 'the address of a git repository') }))
+        .refine((members) => !Object.hasOwn(members, HOME), `another name than "${HOME}", which is this repository`)
         .default({})
         .describe('More repositories of the project: each holds a towpath.yaml with `project` and `services` alone'),
       base: z

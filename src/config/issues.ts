@@ -11,6 +11,7 @@ export interface Finding {
   readonly what: string;
   readonly expected: string;
   readonly nearest?: string;
+  readonly base?: string;
 }
 
 type Issue = z.core.$ZodIssue;

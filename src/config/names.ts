@@ -110,7 +110,7 @@ function findBases({ services }: ProjectConfig): Finding[] {
         if (!Object.hasOwn(services, base)) {
           const image = `an image with its tag, such as ${base}:latest`;
           const found = dangling(path, `there is no base service "${base}"`, 'base service', known, base);
-          return [{ ...found, expected: `${found.expected}; or ${image}` }];
+          return [{ ...found, expected: `${found.expected}; or ${image}`, base }];
         }
         if (known.includes(base)) return [];
         return [plain(path, `service "${base}" is not a base`, `\`base\` in place of \`build\` in "${base}"`)];

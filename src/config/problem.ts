@@ -10,6 +10,8 @@ export interface ConfigProblem {
   readonly expected: string;
   /** The valid word that was probably meant. */
   readonly nearest?: string;
+  /** The base service that is missed: another repository of the project may have it. */
+  readonly base?: string;
 }
 
 /** `config.invalid`; `problems` is never empty and stands in the order of the file. */

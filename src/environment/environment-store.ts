@@ -4,7 +4,7 @@ import { TowpathError } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
 import { slugOf } from '../lib/slug.ts';
 import { json, type Sql } from '../store/database.ts';
-import { placeName } from './place.ts';
+import { placeName, storedName } from './place.ts';
 
 export class EnvironmentError extends TowpathError {}
 
@@ -180,7 +180,7 @@ export async function environmentNamed(db: Sql, projectId: string, name: string)
     .selectAll()
     .where('project_id', '=', projectId)
     .where('removed_at', 'is', null)
-    .where((eb) => eb.or([eb('name', '=', name), eb('preview_branch', '=', name)]))
+    .where((eb) => eb.or([eb('name', 'in', [name, storedName(name)]), eb('preview_branch', '=', name)]))
     .orderBy('preview_branch', (order) => order.asc().nullsFirst())
     .orderBy('name')
     .executeTakeFirst();

@@ -11,3 +11,21 @@ export function placeName(environment: string, member: string | null): string {
 export function environmentOf(place: string): string {
   return place.split('.', 1)[0] ?? place;
 }
+
+/** The member whose releases run there; null for the home repository. */
+export function memberOf(place: string): string | null {
+  return place === environmentOf(place) ? null : place.slice(environmentOf(place).length + 1);
+}
+
+/** What the home's own place may be called where the name of the environment means those of all repositories. */
+export const HOME = 'home';
+
+/** `qa.home` is what is stored as `qa`. */
+export function storedName(place: string): string {
+  return place.endsWith(`.${HOME}`) ? place.slice(0, -HOME.length - 1) : place;
+}
+
+/** A name that means one place, whatever repositories the project has. */
+export function exactName(place: string): string {
+  return placeName(environmentOf(place), memberOf(place) ?? HOME);
+}

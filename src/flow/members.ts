@@ -1,18 +1,22 @@
 import type { ProjectConfig } from '../config/config.ts';
+import { ConfigError } from '../config/problem.ts';
 import { parseRemoteUrl } from '../git/remote.ts';
 import { TowpathError } from '../lib/error.ts';
 import { type Member, repositoryById, serviceElsewhere, watchersOf } from '../source/member-store.ts';
+import type { Sql } from '../store/database.ts';
 import type { House } from './house.ts';
 import { configAt } from './project-config.ts';
 
 /**
  * The configuration as a commit has it, where it may say that in its repository.
- * @throws TowpathError `config.other-project`, `config.not-home`, `config.service-taken`, and as `configAt`
+ * @throws TowpathError `config.other-project`, `config.not-home`, `config.service-taken`, `config.base-elsewhere`, and as `configAt`
  */
 export async function configOf(house: House, repositoryId: string, commit: string): Promise<ProjectConfig> {
-  const config = await configAt(house, repositoryId, commit);
   const { db } = house.store;
   const repository = await repositoryById(db, repositoryId);
+  const config = await configAt(house, repositoryId, commit).catch(async (error: unknown) => {
+    throw (await baseElsewhere(db, repository, error)) ?? error;
+  });
   if (repository.name !== null) await requireMember(house, repository.projectId, config);
   const elsewhere = await serviceElsewhere(db, repository, Object.keys(config.services));
   if (elsewhere === null) return config;
@@ -20,6 +24,23 @@ export async function configOf(house: House, repositoryId: string, commit: strin
     code: 'config.service-taken',
     what: `The service "${elsewhere.service}" is in two repositories of the project: ${repository.url} and ${elsewhere.url}, which had it first.`,
     fix: 'Give one of them another name; or take it out there first, and then `towpath build` this commit.',
+  });
+}
+
+/** A base service that the file misses, and that another repository of the project has. */
+async function baseElsewhere(
+  db: Sql,
+  repository: { readonly projectId: string; readonly id: string },
+  error: unknown,
+): Promise<TowpathError | null> {
+  if (!(error instanceof ConfigError)) return null;
+  const missed = error.problems.flatMap(({ base }) => base ?? []);
+  const found = await serviceElsewhere(db, repository, missed);
+  if (found === null) return null;
+  return new TowpathError({
+    code: 'config.base-elsewhere',
+    what: `"${found.service}" is a service of ${found.url}: what is built upon a base service stands in its repository.`,
+    fix: 'Bring the base service here under another name, or name an image with its tag.',
   });
 }
 

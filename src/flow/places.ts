@@ -36,12 +36,17 @@ export function staticPlaces(config: ProjectConfig, { id, name: member }: Watche
   );
 }
 
-/** An environment of the path with the places of all repositories in it; else the one place that is named. In the order of ids. */
+/** The places that a name means: of an environment, or of a branch's previews, those of all repositories. In the order of ids. */
 export async function placesIn(db: Sql, projectId: string, name: string): Promise<EnvironmentRow[]> {
   const named = await environmentNamed(db, projectId, name);
-  if (named.previewBranch !== null || named.name !== environmentOf(named.name)) return [named];
-  const all = (await environmentsOf(db, projectId)).filter((one) => environmentOf(one.name) === named.name);
+  if (!meansAll(name, named)) return [named];
+  const environment = environmentOf(named.name);
+  const all = (await environmentsOf(db, projectId)).filter((one) => environmentOf(one.name) === environment);
   return all.toSorted((one, other) => (one.id < other.id ? -1 : 1));
+}
+
+function meansAll(name: string, named: EnvironmentRow): boolean {
+  return name === environmentOf(named.name) || name === named.previewBranch;
 }
 
 /**
@@ -55,13 +60,13 @@ export async function placeFor(
   release: { readonly repositoryId: string },
 ): Promise<EnvironmentRow> {
   const named = await environmentNamed(db, projectId, name);
-  if (named.repositoryId === null || named.repositoryId === release.repositoryId) return named;
   const { name: member, url } = await repositoryById(db, release.repositoryId);
   const place = placeName(environmentOf(named.name), member);
-  if (named.name === environmentOf(named.name)) return environmentNamed(db, projectId, place);
+  if (place === named.name) return named;
+  if (meansAll(name, named)) return environmentNamed(db, projectId, place);
   throw new TowpathError({
     code: 'environment.other-repository',
-    what: `"${named.name}" runs the services of another repository than ${url}, which that release is of.`,
+    what: `"${name}" runs the services of another repository than ${url}, which that release is of.`,
     fix: `Name ${place}.`,
   });
 }

@@ -47,17 +47,6 @@ export async function repositoryById(db: Sql, id: string): Promise<Watched & { r
   };
 }
 
-/** By id; the home's is null. */
-export async function memberNames(db: Sql, ids: readonly string[]): Promise<Map<string, string | null>> {
-  if (ids.length === 0) return new Map();
-  const rows = await db
-    .selectFrom('repository')
-    .select(['id', 'name'])
-    .where('id', 'in', [...new Set(ids)])
-    .execute();
-  return new Map(rows.map(({ id, name }) => [id, name]));
-}
-
 /** Who watches any of these addresses already, besides as a member of this project. */
 export async function watchersOf(
   db: Sql,

@@ -9,6 +9,7 @@ import {
   setHold,
 } from '../../environment/environment-store.ts';
 import { endEnvironment, recordStopped, stopEnvironment } from '../../environment/ending-store.ts';
+import { exactName } from '../../environment/place.ts';
 import { TowpathError } from '../../lib/error.ts';
 import type { PathEnvironment } from '../../path/path.ts';
 import { openPromotions, promotionsOf } from '../../path/promotion-list-store.ts';
@@ -44,6 +45,7 @@ export function environmentCases(house: House): UseCases['environments'] {
     async show(project, name) {
       const environment = await place(store.db, project, name);
       const definition = definitionOf(environment);
+      const within = (await places(store.db, project, name)).map(({ id }) => id);
       const history = await promotionsOf(
         store.db,
         { projectId: environment.projectId, environmentId: environment.id },
@@ -55,7 +57,7 @@ export function environmentCases(house: House): UseCases['environments'] {
         from: definition.from,
         gates: definition.gates.map(gateName),
         driver: definition.deploy.driver,
-        services: (await presentIn(store.db, [environment.id])).map(({ service, digest, url, since, runs }) => ({
+        services: (await presentIn(store.db, within)).map(({ service, digest, url, since, runs }) => ({
           service,
           digest,
           url,
@@ -132,7 +134,7 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
   const to = wanted?.id;
   const environment =
     wanted === undefined
-      ? newestOf(await placesIn(store.db, project.id, request.environment), request.environment)
+      ? await placeToGoBack(store.db, project.id, request.environment)
       : await placeFor(store.db, project.id, request.environment, wanted);
   if (request.dryRun === true) {
     const target = await rollbackTarget(store.db, environment, to);
@@ -193,14 +195,22 @@ async function rollback(house: House, request: RollbackRequest, by: string): Pro
   return { kind: 'started', promotion: await promotionView(store.db, wish) };
 }
 
-/** Of the places of an environment, where the newest release went live; that of the home when nothing ever did. */
-function newestOf(places: readonly EnvironmentRow[], name: string): EnvironmentRow {
-  const since = ({ currentSince }: EnvironmentRow): number => currentSince?.getTime() ?? 0;
-  const [newest] = places.toSorted(
-    (one, other) => since(other) - since(one) || Number(other.name === name) - Number(one.name === name),
+/** Of the places that a name means, the one in use. @throws TowpathError `environment.place-ambiguous`: a guess is worst in trouble */
+async function placeToGoBack(db: Sql, projectId: string, name: string): Promise<EnvironmentRow> {
+  const places = await placesIn(db, projectId, name);
+  const targets = await Promise.all(places.map(async (one) => ({ one, back: await rollbackTarget(db, one) })));
+  const used = targets.filter(({ one, back }) => one.currentReleaseId !== null || back.kind === 'target');
+  const [first] = used;
+  if (first === undefined) return environmentNamed(db, projectId, name);
+  if (used.length === 1) return first.one;
+  const choices = used.map(
+    ({ one, back }) => `${exactName(one.name)} (${back.kind === 'target' ? `back to ${back.name}` : 'it cannot'})`,
   );
-  if (newest === undefined) throw new Error(`The environment ${name} is gone.`);
-  return newest;
+  throw new TowpathError({
+    code: 'environment.place-ambiguous',
+    what: `In "${name}" run services of ${used.length} repositories, and each goes back on its own.`,
+    fix: `Name one of: ${choices.toSorted().join(', ')}; or the release, with \`--to\`.`,
+  });
 }
 
 function partOfThePath({ name }: EnvironmentRow): TowpathError {

@@ -4,12 +4,12 @@ import { parentsOfAll } from '../../artifact/parent-store.ts';
 import type { Report } from '../../artifact/report.ts';
 import { reportsByKey } from '../../artifact/report-store.ts';
 import { evidenceOfRelease } from '../../check/evidence-store.ts';
-import { environmentNamed } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
 import { recordedNamesOf, servicesOf } from '../../release/release-store.ts';
 import { commitsOf } from '../../source/commit-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
+import { placesIn } from '../places.ts';
 import type { LineageView, ReportedView } from '../view/path.ts';
 import { releaseOf } from './releases.ts';
 import { projectNamed } from './project-named.ts';
@@ -78,11 +78,15 @@ function reportedOf(report: Report | undefined): ReportedView | null {
 
 async function releasesBehind(db: Sql, project: string, projectId: string, subject: string): Promise<string[]> {
   try {
-    const environment = await environmentNamed(db, projectId, subject);
+    const places = await placesIn(db, projectId, subject);
     const rows = await db
       .selectFrom('tenure')
       .select('release_id')
-      .where('environment_id', '=', environment.id)
+      .where(
+        'environment_id',
+        'in',
+        places.map(({ id }) => id),
+      )
       .orderBy('began_at', 'desc')
       .limit(SHOWN)
       .execute();

@@ -1,12 +1,13 @@
 import { hostname } from 'node:os';
 
 import type { DeployDriver, OutputQuestion, Target } from '../../deploy/driver.ts';
-import { environmentNamed } from '../../environment/environment-store.ts';
+import { environmentNamed, type EnvironmentRow } from '../../environment/environment-store.ts';
 import { hasCode, problemOf, TowpathError } from '../../lib/error.ts';
 import type { Sql } from '../../store/database.ts';
 import { driverOf, targetOf } from '../deploy-release.ts';
 import { definitionOf } from '../gather.ts';
 import type { House } from '../house.ts';
+import { placesIn as placesMeant } from '../places.ts';
 import type { OutputBatch, UseCases } from '../use-cases.ts';
 import { projectNamed } from './project-named.ts';
 import { deploymentsOf } from './views.ts';
@@ -20,7 +21,7 @@ export function outputCases(house: House): UseCases['output'] {
     async open(projectName, environmentName, service) {
       const { db } = house.store;
       const project = await projectNamed(db, projectName);
-      const environment = await environmentNamed(db, project.id, environmentName);
+      const environment = await placeWith(db, project.id, environmentName, service);
       const driver = driverOf(house, definitionOf(environment));
       if (driver.output === undefined) throw noOutput(driver.name);
       const target = await targetOf(house, environment);
@@ -33,6 +34,17 @@ export function outputCases(house: House): UseCases['output'] {
         batches(db, (question) => output(target, question), { service, tail, follow, after: placesIn(after), signal });
     },
   };
+}
+
+/** Of the places that a name means, the one where the service runs; else the first. */
+async function placeWith(db: Sql, projectId: string, name: string, service: string): Promise<EnvironmentRow> {
+  const places = await placesMeant(db, projectId, name);
+  const running = await deploymentsOf(
+    db,
+    places.map(({ id }) => id),
+  );
+  const found = running.find((row) => row.service === service);
+  return places.find(({ id }) => id === found?.environmentId) ?? environmentNamed(db, projectId, name);
 }
 
 async function* batches(

@@ -1,5 +1,6 @@
 import { missingImages } from '../../environment/missing-image-store.ts';
 import { type EnvironmentRow } from '../../environment/environment-store.ts';
+import { environmentOf, memberOf } from '../../environment/place.ts';
 import { tenuresOf } from '../../environment/tenure-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { TowpathError } from '../../lib/error.ts';
@@ -10,7 +11,6 @@ import { planRollback, type RollbackTarget, type TenureFacts } from '../../path/
 import type { ReleaseHead, ReleaseService } from '../../release/release.ts';
 import { namesOf, releaseHeads, servicesOf } from '../../release/release-store.ts';
 import { commitsOf, type CommitRow } from '../../source/commit-store.ts';
-import { memberNames } from '../../source/member-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { EnvironmentView } from '../view/environment.ts';
 import type { PromotionView, ReasonView } from '../view/promotion.ts';
@@ -224,10 +224,6 @@ export async function rollbackTarget(
 
 export async function environmentViews(db: Sql, environments: readonly EnvironmentRow[]): Promise<EnvironmentView[]> {
   const ids = environments.map(({ id }) => id);
-  const repositories = await memberNames(
-    db,
-    environments.flatMap(({ repositoryId }) => repositoryId ?? []),
-  );
   const open = await openPromotions(db, ids);
   const ended = await lastEnded(db, ids);
   const missing = await missingImages(db, ids);
@@ -250,7 +246,8 @@ export async function environmentViews(db: Sql, environments: readonly Environme
         name: environment.name,
         kind: environment.previewBranch === null ? 'static' : 'preview',
         branch: environment.previewBranch,
-        repository: repositories.get(environment.repositoryId ?? '') ?? null,
+        environment: environmentOf(environment.name),
+        repository: memberOf(environment.name),
         expiresAt: environment.expiresAt?.toISOString() ?? null,
         named: environment.unnamedAt === null,
         stopAskedAt: environment.stopAskedAt?.toISOString() ?? null,

@@ -1,5 +1,5 @@
 import { newestReport } from '../../artifact/report-store.ts';
-import { environmentNamed, type EnvironmentRow, environmentsOf } from '../../environment/environment-store.ts';
+import { type EnvironmentRow, environmentsOf } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
 import { findPromotion } from '../../path/find-promotion-store.ts';
 import { headline } from '../../path/headline.ts';
@@ -8,6 +8,7 @@ import { eventsOf, type Promotion } from '../../path/promotion-store.ts';
 import { type Release, reportsWanted } from '../../release/release.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
+import { placesIn } from '../places.ts';
 import { missingText, type MissingImageView } from '../view/environment.ts';
 import type { WhyView } from '../view/path.ts';
 import type { ReasonView } from '../view/promotion.ts';
@@ -59,11 +60,29 @@ async function whyPromotion({ store }: House, promotion: Promotion): Promise<Why
 /** An environment: its hold, what waits for it, and what failed last. */
 async function whyEnvironment({ store }: House, project: string, name: string): Promise<WhyView | null> {
   const { id } = await projectNamed(store.db, project);
-  const environment = await environmentNamed(store.db, id, name).catch((error: unknown) => {
-    if (hasCode(error, 'environment.unknown')) return null;
+  const places = await placesIn(store.db, id, name).catch((error: unknown) => {
+    if (hasCode(error, 'environment.unknown')) return [];
     throw error;
   });
-  if (environment === null) return null;
+  const views = await Promise.all(places.toSorted(byName).map((place) => whyPlace(store, place)));
+  const [only] = views;
+  if (only === undefined || views.length === 1) return only ?? null;
+  const each = <Line extends { what: string }>(linesOf: (view: WhyView) => readonly Line[]): Line[] =>
+    views.flatMap((view) => linesOf(view).map((line) => ({ ...line, what: `${view.subject}: ${line.what}` })));
+  return {
+    subject: name,
+    headline: views.map(({ headline }) => headline).join('; '),
+    reasons: each(({ reasons }) => reasons),
+    story: each(({ story }) => story),
+  };
+}
+
+/** So the home's comes first. */
+function byName({ name: one }: EnvironmentRow, { name: other }: EnvironmentRow): number {
+  return one < other ? -1 : 1;
+}
+
+async function whyPlace(store: House['store'], environment: EnvironmentRow): Promise<WhyView> {
   const [view] = await environmentViews(store.db, [environment]);
   const open = await openPromotions(store.db, [environment.id]);
   const ended = (await lastEnded(store.db, [environment.id])).filter(({ state }) => state !== 'live');

@@ -45,6 +45,8 @@ export interface EnvironmentView {
   readonly name: string;
   readonly kind: 'static' | 'preview';
   readonly branch: string | null;
+  /** Of the path, or of previews: where the places of several repositories have this in common, it is one column. */
+  readonly environment: string;
   /** The member repository whose releases run there; null for the home. */
   readonly repository: string | null;
   readonly expiresAt: string | null;

@@ -139,6 +139,7 @@ function environmentOf(name: string, release: ReleaseView, ahead: boolean): Matr
     name,
     kind: 'static',
     branch: null,
+    environment: name,
     repository: null,
     expiresAt: null,
     named: true,

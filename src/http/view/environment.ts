@@ -37,6 +37,7 @@ const environmentShape = {
   name: z.string(),
   kind: z.enum(['static', 'preview']),
   branch: z.string().nullable(),
+  environment: z.string(),
   repository: z.string().nullable(),
   expiresAt: Instant.nullable(),
   named: z.boolean(),
