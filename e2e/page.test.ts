@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 
 import type { Role } from '../src/access/permission.ts';
 import { testServer, type TestServer } from '../src/http/testing/server.ts';
+import { addMember } from '../src/http/testing/world.ts';
 import { programPath } from '../tools/packages.js';
 
 let browser: Browser;
@@ -126,6 +127,24 @@ test('a refusal is shown where it happened, and nothing is lost', async () => {
   await dialog().getByLabel('Release').selectOption({ label: '#2 v1.1.0 Receipts show the tax' });
   await dialog().getByText('It would be refused.').waitFor();
   await dialog().getByText('yank: it is yanked').waitFor();
+});
+
+test('of several repositories each is a group of rows, and what is done there is done in its place', async () => {
+  addMember(house.useCases.world, 'api');
+  await signIn('operator', 'olga');
+  expect(await page.getByRole('columnheader').allInnerTexts()).toHaveLength(5);
+  const group = page.getByRole('row', { name: /^api\s+repository/ });
+  await group.getByText('#4 main').waitFor();
+  await group.getByRole('button', { name: 'Hold qa.api' }).click();
+  await dialog().getByLabel('Reason').fill('audit week');
+  await dialog().getByRole('button', { name: 'Hold' }).click();
+  await expect.poll(() => house.useCases.world.deeds.at(-1)).toEqual({ by: 'olga', deed: 'hold qa.api' });
+  await page.reload();
+  await group.getByText('held by olga: audit week').waitFor();
+  const home = page.getByRole('row', { name: /^home\s+repository/ });
+  await home.getByRole('button', { name: 'Why is it so in qa.home' }).waitFor();
+  await column('qa').getByRole('button', { name: 'Promote into qa' }).waitFor();
+  expect(troubles).toEqual([]);
 });
 
 test('one who may only look has nothing to press but why', async () => {

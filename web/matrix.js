@@ -10,18 +10,34 @@ import {
   whyDialog,
 } from './dialogs.js';
 
-/** One project: services down, environments across in the order of the path. */
+/**
+ * One project: services down, environments across in the order of the path. Where it has several repositories, each is a
+ * group of rows, headed by what it runs where.
+ */
 export function projectSection(project, may, seen) {
   const { name, services, environments, unready, untold } = project;
-  const headers = environments.map((environment) => environmentHeader(name, environment, may));
-  const rows = services.map((service) =>
-    el(
-      'tr',
-      {},
-      el('th', { scope: 'row' }, service),
-      environments.map((environment, index) => cell(environment, service, nextOf(environments, index), seen)),
+  const columns = [...new Set(environments.map(({ environment }) => environment))];
+  const groups = [...new Set(environments.map(({ repository }) => repository))].map((repository) => ({
+    repository,
+    places: columns.map((column) =>
+      environments.find((place) => place.environment === column && place.repository === repository),
     ),
+  }));
+  const one = groups.length < 2;
+  const headers = columns.map((column, index) =>
+    one ? environmentHeader(name, groups[0].places[index], may) : columnHeader(name, column, groups, index, may),
   );
+  const rows = groups.flatMap(({ repository, places }) => [
+    one ? '' : repositoryRow(name, repository, places, may),
+    ...servicesIn(places, services, one).map((service) =>
+      el(
+        'tr',
+        {},
+        el('th', { scope: 'row' }, service),
+        places.map((place, index) => cell(place, service, nextOf(places, index), seen)),
+      ),
+    ),
+  ]);
   return el(
     'section',
     { 'aria-labelledby': `project-${name}` },
@@ -58,15 +74,57 @@ function unreadyNote({ number, commit, names, state, problem }) {
   );
 }
 
-function environmentHeader(project, environment, may) {
-  const { name, kind, named, current, hold, open, lastTrouble, missing, canRollBack } = environment;
+/** A service that runs nowhere of several repositories is in no row. */
+function servicesIn(places, services, one) {
+  return one
+    ? services
+    : services.filter((service) => places.some((place) => place?.cells.some((found) => found.service === service)));
+}
+
+function environmentHeader(project, place, may) {
+  return el('th', { scope: 'col' }, nameOf(place.name, place), ...placeState(project, place.name, place, may, true));
+}
+
+/** What goes into an environment of several repositories goes where its repository's releases run. */
+function columnHeader(project, column, groups, index, may) {
+  const place = groups.map(({ places }) => places[index]).find((found) => found !== undefined);
+  return el('th', { scope: 'col' }, nameOf(column, place), promoteButton(project, column, place, may));
+}
+
+function nameOf(name, { kind }) {
+  return el('p', { class: 'name' }, name, kind === 'preview' ? el('span', { class: 'soft' }, ' preview') : '');
+}
+
+function repositoryRow(project, repository, places, may) {
+  return el(
+    'tr',
+    { class: 'repository' },
+    el('th', { scope: 'row' }, repository ?? 'home', el('p', { class: 'soft' }, 'repository')),
+    places.map((place) =>
+      el('td', {}, ...(place === undefined ? [] : placeState(project, exactName(place), place, may, false))),
+    ),
+  );
+}
+
+/** The name of an environment means the places of all repositories; this one means that of the home too. */
+function exactName({ name, environment, repository }) {
+  return repository === null ? `${environment}.home` : name;
+}
+
+function promoteButton(project, name, { kind }, may) {
+  return may('promotion:request') && kind !== 'preview'
+    ? button(`${project}/${name}/promote`, 'Promote', () => promoteDialog({ project, environment: name }), {
+        'aria-label': `Promote into ${name}`,
+      })
+    : '';
+}
+
+function placeState(project, name, place, may, withPromote) {
+  const { named, current, hold, open, lastTrouble, missing, canRollBack } = place;
   const key = (what) => `${project}/${name}/${what}`;
   const label = (what) => ({ 'aria-label': `${what} ${name}` });
   const about = { project, environment: name };
-  return el(
-    'th',
-    { scope: 'col' },
-    el('p', { class: 'name' }, name, kind === 'preview' ? el('span', { class: 'soft' }, ' preview') : ''),
+  return [
     current === null
       ? el('p', { class: 'soft' }, 'nothing runs here')
       : [
@@ -90,9 +148,7 @@ function environmentHeader(project, environment, may) {
     el(
       'div',
       { class: 'actions' },
-      may('promotion:request') && kind !== 'preview'
-        ? button(key('promote'), 'Promote', () => promoteDialog(about), label('Promote into'))
-        : '',
+      withPromote ? promoteButton(project, name, place, may) : '',
       may('environment:rollback') && canRollBack.to !== null
         ? button(key('rollback'), 'Roll back', () => rollbackDialog(about, canRollBack.to), label('Roll back'))
         : '',
@@ -103,7 +159,7 @@ function environmentHeader(project, environment, may) {
         : '',
       button(key('why'), 'Why', () => whyDialog(project, name), label('Why is it so in')),
     ),
-  );
+  ];
 }
 
 function openPromotion(project, promotion, may) {
@@ -132,10 +188,10 @@ function nextOf(environments, index) {
 }
 
 /** `seen` remembers what stood here before, so that what has just changed lights up once. */
-function cell({ name, cells }, service, next, seen) {
-  const found = cells.find((candidate) => candidate.service === service);
+function cell(place, service, next, seen) {
+  const found = place?.cells.find((candidate) => candidate.service === service);
   if (found === undefined) return el('td', { class: 'soft' }, 'none');
-  const key = `${name}/${service}`;
+  const key = `${place.name}/${service}`;
   const fresh = seen.has(key) && seen.get(key) !== found.digest;
   seen.set(key, found.digest);
   return el(
@@ -143,7 +199,7 @@ function cell({ name, cells }, service, next, seen) {
     { class: fresh ? 'fresh' : undefined },
     el('code', { title: found.digest }, found.digest.slice(7, 19)),
     found.ahead
-      ? el('p', { class: 'ahead' }, next === undefined ? 'newer than the next' : `newer than ${next.name}`)
+      ? el('p', { class: 'ahead' }, next === undefined ? 'newer than the next' : `newer than ${next.environment}`)
       : '',
     found.runs ? '' : el('p', { class: 'soft' }, 'not run here'),
     found.url === null ? '' : el('p', {}, link(found.url, found.url.replace(/^https?:\/\//, ''))),

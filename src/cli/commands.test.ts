@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { PromotionView } from '../flow/view/promotion.ts';
 import { fakeUseCases } from '../http/testing/fake-use-cases.ts';
 import { testServer, type TestServer } from '../http/testing/server.ts';
+import { addMember } from '../http/testing/world.ts';
 import type { UpOptions } from './house.ts';
 import { runLine, type Outcome, type RunOptions } from './testing/run.ts';
 
@@ -27,6 +28,23 @@ test('status shows services and environments, and what is newer than its neighbo
   expect(out).toMatch(/#4 main +#2 v1\.1\.0 +#1 v1\.0\.0/);
   expect(out).toMatch(/^web +[0-9a-f]{12} > /m);
   expect(out).not.toContain('\u001b');
+});
+
+test('of several repositories each is a group of rows, headed by what it runs where', async () => {
+  addMember(house.useCases.world, 'api');
+  const { out } = await towpath('status');
+  const rows = out.split('\n').map((line) => line.split(/ {2,}/));
+  expect(rows.filter(([first]) => first === 'shop')).toEqual([
+    ['shop', 'qa', 'demo', 'prod', 'preview/feature/dark-header'],
+  ]);
+  expect(rows.filter(([first]) => first === 'home' || first === 'api')).toMatchObject([
+    ['home', '#4 main', '#2 v1.1.0', '#1 v1.0.0', '#5 feature/dark-header'],
+    ['api', '#4 main', '#2 v1.1.0', '#1 v1.0.0'],
+    ['api', expect.stringMatching(/^[0-9a-f]{12} >$/), expect.any(String), expect.any(String), '-'],
+  ]);
+  expect(rows.flatMap(([first]) => first)).toEqual(
+    expect.arrayContaining(['home', '', 'web', 'worker', 'receipt', 'api', '', 'api']),
+  );
 });
 
 test('with --json stdout is one document, and everything else is on stderr', async () => {
@@ -203,6 +221,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'project add https://git.example/other --name other',
     'project set --webhook-secret env:HOOK --credential none',
     'project set --notices env:NOTICES',
+    'project set --repository api --credential env:API_TOKEN',
     'project refresh',
     'project remove shop --yes',
     'env stop qa --reason audit --wait',
@@ -220,6 +239,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'add https://git.example/other',
     'change shop {"credential":null,"webhookSecret":"env:HOOK"}',
     'change shop {"notices":"env:NOTICES"}',
+    'change shop {"credential":"env:API_TOKEN","repository":"api"}',
     'refresh shop',
     'remove project shop',
     'stop qa',

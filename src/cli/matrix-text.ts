@@ -1,3 +1,4 @@
+import { HOME } from '../environment/place.ts';
 import { type MatrixEnvironment, type MatrixView, missingText } from '../flow/view/environment.ts';
 import { unreadyText } from '../flow/view/unready.ts';
 import { ago, shortSha, table, type Paint } from './text.ts';
@@ -13,17 +14,34 @@ function projectText(
   now: number,
   paint: Paint,
 ): string {
+  const columns = [...new Set(environments.map(({ environment }) => environment))];
+  const repositories = [...new Set(environments.map(({ repository }) => repository))];
   const rows = [
-    [name, ...environments.map((environment) => environment.name)],
-    ['', ...environments.map(runningText)],
-    ['', ...environments.map(({ current }) => (current === null ? '' : ago(current.since, now)))],
-    ...services.map((service) => [service, ...environments.map((environment) => cellText(environment, service))]),
+    { style: 'head', cells: [name, ...columns] },
+    ...repositories.flatMap((repository) => {
+      const places = columns.map((column) =>
+        environments.find((place) => place.environment === column && place.repository === repository),
+      );
+      const label = repositories.length < 2 ? '' : (repository ?? HOME);
+      return [
+        { style: 'release', cells: [label, ...places.map(runningText)] },
+        { style: 'age', cells: ['', ...places.map((place) => (place?.current ? ago(place.current.since, now) : ''))] },
+        ...servicesIn(places, services, repositories.length).map((service) => ({
+          style: 'service',
+          cells: [service, ...places.map((place) => cellText(place, service))],
+        })),
+      ];
+    }),
   ];
-  const grid = table(rows, (cell, row, column) => {
-    if (row === 0) return paint('bold', cell);
-    if (row === 2) return paint('dim', cell);
-    return column > 0 && cell.endsWith(AHEAD) ? paint('cyan', cell) : cell;
-  });
+  const grid = table(
+    rows.map(({ cells }) => cells),
+    (cell, row, column) => {
+      const style = rows[row]?.style;
+      if (style === 'head' || (style === 'release' && column === 0)) return paint('bold', cell);
+      if (style === 'age') return paint('dim', cell);
+      return column > 0 && cell.endsWith(AHEAD) ? paint('cyan', cell) : cell;
+    },
+  );
   const news = unready.map((release) =>
     paint(release.state === 'building' ? 'yellow' : 'red', `${name}: ${unreadyText(release)}`),
   );
@@ -31,17 +49,30 @@ function projectText(
   return [grid, ...environments.flatMap((environment) => notesOn(environment, paint)), ...news].join('\n');
 }
 
+/** Those of one repository, where there are several. */
+function servicesIn(
+  places: readonly (MatrixEnvironment | undefined)[],
+  services: readonly string[],
+  repositories: number,
+): readonly string[] {
+  if (repositories < 2) return services;
+  const here = new Set(places.flatMap((place) => place?.cells.map(({ service }) => service) ?? []));
+  return services.filter((service) => here.has(service));
+}
+
 const AHEAD = ' >';
 
-function runningText({ current }: MatrixEnvironment): string {
+function runningText(place: MatrixEnvironment | undefined): string {
+  if (place === undefined) return '';
+  const { current } = place;
   if (current === null) return '-';
   const name = current.names[0] ?? shortSha(current.commit);
   return `#${current.number} ${name}${current.yanked ? ' YANKED' : ''}`;
 }
 
 /** The mark says that the next environment of the path runs something older. */
-function cellText({ cells }: MatrixEnvironment, service: string): string {
-  const cell = cells.find((candidate) => candidate.service === service);
+function cellText(place: MatrixEnvironment | undefined, service: string): string {
+  const cell = place?.cells.find((candidate) => candidate.service === service);
   return cell === undefined ? '-' : `${cell.digest.slice(7, 19)}${cell.ahead ? AHEAD : ''}`;
 }
 

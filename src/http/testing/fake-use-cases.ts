@@ -108,7 +108,7 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       projects: [
         {
           name: PROJECT,
-          services: ['web', 'worker', 'receipt'],
+          services: [...new Set(world.environments.flatMap(({ cells }) => cells.map(({ service }) => service)))],
           environments: world.environments,
           unready: [],
           untold: null,

@@ -106,6 +106,18 @@ export function deployedOf(release: ReleaseView, environment: MatrixEnvironment)
   };
 }
 
+/** Another repository of the project: it has its place in each environment, with a service that is called like it. */
+export function addMember({ environments }: World, member: string): void {
+  for (const place of environments.filter(({ kind }) => kind === 'static'))
+    environments.push({
+      ...place,
+      id: `${place.id}_${member}`,
+      name: `${place.name}.${member}`,
+      repository: member,
+      cells: place.cells.slice(0, 1).map((cell) => ({ ...cell, service: member })),
+    });
+}
+
 function releaseOf(number: number, subject: string, names: string[]): ReleaseView {
   const commit = sha256(`commit ${number}`).slice(7, 47);
   return {
