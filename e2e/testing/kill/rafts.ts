@@ -4,6 +4,7 @@ import { debianRegistryHost } from '../../../tools/test-machine/machine.ts';
 import type { Digest } from '../../../src/lib/digest.ts';
 import { createRegistryClient } from '../../../src/registry/client/client.ts';
 import { pushImage, testImage } from '../../../src/registry/testing/images.ts';
+import { createRepository, type TestRepository } from '../repository.ts';
 import { until } from '../server.ts';
 import { finished, type Operation } from './operations.ts';
 import type { Stage } from './stage.ts';
@@ -104,6 +105,43 @@ export const refreshBase: Operation = {
   },
   tidy: () => Promise.resolve(),
 };
+
+const crews = new WeakMap<Stage, TestRepository>();
+
+/** The home names a repository that holds more services: it is watched from now on, and has its places. */
+export const nameMember: Operation = {
+  name: 'a member that is named',
+  async prepare(stage) {
+    const crew = await createRepository();
+    crews.set(stage, crew);
+    const says = randomBytes(8).toString('hex');
+    const services = 'services: { oar: { path: oar, build: { node: { start: a.js } } } }';
+    await crew.commit(says, { 'towpath.yaml': `project: ${RAFTS}\n${services}\n`, 'oar/a.js': says });
+  },
+  async perform(stage) {
+    const crew = await crews.get(stage)?.git('rev-parse', 'HEAD');
+    const named = `${config(await placeOf(stage))}repositories: { crew: { url: "${crews.get(stage)?.url}" } }\n`;
+    const home = await stage.rafts.commit('a crew', { 'towpath.yaml': named });
+    await stage.wake();
+    return async () => (await isReady(stage, home)) && (await isReady(stage, crew ?? ''));
+  },
+  async tidy(stage) {
+    const commit = await stage.rafts.commit('no crew', { 'towpath.yaml': config(await placeOf(stage)) });
+    await stage.wake();
+    await finished(stage, async () => (await isReady(stage, commit)) && !(await isThere(stage, 'qa.crew')));
+    await crews.get(stage)?.remove();
+  },
+};
+
+async function isThere({ store }: Stage, environment: string): Promise<boolean> {
+  const found = await store.db
+    .selectFrom('environment')
+    .select('id')
+    .where('name', '=', environment)
+    .where('removed_at', 'is', null)
+    .executeTakeFirst();
+  return found !== undefined;
+}
 
 const places = new WeakMap<Stage, string>();
 

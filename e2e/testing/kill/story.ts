@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { cancelUnderway, decideBlindly, failAndReturn, failForGood, rollBack } from './by-hand.ts';
 import { arriveKnown, arriveNew, closePreview, finished, openPreview, type Operation } from './operations.ts';
 import { moment, type Picture, pictureSince } from './picture.ts';
-import { changeBase, refreshBase, reportBuilt, reportEarly } from './rafts.ts';
+import { changeBase, nameMember, refreshBase, reportBuilt, reportEarly } from './rafts.ts';
 import { setScene } from './scene.ts';
 import { embeddedStage, type Stage } from './stage.ts';
 
@@ -18,7 +18,8 @@ export interface Kill {
 
 /**
  * The operations, cheapest last; each is killed in the workflows named here. What a push has in common with a new branch
- * is killed once; a rollback takes the whole of `promote` again. The second look at a report is that of one whose commit is there. After a cancel only what puts back comes to its end.
+ * is killed once; a rollback takes the whole of `promote` again. The second look at a report is that of one whose commit is there.
+ * The first path that is laid when a member is named is that of its home. After a cancel only what puts back comes to its end.
  */
 const STORY: readonly { readonly operation: Operation; readonly workflows: RegExp }[] = [
   { operation: arriveNew, workflows: /^(ingest:(plan|cut)|build|check|promote:(open|look|decide)):/ },
@@ -26,6 +27,7 @@ const STORY: readonly { readonly operation: Operation; readonly workflows: RegEx
   { operation: reportEarly, workflows: /^report:(find|await-commit):\w+$/ },
   { operation: changeBase, workflows: /^build:record:/ },
   { operation: refreshBase, workflows: /^ingest:(read|plan|cut):/ },
+  { operation: nameMember, workflows: /^ingest:lay-path:\w+$/ },
   { operation: openPreview, workflows: /^route:/ },
   { operation: closePreview, workflows: /^(ingest|remove):/ },
   { operation: failAndReturn, workflows: /^promote:(fail|restore|verify-restored|tag-restored|restored):/ },
