@@ -1,5 +1,5 @@
 # Every command sets up what it needs; see CONTRIBUTING.md.
-.PHONY: setup machine demo demo-ci test kill fuzz bench
+.PHONY: setup machine cosign demo demo-ci test kill fuzz bench
 
 node_modules/.package-lock.json: package-lock.json
 	npm ci
@@ -12,6 +12,10 @@ machine:
 	node tools/packages.js
 	node tools/go-programs.js
 	node tools/rust-programs.js
+
+# cosign, for its test against the embedded registry: five minutes of a processor, so `make test` does not ask for it.
+cosign: setup
+	node tools/go-programs.js cosign
 
 # The whole story on an example, from a branch to production. It needs Node and git; with a Docker Engine it uses containers.
 STARTED := $(shell date +%s)

@@ -18,14 +18,14 @@ beforeAll(async () => {
 });
 afterAll(() => registry.close());
 
-function clientOf(name: 'crane' | 'oras') {
+function clientOf(name: 'crane' | 'oras' | 'cosign') {
   const { path = '', missing } = findGoProgram(name);
   if (missing !== undefined) process.stderr.write(`${missing}\n`);
   const call = async (...argv: string[]) =>
     (
       await run(path, argv, {
         cwd: registry.directory,
-        env: { ...process.env, DOCKER_CONFIG: join(registry.directory, name) },
+        env: { ...process.env, DOCKER_CONFIG: join(registry.directory, name), COSIGN_PASSWORD: '' },
       })
     ).stdout.trim();
   return { isThere: missing === undefined, call };
@@ -71,5 +71,42 @@ describe.runIf(oras.isThere)('oras', () => {
     const discover = ['discover', '--plain-http', '--format', 'json', '--artifact-type', type, at('shop/api:v1')];
     expect(await oras.call(...discover)).toContain(type);
     await expect(oras.call('push', '--plain-http', at('docs/site:x'), 'report.txt')).rejects.toThrow(/403|denied/i);
+  });
+});
+
+const cosign = clientOf('cosign');
+describe.runIf(cosign.isThere)('cosign', () => {
+  test('signs an image, states something about it and finds both, as referrers and by tag', async () => {
+    const image = await testImage([{ data: noise(1000, 'cosign') }]);
+    await pushImage(registry.embedded.registry(), 'shop/signed', image, 'v1');
+    const at = `${registry.host}/shop/signed@${image.digest}`;
+    const type = 'https://towpath.example/tested/v1';
+    await writeFile(join(registry.directory, 'tested.json'), '{"result":"PASSED"}');
+    const key = ['--key', 'cosign.key'];
+    const alone = [...key, '--tlog-upload=false', '--use-signing-config=false', '--yes']; // no log, nobody outside
+    const statement = ['--predicate', 'tested.json', '--type', type];
+    // whom else to trust: nobody, said in a file, for else cosign asks the Internet
+    const trust = { mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1' };
+    await writeFile(join(registry.directory, 'trust.json'), JSON.stringify(trust));
+    const verify = ['--key', 'cosign.pub', '--insecure-ignore-tlog', '--trusted-root', 'trust.json'];
+
+    await cosign.call('generate-key-pair');
+    await expect(cosign.call('sign', ...alone, at)).rejects.toThrow(/UNAUTHORIZED|401/);
+    await cosign.call('login', '--username', 'any', '--password', registry.token, registry.host);
+    await cosign.call('sign', ...alone, at);
+    await cosign.call('attest', ...alone, ...statement, at);
+    const bundle = 'application/vnd.dev.sigstore.bundle.v0.3+json';
+    expect(await registry.embedded.registry().referrers('shop/signed', image.digest, bundle)).toHaveLength(2);
+    expect(await cosign.call('verify', ...verify, at)).toContain(image.digest);
+    expect(await cosign.call('verify-attestation', ...verify, '--type', type, at)).not.toBe('');
+    await expect(cosign.call('verify-attestation', ...verify, '--type', 'slsaprovenance1', at)).rejects.toThrow();
+
+    await cosign.call('sign', ...alone, '--new-bundle-format=false', at);
+    expect(await registry.embedded.registry().tags('shop/signed')).toContain(`${image.digest.replace(':', '-')}.sig`);
+    expect(await cosign.call('verify', ...verify, '--new-bundle-format=false', at)).toContain(image.digest);
+    const elsewhere = await testImage([{ data: noise(1000, 'elsewhere') }]);
+    await pushImage(registry.embedded.registry(), 'docs/signed', elsewhere, 'v1');
+    const foreign = `${registry.host}/docs/signed@${elsewhere.digest}`;
+    await expect(cosign.call('sign', ...alone, foreign)).rejects.toThrow(/DENIED|403/);
   });
 });
