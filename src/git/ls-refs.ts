@@ -5,8 +5,9 @@ import { isRateLimited, retryAfterMs } from '../lib/rate-limit.ts';
 import { authorizationOf } from './credential.ts';
 import { git } from './git.ts';
 import { GitError } from './git-error.ts';
-import { decodePackets, encodeRequest } from './pkt-line.ts';
-import { BRANCH_PREFIX, isBranch, isRefName, pullNumber, type GitRef } from './ref.ts';
+import { encodeRequest } from './pkt-line.ts';
+import { parseListing, readListing, tooManyRefs } from './ref-listing.ts';
+import { BRANCH_PREFIX, type GitRef } from './ref.ts';
 import { parseRemoteUrl, type Remote, type RemoteUrl } from './remote.ts';
 
 /** What a server lists. `hash` stands for the whole answer: two equal hashes, two equal listings. */
@@ -45,7 +46,7 @@ export async function listRefs(remote: Remote, options: ListOptions = {}): Promi
   const lines = answer ?? (await askProgram(url, remote, options));
   const hash = sha256Hex(lines);
   if (hash === options.known) return { kind: 'unchanged', hash };
-  return { kind: 'listed', hash, ...parseLines(lines, options) };
+  return { kind: 'listed', hash, ...parseListing(lines, options) };
 }
 
 const MAX_BYTES = 128 * 1024 * 1024;
@@ -72,7 +73,7 @@ async function askServer(url: RemoteUrl, remote: Remote, options: ListOptions): 
     refuse(answer, options.now ?? Date.now());
     if (answer.status !== 200 || answer.headers['content-type'] !== 'application/x-git-upload-pack-result')
       return undefined;
-    const lines = linesOf(answer.body);
+    const lines = readListing(answer.body);
     if (lines !== undefined) return lines;
   }
   return undefined;
@@ -129,21 +130,6 @@ async function post(href: string, { dispatcher, timeoutMs = 30_000, signal, ...i
   }
 }
 
-/** An answer that was cut off has no flush at its end: to take it for whole would delete branches. */
-function linesOf(body: Buffer): string | undefined {
-  if (body.length === 0) return undefined;
-  const packets = decodePackets(body);
-  const lines: string[] = [];
-  for (const packet of packets) {
-    if (packet.kind !== 'data') continue;
-    const line = packet.bytes.toString('utf8').replace(/\n$/, '');
-    if (line.startsWith('ERR ')) return undefined;
-    lines.push(line);
-  }
-  if (packets.at(-1)?.kind !== 'flush') throw cutOff();
-  return lines.join('\n');
-}
-
 /** Brings what `git ls-remote` prints into the lines of protocol v2. */
 async function askProgram(url: RemoteUrl, remote: Remote, options: ListOptions): Promise<string> {
   const patterns = [
@@ -176,26 +162,6 @@ async function askProgram(url: RemoteUrl, remote: Remote, options: ListOptions):
       return commit === undefined ? `${oid} ${name}` : `${oid} ${name} peeled:${commit}`;
     })
     .join('\n');
-}
-
-function parseLines(
-  text: string,
-  { maxRefs = 100_000, pulls }: ListOptions,
-): { refs: GitRef[]; defaultBranch: string | null } {
-  // a prefix is a wish that a server may pass over: what was not asked for is not taken
-  const isPull = (name: string): boolean => pulls !== undefined && name.startsWith(pulls) && pullNumber(name) !== null;
-  const refs: GitRef[] = [];
-  let head: string | undefined;
-  for (const line of text === '' ? [] : text.split('\n')) {
-    const [oid = '', name = '', ...attributes] = line.split(' ');
-    if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(oid)) throw notAListing();
-    const peeled = attributes.find((attribute) => attribute.startsWith('peeled:'))?.slice('peeled:'.length);
-    if (name === 'HEAD') head = attributes.find((attribute) => attribute.startsWith('symref-target:'))?.slice(14);
-    else if (isRefName(name) || isPull(name)) refs.push({ name, oid, commit: peeled ?? oid });
-    if (refs.length > maxRefs) throw tooManyRefs(`more than ${maxRefs}`);
-  }
-  const defaultBranch = refs.find(({ name }) => name === head && isBranch(name))?.name ?? null;
-  return { refs, defaultBranch };
 }
 
 function isClosedSocket(error: unknown): boolean {
@@ -269,28 +235,4 @@ function cancelled(cause: unknown): GitError {
     { code: 'git.cancelled', what: 'Listing refs was cancelled.', fix: 'Nothing is half-done; ask again when wanted.' },
     { cause },
   );
-}
-
-function cutOff(): GitError {
-  return new GitError({
-    code: 'git.protocol',
-    what: 'The answer of the git server was cut off.',
-    fix: 'Towpath tries again by itself; if it repeats, look at proxies between here and the server.',
-  });
-}
-
-function notAListing(): GitError {
-  return new GitError({
-    code: 'git.protocol',
-    what: 'The git server listed refs in a form that git does not know.',
-    fix: 'Check that the URL leads to a git repository and not to something else.',
-  });
-}
-
-function tooManyRefs(how: string): GitError {
-  return new GitError({
-    code: 'git.too-many-refs',
-    what: `The repository has ${how} branches and tags.`,
-    fix: 'Delete refs that are no longer needed, or raise the limit.',
-  });
 }

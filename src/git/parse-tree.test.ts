@@ -50,7 +50,7 @@ test('any bytes are either read or refused by name', () => {
       for (const read of [
         () => parseTree(Buffer.from(bytes), 20),
         () => parseTreeListing(Buffer.from(bytes)),
-        () => decodePackets(Buffer.from(bytes)),
+        () => [...decodePackets(Buffer.from(bytes))],
         () => parseCommit('1'.repeat(40), Buffer.from(bytes)),
       ]) {
         try {
@@ -66,7 +66,9 @@ test('any bytes are either read or refused by name', () => {
 });
 
 test('a request is whole packets', () => {
-  const packets = decodePackets(Buffer.from(encodeRequest(['command=ls-refs'], ['peel', 'ref-prefix refs/\u00e4'])));
+  const packets = [
+    ...decodePackets(Buffer.from(encodeRequest(['command=ls-refs'], ['peel', 'ref-prefix refs/\u00e4']))),
+  ];
   expect(packets.map((packet) => (packet.kind === 'data' ? String(packet.bytes) : packet.kind))).toEqual([
     'command=ls-refs\n',
     'delimiter',

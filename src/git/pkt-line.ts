@@ -13,19 +13,17 @@ export function encodeRequest(capabilities: readonly string[], args: readonly st
   return [...capabilities.map(encode), DELIMITER, ...args.map(encode), FLUSH].join('');
 }
 
-/** @throws GitError `git.protocol` for anything that is not whole packets, each in its frame */
-export function decodePackets(bytes: Buffer): Packet[] {
-  const packets: Packet[] = [];
+/** One after the other, for millions may come. @throws GitError `git.protocol` for anything that is not whole packets, each in its frame */
+export function* decodePackets(bytes: Buffer): Generator<Packet> {
   for (let at = 0; at < bytes.length;) {
     const digits = bytes.toString('latin1', at, at + 4);
     if (!/^[0-9a-f]{4}$/i.test(digits)) throw malformed();
     const length = Number.parseInt(digits, 16);
-    if (length < 3) packets.push({ kind: length === 0 ? 'flush' : length === 1 ? 'delimiter' : 'end' });
+    if (length < 3) yield { kind: length === 0 ? 'flush' : length === 1 ? 'delimiter' : 'end' };
     else if (length === 3 || at + length > bytes.length) throw malformed();
-    else packets.push({ kind: 'data', bytes: bytes.subarray(at + 4, at + length) });
+    else yield { kind: 'data', bytes: bytes.subarray(at + 4, at + length) };
     at += Math.max(length, 4);
   }
-  return packets;
 }
 
 function encode(line: string): string {

@@ -35,14 +35,14 @@ export function pullNumber(ref: string): number | null {
 
 /**
  * The rules of `git check-ref-format`. A server can list anything; a name that git itself would not take is left out
- * wherever refs are read, as git does when it fetches.
+ * wherever refs are read, as git does when it fetches. So is one that is not UTF-8: what it was cannot be told any more.
  */
 export function isRefName(name: string): boolean {
   return (
     name.length <= 1024 &&
     /^refs\/(?:heads|tags)\/./.test(name) &&
     // eslint-disable-next-line no-control-regex -- control characters are what is refused
-    !/[\u0000-\u0020\u007f~^:?*[\\]|\.\.|@\{|\/\/|\/$|\.$/.test(name) &&
+    !/[\u0000-\u0020\u007f\ufffd~^:?*[\\]|\.\.|@\{|\/\/|\/$|\.$/.test(name) &&
     !name.split('/').some((part) => part.startsWith('.') || part.endsWith('.lock'))
   );
 }
