@@ -12,7 +12,7 @@ const TOLERANCE_MS = 5 * 60_000;
 export function verifyStandardWebhook(delivery: WebhookDelivery): WebhookVerdict {
   const id = delivery.headers['webhook-id'] ?? '';
   const timestamp = delivery.headers['webhook-timestamp'] ?? '';
-  if (id === '' || id.length > 256 || !/^\d{1,12}$/.test(timestamp)) return { kind: 'unsigned' };
+  if (!/^[\x21-\x7e]{1,256}$/.test(id) || !/^\d{1,12}$/.test(timestamp)) return { kind: 'unsigned' };
   if (!isSigned(delivery, id, timestamp)) return { kind: 'unsigned' };
   if (Math.abs(delivery.now - Number(timestamp) * 1000) > TOLERANCE_MS) return { kind: 'stale' };
   return { kind: 'genuine', delivery: id };

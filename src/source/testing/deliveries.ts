@@ -14,28 +14,30 @@ export interface Push {
   /** Of the delivery, in the form that the host gives its own. */
   readonly id: string;
   readonly atMs: number;
+  /** Signed and sent in place of the recorded body. */
+  readonly body?: Buffer;
 }
 
 /** A push as each host tells it: its recorded body, signed as it signs, with all headers that it sends. */
 export const pushes: Readonly<Record<string, (push: Push) => HostDelivery>> = {
-  github: ({ secret, id }) => {
-    const body = recorded('github-push');
+  github: ({ secret, id, body: given }) => {
+    const body = given ?? recorded('github-push');
     return { body, headers: githubHeaders('push', secret, id, body) };
   },
-  'gitlab (token)': ({ secret, id }) => ({
-    body: recorded('gitlab-push'),
+  'gitlab (token)': ({ secret, id, body: given }) => ({
+    body: given ?? recorded('gitlab-push'),
     headers: { ...gitlabHeaders(id), 'x-gitlab-token': secret },
   }),
-  'gitlab (signing token)': ({ secret, id, atMs }) => {
-    const body = recorded('gitlab-push');
+  'gitlab (signing token)': ({ secret, id, atMs, body: given }) => {
+    const body = given ?? recorded('gitlab-push');
     return { body, headers: { ...gitlabHeaders(id), ...standardHeaders(secret, id, atMs, body) } };
   },
-  gitea: ({ secret, id }) => {
-    const body = recorded('gitea-push');
+  gitea: ({ secret, id, body: given }) => {
+    const body = given ?? recorded('gitea-push');
     return { body, headers: giteaHeaders(secret, id, body) };
   },
-  forgejo: ({ secret, id }) => {
-    const body = recorded('gitea-push');
+  forgejo: ({ secret, id, body: given }) => {
+    const body = given ?? recorded('gitea-push');
     return {
       body,
       headers: {
@@ -47,8 +49,8 @@ export const pushes: Readonly<Record<string, (push: Push) => HostDelivery>> = {
       },
     };
   },
-  bitbucket: ({ secret, id }) => {
-    const body = recorded('bitbucket-push');
+  bitbucket: ({ secret, id, body: given }) => {
+    const body = given ?? recorded('bitbucket-push');
     return {
       body,
       headers: {
@@ -62,8 +64,8 @@ export const pushes: Readonly<Record<string, (push: Push) => HostDelivery>> = {
       },
     };
   },
-  'bitbucket-dc': ({ secret, id }) => {
-    const body = recorded('bitbucket-dc-push');
+  'bitbucket-dc': ({ secret, id, body: given }) => {
+    const body = given ?? recorded('bitbucket-dc-push');
     return {
       body,
       headers: {
@@ -75,8 +77,8 @@ export const pushes: Readonly<Record<string, (push: Push) => HostDelivery>> = {
       },
     };
   },
-  plain: ({ secret, id, atMs }) => {
-    const body = Buffer.from('{"ref":"refs/heads/evil"}');
+  plain: ({ secret, id, atMs, body: given }) => {
+    const body = given ?? Buffer.from('{"ref":"refs/heads/evil"}');
     return { body, headers: standardHeaders(secret, id, atMs, body) };
   },
 };
