@@ -38,6 +38,27 @@ test('the escape directive decides how lines continue', () => {
   expect(refs('# escape=`\nFROM `\n  a\nRUN dir C:\\\nFROM b')).toEqual(['a', 'b']);
 });
 
+test('a word goes on in the next line where nothing parts it, as BuildKit joins lines', () => {
+  expect(refs('FROM no\\\n# between\nde\\\n\\\n:20\nCOPY --fr\\\nom=b:\\\n1 / /\nFROM a\\\n AS b\n')).toEqual([
+    'node:20',
+    'b:1',
+    'a',
+  ]);
+  const text = 'FROM no\\\nde:20\nRUN --mount=type=bind,fr\\\nom=b\\\n:1,target=/ x\n';
+  const { text: pinned } = pinImages(text, {}, { 'node:20': pin, 'b:1': pin });
+  expect(pinned).toBe(`FROM node@${pin}\nRUN --mount=type=bind,fr\\\nom=b@${pin},target=/ x\n`);
+});
+
+test('directives stand at the very top, in any order; after any other line they are comments', () => {
+  expect(refs('# check=skip=all\n#Syntax = a:1 b\r\n# escape=`\nFROM `\nb\n')).toEqual(['a:1', 'b']);
+  expect(refs('# hello\n# escape=`\n# syntax=a:1\nFROM b `\nFROM c \\\nAS d\n')).toEqual(['b', 'c']);
+});
+
+test('an escape that is escaped continues no line', () => {
+  expect(refs('FROM a\nRUN echo \\\\\nFROM b\n')).toEqual(['a', 'b']);
+  expect(refs('FROM a\nRUN echo \\ \t\nFROM b\n')).toEqual(['a']);
+});
+
 test('variables take defaults and alternatives; an image without a name is refused', () => {
   expect(refs('ARG A\nARG B="x"\nFROM ${A:-one}/${B:+two}')).toEqual(['one/two']);
   expect(() => refs('ARG A\nFROM node:$A')).toThrow(expect.objectContaining({ code: 'artifact.dockerfile-reference' }));

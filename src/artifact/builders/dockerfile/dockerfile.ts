@@ -28,11 +28,8 @@ export function findImages(text: string, args: Readonly<Record<string, string>>)
     if (!isStage) mentions.push({ reference, start: word.start, end: word.end });
   };
 
-  const syntax = /^(?:#\s*escape\s*=.*\n)?#\s*syntax\s*=\s*(\S+)/i.exec(text);
-  if (syntax?.[1] !== undefined) {
-    const end = syntax.index + syntax[0].length;
-    mentions.push({ reference: syntax[1], start: end - syntax[1].length, end });
-  }
+  const syntax = directivesOf(text).get('syntax');
+  if (syntax !== undefined) mentions.push({ ...syntax, reference: syntax.value });
   for (const words of instructionsOf(text)) {
     const name = words[0]?.text.toUpperCase();
     const rest = words.slice(1);
@@ -98,35 +95,67 @@ interface Word {
   readonly text: string;
   readonly start: number;
   readonly end: number;
+  /** Where its pieces are, if it goes on in the next line: offset in `text`, and place in the file. */
+  readonly pieces: readonly { readonly offset: number; readonly place: number }[];
 }
 
 /** The instructions in order, as words with their place. Comments, continued lines and here-documents are seen through. */
 function* instructionsOf(text: string): Generator<Word[]> {
-  const escape = /^#\s*escape\s*=\s*`/im.test(text.slice(0, text.search(/^[^#\s]/m))) ? '`' : '\\';
+  const escape = directivesOf(text).get('escape')?.value === '`' ? '`' : '\\';
+  const continues = new RegExp(`(?:^|[^\\${escape}])\\${escape}[ \\t]*$`);
   let words: Word[] = [];
-  let heredocs: { name: string; indented: boolean }[] = [];
+  let isOpen = false; // the last word ended with its line, and may go on in the next
+  const heredocs: { name: string; indented: boolean }[] = [];
+  let closed = 0;
   let start = 0;
   for (const line of text.split('\n')) {
     const lineStart = start;
     start += line.length + 1;
     const content = line.replace(/\r$/, '');
-    const open = heredocs[0];
+    const open = heredocs[closed];
     if (open !== undefined) {
-      if ((open.indented ? content.replace(/^\t+/, '') : content) === open.name) heredocs = heredocs.slice(1);
+      if ((open.indented ? content.replace(/^\t+/, '') : content) === open.name) closed++;
       continue;
     }
     if (/^\s*(#|$)/.test(content)) continue; // within a continued instruction as well
-    const continues = content.trimEnd().endsWith(escape);
-    const part = continues ? content.trimEnd().slice(0, -1) : content;
+    const goesOn = continues.test(content);
+    const part = goesOn ? content.slice(0, content.lastIndexOf(escape)) : content;
     for (const found of part.matchAll(/\S+/g)) {
-      words.push({ text: found[0], start: lineStart + found.index, end: lineStart + found.index + found[0].length });
+      const place = lineStart + found.index;
+      const before = isOpen && found.index === 0 ? words.pop() : undefined;
+      words.push(wordOf(found[0], place, before));
     }
-    if (continues) continue;
-    if (/^(RUN|COPY|ADD)$/i.test(words[0]?.text ?? '')) heredocs = words.flatMap(heredocOf);
+    if (part !== '') isOpen = !/\s$/.test(part);
+    if (goesOn) continue;
+    if (/^(RUN|COPY|ADD)$/i.test(words[0]?.text ?? '')) for (const word of words) heredocs.push(...heredocOf(word));
     yield words;
     words = [];
+    isOpen = false;
   }
   if (words.length > 0) yield words;
+}
+
+/** The comments of the form `# name=value` at the very top, the first of each name. What comes after any other line is a comment. */
+function directivesOf(text: string): Map<string, { value: string; start: number; end: number }> {
+  const directives = new Map<string, { value: string; start: number; end: number }>();
+  const pattern = /#[ \t]*([A-Za-z][A-Za-z0-9]*)[ \t]*=[ \t]*(\S+)[^\n]*(?:\n|$)/dy;
+  for (let found = pattern.exec(text); found !== null; found = pattern.exec(text)) {
+    const [, name = '', value = ''] = found;
+    const [start, end] = found.indices?.[2] ?? [0, 0];
+    if (!directives.has(name.toLowerCase())) directives.set(name.toLowerCase(), { value, start, end });
+  }
+  return directives;
+}
+
+function wordOf(text: string, place: number, before?: Word): Word {
+  if (before === undefined) return { text, start: place, end: place + text.length, pieces: [{ offset: 0, place }] };
+  const pieces = [...before.pieces, { offset: before.text.length, place }];
+  return { text: before.text + text, start: before.start, end: place + text.length, pieces };
+}
+
+function placeIn({ pieces, start }: Word, offset: number): number {
+  const piece = pieces.findLast((one) => one.offset <= offset);
+  return piece === undefined ? start : piece.place + offset - piece.offset;
 }
 
 function heredocOf({ text }: Word): { name: string; indented: boolean }[] {
@@ -146,10 +175,11 @@ function setVariable(variables: Map<string, string>, pair: string, args: Readonl
 /** The image in `--from=image` of a COPY, or in `--mount=type=bind,from=image` of a RUN. */
 function imageOfFlag(instruction: string, word: Word): Word | null {
   const pattern = instruction === 'RUN' ? /^--mount=(?:.*,)?from=([^,]+)/ : /^--from=(.+)$/;
-  const image = pattern.exec(word.text)?.[1];
-  if (image === undefined) return null;
-  const start = word.start + (pattern.exec(word.text)?.[0].length ?? 0) - image.length;
-  return { text: image, start, end: start + image.length };
+  const found = pattern.exec(word.text);
+  const image = found?.[1];
+  if (found === null || image === undefined) return null;
+  const end = found[0].length;
+  return { ...word, text: image, start: placeIn(word, end - image.length), end: placeIn(word, end - 1) + 1 };
 }
 
 function isIndex(text: string, stageCount: number): boolean {
@@ -159,7 +189,7 @@ function isIndex(text: string, stageCount: number): boolean {
 function unknownVariable(text: string): ArtifactError {
   return new ArtifactError({
     code: 'artifact.dockerfile-reference',
-    what: `The Dockerfile names an image by "${text}", which has a variable without a value.`,
+    what: `The Dockerfile names an image by "${text.slice(0, 200)}", which has a variable without a value, or is too long.`,
     fix: 'Give the variable a default (`ARG NAME=value` before the first FROM), or a value under `args` of the build.',
   });
 }

@@ -1,11 +1,16 @@
-/** Whether a path of the build context stays out of it. */
+import { ArtifactError } from '../../artifact-error.ts';
+
+/** Whether a path of the build context stays out of it. @throws ArtifactError `artifact.dockerignore-slow` */
 export type Ignores = (path: string) => boolean;
+
+/** Half a minute of work: a hundred plain patterns for a hundred thousand files are a tenth of it. */
+const MOST_STEPS = 300_000_000;
 
 /**
  * Reads a `.dockerignore`. As in Docker: the last pattern that fits decides, `!` brings back, `**` spans folders, and a
  * pattern that fits a folder fits all in it.
  */
-export function parseIgnore(text: string): Ignores {
+export function parseIgnore(text: string, mostSteps = MOST_STEPS): Ignores {
   const rules = text
     .split(/\r?\n/)
     .filter((line) => !line.startsWith('#'))
@@ -17,10 +22,12 @@ export function parseIgnore(text: string): Ignores {
     })
     .filter(({ pattern }) => pattern !== '') // `.` and `/` say nothing, as in Docker
     .map(({ negative, pattern }) => ({ negative, tokens: tokensOf(Array.from(pattern)) }));
+  const budget = { steps: mostSteps };
   return (path) => {
     let ignored = false;
     for (const { negative, tokens } of rules) {
-      if (ignored === negative && fits(tokens, path)) ignored = !negative;
+      if (ignored === negative && fits(tokens, path, budget)) ignored = !negative;
+      if (budget.steps < 0) throw slow();
     }
     return ignored;
   };
@@ -38,7 +45,7 @@ function cleaned(pattern: string): string {
 
 /**
  * Patterns come from whoever may push, so they are not made into regular expressions: those can be written to take for
- * ever. Following all states at once takes time in proportion to pattern and path.
+ * ever. Following all states at once takes time in proportion to pattern and path; and there is a limit for all together.
  */
 type Token =
   | { readonly kind: 'one' | 'many'; readonly fits: (character: string) => boolean }
@@ -68,7 +75,7 @@ function tokensOf(pattern: readonly string[]): Token[] {
 }
 
 /** True when the pattern fits the path, or a folder that the path lies in. */
-function fits(tokens: readonly Token[], path: string): boolean {
+function fits(tokens: readonly Token[], path: string, budget: { steps: number }): boolean {
   let states = new Set<number>();
   const enter = (into: Set<number>, state: number): void => {
     if (into.has(state)) return;
@@ -80,6 +87,8 @@ function fits(tokens: readonly Token[], path: string): boolean {
   enter(states, 0);
   for (const character of path) {
     if (character === '/' && states.has(tokens.length)) return true;
+    budget.steps -= states.size + 1;
+    if (states.size === 0 || budget.steps < 0) return false;
     const next = new Set<number>();
     for (const state of states) {
       const token = tokens[state];
@@ -109,4 +118,12 @@ function classOf(members: readonly string[]): (character: string) => boolean {
   }
   return (character) =>
     isNotSlash(character) && negative !== ranges.some(([from, to]) => character >= from && character <= to);
+}
+
+function slow(): ArtifactError {
+  return new ArtifactError({
+    code: 'artifact.dockerignore-slow',
+    what: '.dockerignore has so many patterns for so many files that they take too long to compare.',
+    fix: 'Name whole folders, and leave out `**/` where a pattern can begin at the root.',
+  });
 }
