@@ -2,8 +2,11 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { hasCode } from '../../lib/error.ts';
+import { cases } from '../../lib/testing/cases.ts';
 import { dockerCredentials } from './docker-credentials.ts';
 
 let directory: string;
@@ -17,6 +20,8 @@ beforeAll(async () => {
     '  "get vault.test") echo \'{"ServerURL":"vault.test","Username":"robot","Secret":"from-helper"}\' ;;',
     '  "get token.test") echo \'{"Username":"<token>","Secret":"refresh"}\' ;;',
     '  "get slow.test") sleep 600 ;;',
+    '  "get endless.test") yes "a secret" ;;',
+    `  "get any.test") cat "$0.answer"; exit "$(cat "$0.code")" ;;`,
     '  "get broken.test") echo "no JSON, secret inside" ;;',
     '  *) echo "credentials not found in native keychain"; exit 1 ;;',
     'esac',
@@ -83,4 +88,57 @@ test('a missing configuration is no credentials; a broken one, or a broken helpe
   await expect((await lookUp({ credsStore: '../../bin/sh' }))('plain.test')).rejects.toMatchObject({ code });
   const broken = (await lookUp({ credsStore: 'fake' }))('broken.test');
   await expect(broken).rejects.toMatchObject({ code, message: expect.not.stringContaining('secret inside') as string });
+});
+
+test('a helper that answers without end is stopped at once', async () => {
+  const find = await lookUp({ credsStore: 'fake' });
+  await expect(find('endless.test')).rejects.toMatchObject({ code: 'registry.credentials' });
+});
+
+test('whatever a helper answers or a configuration says is credentials, none, or an error without its text', async () => {
+  const plain = fc.oneof(fc.constantFrom('', 'fake', 'any.test', '<token>', '__proto__'), fc.string());
+  const word = fc.oneof(plain, fc.constant('canary-secret'));
+  const said = fc.oneof(
+    fc.dictionary(fc.constantFrom('Username', 'Secret', 'ServerURL'), fc.oneof(word, fc.jsonValue({ maxDepth: 1 }))),
+    fc.jsonValue({ maxDepth: 2 }),
+  );
+  const text = fc.oneof(
+    said.map((value) => JSON.stringify(value)),
+    fc.string({ unit: 'binary' }).map((rest) => `canary-secret${rest}`),
+  );
+  const entry = fc.dictionary(
+    fc.constantFrom('auth', 'username', 'password', 'identitytoken'),
+    fc.oneof(word, fc.integer()),
+  );
+  const hosts = fc.constantFrom('any.test', 'https://any.test/v1/', 'constructor', '__proto__');
+  const config = fc.record(
+    {
+      auths: fc.dictionary(hosts, entry),
+      credHelpers: fc.dictionary(hosts, plain),
+      credsStore: fc.oneof(plain, fc.constant(7)),
+    },
+    { requiredKeys: [] },
+  );
+  const asked = async (written: object | string, host: string) => {
+    try {
+      const found = await (await lookUp(written))(host);
+      if (found !== null) expect(['basic', 'identity', 'bearer']).toContain((found as { kind: string }).kind);
+    } catch (error) {
+      expect(hasCode(error, 'registry.credentials'), String(error)).toBe(true);
+      expect(String(error)).not.toContain('canary');
+    }
+  };
+  const program = join(directory, 'docker-credential-fake');
+  await fc.assert(
+    fc.asyncProperty(text, fc.constantFrom('0', '0', '1'), async (answer, code) => {
+      await writeFile(`${program}.answer`, answer);
+      await writeFile(`${program}.code`, code);
+      await asked({ credsStore: 'fake' }, 'any.test');
+    }),
+    cases(25),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(config, text), fc.constantFrom('any.test', 'constructor'), asked),
+    cases(100),
+  );
 });

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import type { Readable } from 'node:stream';
 
 import { z } from 'zod';
 
@@ -36,6 +36,8 @@ const DockerConfig = z.looseObject({
 });
 type Entry = NonNullable<z.infer<typeof DockerConfig>['auths']>[string];
 
+const LONGEST_REPLY = 1024 * 1024;
+
 const HelperReply = z.looseObject({ Username: z.string(), Secret: z.string() });
 
 /** Docker Hub has a name of its own in docker's configuration. */
@@ -52,7 +54,7 @@ export function dockerCredentials(options: DockerCredentialsOptions = {}) {
   return async (host: string): Promise<Credentials | null> => {
     const config = await readConfig(file);
     const server = host === 'docker.io' ? HUB : host;
-    const helper = config.credHelpers?.[host] ?? (config.credsStore === '' ? undefined : config.credsStore);
+    const helper = ownOf(config.credHelpers, host) ?? (config.credsStore === '' ? undefined : config.credsStore);
     if (helper !== undefined) {
       const found = await askHelper(helper, server, environment, helperTimeoutMs);
       if (found !== null) return found;
@@ -117,7 +119,7 @@ async function askHelper(
   let status: number | null;
   let reply: string;
   try {
-    [status, reply] = await Promise.all([exit, text(child.stdout)]);
+    [status, reply] = await Promise.all([exit, replyFrom(child.stdout, () => child.kill('SIGKILL'))]);
   } catch {
     throw unusable(
       late
@@ -135,6 +137,25 @@ async function askHelper(
   if (!read.success) throw unusable(`The docker credential helper ${program} gave an answer that is none.`);
   const { Username: username, Secret: secret } = read.data;
   return username === '<token>' ? { kind: 'identity', token: secret } : { kind: 'basic', username, password: secret };
+}
+
+async function replyFrom(output: Readable, stop: () => void): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of output as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > LONGEST_REPLY) {
+      stop();
+      return '';
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** A host may be called as what every object has. */
+function ownOf(helpers: Readonly<Record<string, string>> | undefined, host: string): string | undefined {
+  return helpers !== undefined && Object.hasOwn(helpers, host) ? helpers[host] : undefined;
 }
 
 function jsonOrNull(reply: string): unknown {
