@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
@@ -106,6 +108,25 @@ test('reads the metadata file of buildx, of both versions: its commit is that of
       { subjects: [IMAGE], builder: null, sources: [{ uri: 'https://git.example/shop.git', commit: COMMIT }] },
     ]);
   }
+});
+
+test.each(['buildkit-v1.json', 'buildkit-v0.2.json'])('%s, as BuildKit wrote it, fits its image and commit', (name) => {
+  const statements = parseProvenance(readFileSync(`fixtures/provenance/${name}`, 'utf8'));
+  const commit = '62ca73a33cc63c6debb39e5d66b0cebeb848c632';
+  const digest = 'sha256:9f8f842ed1c710a78ec3e299d011f1b2b871ff7290b7dc4aff5af05556d86ed1';
+  const sources = [{ uri: 'https://git.example/shop.git', commit }];
+  expect(statements).toMatchObject([{ subjects: [digest], builder: null, sources, signed: false }]);
+  const asked = { statements, digests: [digest], commit, expected: { source: 'https://git.example/shop' } } as const;
+  expect(decideProvenance(asked)).toMatchObject({ kind: 'fits' });
+  expect(decideProvenance({ ...asked, commit: OTHER })).toMatchObject({ kind: 'refused' });
+});
+
+test('what BuildKit wrote of an image without a name is about nothing, and refused', () => {
+  const statements = parseProvenance(readFileSync('fixtures/provenance/buildkit-no-name.json', 'utf8'));
+  expect(statements).toMatchObject([{ subjects: [] }]);
+  expect(decideProvenance({ statements, digests: [IMAGE], commit: COMMIT, expected: null })).toMatchObject({
+    problem: { code: 'artifact.provenance-of-another', what: expect.stringContaining('about nothing') },
+  });
 });
 
 test.each([
