@@ -169,11 +169,20 @@ test('a redirect is not followed: a credential would go along', async () => {
   expect(forge.requests.slice(before).join()).not.toContain('redirect.git');
 });
 
-test('a tree that hides a .git folder is refused when it arrives', async () => {
-  const repository = await forge.createRepository('evil-tree');
+test.each([
+  ['hides a .git folder', ['100644 .git']],
+  ['has a link and a folder of one name', ['120000 a', '40000 a']],
+  ['has one name twice', ['100644 a', '100644 a']],
+  ['leads upwards', ['40000 ..']],
+  ['has a path for a name', ['100644 a/../../x']],
+])('a tree that %s is refused when it arrives', async (_, entries) => {
+  const repository = await forge.createRepository(`evil-tree-${Math.random()}`);
   const good = await repository.commit({ files: { a: '1' } });
-  const blob = await repository.git('rev-parse', 'main:a');
-  const tree = await repository.write('tree', Buffer.concat([Buffer.from('100644 .git\0'), Buffer.from(blob, 'hex')]));
+  const ids = { blob: await repository.git('rev-parse', 'main:a'), tree: await repository.git('rev-parse', 'main:') };
+  const parts = entries.map((entry) =>
+    Buffer.concat([Buffer.from(`${entry}\0`), Buffer.from(entry.startsWith('4') ? ids.tree : ids.blob, 'hex')]),
+  );
+  const tree = await repository.write('tree', Buffer.concat(parts));
   const evil = await repository.git('commit-tree', '-m', 'evil', tree);
   await repository.git('update-ref', 'refs/heads/evil', evil);
   const mirror = await mirrorOf({ url: repository.url });
