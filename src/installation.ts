@@ -37,7 +37,7 @@ import { createServerLog } from './server-log.ts';
 import { POLL_SETTINGS } from './source/poll-plan.ts';
 import { runPoller } from './source/poller.ts';
 import { openStore, requireAnswer, type Store } from './store/database.ts';
-import { startEmbeddedPostgres } from './store/embedded/postgres.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './store/embedded/postgres.ts';
 
 export interface InstallationOptions {
   /** Everything that is kept lies below it. */
@@ -103,7 +103,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   const port = options.port === 0 ? await freePort(host) : options.port;
   await requireFreePort(port, host);
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const postgres = alone ? await startEmbeddedPostgres({ directory: join(options.data, 'pg') }) : null;
+  const postgres = alone ? await startPostgres(join(options.data, 'pg'), log) : null;
   undo.push(async () => postgres?.stop());
   const databaseUrl = options.databaseUrl ?? postgres?.url ?? '';
   const engineLog = (level: 'debug' | 'info' | 'warn' | 'error', text: string): void => log[level](text);
@@ -212,6 +212,13 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
       ]);
     },
   };
+}
+
+function startPostgres(directory: string, log: Logger): Promise<EmbeddedPostgres> {
+  return startEmbeddedPostgres({
+    directory,
+    onOutage: (problem) => log.error({ problem }, 'the database is away and is started again'),
+  });
 }
 
 /** Lets go of one thing after another, of each though another would not. @throws the first failure, when all is done */

@@ -1,15 +1,20 @@
 import { chmod, lstat, mkdir, mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import pg from 'pg';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 
+import type { Problem } from '../../lib/error.ts';
+import { noSmallDisk, smallDisk } from '../../lib/testing/small-disk.ts';
+import { isTransient } from '../database.ts';
 import { bundle, startProgram } from '../testing/program.ts';
 import { startEmbeddedPostgres, stopEmbeddedPostgres } from './postgres.ts';
 
 let supervisor: string;
+/** A killed server keeps what was committed; a power failure is not tested. */
+const UNTIL_KILLED = { durable: false, settings: { synchronous_commit: 'on' } };
 
 beforeAll(async () => {
   supervisor = await bundle(fileURLToPath(new URL('testing/supervisor.ts', import.meta.url)));
@@ -47,6 +52,45 @@ test('a server whose supervisor was killed is adopted, with its sessions, and th
   await adopted.stop();
   await expect(query(url, 'select 1')).rejects.toThrow();
 });
+
+test('a server that is killed is started again, with what was committed, and that is told; one that was stopped stays so', async () => {
+  const outages: Problem[] = [];
+  const directory = await freshDirectory();
+  const options = { directory, ...UNTIL_KILLED, onOutage: (problem: Problem) => void outages.push(problem) };
+  const { url, stop } = await startEmbeddedPostgres(options);
+  await query(url, 'create table kept as select 7 as n');
+  await killServer(directory);
+  await answersAgain(url);
+  expect(await query(url, 'select n from kept')).toEqual([{ n: 7 }]);
+  expect(outages).toMatchObject([{ code: 'store.embedded-ended' }]);
+  await stop();
+  await expect(query(url, 'select 1')).rejects.toThrow();
+});
+
+test.skipIf(noSmallDisk !== null)(
+  'a full disk under it is told as such, and it goes on by itself when there is space, with what was committed',
+  async () => {
+    const place = join(dirname(await freshDirectory()), 'disk');
+    await mkdir(place);
+    const disk = smallDisk(120, place);
+    const directory = join(place, 'pg');
+    onTestFinished(async () => {
+      await stopEmbeddedPostgres(directory);
+      disk.remove();
+    });
+    const { url } = await startEmbeddedPostgres({ directory, ...UNTIL_KILLED });
+    await query(url, `create table kept as select 7 as n, repeat('x', 100) as filler`);
+    disk.fill();
+    const grow = 'insert into kept select 8, filler from kept, generate_series(1, 200000)';
+    const refused: unknown = await query(url, grow).catch((error: unknown) => error);
+    expect(isTransient(refused), String(refused)).toBe(true);
+    await killServer(directory);
+    disk.free();
+    await answersAgain(url);
+    expect(await query(url, 'select n, count(*) from kept group by n')).toEqual([{ n: 7, count: '1' }]);
+    await query(url, grow);
+  },
+);
 
 test('a server that a living process supervises is shared, and not stopped by the guest', async () => {
   const directory = await freshDirectory();
@@ -98,6 +142,15 @@ test.runIf(process.getuid?.() === 0)(
     expect(await readlink(directory)).toMatch(/^\/var\/lib\/towpath\/pg-/);
   },
 );
+
+async function killServer(directory: string): Promise<void> {
+  const [pid] = (await readFile(join(directory, 'data', 'postmaster.pid'), 'utf8')).split('\n');
+  process.kill(Number(pid), 'SIGKILL');
+}
+
+async function answersAgain(url: string): Promise<void> {
+  await expect.poll(() => query(url, 'select 1 as n').catch(() => null), { timeout: 30_000 }).toEqual([{ n: 1 }]);
+}
 
 async function freshDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-embedded-'));

@@ -9,12 +9,15 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { z } from 'zod';
 
+import { DISK_FULL } from '../../lib/disk-full.ts';
+import type { Problem } from '../../lib/error.ts';
 import { writeDurably } from '../../lib/durable-file.ts';
 import { StoreError } from '../error.ts';
 import { findBinaries } from './binaries.ts';
 import type { PostgresBinaries } from './binaries.ts';
 import { prepareHome } from './home.ts';
 import type { Home } from './home.ts';
+import { keepUp } from './keep-up.ts';
 import { identityOf, isAlive } from './process-identity.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 import { serverUser } from './user.ts';
@@ -33,6 +36,8 @@ export interface EmbeddedOptions {
   readonly durable?: boolean;
   readonly settings?: Readonly<Record<string, string>>;
   readonly startTimeoutMs?: number;
+  /** The server has ended by itself (a full disk, a want of memory) and is started again for as long as it takes; told once each time. */
+  readonly onOutage?: (problem: Problem) => void;
 }
 
 /**
@@ -48,13 +53,30 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   await untilItAnswers(home, binaries, user, options);
   await createDatabase(home);
   await supervise(home);
-  return { url: urlOf(home, 'towpath'), stop: () => stopIfMine(home) };
+  let child: ChildProcess | undefined;
+  const endWatch = keepUp({
+    isUp: async () => !(await isMine(home)) || (await serverOf(home)) !== undefined,
+    start: async () => void (child = await spawnServer(home, binaries, user, options)),
+    onEnded: async () => options.onOutage?.(ended(await logTail(home))),
+  });
+  return {
+    url: urlOf(home, 'towpath'),
+    async stop() {
+      await endWatch();
+      if (!(await isMine(home))) return;
+      if ((await serverOf(home)) === undefined) child?.kill('SIGINT'); // it has only begun
+      await stopServer(home);
+      await rm(join(home.directory, SUPERVISOR), { force: true });
+    },
+  };
 }
 
-/** Ends the server of a data directory, whoever supervises it. */
+/** Ends the server of a data directory, whoever supervises it: nobody starts it again. */
 export async function stopEmbeddedPostgres(directory: string): Promise<void> {
   if (!existsSync(directory)) return;
-  await stopServer(await prepareHome(directory, await serverUser()));
+  const home = await prepareHome(directory, await serverUser());
+  await rm(join(home.directory, SUPERVISOR), { force: true });
+  await stopServer(home);
 }
 
 function urlOf(home: Home, database: string): string {
@@ -209,6 +231,11 @@ async function supervise(home: Home): Promise<void> {
   await writeDurably(path, JSON.stringify(me));
 }
 
+async function isMine(home: Home): Promise<boolean> {
+  const supervisor = await supervisorOf(home);
+  return supervisor?.pid === process.pid && isAlive(supervisor);
+}
+
 async function supervisorOf(home: Home): Promise<ProcessIdentity | undefined> {
   const text = await readFile(join(home.directory, SUPERVISOR), 'utf8').catch(() => 'null');
   try {
@@ -216,13 +243,6 @@ async function supervisorOf(home: Home): Promise<ProcessIdentity | undefined> {
   } catch {
     return undefined; // there is none, or a power cut tore its name: then nobody lives to supervise
   }
-}
-
-async function stopIfMine(home: Home): Promise<void> {
-  const supervisor = await supervisorOf(home);
-  if (supervisor?.pid !== process.pid || !isAlive(supervisor)) return;
-  await stopServer(home);
-  await rm(join(home.directory, SUPERVISOR), { force: true });
 }
 
 /** The running server, by its own lock file: the first line is its process number. */
@@ -244,6 +264,15 @@ async function stopServer(home: Home): Promise<void> {
     if (performance.now() - began > 30_000) throw failed('did not stop', await logTail(home));
     await pause(20);
   }
+}
+
+function ended(log: string): Problem {
+  if (/No space left on device|Disk quota exceeded/.test(log)) return DISK_FULL;
+  return {
+    code: 'store.embedded-ended',
+    what: `The embedded Postgres has ended by itself: ${log}`,
+    fix: 'It is started again, and Towpath goes on. If it repeats, see postgres.log in its folder for what ends it.',
+  };
 }
 
 function failed(what: string, reason: string): StoreError {
