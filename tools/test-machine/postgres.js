@@ -34,22 +34,29 @@ export async function startPostgres(directory) {
     fsync: 'off',
     full_page_writes: 'off',
   };
-  const { stop } = await startDaemon({
-    program: programPath('postgres') ?? 'postgres',
-    argv: [
-      '-D',
-      data,
-      '-p',
-      String(port),
-      ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-    ],
-    options: { ...user, cwd: directory },
-    log: join(directory, 'postgres.log'),
-    isReady: async () =>
-      (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')[7]?.trim() === 'ready' && answers(port),
-    stopSignal: 'SIGQUIT',
-  });
-  return { address: `postgres://towpath:${password}@127.0.0.1:${port}/postgres`, stop };
+  const start = () =>
+    startDaemon({
+      program: programPath('postgres') ?? 'postgres',
+      argv: [
+        '-D',
+        data,
+        '-p',
+        String(port),
+        ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+      ],
+      options: { ...user, cwd: directory },
+      log: join(directory, 'postgres.log'),
+      isReady: async () =>
+        (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')[7]?.trim() === 'ready' && answers(port),
+      stopSignal: 'SIGQUIT',
+    });
+  let server = await start();
+  return {
+    address: `postgres://towpath:${password}@127.0.0.1:${port}/postgres`,
+    crash: () => server.stop(),
+    start: async () => void (server = await start()),
+    stop: () => server.stop(),
+  };
 }
 
 /** Postgres refuses to run as root, so there it runs as the user that its Debian package made. */

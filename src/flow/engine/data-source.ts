@@ -6,9 +6,11 @@ import { assertStillOwnsWorkflow } from '@dbos-inc/dbos-sdk/datasource';
 import type { DataSourceTransactionHandler } from '@dbos-inc/dbos-sdk/datasource';
 import { sql } from 'kysely';
 
+import { isDiskFull } from '../../lib/disk-full.ts';
 import { isDuplicate, isTransient } from '../../store/database.ts';
 import type { Store, Tx } from '../../store/database.ts';
 import { passBoundary } from './fault.ts';
+import { outageOver } from './outage.ts';
 
 /** The name under which the engine knows it. */
 export const DATA_SOURCE = 'towpath';
@@ -17,6 +19,8 @@ export const DATA_SOURCE = 'towpath';
 export const openTransaction = new AsyncLocalStorage<Tx>();
 
 const TRIES = 12;
+/** An hour: somebody has to free space, and what is in work can do nothing meanwhile. */
+const TRIES_FOR_SPACE = 720;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 5_000;
 
@@ -80,9 +84,11 @@ async function withRetries<T>(work: () => Promise<T>): Promise<T> {
       return await work();
     } catch (error) {
       const otherWasFirst = isDuplicate(error, 'transaction_completion_pkey');
-      if (attempt === TRIES || !(otherWasFirst || isTransient(error))) throw error;
+      const most = isDiskFull(error) ? TRIES_FOR_SPACE : TRIES;
+      if (attempt >= most || !(otherWasFirst || isTransient(error))) throw error;
     }
     await wait(waitMs);
+    await outageOver();
   }
 }
 

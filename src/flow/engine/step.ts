@@ -6,6 +6,7 @@ import type { Tx } from '../../store/database.ts';
 import { DATA_SOURCE, openTransaction } from './data-source.ts';
 import { EngineError } from './error.ts';
 import { passBoundary } from './fault.ts';
+import { outageOver } from './outage.ts';
 
 export interface StepContext {
   /** Aborted within about a second after the workflow was cancelled. The step ends its own work and throws. */
@@ -24,7 +25,7 @@ export interface Retry {
   readonly when?: (error: unknown) => boolean;
 }
 
-/** What holds when a step says nothing: a restart of Postgres is waited for (half a minute), any other error is its answer. */
+/** What holds when a step says nothing: a Postgres that is away is waited for, any other error is its answer. */
 const OUTAGE: Retry = { attempts: 8, firstMs: 250, when: () => false };
 
 /**
@@ -46,7 +47,8 @@ export async function step<T>(
       async () => {
         attempt += 1;
         passBoundary(name, 'before');
-        const result = await work({ signal: signalOfOuterStep(), attempt });
+        const signal = signalOfOuterStep();
+        const result = await patiently(() => work({ signal, attempt }), signal);
         passBoundary(name, 'done');
         return result;
       },
@@ -101,6 +103,16 @@ async function recorded<T>(name: string, ranNow: () => boolean, result: Promise<
     return await result;
   } finally {
     if (ranNow()) passBoundary(name, 'recorded');
+  }
+}
+
+/** A try that fails because the database is away ends when it is back, and only then is the next one begun. */
+async function patiently<T>(work: () => Promise<T> | T, signal: AbortSignal): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isTransient(error)) await outageOver(signal);
+    throw error;
   }
 }
 

@@ -12,6 +12,7 @@ import { APPLICATION, ENGINE_VERSION, engineUrl } from './identity.ts';
 import { takeLease } from './lease.ts';
 import { engineLogger } from './log.ts';
 import type { EngineLog } from './log.ts';
+import { watchOutagesOf } from './outage.ts';
 import { deleteHistory } from './retention.ts';
 import { findStranded } from './stranded.ts';
 
@@ -73,6 +74,7 @@ export async function startWorker(parts: Parts, options: WorkerOptions): Promise
   const queues = options.queues ?? { default: {} };
   for (const [name, limits] of Object.entries(queues)) await client.registerQueue(name, queueOptions(limits));
   for (const { name, run } of options.workflows) DBOS.registerWorkflow(run, { name });
+  watchOutagesOf(store);
   registerDataSource(createDataSource(store));
   DBOS.setConfig({
     name: APPLICATION,

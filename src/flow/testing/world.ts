@@ -49,6 +49,8 @@ export interface Push {
 /** What is there when the story begins. */
 export interface First extends Push {
   readonly bases?: Readonly<Record<string, Digest>>;
+  /** Of Postgres; the run's own by default. */
+  readonly server?: string;
 }
 
 /**
@@ -104,10 +106,10 @@ export type Would = Extract<Awaited<ReturnType<UseCases['promotions']['request']
 export async function createWorld(
   project: string,
   config: string,
-  { bases = {}, ...first }: First = {},
+  { bases = {}, server, ...first }: First = {},
 ): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-world-'));
-  const [store, forge] = await Promise.all([testEngineStore(), startForge()]);
+  const [store, forge] = await Promise.all([testEngineStore(server), startForge()]);
   const engine = await createEngine({ store });
   const embedded = await createEmbeddedRegistry({
     directory: join(directory, 'registry'),
