@@ -1,5 +1,7 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { setRight } from './care/clock-back.ts';
 import { createWorld, type World } from './testing/world.ts';
 
 const SETTLE_MS = 60_000;
@@ -14,6 +16,7 @@ beforeAll(async () => {
 services: { web: { path: services/web, build: text } }
 environments:
   qa: { on: manual, accepts: any, deploy: stage, settle: 1m }
+  demo: { on: manual, accepts: any, deploy: stage, settle: 0ms }
 `;
   world = await createWorld('settling', config, { says: { web: 'hello' } });
   const clock = {
@@ -40,4 +43,35 @@ test('a release settles for as long as it says, whatever is done to the clock me
 
   elapsedMs = SETTLE_MS;
   await world.reaches(id, 'live');
+});
+
+test('what a clock left behind that was ahead holds up no poll, no lane and no promotion that waits', async () => {
+  const { holds, house } = world;
+  const other = await world.push({ branch: 'other', from: 'main', says: { web: 'other' } });
+  holds.hold('deploy hello');
+  const first = await world.request('demo', 'main');
+  await holds.reached('deploy hello');
+  const second = await world.request('demo', other);
+  await world.reaches(second.id, 'waiting');
+  const later = sql`clock_timestamp() + interval '2 hours'`;
+  await sql`update promotion set changed_at = ${later}, wake_at = ${later} where id = ${second.id}`.execute(
+    house.store.db,
+  );
+  await sql`update repository set polled_at = ${later}, next_poll_at = ${later}, lease_until = ${later}`.execute(
+    house.store.db,
+  );
+  await sql`update lane set until = ${later}`.execute(house.store.db);
+
+  await setRight(house);
+  await expect
+    .poll(async () => {
+      const { rows } = await sql<Record<string, boolean>>`
+        select (select max(wake_at) < clock_timestamp() + interval '1 hour' from promotion where ended_at is null) as looks,
+          (select next_poll_at <= clock_timestamp() and lease_until is null from repository) as polled,
+          (select max(until) < clock_timestamp() + interval '1 minute' from lane) as lapses`.execute(house.store.db);
+      return rows[0];
+    })
+    .toEqual({ looks: true, polled: true, lapses: true });
+  holds.release('deploy hello');
+  for (const { id } of [first, second]) await world.reaches(id, 'live');
 });

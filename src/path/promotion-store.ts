@@ -168,6 +168,7 @@ export async function nextRun(db: Sql, id: string): Promise<{ run: number; kind:
     .set((eb) => ({
       runs: eb('runs', '+', 1),
       wake_at: sql<Date>`clock_timestamp() + ${LOST_AFTER_MS} * interval '1 ms'`,
+      changed_at: sql<Date>`least(changed_at, clock_timestamp())`, // it may be of a clock that was ahead
     }))
     .where('id', '=', id)
     .where('ended_at', 'is', null)

@@ -115,11 +115,11 @@ async function pollRepository(deps: PollDeps, claimed: ClaimedRepository, signal
   const keeper = keepClaim(deps, claimed, leaseMs, signal);
   let outcome: PollOutcome;
   try {
-    deps.quiet?.check(claimed, clock.now());
+    deps.quiet?.check(claimed, clock);
     outcome = await look(deps, claimed, keeper.signal);
   } catch (error) {
     const retryAfterMs = retryAfterOf(error);
-    if (retryAfterMs !== undefined) deps.quiet?.note(claimed, clock.now() + retryAfterMs);
+    if (retryAfterMs !== undefined) deps.quiet?.note(claimed, clock, retryAfterMs);
     outcome = { kind: 'failed', problem: problemOf(error, 'source.failed'), retryAfterMs };
   }
   const claim = await keeper.end();

@@ -33,15 +33,17 @@ export async function seeAgain(
 
 /**
  * Events that are not handled and not quite fresh: somebody should be at work on each, however old it is. Found by an index
- * on those alone, so it costs what is open and not what was.
+ * on those alone, so it costs what is open and not what was; of more than can be looked at each gets its turn by
+ * chance. @returns the oldest first
  */
-export async function eventsInWork(db: Sql): Promise<string[]> {
+export async function eventsInWork(db: Sql, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('ref_event')
-    .select('id')
+    .select(['id', 'seen_at'])
     .where('handled_at', 'is', null)
     .where('seen_at', '<', sql<Date>`clock_timestamp() - interval '15 seconds'`)
-    .orderBy('seen_at')
+    .orderBy(sql`random()`)
+    .limit(limit)
     .execute();
-  return rows.map(({ id }) => id);
+  return rows.toSorted((one, other) => one.seen_at.getTime() - other.seen_at.getTime()).map(({ id }) => id);
 }

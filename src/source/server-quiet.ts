@@ -1,4 +1,5 @@
 import { GitError } from '../git/git-error.ts';
+import type { Clock } from '../lib/clock.ts';
 import { placeOf } from './repository-place.ts';
 
 /**
@@ -7,8 +8,8 @@ import { placeOf } from './repository-place.ts';
  */
 export interface ServerQuiet {
   /** @throws GitError `git.busy` while the server is to be left alone */
-  check(repository: PolledRepository, now: number): void;
-  note(repository: PolledRepository, untilMs: number): void;
+  check(repository: PolledRepository, clock: Clock): void;
+  note(repository: PolledRepository, clock: Clock, waitMs: number): void;
 }
 
 export interface PolledRepository {
@@ -17,16 +18,18 @@ export interface PolledRepository {
 }
 
 export function createServerQuiet(): ServerQuiet {
+  /** By `elapsed`. */
   const until = new Map<string, number>();
   return {
-    check: (repository, now) => {
+    check: (repository, clock) => {
       const end = until.get(keyOf(repository));
       if (end === undefined) return;
-      if (end <= now) until.delete(keyOf(repository));
-      else throw leftAlone(end, end - now);
+      const leftMs = end - clock.elapsed();
+      if (leftMs <= 0) until.delete(keyOf(repository));
+      else throw leftAlone(clock.now() + leftMs, leftMs);
     },
-    note: (repository, untilMs) => {
-      until.set(keyOf(repository), Math.max(untilMs, until.get(keyOf(repository)) ?? 0));
+    note: (repository, clock, waitMs) => {
+      until.set(keyOf(repository), Math.max(clock.elapsed() + waitMs, until.get(keyOf(repository)) ?? 0));
     },
   };
 }

@@ -13,6 +13,7 @@ import { deliverNotices } from '../notices/deliver.ts';
 import { refreshWhatIsDue } from '../refresh-bases.ts';
 import { attemptEach } from './attempt.ts';
 import { endClosedPulls } from './closed-pulls.ts';
+import { setRight } from './clock-back.ts';
 import { forgetEvents, forgetLogs } from './history.ts';
 import { contentBefore, keptImages } from './image-content.ts';
 import { reconcile } from './lost-work.ts';
@@ -79,6 +80,7 @@ export function careTasks(
   const often = Math.min(everyMs, MINUTE_MS / 4);
   return [
     { name: 'lost work', everyMs: often, run: () => reconcile(house, engine) },
+    { name: 'what a clock left behind that was ahead', everyMs: often, run: () => setRight(house) },
     { name: 'reports of other CIs', everyMs: often, run: () => careForReports(house, engine) },
     { name: 'the proxy', everyMs: often, run: () => machine.ensureProxy() },
     { name: 'what should run here', everyMs: often, run: () => machine.revive((line) => log.warn(line)) },

@@ -44,7 +44,7 @@ export async function reconcile(house: Place, engine: Workflows): Promise<void> 
   await attemptEach(house.log, rows, 'settling a lost promotion', ({ id, runs, environment_id: environmentId }) =>
     settleLost(house, engine, { id, runs, environmentId }),
   );
-  await attemptEach(house.log, await eventsInWork(house.store.db), 'taking in a commit again', (id) =>
+  await attemptEach(house.log, await eventsInWork(house.store.db, 5 * BATCH), 'taking in a commit again', (id) =>
     ingestAgain(house, engine, id),
   );
   await attemptEach(house.log, await artifactsInWork(house.store.db, BATCH), 'settling a lost build', (build) =>

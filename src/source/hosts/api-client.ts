@@ -39,19 +39,19 @@ const PAUSE_MS = 60_000;
 
 /** @param dispatcher keeps connections alive; default: the pool of the process */
 export function createHostClient(clock: Clock, dispatcher?: Dispatcher): HostClient {
-  /** Origin and credential -> when it may be asked again. */
+  /** Origin and credential -> when it may be asked again, by `elapsed`. */
   const quietUntil = new Map<string, number>();
 
   return {
     send: async (wanted, title, whom) => {
       const key = `${new URL(wanted.url).origin} ${whom}`;
-      const until = quietUntil.get(key);
-      if (until !== undefined && until > clock.now()) throw busy(title, until, until - clock.now());
+      const leftMs = (quietUntil.get(key) ?? 0) - clock.elapsed();
+      if (leftMs > 0) throw busy(title, clock.now() + leftMs, leftMs);
       quietUntil.delete(key);
       const { status, headers, text } = await exchange(wanted, title, dispatcher);
       if (isRateLimited(status, headers) || (status === 403 && /rate limit/i.test(text))) {
         const waitMs = retryAfterMs(headers, clock.now()) ?? PAUSE_MS;
-        quietUntil.set(key, clock.now() + waitMs);
+        quietUntil.set(key, clock.elapsed() + waitMs);
         throw busy(title, clock.now() + waitMs, waitMs, status);
       }
       if (status < 200 || status >= 300) throw failureOf(title, status, redact(text, secretsIn(wanted.headers)));
