@@ -1,4 +1,4 @@
-/** The path of a program, built where it is not yet; or what stands in the way. */
+/** The path of a program; or what stands in the way. */
 export function findRustProgram(
   name: 's3s-fs',
 ): { readonly path: string; readonly missing?: undefined } | { readonly path?: undefined; readonly missing: string };
