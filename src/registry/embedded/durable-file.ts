@@ -126,7 +126,28 @@ export async function inFolder(path: string, act: () => Promise<void>): Promise<
     await makeFolder(dirname(path));
     await act();
   }
-  await syncFolder(dirname(path));
+  await syncTogether(dirname(path));
+}
+
+/** The sync of a folder that is under way, and the one that follows it. */
+interface FolderSync {
+  readonly running: Promise<void>;
+  next: Promise<void> | null;
+}
+
+const folderSyncs = new Map<string, FolderSync>();
+
+/** Who comes while a folder is being synced waits for the next sync, with all others who came meanwhile. */
+async function syncTogether(path: string): Promise<void> {
+  const known = folderSyncs.get(path);
+  if (known !== undefined) {
+    const after = () => syncTogether(path);
+    known.next ??= known.running.then(after, after);
+    return known.next;
+  }
+  const running = syncFolder(path).finally(() => folderSyncs.delete(path));
+  folderSyncs.set(path, { running, next: null });
+  return running;
 }
 
 /** Of an error of the system: `ENOENT`. */

@@ -39,6 +39,9 @@ export interface Retiring {
 /** One more than the sweeps that may be met at the same moment. */
 const LOOKS = 4;
 
+/** What was used a moment ago need not be touched again: next to a day of grace it is as good as now. */
+const FRESH_MS = 60_000;
+
 /** Questions to the file system at once: more than its threads, so that none of them waits for us. */
 export const AT_ONCE = 16;
 
@@ -86,12 +89,13 @@ export function openLimbo(directory: string, aside: string): Limbo {
 
   return {
     find,
-    // The look after the touch is what counts: a touch may reach a file that has no name any more.
     use: async (path) =>
       find(path, async () => {
+        const seen = await stat(path);
         const now = new Date();
+        if (seen.mtimeMs > now.getTime() - FRESH_MS && seen.mtimeMs <= now.getTime()) return seen.size;
         await utimes(path, now, now);
-        return (await stat(path)).size;
+        return (await stat(path)).size; // this look is what counts: a touch may reach a file that has no name any more
       }),
     mark: async (path) =>
       (await find(path, async () => {

@@ -182,7 +182,9 @@ export function openManifestStore(
         await repositories.addReferrer(repository, manifest.subject.digest, digest, descriptor);
       }
       await repositories.addManifest(repository, digest, manifest.mediaType);
-      await keep(repository, digest); // also what referred to it before
+      for (const referrer of await repositories.referrers(repository, digest))
+        // those that were there before it
+        if (isContentDigest(referrer.digest)) await keep(repository, referrer.digest);
       for (const tag of names) await setTag(repository, tag, digest, own);
       return { digest, manifest };
     },

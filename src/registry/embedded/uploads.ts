@@ -85,16 +85,20 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
     const file = await open(fileOf(repository, id), 'a', 0o640);
     const sender = new AbortController();
     senders.set(id, sender);
+    let writing: Promise<void> | null = null;
     try {
       // A request that is destroyed takes its connection along: what stopped the writing is still to be answered.
       const chunks = addAbortSignal(sender.signal, content).iterator({ destroyOnReturn: false });
       for await (const chunk of chunks as AsyncIterable<Buffer>) {
-        await file.writeFile(chunk);
-        state?.hash.update(chunk);
+        writing = file.writeFile(chunk);
+        state?.hash.update(chunk); // meanwhile
+        await writing;
+        writing = null;
         total += chunk.length;
         if (state !== null) state.size = total;
       }
     } finally {
+      if (writing !== null) hashes.delete(id); // it knows bytes that the file lacks
       senders.delete(id);
       await file.close();
     }
