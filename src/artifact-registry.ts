@@ -26,15 +26,23 @@ export interface ArtifactRegistryOptions {
   /** Where the embedded one is reached. */
   readonly host: string;
   readonly localToken: () => Promise<string>;
+  /** The largest blob that the embedded one takes by HTTP. */
+  readonly blobBytes?: number | undefined;
   readonly onError: (error: unknown) => void;
 }
 
 export async function openArtifactRegistry(options: ArtifactRegistryOptions): Promise<ArtifactRegistry> {
   if (options.place !== undefined) return outside(options.place);
-  const { data, host, localToken, onError } = options;
+  const { data, host, localToken, blobBytes, onError } = options;
   const directory = join(data, 'registry');
   const tags = { immutable: isImmutableTag, reserved: isReservedTag };
-  const embedded = await createEmbeddedRegistry({ directory, host, ...tags, onError });
+  const embedded = await createEmbeddedRegistry({
+    directory,
+    host,
+    ...tags,
+    ...(blobBytes !== undefined && { limits: { blobBytes } }),
+    onError,
+  });
   return {
     registry: embedded.registry(),
     embedded,

@@ -50,6 +50,8 @@ export interface InstallationOptions {
   readonly registry?: string | undefined;
   /** Where zips of functions rest: `s3://BUCKET[/PREFIX]`. Default: in the registry. */
   readonly zips?: string | undefined;
+  /** The largest blob that the embedded registry takes by HTTP. */
+  readonly blobBytes?: number | undefined;
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
@@ -119,6 +121,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   const artifacts = await openArtifactRegistry({
     data: options.data,
     place: options.registry,
+    blobBytes: options.blobBytes,
     host: `127.0.0.1:${port}`,
     localToken: async () => (await readLocalToken(options.data)) ?? '',
     onError: (error) => log.warn({ err: error }, 'the registry failed at a request'),

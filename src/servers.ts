@@ -44,14 +44,16 @@ function gitSchemes(more: string | undefined): Scheme[] {
 /** Settings that few need: where caches lie, how often repositories are asked, which ports services get. */
 function fromEnvironment(): Pick<
   InstallationOptions,
-  'cache' | 'registry' | 'zips' | 'pollEveryMs' | 'care' | 'firstPort'
+  'cache' | 'registry' | 'zips' | 'blobBytes' | 'pollEveryMs' | 'care' | 'firstPort'
 > {
   const firstPort = Number(process.env['TOWPATH_FIRST_PORT']);
   const pollEveryMs = Number(process.env['TOWPATH_POLL_MS']);
+  const blobMegabytes = positive('TOWPATH_REGISTRY_BLOB_MB');
   return {
     cache: process.env['TOWPATH_CACHE'],
     registry: process.env['TOWPATH_REGISTRY'] || undefined,
     zips: process.env['TOWPATH_ZIPS'] || undefined,
+    ...(blobMegabytes === undefined ? {} : { blobBytes: blobMegabytes * 1024 ** 2 }),
     ...(pollEveryMs > 0 ? { pollEveryMs } : {}),
     care: {
       everyMs: positive('TOWPATH_CARE_MS'),

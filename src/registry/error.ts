@@ -42,7 +42,7 @@ export type RegistryErrorCode =
   | 'registry.unreachable'
   /** The registry answers that it cannot now (5xx), after all retries: that says nothing about what was asked. */
   | 'registry.unavailable'
-  /** The registry answers that too much was asked (429), after all retries. */
+  /** Too much was asked at once (429); of another registry: after all retries. */
   | 'registry.throttled'
   /** An answer that does not fit the specification. */
   | 'registry.failed'

@@ -23,6 +23,8 @@ import type { Exchange, Stores } from './exchange.ts';
 import { heldManifests } from './held.ts';
 import { inProcessRegistry } from './in-process.ts';
 import { openLimbo } from './limbo.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
+import type { Limits } from './limits.ts';
 import { openManifestStore } from './manifest-store.ts';
 import type { Immutable } from './manifest-store.ts';
 import { openRepositoryStore } from './repository-store.ts';
@@ -60,6 +62,8 @@ export interface EmbeddedRegistryOptions {
   readonly immutable?: Immutable;
   /** Tags that nobody gives by HTTP. Without it there are none. */
   readonly reserved?: Immutable;
+  /** Default: those of `DEFAULT_LIMITS`. */
+  readonly limits?: Partial<Limits>;
   /** Gets what went wrong inside, for the log. */
   readonly onError?: (error: unknown) => void;
 }
@@ -89,8 +93,9 @@ export async function createEmbeddedRegistry(options: EmbeddedRegistryOptions): 
   const blobs = openBlobStore(join(directory, 'blobs'), files, limbo);
   const repositories = openRepositoryStore(join(directory, 'repositories'), files, limbo);
   const manifests = openManifestStore(blobs, repositories, immutable, reserved);
-  const uploads = openUploads(uploadsFolder, blobs);
-  const stores: Stores = { blobs, repositories, manifests, uploads };
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const uploads = openUploads(uploadsFolder, blobs, limits);
+  const stores: Stores = { blobs, repositories, manifests, uploads, limits };
 
   return {
     registry: () => inProcessRegistry(host, blobs, repositories, manifests),

@@ -52,12 +52,12 @@ export async function readBlob(exchange: Exchange, repository: string, text: str
 export async function listTags(exchange: Exchange, repository: string): Promise<void> {
   const tags = await exchange.stores.repositories.tags(repository);
   if (tags === null) throw notFound(`There is no repository ${repository}.`);
-  const { page, headers } = pageOf(tags, exchange.query, `/v2/${repository}/tags/list`);
+  const { page, headers } = pageOf(tags, exchange, `/v2/${repository}/tags/list`);
   sendJson(exchange, 200, headers, { name: repository, tags: page });
 }
 
 export async function listRepositories(exchange: Exchange): Promise<void> {
-  const { page, headers } = pageOf(await exchange.stores.repositories.repositories(), exchange.query, '/v2/_catalog');
+  const { page, headers } = pageOf(await exchange.stores.repositories.repositories(), exchange, '/v2/_catalog');
   sendJson(exchange, 200, headers, { repositories: page });
 }
 

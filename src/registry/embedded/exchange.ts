@@ -6,6 +6,7 @@ import { RegistryError } from '../error.ts';
 import { isTag } from '../reference.ts';
 import type { BlobStore } from './blob-store.ts';
 import { checkContentDigest } from './content-digest.ts';
+import type { Limits } from './limits.ts';
 import type { ManifestStore } from './manifest-store.ts';
 import type { RepositoryStore } from './repository-store.ts';
 import type { Route } from './routes.ts';
@@ -17,6 +18,7 @@ export interface Stores {
   readonly repositories: RepositoryStore;
   readonly manifests: ManifestStore;
   readonly uploads: Uploads;
+  readonly limits: Limits;
 }
 
 /** One request and its answer. */
@@ -99,6 +101,8 @@ function statusOf(code: string, route: Route | null): [number, string] {
       return [413, route?.kind === 'manifest' ? 'MANIFEST_INVALID' : 'SIZE_INVALID'];
     case 'registry.size-invalid':
       return [400, 'SIZE_INVALID'];
+    case 'registry.throttled':
+      return [429, 'TOOMANYREQUESTS'];
     case 'registry.tag-immutable':
       return [409, 'DENIED'];
     case 'registry.still-needed':

@@ -1,5 +1,6 @@
 import { RegistryError } from '../error.ts';
 import { MAX_MANIFEST_BYTES, OCI_INDEX } from '../manifest.ts';
+import type { Limits } from './limits.ts';
 
 export interface Page<T> {
   readonly page: T[];
@@ -14,15 +15,18 @@ export function inLexicalOrder(one: string, other: string): number {
 }
 
 /**
- * The names after `last`, `n` of them at most.
+ * The names after `last`, `n` of them at most, and never more than the registry gives at once.
  * @param names in lexical order
  * @throws RegistryError `registry.name-invalid`
  */
-export function pageOf(names: readonly string[], query: URLSearchParams, path: string): Page<string> {
+export function pageOf(
+  names: readonly string[],
+  { query, stores: { limits } }: { query: URLSearchParams; stores: { limits: Pick<Limits, 'namesPerPage'> } },
+  path: string,
+): Page<string> {
   const last = query.get('last');
-  const asked = query.get('n');
+  const asked = query.get('n') ?? `${limits.namesPerPage}`;
   const rest = last === null ? names : names.filter((name) => inLexicalOrder(name, last) > 0);
-  if (asked === null) return { page: [...rest], headers: {} };
   if (!/^\d{1,9}$/.test(asked)) {
     throw new RegistryError({
       code: 'registry.name-invalid',
@@ -30,10 +34,11 @@ export function pageOf(names: readonly string[], query: URLSearchParams, path: s
       fix: 'Write `n` as digits.',
     });
   }
-  const page = rest.slice(0, Number(asked));
+  const most = Math.min(Number(asked), limits.namesPerPage);
+  const page = rest.slice(0, most);
   const end = page.at(-1);
   if (end === undefined || page.length === rest.length) return { page, headers: {} };
-  return { page, headers: linkTo(path, { n: asked, last: end }) };
+  return { page, headers: linkTo(path, { n: `${most}`, last: end }) };
 }
 
 /**

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, stat, unlink } from 'node:fs/promises';
+import { open, readdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import type { Readable } from 'node:stream';
 
+import { hasCode } from '../../lib/error.ts';
 import { newId } from '../../lib/ids.ts';
 import { RegistryError } from '../error.ts';
 import { keyedQueue } from '../keyed-queue.ts';
@@ -13,12 +14,15 @@ import type { BlobStore } from './blob-store.ts';
 import { algorithmOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
 import { isAbsent, makeFolder, removeOlder } from './durable-file.ts';
+import { blobTooLarge, DEFAULT_LIMITS, tooManyUploads } from './limits.ts';
+import type { Limits } from './limits.ts';
 
 /**
  * Uploads that are under way: one file each, whose length is the only state. So an upload goes on after a kill where
  * the file ends, in whichever process of the machine; what the hash lost then is read again from the file.
  */
 export interface Uploads {
+  /** @throws RegistryError `registry.throttled` */
   begin(repository: string): Promise<string>;
   /** @returns how many bytes have come, or null when there is no such upload */
   size(repository: string, id: string): Promise<number | null>;
@@ -27,7 +31,7 @@ export interface Uploads {
    * may hang on a connection that is dead already.
    * @param start where the sender believes to be; null when it does not say
    * @returns how many bytes there are now
-   * @throws RegistryError `registry.upload-range`, `registry.not-found`
+   * @throws RegistryError `registry.upload-range`, `registry.not-found`; `registry.too-large`, and then nothing is left of it
    */
   append(repository: string, id: string, content: Readable, start: number | null): Promise<number>;
   /** Makes a blob of the upload; with the wrong digest nothing is left of it. @throws RegistryError `registry.digest-mismatch` */
@@ -39,7 +43,7 @@ export interface Uploads {
 
 const ID = /^upl_[0-9a-z]{26}$/;
 
-export function openUploads(directory: string, blobs: BlobStore): Uploads {
+export function openUploads(directory: string, blobs: BlobStore, limits: Limits = DEFAULT_LIMITS): Uploads {
   /** The running hash of uploads that this process has seen from their first byte. */
   const hashes = new Map<string, { readonly hash: Hash; size: number }>();
   const inTurn = keyedQueue();
@@ -90,6 +94,7 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
       // A request that is destroyed takes its connection along: what stopped the writing is still to be answered.
       const chunks = addAbortSignal(sender.signal, content).iterator({ destroyOnReturn: false });
       for await (const chunk of chunks as AsyncIterable<Buffer>) {
+        if (total + chunk.length > limits.blobBytes) throw blobTooLarge(limits);
         writing = file.writeFile(chunk);
         state?.hash.update(chunk); // meanwhile
         await writing;
@@ -103,6 +108,13 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
       await file.close();
     }
     return total;
+  }
+
+  /** Each is a file, so that they are the same for all processes, and after a restart. */
+  async function countOf(project: string): Promise<number> {
+    const folders = (await readdir(directory)).filter((name) => name === project || name.startsWith(`${project}+`));
+    const counts = await Promise.all(folders.map(async (name) => (await readdir(join(directory, name))).length));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   async function computedDigest(path: string, id: string, bytes: number, digest: ContentDigest): Promise<string> {
@@ -129,12 +141,20 @@ export function openUploads(directory: string, blobs: BlobStore): Uploads {
   return {
     size,
     begin: async (repository) => {
+      const [project = repository] = repository.split('/');
+      if ((await countOf(project)) >= limits.uploadsPerProject) throw tooManyUploads(project, limits);
       const id = newId('upl');
       await makeFolder(dirname(fileOf(repository, id)));
       await (await open(fileOf(repository, id), 'wx', 0o640)).close();
       return id;
     },
-    append: async (repository, id, content, start) => alone(id, () => append(repository, id, content, start)),
+    append: async (repository, id, content, start) =>
+      alone(id, () =>
+        append(repository, id, content, start).catch(async (error: unknown) => {
+          if (hasCode(error, 'registry.too-large')) await cancel(repository, id);
+          throw error;
+        }),
+      ),
     finish: async (repository, id, digest) =>
       alone(id, async () => {
         const bytes = await sizeOf(repository, id);
