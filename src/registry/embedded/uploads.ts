@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, readdir, stat, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import type { Readable } from 'node:stream';
@@ -41,11 +42,15 @@ export interface Uploads {
   sweep(beforeMs: number): Promise<number>;
 }
 
+/** A connection gives 64 KB at a time, and each write costs a turn of a thread: so what comes is gathered, but for no longer than this. */
+const GATHERED_BYTES = 1024 * 1024;
+const GATHERED_MS = 100;
+
 const ID = /^upl_[0-9a-z]{26}$/;
 
 export function openUploads(directory: string, blobs: BlobStore, limits: Limits = DEFAULT_LIMITS): Uploads {
   /** The running hash of uploads that this process has seen from their first byte. */
-  const hashes = new Map<string, { readonly hash: Hash; size: number }>();
+  const hashes = new Map<string, { readonly hash: Hash; readonly size: number }>();
   const inTurn = keyedQueue();
   const senders = new Map<string, AbortController>();
 
@@ -82,30 +87,26 @@ export function openUploads(directory: string, blobs: BlobStore, limits: Limits 
     const before = await sizeOf(repository, id);
     if (start !== null && start !== before) throw outOfOrder(start, before);
     const running = hashes.get(id);
-    const state = running?.size === before ? running : before === 0 ? { hash: createHash('sha256'), size: 0 } : null;
-    if (state === null) hashes.delete(id);
-    else hashes.set(id, state);
+    const hash = running?.size === before ? running.hash : before === 0 ? createHash('sha256') : null;
+    hashes.delete(id); // until it is sure that the file has all that the hash has
     let total = before;
     const file = await open(fileOf(repository, id), 'a', 0o640);
     const sender = new AbortController();
     senders.set(id, sender);
-    let writing: Promise<void> | null = null;
+    const sink = gathering(file);
     try {
       // A request that is destroyed takes its connection along: what stopped the writing is still to be answered.
       const chunks = addAbortSignal(sender.signal, content).iterator({ destroyOnReturn: false });
       for await (const chunk of chunks as AsyncIterable<Buffer>) {
         if (total + chunk.length > limits.blobBytes) throw blobTooLarge(limits);
-        writing = file.writeFile(chunk);
-        state?.hash.update(chunk); // meanwhile
-        await writing;
-        writing = null;
         total += chunk.length;
-        if (state !== null) state.size = total;
+        hash?.update(chunk);
+        await sink.write(chunk);
       }
     } finally {
-      if (writing !== null) hashes.delete(id); // it knows bytes that the file lacks
       senders.delete(id);
-      await file.close();
+      await sink.end();
+      if (hash !== null) hashes.set(id, { hash, size: total });
     }
     return total;
   }
@@ -172,6 +173,42 @@ export function openUploads(directory: string, blobs: BlobStore, limits: Limits 
       return dropped.length;
     },
   };
+}
+
+/** Writes to the end of a file while the next is gathered. An error of a write ends every call after it. */
+function gathering(file: FileHandle): { write(chunk: Buffer): Promise<void>; end(): Promise<void> } {
+  let chunks: Buffer[] = [];
+  let bytes = 0;
+  let writing = Promise.resolve();
+  /** @returns when what came before is written */
+  const turn = (): Promise<void> => {
+    const [before, gathered] = [writing, chunks];
+    [chunks, bytes] = [[], 0];
+    writing = before.then(() => writeAll(file, gathered));
+    writing.catch(() => undefined); // told by the next call
+    return before;
+  };
+  const beat = setInterval(() => void turn().catch(() => undefined), GATHERED_MS);
+  return {
+    async write(chunk) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes >= GATHERED_BYTES) await turn();
+    },
+    async end() {
+      clearInterval(beat);
+      void turn().catch(() => undefined);
+      await writing.finally(() => file.close());
+    },
+  };
+}
+
+/** One write may take less than it was given: on a disk that is nearly full it does. */
+async function writeAll(file: FileHandle, chunks: readonly Buffer[]): Promise<void> {
+  if (chunks.length === 0) return;
+  const { bytesWritten } = await file.writev(chunks);
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  if (bytesWritten < bytes) await file.writeFile(Buffer.concat(chunks).subarray(bytesWritten));
 }
 
 function outOfOrder(start: number, size: number): RegistryError {
