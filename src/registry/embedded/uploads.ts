@@ -198,7 +198,11 @@ function gathering(file: FileHandle): { write(chunk: Buffer): Promise<void>; end
     async end() {
       clearInterval(beat);
       void turn().catch(() => undefined);
-      await writing.finally(() => file.close());
+      try {
+        await writing;
+      } finally {
+        await file.close();
+      }
     },
   };
 }
