@@ -44,7 +44,7 @@ describe.each(setUps)('on $name', ({ open, sideBySide, kills }) => {
         const before = await moment(stage);
         await stage.arm(boundary);
         const over = await operation.perform(stage);
-        await stage.killed();
+        await stage.killed(operation.isResumed ?? true);
         await stage.takenOver(TAKEN_OVER_WITHIN_MS);
         await finished(stage, over, DONE_WITHIN_MS);
         expect(await pictureSince(stage, before)).toEqual(picture);

@@ -19,7 +19,15 @@ export interface ContentSweep {
   /** What was pushed, found or asked for since then stays, whatever names it: a push is under way, or has just ended. */
   readonly beforeMs: number;
   readonly signal?: AbortSignal;
+  /** Hears of each point that the sweep passes, at once. */
+  readonly passed?: (point: SweepPoint) => void;
 }
+
+/**
+ * How far a sweep of our own registry is: all that is needed is marked; of what is not, the names in the repositories have
+ * gone, and then the blobs. `-aside`: one of them was moved aside, and it is not yet decided whether it goes.
+ */
+export type SweepPoint = 'mark' | 'name-aside' | 'names' | 'blob-aside' | 'blobs';
 
 export interface Swept {
   readonly files: number;

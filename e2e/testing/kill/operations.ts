@@ -6,6 +6,8 @@ import { PROJECT, type Stage } from './stage.ts';
 /** What a user does, and how one sees that it is over. */
 export interface Operation {
   readonly name: string;
+  /** Default: a server goes on with it where it was killed. Else it is begun anew. */
+  readonly isResumed?: false;
   /** What has to be there first; it is not killed. */
   prepare(stage: Stage): Promise<void>;
   /** Does it. @returns what tells whether it is over */

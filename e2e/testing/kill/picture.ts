@@ -8,6 +8,7 @@ import { createProxyControl } from '../../../src/deploy/proxy/control.ts';
 import { namesMoved, namesOfBranches, namesOfEnvironments, tagsOf } from './tags.ts';
 import { wrongInRegistry } from './blobs.ts';
 import type { Stage } from './stage.ts';
+import { leftBySweep } from './sweep.ts';
 
 /** What has happened up to a moment, so that a later picture shows what came after it. */
 export interface Moment {
@@ -25,6 +26,8 @@ export interface Picture {
   readonly tags: readonly string[];
   /** Service instances that run, each with what the environment is meant to run. */
   readonly running: readonly string[];
+  /** Of what was in the registry before a sweep, what is whole and what is gone. */
+  readonly left: readonly string[];
 }
 
 export async function moment(stage: Stage): Promise<Moment> {
@@ -49,6 +52,7 @@ export async function pictureSince(stage: Stage, since: Moment): Promise<Picture
       ...(await namesOfEnvironments(stage, tags)),
     ].toSorted(),
     running: driver.running,
+    left: await leftBySweep(stage),
   };
 }
 

@@ -34,12 +34,17 @@ export interface Stage {
   wake(): Promise<void>;
   /** The server that passes this boundary (the n-th time from now on, with `#n`) ends there, by SIGKILL. */
   arm(boundary: string): Promise<void>;
-  /** Waits for the kill. One server alone is started again at once; of two, the other has to go on by itself. */
-  killed(): Promise<void>;
+  /**
+   * Waits for the kill. One server alone is started again at once; of two, the other has to go on by itself.
+   * @param isResumed whether something has to be under way then that a server goes on with
+   */
+  killed(isResumed: boolean): Promise<void>;
   /** Waits until the work that the kill interrupted is in the hands of a server that lives, or done. */
   takenOver(withinMs: number): Promise<void>;
   /** Starts the server that was killed, if it still lies there. */
   heal(): Promise<void>;
+  /** Waits for the sweep of the registry that each server begins when it starts. */
+  sweptAtStart(): Promise<void>;
   /** The boundaries passed since the last call, in order. */
   passed(): Promise<string[]>;
   dispose(): Promise<void>;
@@ -118,6 +123,7 @@ async function setUp(
         TOWPATH_FAULT_TRACE: trace,
         TOWPATH_FIRST_PORT: firstPort,
         TOWPATH_POLL_MS: String(3_600_000),
+        TOWPATH_CARE_MS: String(3_600_000),
       },
     });
     ends.push(() => server.dispose());
@@ -132,8 +138,16 @@ async function setUp(
     if (found === undefined) throw new Error('No server lives.');
     return found;
   };
+  const allPassed = async (): Promise<string[]> =>
+    (await readFile(trace, 'utf8').catch(() => '')).split('\n').filter((name) => name !== '');
+  const sweepsByCare = async (): Promise<number> =>
+    (await allPassed()).filter((name) => name === 'care:blobs:done').length;
+  let sweepsDue = workers;
   const heal = async (): Promise<void> => {
-    await dead()?.restart();
+    const server = dead();
+    if (server === undefined) return;
+    sweepsDue = (await sweepsByCare()) + 1;
+    await server.restart();
   };
   let seen = 0;
   let victim = 0;
@@ -152,7 +166,7 @@ async function setUp(
       });
     },
     arm: (boundary) => writeFile(armed, boundary),
-    async killed() {
+    async killed(isResumed) {
       const { process } = await until(
         () => dead() ?? null,
         60_000,
@@ -160,7 +174,8 @@ async function setUp(
       );
       victim = process.pid ?? 0;
       if (workers === 2) return;
-      if ((await workOf(store, victim)) === 0) throw new Error('The server that was killed had nothing under way.');
+      if (isResumed && (await workOf(store, victim)) === 0)
+        throw new Error('The server that was killed had nothing under way.');
       await heal();
     },
     async takenOver(withinMs) {
@@ -171,8 +186,11 @@ async function setUp(
       );
     },
     heal,
+    async sweptAtStart() {
+      await until(async () => ((await sweepsByCare()) >= sweepsDue ? true : null));
+    },
     async passed() {
-      const names = (await readFile(trace, 'utf8').catch(() => '')).split('\n').filter((name) => name !== '');
+      const names = await allPassed();
       const since = names.slice(seen);
       seen = names.length;
       return since;

@@ -7,6 +7,7 @@ import { moment, type Picture, pictureSince } from './picture.ts';
 import { changeBase, nameMember, refreshBase, reportBuilt, reportEarly } from './rafts.ts';
 import { setScene } from './scene.ts';
 import { embeddedStage, type Stage } from './stage.ts';
+import { sweepRegistry } from './sweep.ts';
 
 /** One operation to be killed at one boundary, and what it has to leave behind. */
 export interface Kill {
@@ -20,6 +21,7 @@ export interface Kill {
  * The operations, cheapest last; each is killed in the workflows named here. What a push has in common with a new branch
  * is killed once; a rollback takes the whole of `promote` again. The second look at a report is that of one whose commit is there.
  * The first path that is laid when a member is named is that of its home. After a cancel only what puts back comes to its end.
+ * Of all that a sweep moves aside, the first is as good as any.
  */
 const STORY: readonly { readonly operation: Operation; readonly workflows: RegExp }[] = [
   { operation: arriveNew, workflows: /^(ingest:(plan|cut)|build|check|promote:(open|look|decide)):/ },
@@ -28,6 +30,7 @@ const STORY: readonly { readonly operation: Operation; readonly workflows: RegEx
   { operation: changeBase, workflows: /^build:record:/ },
   { operation: refreshBase, workflows: /^ingest:(read|plan|cut):/ },
   { operation: nameMember, workflows: /^ingest:lay-path:\w+$/ },
+  { operation: sweepRegistry, workflows: /^sweep:[\w-]+:\w+$/ },
   { operation: openPreview, workflows: /^route:/ },
   { operation: closePreview, workflows: /^(ingest|remove):/ },
   { operation: failAndReturn, workflows: /^promote:(fail|restore|verify-restored|tag-restored|restored):/ },

@@ -5,8 +5,10 @@ import { rulingConfig } from '../../config/config-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import type { LogLine } from '../../lib/log.ts';
 import { forgetNotices } from '../../notify/notice-store.ts';
+import type { SweepPoint } from '../../registry/content.ts';
 import { forgetDeliveries } from '../../source/wake-store.ts';
 import type { Engine } from '../engine/engine.ts';
+import { passBoundary } from '../engine/fault.ts';
 import type { House } from '../house.ts';
 import { collectNotices } from '../notices/collect.ts';
 import { deliverNotices } from '../notices/deliver.ts';
@@ -103,7 +105,9 @@ export function careTasks(
       everyMs: 6 * everyMs,
       run: async (signal) => {
         const beforeMs = await contentBefore(store.db, clock.now());
-        await house.content.sweep({ kept: keptImages(store.db, house.registry.host), beforeMs, signal });
+        const kept = keptImages(store.db, house.registry.host);
+        const passed = (point: SweepPoint) => passBoundary(point, 'done', 'care');
+        await house.content.sweep({ kept, beforeMs, signal, passed });
       },
     },
     {

@@ -34,10 +34,13 @@ export function readFaultPlan(env: NodeJS.ProcessEnv): FaultPlan {
 const plan = readFaultPlan(process.env);
 const passed = new Map<string, number>();
 
-/** Marks that the running workflow is at a boundary of a step; does nothing but for the kill suite. */
-export function passBoundary(step: string, boundary: Boundary): void {
+/**
+ * Marks that the running workflow is at a boundary of a step; does nothing but for the kill suite.
+ * @param workflow what is no workflow says its own name
+ */
+export function passBoundary(step: string, boundary: Boundary, workflow = currentWorkflow()): void {
   if (plan.at === undefined && plan.traceFile === undefined) return;
-  const name = `${currentWorkflow()}:${step}:${boundary}`;
+  const name = `${workflow}:${step}:${boundary}`;
   const times = (passed.get(name) ?? 0) + 1;
   passed.set(name, times);
   if (plan.traceFile !== undefined) appendFileSync(plan.traceFile, `${name}\n`);

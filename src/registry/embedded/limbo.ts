@@ -24,7 +24,7 @@ export interface Limbo {
   /** Reads a file that may just be looked at. @returns null when there is none */
   find<T>(path: string, read: () => Promise<T>): Promise<T | null>;
   /** Removes the files below a folder that nobody has used since `beforeMs`. */
-  retireBelow(folder: string, { beforeMs, isMarked, signal }: Retiring): Promise<Swept>;
+  retireBelow(folder: string, retiring: Retiring): Promise<Swept>;
   /** Drops what killed processes moved aside before they could decide. What is in use was fetched back before. */
   sweep(beforeMs: number): Promise<number>;
 }
@@ -34,6 +34,8 @@ export interface Retiring {
   /** Was it marked just now? Then it need not be looked at. @param digest as the last two parts of its path say it */
   readonly isMarked?: (digest: string) => boolean;
   readonly signal?: AbortSignal | undefined;
+  /** Hears of each file that was moved aside, before its time is looked at for good. */
+  readonly moved?: (() => void) | undefined;
 }
 
 /** One more than the sweeps that may be met at the same moment. */
@@ -76,11 +78,12 @@ export function openLimbo(directory: string, aside: string): Limbo {
   }
 
   /** @returns its size, or null when it stays, or was not there */
-  async function retire(path: string, beforeMs: number): Promise<number | null> {
+  async function retire(path: string, { beforeMs, moved: hear }: Retiring): Promise<number | null> {
     const seen = await attempt(() => stat(path));
     if (seen === null || seen.mtimeMs >= beforeMs) return null;
     const moved = join(aside, `${keyOf(path)}.${newId('old')}`);
     if ((await attempt(async () => rename(path, moved))) === null) return null;
+    hear?.();
     const used = ((await attempt(() => stat(moved)))?.mtimeMs ?? 0) >= beforeMs;
     if (used) await linkTo(moved, path);
     await attempt(() => unlink(moved)); // the sweep of another process may have been first
@@ -103,12 +106,13 @@ export function openLimbo(directory: string, aside: string): Limbo {
         await utimes(path, now, now);
         return true;
       })) !== null,
-    retireBelow: async (folder, { beforeMs, isMarked, signal }) => {
+    retireBelow: async (folder, retiring) => {
+      const { beforeMs, isMarked, signal } = retiring;
       const swept = { files: 0, bytes: 0 };
       await eachOf(filesBelow(folder, beforeMs), AT_ONCE, async (path) => {
         signal?.throwIfAborted();
         if (isMarked?.(digestOfPath(path)) === true) return;
-        const bytes = await retire(path, beforeMs);
+        const bytes = await retire(path, retiring);
         if (bytes === null) return;
         swept.files += 1;
         swept.bytes += bytes;

@@ -71,6 +71,7 @@ export interface NamesSweep {
   /** Was this name of content marked just now? */
   readonly isMarked: (kind: 'manifest' | 'blob', repository: string, digest: string) => boolean;
   readonly signal?: AbortSignal | undefined;
+  readonly moved?: (() => void) | undefined;
 }
 
 export type TaggedDigest = Readonly<z.infer<typeof TagFile>>;
@@ -195,7 +196,7 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
       return subjects;
     },
     repositories: async () => (await namesOf('', (entries) => entries.includes('_manifests'))).sort(),
-    sweep: async ({ beforeMs, isMarked, signal }) => {
+    sweep: async ({ beforeMs, isMarked, signal, moved }) => {
       const swept = { files: 0, bytes: 0 };
       for (const repository of await namesOf('', (entries) => entries.some((entry) => entry.startsWith('_')))) {
         const folders = {
@@ -204,7 +205,7 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
           _blobs: (digest: string) => isMarked('blob', repository, digest),
         };
         for (const [folder, marked] of Object.entries(folders)) {
-          const retiring = { beforeMs, signal, ...(marked && { isMarked: marked }) };
+          const retiring = { beforeMs, signal, moved, ...(marked && { isMarked: marked }) };
           const { files: count, bytes } = await limbo.retireBelow(at(repository, folder), retiring);
           swept.files += count;
           swept.bytes += bytes;

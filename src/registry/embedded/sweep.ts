@@ -24,15 +24,24 @@ const REMEMBERED = 200_000;
  * @throws RegistryError `registry.digest-mismatch` when a manifest that stays is damaged: nothing goes, for nobody knows
  * what belongs to it
  */
-export async function sweepContent(stores: SweptStores, { kept, beforeMs, signal }: ContentSweep): Promise<Swept> {
+export async function sweepContent(stores: SweptStores, wish: ContentSweep): Promise<Swept> {
+  const { kept, beforeMs, signal, passed = () => {} } = wish;
   const { blobs, repositories, limbo } = stores;
   const { mark, isMarked, isMarkedBlob } = marker(stores, signal);
   for (const repository of await repositories.repositories())
     await each(await repositories.tagged(repository), AT_ONCE, async ({ digest }) => mark(repository, digest));
   await eachOf(kept, AT_ONCE, async ({ repository, digest }) => mark(repository, digest));
-  const names = await repositories.sweep({ beforeMs, isMarked, signal });
-  const content = await blobs.sweep({ beforeMs, isMarked: isMarkedBlob, signal });
+  passed('mark');
+  const names = await repositories.sweep({ beforeMs, isMarked, signal, moved: () => passed('name-aside') });
+  passed('names');
+  const content = await blobs.sweep({
+    beforeMs,
+    isMarked: isMarkedBlob,
+    signal,
+    moved: () => passed('blob-aside'),
+  });
   await limbo.sweep(beforeMs);
+  passed('blobs');
   return { files: content.files, bytes: names.bytes + content.bytes };
 }
 

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { type Digest, sha256 } from '../../../src/lib/digest.ts';
+import { createEmbeddedRegistry } from '../../../src/registry/embedded/embedded.ts';
+import { age } from '../../../src/registry/embedded/testing/age.ts';
+import { keepTag } from '../../../src/registry/keep-tag.ts';
+import { parseManifest } from '../../../src/registry/manifest.ts';
+import type { Registry } from '../../../src/registry/registry.ts';
+import { pushImage, type TestImage, testImage } from '../../../src/registry/testing/images.ts';
+import type { Operation } from './operations.ts';
+import { PROJECT, type Stage } from './stage.ts';
+
+const REPOSITORY = `${PROJECT}/web`;
+
+/** Somebody's own name, with which Towpath does nothing. */
+const BY_HAND = 'by-hand';
+
+/** It keeps a release that is not there, so that the sweep takes the name away and then the image. */
+const OUTDATED = keepTag('qa', 999_999);
+
+const pushed = new WeakMap<Stage, Readonly<Record<string, TestImage>>>();
+
+/**
+ * Everything in the registry is old: some of it has a name, the artifacts have only a root, and of the rest a layer is
+ * shared with what stays.
+ */
+export const sweepRegistry: Operation = {
+  name: 'a sweep of the registry',
+  isResumed: false,
+  async prepare(stage) {
+    await stage.sweptAtStart(); // it marks what has a name, and would move aside what is made old here
+    const registry = await registryOf(stage);
+    const shared = { shared: randomBytes(8) };
+    const push = async (own: string, tag?: string): Promise<TestImage> => {
+      const image = await testImage([shared, { [own]: randomBytes(8) }]);
+      await pushImage(registry, REPOSITORY, image, tag);
+      return image;
+    };
+    pushed.set(stage, {
+      'with a name': await push('named', BY_HAND),
+      'with a name that is over': await push('over', OUTDATED),
+      'without a name': await push('unnamed'),
+    });
+    await age(join(stage.data, 'registry'));
+  },
+  async perform(stage) {
+    const before = await sweepsWritten(stage);
+    await ask(stage);
+    return async () => {
+      // who got no answer, and does not find the sweep in the audit trail, cannot know what went: he asks again
+      if ((await sweepsWritten(stage)) === before) await ask(stage);
+      return (
+        (await sweepsWritten(stage)) > before && (await readdir(join(stage.data, 'registry', 'limbo'))).length === 0
+      );
+    };
+  },
+  async tidy(stage) {
+    pushed.delete(stage);
+    await (await registryOf(stage)).deleteManifest(REPOSITORY, BY_HAND);
+  },
+};
+
+/** What is left of what was there before a sweep; nothing is said where none was asked for. */
+export async function leftBySweep(stage: Stage): Promise<string[]> {
+  const images = pushed.get(stage);
+  if (images === undefined) return [];
+  const registry = await registryOf(stage);
+  const left: string[] = [];
+  for (const [name, image] of Object.entries(images))
+    left.push(`an image ${name} is ${await stateOf(registry, image)}`);
+  const built = await stage.store.db
+    .selectFrom('artifact')
+    .select(['repository', 'digest'])
+    .where('digest', 'is not', null)
+    .execute();
+  const states = new Set<string>();
+  for (const { repository, digest } of built)
+    states.add((await isWhole(registry, repository, digest as Digest)) ? 'whole' : 'not whole');
+  return [...left, ...[...states].map((state) => `what was built is ${state}`)];
+}
+
+async function stateOf(registry: Registry, { digest, config }: TestImage): Promise<'whole' | 'gone' | 'in part'> {
+  if (await isWhole(registry, REPOSITORY, digest)) return 'whole';
+  const isThere =
+    (await registry.manifest(REPOSITORY, digest)) !== null ||
+    (await registry.hasBlob(REPOSITORY, sha256(config))) !== null;
+  return isThere ? 'in part' : 'gone';
+}
+
+async function isWhole(registry: Registry, repository: string, digest: Digest): Promise<boolean> {
+  const manifest = await registry.manifest(repository, digest);
+  if (manifest === null) return false;
+  for (const blob of parseManifest(manifest.bytes, manifest.mediaType).blobs)
+    if ((await registry.hasBlob(repository, blob.digest as Digest)) === null) return false;
+  return true;
+}
+
+/** A server that dies of it takes the answer with it. */
+async function ask(stage: Stage): Promise<void> {
+  await stage
+    .client()
+    .call('registry.sweep', { body: {} })
+    .catch(() => undefined);
+}
+
+async function sweepsWritten({ store }: Stage): Promise<number> {
+  return (await store.db.selectFrom('audit').select('at').where('action', '=', 'registry.sweep').execute()).length;
+}
+
+async function registryOf({ data }: Stage): Promise<Registry> {
+  return (await createEmbeddedRegistry({ directory: join(data, 'registry'), host: 'registry.test' })).registry();
+}
