@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 
+import { TowpathError } from '../../lib/error.ts';
 import type { Sql } from '../../store/database.ts';
 import { followLog, type LogPart, readLog } from '../../store/log-store.ts';
 import type { House } from '../house.ts';
@@ -20,10 +21,13 @@ export function logCases({ store }: House): UseCases['logs'] {
     },
     async read(logId, afterSeq) {
       const batch = batchOf(await readLog(store.db, logId, placeOf(afterSeq)));
-      return batch.lines.length > 0 || batch.ended ? batch : { ...batch, ended: await isGone(store.db, logId) };
+      if (batch.lines.length > 0 || batch.ended) return batch;
+      const state = await stateOf(store.db, logId);
+      if (state === 'unknown') throw unknown(logId);
+      return { ...batch, ended: state === 'gone' };
     },
     async *follow(logId, afterSeq, signal) {
-      if (await isGone(store.db, logId)) yield { lines: [], seq: afterSeq ?? '0', ended: true };
+      if ((await stateOf(store.db, logId)) === 'gone') yield { lines: [], seq: afterSeq ?? '0', ended: true };
       else for await (const part of followLog(store, logId, placeOf(afterSeq), signal)) yield batchOf(part);
     },
   };
@@ -35,14 +39,25 @@ export function placeOf(text: string | undefined): number {
   return Number.isSafeInteger(place) && place >= 0 ? place : 0;
 }
 
-/** Nothing is there of a log, and nothing will come: whose log it is has ended, and it is no longer kept. */
-async function isGone(db: Sql, logId: string): Promise<boolean> {
-  const { rows } = await sql<{ gone: boolean }>`
-    select not exists (select from log_chunk where log_id = ${logId})
-      and (exists (select from artifact where log_id = ${logId} and state <> 'building')
-        or exists (select from promotion where log_id = ${logId} and ended_at is not null)
-        or exists (select from evidence where log_id = ${logId})) as gone`.execute(db);
-  return rows[0]?.gone === true;
+/** A log is gone when nothing is there of it and nothing will come: whose log it is has ended, and it is no longer kept. */
+async function stateOf(db: Sql, logId: string): Promise<'kept' | 'gone' | 'unknown'> {
+  const { rows } = await sql<{ written: boolean; ended: boolean | null }>`
+    select exists (select from log_chunk where log_id = ${logId}) as written, bool_or(ended) as ended from (
+      select state <> 'building' as ended from artifact where log_id = ${logId}
+      union all select ended_at is not null from promotion where log_id = ${logId}
+      union all select true from evidence where log_id = ${logId}) whose`.execute(db);
+  const { written = false, ended = null } = rows[0] ?? {};
+  if (written) return 'kept';
+  if (ended === null) return 'unknown';
+  return ended ? 'gone' : 'kept';
+}
+
+function unknown(logId: string): TowpathError {
+  return new TowpathError({
+    code: 'log.unknown',
+    what: `There is no log "${logId}".`,
+    fix: 'Ask with `towpath logs`, which finds the log of a commit, a check or an environment.',
+  });
 }
 
 function batchOf({ lines, seq, ended }: LogPart): LogBatch {

@@ -93,6 +93,7 @@ test('a refusal by a check names the command for its log, and every release of t
   const { evidence } = await world.useCases.releases.show('named', base);
   const logs = [(await world.useCases.promotions.show(id)).logId, ...evidence.map(({ logId }) => logId ?? '')];
   expect(await Promise.all(logs.map((log) => world.useCases.logs.projectsOf(log)))).toEqual(logs.map(() => ['named']));
+  await expect(world.useCases.logs.read('log_nobody', undefined)).rejects.toMatchObject({ code: 'log.unknown' });
   const docs = await world.push({ files: { 'README.md': 'More.\n' }, message: 'Say more' });
   await world.useCases.environments.resume('named', 'qa', 'olga');
   await world.live('qa', docs);
