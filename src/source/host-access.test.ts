@@ -173,6 +173,15 @@ test('a GitHub App signs for itself, and its token is kept until shortly before 
   expect(git).toEqual({ kind: 'basic', username: 'x-access-token', password: 'canary-2' });
 });
 
+test('a token of an App is not used after its hour where the clock is behind', async () => {
+  const minted = mintTokens();
+  await apiOf('github', APP).call({ method: 'GET', path: '' });
+  clock.advance(56 * 60_000);
+  clock.set(clock.now() - 56 * 60_000);
+  await apiOf('github', APP).call({ method: 'GET', path: '' });
+  expect(minted()).toBe(2);
+});
+
 test('a new token that not every machine of GitHub knows yet is tried again before it is used', async () => {
   mintTokens(2);
   await apiOf('github', APP).call({ method: 'GET', path: '' });

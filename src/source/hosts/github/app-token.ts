@@ -29,6 +29,8 @@ export interface AppTokenDeps {
 }
 
 const SPARE_MS = 5 * 60_000;
+/** GitHub gives each for an hour: where the clock of this machine is behind, that is what ends it. */
+const LIFE_MS = 60 * 60_000;
 /** Not every machine of GitHub knows a new token at once: some say 401 or 404 for a moment. */
 const TRIAL_PAUSES_MS = [250, 500, 1000, 2000, 4000];
 const Minted = z.object({ token: z.string().min(1), expires_at: z.iso.datetime({ offset: true }) });
@@ -36,18 +38,20 @@ const Minted = z.object({ token: z.string().min(1), expires_at: z.iso.datetime({
 /** @see docs.github.com, "Generating an installation access token for a GitHub App" */
 export function createAppTokens(deps: AppTokenDeps): AppTokens {
   /** While one is being minted its end is not known: whoever asks meanwhile gets the same. */
-  const kept = new Map<string, { readonly token: Promise<string>; endsAt: number }>();
+  const kept = new Map<string, { readonly token: Promise<string>; readonly endsBy: number; endsAt: number }>();
   return {
     token: (apiBase, installation) => {
       const id = JSON.stringify([apiBase, installation]);
       const known = kept.get(id);
-      if (known !== undefined && known.endsAt - SPARE_MS > deps.clock.now()) return known.token;
+      const elapsed = deps.clock.elapsed();
+      if (known !== undefined && Math.min(known.endsAt - deps.clock.now(), known.endsBy - elapsed) > SPARE_MS)
+        return known.token;
       const minting = mint(deps, apiBase, installation);
       const token = minting.then((made) => {
         entry.endsAt = made.endsAt;
         return made.token;
       });
-      const entry = { token, endsAt: Number.POSITIVE_INFINITY };
+      const entry = { token, endsBy: elapsed + LIFE_MS, endsAt: Number.POSITIVE_INFINITY };
       kept.set(id, entry);
       token.catch(() => kept.delete(id));
       return token;
