@@ -16,6 +16,7 @@ import { POOL } from './agents.ts';
 import { createAuthenticator } from './auth.ts';
 import type { Credentials } from './auth.ts';
 import { downloadBlob } from './download.ts';
+import { atPace, PACE, type Pace } from './pace.ts';
 import { pagesOf } from './pages.ts';
 import { listReferrers, updateFallback } from './referrers.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -35,6 +36,7 @@ export interface RegistryClientOptions {
   /** Default: a pool of connections of its own, without a proxy. */
   readonly agentFor?: AgentFor;
   readonly retry?: Partial<RetryPolicy>;
+  readonly pace?: Pace;
 }
 
 const PATIENCE: RetryPolicy = {
@@ -53,7 +55,7 @@ export function createRegistryClient(options: RegistryClientOptions): Registry {
   const { host, credentials = async () => null } = options;
   const origin = originOf(host, options.scheme);
   const retry = { ...PATIENCE, ...options.retry };
-  const agentFor = options.agentFor ?? ownPool();
+  const agentFor = atPace(options.pace ?? PACE, options.agentFor ?? ownPool());
   const authenticator = createAuthenticator({
     origin,
     credentials: async () => credentials(host),

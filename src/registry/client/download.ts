@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 
 import type { Digest } from '../../lib/digest.ts';
+import { RegistryError } from '../error.ts';
 import { verified } from '../verified.ts';
 import { errorOf } from './answers.ts';
 import { unreachable } from './transport.ts';
@@ -45,7 +46,8 @@ async function* resumed(
       }
       return;
     } catch (error) {
-      if (attempt >= transport.attempts) throw unreachable(response.url, error);
+      if (attempt >= transport.attempts)
+        throw error instanceof RegistryError ? error : unreachable(response.url, error);
     }
     await transport.pause(attempt);
     response = await get(offset);

@@ -6,6 +6,7 @@ import { request } from 'undici';
 import type { Dispatcher } from 'undici';
 
 import { bytesOf } from '../client/answers.ts';
+import { atPace, PACE, type Pace } from '../client/pace.ts';
 import { delayBefore, isRetriedStatus } from '../client/retry.ts';
 import type { RetryPolicy } from '../client/retry.ts';
 import { textOf, unreachable } from '../client/transport.ts';
@@ -40,6 +41,7 @@ export interface BucketClientOptions {
   readonly agentFor: AgentFor;
   readonly retry?: Partial<RetryPolicy>;
   readonly timeoutMs?: number;
+  readonly pace?: Pace;
 }
 
 const PATIENCE: RetryPolicy = {
@@ -55,7 +57,8 @@ const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b78
 
 /** @see docs.aws.amazon.com, "Authenticating Requests (AWS Signature Version 4)" */
 export function createBucketClient(options: BucketClientOptions): BucketClient {
-  const { place, keys, agentFor, timeoutMs = 60_000 } = options;
+  const { place, keys, timeoutMs = 60_000 } = options;
+  const agentFor = atPace(options.pace ?? PACE, options.agentFor);
   const retry = { ...PATIENCE, ...options.retry };
 
   async function once({ method, key, headers, body, sha256 = EMPTY_SHA256 }: BucketRequest) {
