@@ -79,14 +79,19 @@ function saysNotNow(error: unknown): boolean {
 }
 
 /** The next try is a row before this one ends; until then the releases are being built, and the log says what is in the way. */
-async function buildLater({ starts }: Pick<House, 'starts'>, tx: Tx, key: string, attempt: number): Promise<void> {
+export async function buildLater(
+  { starts }: { readonly starts: Pick<House['starts'], 'build'> },
+  tx: Tx,
+  key: string,
+  attempt: number,
+): Promise<void> {
   const next = await postponeBuild(tx, key, attempt);
   if (next !== null) await starts.build(tx, key, next, LATER_MS);
 }
 
 const LATER_MS = 60_000;
 /** So often it is tried again, which takes a day; then it is a failure like others. */
-const MOST_ATTEMPTS = 1440;
+export const MOST_ATTEMPTS = 1440;
 
 /** The last words of a build that failed: who follows its log stops. */
 export async function endLog({ store }: Pick<House, 'store'>, key: string, problem: Problem): Promise<void> {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { endEnvironment } from '../../environment/ending-store.ts';
 import { ensurePreview } from '../../environment/environment-store.ts';
 import { fixedClock } from '../../lib/clock.ts';
+import { DISK_FULL } from '../../lib/disk-full.ts';
 import { testStore } from '../../store/testing.ts';
 import type { WorkflowState } from '../engine/state.ts';
 import { reconcile } from './lost-work.ts';
@@ -66,7 +67,7 @@ test('a commit whose taking in was given up is taken in again, however long ago,
       .values({ id, repository_id: 'r', ref: 'refs/heads/main', kind: 'moved', seen_at: seen })
       .execute();
   }
-  for (const key of ['lost', 'built-now'])
+  for (const key of ['lost', 'built-now', 'on-a-full-disk'])
     await store.db
       .insertInto('artifact')
       .values({
@@ -88,13 +89,15 @@ test('a commit whose taking in was given up is taken in again, however long ago,
     'ingest:long-ago': failed,
     'ingest:at-work': { kind: 'queued' },
     'build:lost:1': failed,
+    'build:on-a-full-disk:1': { kind: 'failed', problem: DISK_FULL },
     'build:built-now:1': { kind: 'running', executorId: 'x' },
   };
   const started: unknown[] = [];
+  const later: unknown[] = [];
   const starts = {
     remove: never,
     promote: never,
-    build: never,
+    build: async (_tx: unknown, ...build: unknown[]) => void later.push(build),
     route: never,
     ingest: async (_tx: unknown, id: string, again?: number) => void started.push([id, again]),
   };
@@ -108,7 +111,9 @@ test('a commit whose taking in was given up is taken in again, however long ago,
   expect(rows).toEqual([
     { key: 'built-now', state: 'building', problem: null },
     { key: 'lost', state: 'failed', problem: failed.problem },
+    { key: 'on-a-full-disk', state: 'building', problem: null },
   ]);
+  expect(later).toEqual([['on-a-full-disk', 2, 60_000]]);
 });
 
 function never(): Promise<never> {

@@ -4,12 +4,14 @@ import { artifactsInWork, recordBuildLost } from '../../artifact/lost-store.ts';
 import { type Ending, endings } from '../../environment/ending-store.ts';
 import { lockEnvironment } from '../../environment/environment-store.ts';
 import { leaveLane } from '../../environment/lane-store.ts';
-import type { Problem } from '../../lib/error.ts';
+import { DISK_FULL } from '../../lib/disk-full.ts';
+import { hasCode, type Problem } from '../../lib/error.ts';
 import { promotionById } from '../../path/promotion-store.ts';
 import { isWorking } from '../../path/promotion.ts';
 import { eventsInWork } from '../../source/ref-event-store.ts';
+import { STORE_AWAY } from '../../store/database.ts';
 import { followBuild } from '../begin-builds.ts';
-import { endLog, settleReleases } from '../build.ts';
+import { buildLater, endLog, MOST_ATTEMPTS, settleReleases } from '../build.ts';
 import { removalId } from '../create-flows.ts';
 import type { Engine } from '../engine/engine.ts';
 import { hasEnded } from '../engine/state.ts';
@@ -92,7 +94,10 @@ async function ingestAgain(house: Place, engine: Workflows, eventId: string): Pr
   await house.store.transaction((tx) => house.starts.ingest(tx, eventId, span));
 }
 
-/** An artifact that nobody builds any more has failed: its releases say so, and `towpath build` asks for it again. */
+/**
+ * An artifact that nobody builds any more has failed: its releases say so, and `towpath build` asks for it again. Where the
+ * database was away or full for as long as we tried it is made later, as with any other full disk.
+ */
 async function settleLostBuild(
   house: Place,
   engine: Workflows,
@@ -101,6 +106,8 @@ async function settleLostBuild(
   const state = await engine.state(`build:${key}:${attempt}`);
   if (state.kind === 'queued' || state.kind === 'running') return;
   const problem = state.kind === 'failed' ? state.problem : LOST_BUILD;
+  if (attempt <= MOST_ATTEMPTS && hasCode(problem, DISK_FULL.code, STORE_AWAY.code))
+    return house.store.transaction((tx) => buildLater(house, tx, key, attempt));
   const settled = await house.store.transaction(async (tx) => {
     const lost = await recordBuildLost(tx, key, attempt, problem);
     if (!lost) return false;

@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 
+import { DISK_FULL } from '../../lib/disk-full.ts';
 import { TowpathError } from '../../lib/error.ts';
-import type { Store } from '../../store/database.ts';
+import { type Store, STORE_AWAY } from '../../store/database.ts';
 import { readMigrations } from '../../store/migrate.ts';
 import { durable } from './durable.ts';
 import type { Durable } from './durable.ts';
@@ -83,6 +84,20 @@ test('a step that fails is tried again with a growing wait, and its last error i
   await engine.enqueue(null, moody, undefined, { id: 'moody:1' });
   expect(await engine.ended('moody:1')).toEqual({ kind: 'done', output: 'registry.busy' });
   expect(attempts).toEqual([1, 2, 3]);
+});
+
+test('a workflow that the database failed for good says so', async () => {
+  const failing = durable('failing', async ({ code }: { code: string }) => {
+    await sql.raw(`do $$ begin raise exception 'no' using errcode = '${code}'; end $$`).execute(store.db);
+  });
+  const { engine, store } = await worker([failing]);
+  for (const [code, problem] of [
+    ['57P03', STORE_AWAY],
+    ['53100', DISK_FULL],
+  ] as const) {
+    await engine.enqueue(null, failing, { code }, { id: code });
+    expect(await engine.ended(code)).toEqual({ kind: 'failed', problem });
+  }
 });
 
 test('an error that is not worth another try ends the step at once, and the workflow with its problem', async () => {

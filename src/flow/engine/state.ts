@@ -1,7 +1,9 @@
 import type { WorkflowStatus } from '@dbos-inc/dbos-sdk';
 
+import { isDiskFull } from '../../lib/disk-full.ts';
 import { problemOf } from '../../lib/error.ts';
 import type { Problem } from '../../lib/error.ts';
+import { isTransient, STORE_AWAY } from '../../store/database.ts';
 
 /** Where a workflow is. Rows of the domain say what that means; this is for reconciling and for tests. */
 export type WorkflowState =
@@ -35,8 +37,13 @@ export function stateOf(status: WorkflowStatus | null): WorkflowState {
         },
       };
     default:
-      return { kind: 'failed', problem: problemOf(status?.error) };
+      return { kind: 'failed', problem: problemOfLast(status?.error) };
   }
+}
+
+/** A driver's error has lost its class in the row, and kept its code. */
+function problemOfLast(error: unknown): Problem {
+  return isTransient(error) && !isDiskFull(error) ? STORE_AWAY : problemOf(error);
 }
 
 export function hasEnded(state: WorkflowState): boolean {
