@@ -57,7 +57,7 @@ test('who follows a log that is no longer kept stops', async () => {
   for await (const part of world.useCases.logs.follow(log, undefined, AbortSignal.timeout(20_000))) parts.push(part);
   expect(parts).toEqual([{ lines: [], seq: '0', ended: true }]);
   expect(await world.useCases.logs.read(log, undefined)).toEqual({ lines: [], seq: '0', ended: true });
-  expect(await world.useCases.logs.read('log_nobody', undefined)).toMatchObject({ ended: false });
+  await expect(world.useCases.logs.read('log_nobody', undefined)).rejects.toMatchObject({ code: 'log.unknown' });
   expect(await world.useCases.logs.projectsOf(log)).toEqual([world.project]);
   expect(await world.useCases.logs.projectsOf('log_nobody')).toEqual([]);
 });
