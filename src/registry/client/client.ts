@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 import { Agent } from 'undici';
 import { z } from 'zod';
 
@@ -19,6 +17,7 @@ import { downloadBlob } from './download.ts';
 import { atPace, PACE, type Pace } from './pace.ts';
 import { pagesOf } from './pages.ts';
 import { listReferrers, updateFallback } from './referrers.ts';
+import { PATIENCE } from './retry.ts';
 import type { RetryPolicy } from './retry.ts';
 import { createTransport, locationOf, textOf, tokenAsker } from './transport.ts';
 import type { AgentFor } from './transport.ts';
@@ -38,15 +37,6 @@ export interface RegistryClientOptions {
   readonly retry?: Partial<RetryPolicy>;
   readonly pace?: Pace;
 }
-
-const PATIENCE: RetryPolicy = {
-  attempts: 6,
-  delayMs: 100,
-  maxDelayMs: 20_000,
-  wait: async (ms) => sleep(ms),
-  random: Math.random,
-  now: Date.now,
-};
 
 const TagList = z.object({ tags: z.array(z.string()).nullish() });
 

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /** How long to go on when a registry is busy or gone. Time and chance come from outside, so that a test waits for nothing. */
 export interface RetryPolicy {
   /** Tries in all. */
@@ -10,6 +12,16 @@ export interface RetryPolicy {
   readonly random: () => number;
   readonly now: () => number;
 }
+
+/** How the clients of registries and buckets try, unless they are told otherwise. */
+export const PATIENCE: RetryPolicy = {
+  attempts: 6,
+  delayMs: 100,
+  maxDelayMs: 20_000,
+  wait: async (ms) => sleep(ms),
+  random: Math.random,
+  now: Date.now,
+};
 
 /** A registry that is busy or broken for now: of what was asked it says nothing. 501 is an answer: it never does this. */
 export function isRetriedStatus(status: number): boolean {

@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { AwsV4Signer } from 'aws4fetch';
 import { request } from 'undici';
@@ -7,7 +6,7 @@ import type { Dispatcher } from 'undici';
 
 import { bytesOf } from '../client/answers.ts';
 import { atPace, PACE, type Pace } from '../client/pace.ts';
-import { delayBefore, isRetriedStatus } from '../client/retry.ts';
+import { delayBefore, isRetriedStatus, PATIENCE } from '../client/retry.ts';
 import type { RetryPolicy } from '../client/retry.ts';
 import { textOf, unreachable } from '../client/transport.ts';
 import type { AgentFor } from '../client/transport.ts';
@@ -43,15 +42,6 @@ export interface BucketClientOptions {
   readonly timeoutMs?: number;
   readonly pace?: Pace;
 }
-
-const PATIENCE: RetryPolicy = {
-  attempts: 6,
-  delayMs: 100,
-  maxDelayMs: 20_000,
-  wait: async (ms) => sleep(ms),
-  random: Math.random,
-  now: Date.now,
-};
 
 const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
