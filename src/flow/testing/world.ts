@@ -30,7 +30,7 @@ import { runSweep } from '../sweep.ts';
 import type { PromoteRequest, UseCases } from '../use-cases.ts';
 import { createUseCases } from '../use-cases/create.ts';
 import type { EnvironmentDetail } from '../view/environment.ts';
-import type { PromotionDetail, PromotionView } from '../view/promotion.ts';
+import type { PromoteAnswer, PromotionDetail, PromotionView } from '../view/promotion.ts';
 import { awayAtTimes, createHolds, type Holds, stageDriver, textBuilder } from './stage.ts';
 import { until } from './until.ts';
 
@@ -94,13 +94,13 @@ export interface World {
   reaches(id: string, ...states: PromotionView['state'][]): Promise<PromotionDetail>;
   /** Waits until the headline of a promotion has these words. */
   says(id: string, words: string): Promise<PromotionDetail>;
-  /** Olga asks for it. */
+  /** Olga asks for it, as soon as there is a release of that name. */
   request(environment: string, release: string, more?: Partial<PromoteRequest>): Promise<PromotionView>;
   would(environment: string, release: string, more?: Partial<PromoteRequest>): Promise<Would>;
   end(): Promise<void>;
 }
 
-export type Would = Extract<Awaited<ReturnType<UseCases['promotions']['request']>>, { kind: 'would' }>;
+export type Would = Extract<PromoteAnswer, { kind: 'would' }>;
 
 /** @param config the services and environments of a `towpath.yaml`; its first commit is on `main` and taken in */
 export async function createWorld(
@@ -209,6 +209,8 @@ export async function createWorld(
     const why = await useCases.why(project, name).catch((error: unknown) => error);
     return JSON.stringify(why, null, 1);
   };
+  const ask = (request: PromoteRequest): Promise<PromoteAnswer> =>
+    until(() => useCases.promotions.request(request, 'olga').catch(ifUnknown));
   const whenPromotion = (id: string, is: (found: PromotionDetail) => boolean): Promise<PromotionDetail> =>
     until(
       async () => {
@@ -267,13 +269,12 @@ export async function createWorld(
         () => story(name),
       ),
     async request(name: string, release: string, more: Partial<PromoteRequest> = {}) {
-      const answer = await useCases.promotions.request({ project, environment: name, release, ...more }, 'olga');
+      const answer = await ask({ project, environment: name, release, ...more });
       if (answer.kind === 'started') return answer.promotion;
       throw new Error('It was a dry run.');
     },
     async would(name: string, release: string, more: Partial<PromoteRequest> = {}) {
-      const request = { project, environment: name, release, dryRun: true, ...more };
-      const answer = await useCases.promotions.request(request, 'olga');
+      const answer = await ask({ project, environment: name, release, dryRun: true, ...more });
       if (answer.kind === 'would') return answer;
       throw new Error('It was no dry run.');
     },
@@ -299,7 +300,7 @@ async function end(parts: {
 }
 
 function ifUnknown(error: unknown): null {
-  if (hasCode(error, 'environment.unknown', 'project.unknown')) return null;
+  if (hasCode(error, 'environment.unknown', 'project.unknown', 'release.unknown')) return null;
   throw error;
 }
 
