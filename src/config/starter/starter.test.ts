@@ -108,12 +108,17 @@ test('npm workspaces, functions and base images of the repository are seen for w
   expect({ driver, previews, tags }).toEqual({ driver: 'process', previews: 'topic/*', tags: '[0-9]*' });
   const none = { port: null, health: null, test: null };
   expect(services).toEqual([
-    { name: 'python-base', path: 'images/python-base', build: { kind: 'dockerfile', from: [], isBase: true }, ...none },
+    {
+      name: 'python-base',
+      path: 'images/python-base',
+      build: { kind: 'dockerfile', file: 'Dockerfile', from: [], isBase: true },
+      ...none,
+    },
     { name: 'thumbs', path: 'functions/thumbs', build: { kind: 'serverless', exclude: [] }, ...none },
     {
       name: 'report',
       path: 'report',
-      build: { kind: 'dockerfile', from: ['python-base'], isBase: false },
+      build: { kind: 'dockerfile', file: 'Dockerfile', from: ['python-base'], isBase: false },
       ...none,
       port: 9090,
     },
@@ -135,6 +140,56 @@ test('npm workspaces, functions and base images of the repository are seen for w
     'compose.yaml: db stay yours to run; `config` of an environment tells services where.',
     'deploy/prod: Kustomize; what rolls it out today goes on doing so, for no environment here does.',
   ]);
+});
+
+test('what a compose file builds is built from the same context, under the same name', () => {
+  const { services, notes } = planStarter(
+    survey({
+      'compose.yml': `
+services:
+  db: { image: "postgres:18" }
+  backend:
+    build: { context: ., dockerfile: backend/Dockerfile, target: dev, args: { MODE: dev } }
+    ports: ["8080:8000"]
+  jobs: { build: { context: ., dockerfile: backend/Dockerfile }, command: jobs }
+  vote: { build: ./poll/, expose: [80] }
+  elsewhere: { build: "https://example.com/elsewhere.git" }
+  above: { build: ../above }
+`,
+      'backend/Dockerfile':
+        'FROM node:24 AS dev\nCOPY bun.lock /app/\nCOPY [\n"backend/app", "/app"]\nCOPY dist/api $FROM /api/\n',
+      'backend/package.json': '{"main":"x.js"}',
+      'backend/app/main.py': '',
+      'bun.lock': '',
+      'poll/Dockerfile': 'FROM scratch\nCOPY --from=x /out /\nADD https://example.com/a ./src/*.py /\n',
+      'cart/src/Dockerfile': 'FROM scratch\nEXPOSE 7070\nCOPY . /\n',
+      'one/web/Dockerfile': 'FROM scratch\nEXPOSE 80',
+      'two/web/Dockerfile': 'FROM scratch\nEXPOSE 80',
+    }),
+  );
+  expect(services.map(({ name, path, build, port }) => [name, path, 'file' in build && build.file, port])).toEqual([
+    ['backend', '.', 'backend/Dockerfile', 8000],
+    ['cart', 'cart/src', 'Dockerfile', 7070],
+    ['web', 'one/web', 'Dockerfile', 80],
+    ['vote', 'poll', 'Dockerfile', 80],
+    ['two-web', 'two/web', 'Dockerfile', 80],
+  ]);
+  expect(notes).toEqual([
+    expect.stringMatching(/^backend: its Dockerfile copies dist\/api, which git does not have/),
+    'backend: compose.yml builds its stage dev; here the last one is built, or give `target`.',
+    'backend: compose.yml gives its build arguments; give `args` if what is released needs them.',
+    'backend: compose.yml runs the same image as jobs too; here it runs once.',
+    expect.stringContaining('db, elsewhere, above stay yours to run'),
+  ]);
+});
+
+test('no more services are written than one file describes well, and what is left out is one line', () => {
+  const folders = Array.from({ length: 60 }, (_, at) => `f${100 + at}`);
+  const { services, notes } = planStarter(
+    survey(Object.fromEntries(folders.map((folder) => [`${folder}/Dockerfile`, 'EXPOSE 80']))),
+  );
+  expect(services).toHaveLength(50);
+  expect(notes).toEqual(['10 more folders are left out, from f150 on: 50 services are written.']);
 });
 
 test('submodules and files of Git LFS are left out of a build, and that is told', () => {

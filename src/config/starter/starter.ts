@@ -1,7 +1,8 @@
 import { Name } from '../../lib/fields.ts';
+import { type ComposeBuild, composeIn } from './compose.ts';
 import { nodeService, workspacesOf } from './node-service.ts';
-import { basesOf, composeIn, dockerfileService, manifestsIn, serverlessService } from './other-services.ts';
-import { folderOf, type Found, type Place, type StarterService, type Survey } from './survey.ts';
+import { basesOf, dockerfileService, manifestsIn, serverlessService } from './other-services.ts';
+import { folderOf, type Found, isIn, pathIn, type Place, type StarterService, type Survey } from './survey.ts';
 
 /** The beginning of a towpath.yaml, and what has to be looked at by a person. */
 export interface Starter {
@@ -28,30 +29,45 @@ export function planStarter(survey: Survey): Starter {
     (folder) => !NO_SERVICE.test(folder),
   );
   const workspaces = workspacesOf({ ...survey, has });
-  const called = (folder: string) => nameOf(folder === '.' ? project : (folder.split('/').at(-1) ?? ''), 'service');
-  const dockerfiles = found.filter((folder) => has.has(folder === '.' ? 'Dockerfile' : `${folder}/Dockerfile`));
+  const called = (folder: string) => nameOf(folder === '.' ? project : tellingPart(folder), 'service');
+  const dockerfiles = found.filter((folder) => has.has(pathIn(folder, 'Dockerfile')));
   const bases = basesOf(dockerfiles, called, survey);
   const compose = composeIn(survey);
-  const serviceIn = (place: Place): Found => {
-    const own = (file: string) => has.has(place.folder === '.' ? file : `${place.folder}/${file}`);
-    if (own('Dockerfile')) return dockerfileService(place, bases, compose.ports);
-    if (['serverless.yml', 'serverless.yaml', 'serverless.json'].some(own)) return serverlessService(place);
+  const built = new Set(compose.builds.map(({ folder, file }) => pathIn(folder, file)));
+  const candidates: readonly Candidate[] = [
+    ...compose.builds.map((build) => ({ folder: build.folder, name: nameOf(build.name, 'service'), build })),
+    ...found
+      .filter((folder) => !built.has(pathIn(folder, 'Dockerfile')))
+      .map((folder) => ({ folder, name: called(folder), build: null })),
+  ];
+  const serviceOf = (place: Place, build: ComposeBuild | null): Found => {
+    if (build !== null || isIn(place, 'Dockerfile')) return dockerfileService(place, bases, build);
+    if (['serverless.yml', 'serverless.yaml', 'serverless.json'].some((file) => isIn(place, file)))
+      return serverlessService(place);
     return nodeService(place, workspaces);
   };
   const notes: string[] = [];
   const services: StarterService[] = [];
+  const leftOut: string[] = [];
   // a base keeps the name that Dockerfiles call it by
-  const folders = found.toSorted(
-    (one, other) => Number(bases.has(other)) - Number(bases.has(one)) || (one < other ? -1 : 1),
+  const inOrder = candidates.toSorted(
+    ({ folder: one }, { folder: other }) =>
+      Number(bases.has(other)) - Number(bases.has(one)) || (one < other ? -1 : one > other ? 1 : 0),
   );
-  for (const folder of folders) {
-    const name = free(called(folder), services);
-    const seen = serviceIn({ ...survey, has, folder, name });
+  for (const { folder, name: wanted, build } of inOrder) {
+    const name = free(bases.get(folder) ?? wanted, folder, services);
+    const seen = serviceOf({ ...survey, has, folder, name }, build);
     if ('why' in seen) notes.push(...(seen.why === null ? [] : [`${folder}: ${seen.why}`]));
-    else if (services.length < MOST_SERVICES) services.push(seen.service);
-    else notes.push(`${folder}: left out, there are ${MOST_SERVICES} services already.`);
-    if ('service' in seen) notes.push(...seen.notes.map((note) => `${name}: ${note}`));
+    else if (services.length === MOST_SERVICES) leftOut.push(folder);
+    else {
+      services.push(seen.service);
+      notes.push(...seen.notes.map((note) => `${name}: ${note}`));
+    }
   }
+  if (leftOut.length > 0)
+    notes.push(
+      `${leftOut.length} more folders are left out, from ${leftOut[0]} on: ${MOST_SERVICES} services are written.`,
+    );
   if (compose.others.length > 0)
     notes.push(
       `${compose.file}: ${compose.others.join(', ')} stay yours to run; \`config\` of an environment tells services where.`,
@@ -68,6 +84,13 @@ export function planStarter(survey: Survey): Starter {
     services,
     notes,
   };
+}
+
+/** What may be built: an image of a compose file, or a folder. */
+interface Candidate {
+  readonly folder: string;
+  readonly name: string;
+  readonly build: ComposeBuild | null;
 }
 
 /** As branches are called here: the first part that most of them share. */
@@ -106,10 +129,18 @@ function nameOf(text: string, otherwise: string): string {
   return Name.safeParse(name).success ? name : otherwise;
 }
 
-function free(name: string, taken: readonly StarterService[]): string {
+/** The last part of a path that says which of many it is. */
+function tellingPart(folder: string): string {
+  const parts = folder.split('/');
+  return parts.findLast((part) => !/^(?:src|docker|build)$/.test(part)) ?? folder;
+}
+
+/** The name, or one with more of the folder's path before it, or with a number. */
+function free(name: string, folder: string, taken: readonly StarterService[]): string {
   const isFree = (one: string): boolean => !taken.some((service) => service.name === one);
+  const longer = nameOf(folder.split('/').slice(-2).join('-'), name);
   let number = 2;
-  let free = name;
+  let free = isFree(name) ? name : longer;
   while (!isFree(free)) free = `${name}-${number++}`;
   return free;
 }

@@ -44,7 +44,7 @@ export type StarterBuild =
       readonly include: readonly string[];
       readonly exclude: readonly string[];
     }
-  | { readonly kind: 'dockerfile'; readonly from: readonly string[]; readonly isBase: boolean }
+  | { readonly kind: 'dockerfile'; readonly file: string; readonly from: readonly string[]; readonly isBase: boolean }
   | { readonly kind: 'serverless'; readonly exclude: readonly string[] };
 
 export type Found =

@@ -45,8 +45,11 @@ function section(build: StarterBuild): string {
       return `build: { node: { ${[`start: ${command(start)}`, ...more].join(', ')} } }`;
     }
     case 'dockerfile': {
-      const from = build.from.length === 0 ? '{}' : `{ from: ${list(build.from)} }`;
-      return `${build.isBase ? 'base' : 'build'}: { dockerfile: ${from} }`;
+      const parts = [
+        ...(build.file === 'Dockerfile' ? [] : [`file: ${word(build.file)}`]),
+        ...(build.from.length === 0 ? [] : [`from: ${list(build.from)}`]),
+      ];
+      return `${build.isBase ? 'base' : 'build'}: { dockerfile: ${parts.length === 0 ? '{}' : `{ ${parts.join(', ')} }`} }`;
     }
     case 'serverless':
       return `build: { serverless: ${build.exclude.length === 0 ? '{}' : `{ exclude: ${list(build.exclude)} }`} }`;

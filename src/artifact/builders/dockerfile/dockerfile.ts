@@ -91,6 +91,20 @@ function pinOf(reference: string, pins: Readonly<Record<string, Digest>>): Pinne
   });
 }
 
+/** The paths of its context that a Dockerfile copies, as they stand in it. */
+export function copiedIn(text: string): string[] {
+  const paths: string[] = [];
+  for (const words of instructionsOf(text)) {
+    const [name, ...rest] = words.map((word) => word.text);
+    if (!/^(?:COPY|ADD)$/i.test(name ?? '') || rest.some((word) => /^--from=|^<</.test(word))) continue;
+    const named = rest.filter((word) => !word.startsWith('--')).slice(0, -1); // the last is where to
+    paths.push(
+      ...named.map((word) => word.replaceAll(/^\[?"|",?$/g, '')).filter((word) => !/^[a-z]+:|^git@/i.test(word)),
+    );
+  }
+  return [...new Set(paths)];
+}
+
 interface Word {
   readonly text: string;
   readonly start: number;
