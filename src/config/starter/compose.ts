@@ -51,7 +51,7 @@ export function composeIn({ files, read }: Survey): Compose {
     const notes = [
       ...(target === undefined
         ? []
-        : [`${file} builds its stage ${String(target)}; here the last one is built, or give \`target\`.`]),
+        : [`${file} builds its stage ${JSON.stringify(target)}; here the last one is built, or give \`target\`.`]),
       ...(args === undefined
         ? []
         : [`${file} gives its build arguments; give \`args\` if what is released needs them.`]),

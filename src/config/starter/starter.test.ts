@@ -176,7 +176,7 @@ services:
   ]);
   expect(notes).toEqual([
     expect.stringMatching(/^backend: its Dockerfile copies dist\/api, which git does not have/),
-    'backend: compose.yml builds its stage dev; here the last one is built, or give `target`.',
+    'backend: compose.yml builds its stage "dev"; here the last one is built, or give `target`.',
     'backend: compose.yml gives its build arguments; give `args` if what is released needs them.',
     'backend: compose.yml runs the same image as jobs too; here it runs once.',
     expect.stringContaining('db, elsewhere, above stay yours to run'),
