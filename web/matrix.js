@@ -65,7 +65,8 @@ export function projectSection(project, may, seen) {
 
 /** What was pushed and can run nowhere, yet or ever. */
 function unreadyNote({ number, commit, names, state, problem }) {
-  const what = state === 'building' ? 'is being built' : `has no artifacts: ${problem?.what ?? 'the build failed.'}`;
+  const building = problem === null ? 'is being built' : `waits: ${problem.what}`;
+  const what = state === 'building' ? building : `has no artifacts: ${problem?.what ?? 'the build failed.'}`;
   const of = names.length === 0 ? '' : ` (${names.join(', ')})`;
   return el(
     'p',

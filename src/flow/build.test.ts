@@ -62,8 +62,8 @@ test('who follows a log that is no longer kept stops', async () => {
   expect(await world.useCases.logs.projectsOf('log_nobody')).toEqual([]);
 });
 
-test.for(['registry.unavailable', 'registry.throttled'] as const)(
-  'a base whose registry answers %s for as long as is tried fails no build: it is made later',
+test.for(['registry.unreachable', 'registry.throttled'] as const)(
+  'a base whose registry is %s for as long as is tried fails no build: it is made later',
   { timeout: 60_000 },
   async (code) => {
     const { db } = world.house.store;

@@ -71,11 +71,11 @@ async function orFailed(work: Promise<Outcome>, giveUp: (problem: Problem) => Pr
 }
 
 /**
- * Somebody else's registry is busy or broken, and says so, or a disk is full: there is nothing to mend in what is built,
- * and `towpath build` would not help.
+ * Somebody else's registry is away, busy or broken, or a disk is full: there is nothing to mend in what is built, and
+ * `towpath build` would not help.
  */
 function saysNotNow(error: unknown): boolean {
-  return hasCode(error, 'registry.unavailable', 'registry.throttled') || isDiskFull(error);
+  return hasCode(error, 'registry.unreachable', 'registry.unavailable', 'registry.throttled') || isDiskFull(error);
 }
 
 /** The next try is a row before this one ends; until then the releases are being built, and the log says what is in the way. */
@@ -226,7 +226,7 @@ export async function settleReleases(
 }
 
 /** Somebody may have asked for the release while it was being built. */
-async function wakeThoseFor(
+export async function wakeThoseFor(
   house: { readonly starts: Pick<House['starts'], 'promote'> },
   tx: Tx,
   releaseId: string,

@@ -6,12 +6,13 @@ import { syncEnvironments } from '../environment/environment-store.ts';
 import { pullNumber } from '../git/ref.ts';
 import { hasCode, type Problem, problemOf } from '../lib/error.ts';
 import { cutRelease, hasArtifacts } from '../release/cut-store.ts';
-import { nameRelease, settleRelease } from '../release/release-store.ts';
+import { isNamedSince, nameRelease, settleRelease } from '../release/release-store.ts';
 import { recordCommit } from '../source/commit-store.ts';
 import { type Member, repositoriesOf, repositoryById, syncMembers } from '../source/member-store.ts';
 import type { Sql, Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { beginBuilds } from './begin-builds.ts';
+import { wakeThoseFor } from './build.ts';
 import { admitStrangers, isOfAFork } from './strangers.ts';
 import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
@@ -33,6 +34,7 @@ interface Seen {
   readonly refreshedBy: string | null;
   /** Set when the ref is the default branch: the head that rules the path. */
   readonly head: string | null;
+  readonly seenAtMs: number;
 }
 
 /**
@@ -62,12 +64,26 @@ export function ingestFlow(house: House) {
 type ConfigAnswer =
   | { kind: 'config'; config: ProjectConfig; members: readonly Member[] }
   | { kind: 'problem'; problem: Problem };
-type Plan = { kind: 'artifacts'; artifacts: PlannedArtifact[] } | { kind: 'problem'; problem: Problem };
+type Plan =
+  | { kind: 'artifacts'; artifacts: PlannedArtifact[] }
+  | { kind: 'problem'; problem: Problem }
+  | { kind: 'away'; problem: Problem };
 
-/** What was away for as long as we tried (the registry of a base image, say) is said in the release; `towpath build` plans it again. */
+/** What was away for as long as we tried: the registry of a base image, say. */
 function toPlan(error: unknown): Plan {
   if (!isTransient(error)) throw error;
-  return { kind: 'problem', problem: problemOf(error) };
+  return { kind: 'away', problem: problemOf(error) };
+}
+
+/** So long a release waits for what is away while it is planned, as long as a build does; then it has failed. */
+const PATIENCE_MS = 86_400_000;
+
+function waitingProblem({ code, what, fix }: Problem, untilMs: number): Problem {
+  return {
+    code,
+    what: `${what} It is planned again every few minutes, until ${new Date(untilMs).toISOString()}.`,
+    fix: `${fix} \`towpath build\` plans it at once.`,
+  };
 }
 
 /** The ref was deleted; or its commit was pushed away, or is refused by git, before it was read: nothing can be built. */
@@ -101,6 +117,7 @@ async function readEvent(house: House, eventId: string): Promise<Seen | Gone | n
       'ref_event.after_sha',
       'ref_event.handled_at',
       'ref_event.by_user',
+      'ref_event.seen_at',
       'repository.id',
       'repository.project_id',
       'repository.default_branch',
@@ -127,7 +144,14 @@ async function readEvent(house: House, eventId: string): Promise<Seen | Gone | n
   await recordCommit(db, event.id, commit, isDefault ? await mirror.firstParentPosition(commit.sha) : null);
   const head = isDefault ? await headOf(db, event.id, event.ref) : null;
   if (head !== null) await mirror.ensure(head);
-  return { ...place, commit: commit.sha, author: commit.authorName, refreshedBy: event.by_user, head };
+  return {
+    ...place,
+    commit: commit.sha,
+    author: commit.authorName,
+    refreshedBy: event.by_user,
+    head,
+    seenAtMs: event.seen_at.getTime(),
+  };
 }
 
 /**
@@ -200,7 +224,10 @@ async function planRelease(house: House, seen: Seen): Promise<Plan> {
   }
 }
 
-/** The release, its name, its artifact rows and the starts of their builds: all of it, or nothing. */
+/**
+ * The release, its name, its artifact rows and the starts of their builds: all of it, or nothing. While something that is
+ * needed to plan it is away, the release says so and the event stays open: it is taken in again.
+ */
 async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan): Promise<void> {
   // before any release is locked: everybody locks environments first
   await withdraw(house, tx, seen.repositoryId, seen.ref);
@@ -208,6 +235,8 @@ async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan
   const isKnown = seen.refreshedBy === null && (await hasArtifacts(tx, seen.repositoryId, seen.commit));
   const artifacts = plan.kind === 'artifacts' && !isKnown ? plan.artifacts : [];
   const fresh = await claimArtifacts(tx, seen.projectId, seen.commit, artifacts);
+  const untilMs = seen.seenAtMs + PATIENCE_MS;
+  const waits = plan.kind === 'away' && !isKnown && house.clock.now() < untilMs;
   const releaseId = await cutRelease(tx, {
     projectId: seen.projectId,
     repositoryId: seen.repositoryId,
@@ -215,9 +244,11 @@ async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan
     mixed: false,
     anew: seen.refreshedBy !== null,
     createdBy: seen.refreshedBy ?? seen.author,
-    problem: plan.kind === 'problem' ? plan.problem : null,
+    problem: plan.kind === 'artifacts' ? null : waits ? waitingProblem(plan.problem, untilMs) : plan.problem,
+    waits,
     services: artifacts.map(({ service, key }) => ({ service, key, commit: seen.commit })),
   });
+  const isTold = await isNamedSince(tx, releaseId, seen.ref, seen.seenAtMs);
   await nameRelease(tx, releaseId, seen.ref);
   await beginBuilds(house, tx, inPlannedOrder(artifacts, fresh));
   const settled = await settleRelease(tx, releaseId);
@@ -226,22 +257,31 @@ async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan
     .select('state')
     .where('id', '=', releaseId)
     .executeTakeFirstOrThrow();
+  // after the release: whoever accepts a report locks that before it
+  for (const reportId of await reportsWaiting(tx, seen.projectId)) await house.starts.report(tx, reportId);
+  const ends = !waits && (await endEvent(tx, eventId));
+  if (isTold && !ends) return;
   await recordEvent(tx, {
     projectId: seen.projectId,
-    kind: 'release.cut',
+    kind: isTold ? 'release.planned' : 'release.cut',
     subject: releaseId,
     data: { ref: seen.ref, commit: seen.commit, state, builds: fresh.length, refreshedBy: seen.refreshedBy },
   });
+  if (state !== 'building') await wakeThoseFor(house, tx, releaseId);
   // a refresh that changed nothing of this commit asks for nothing either
   if (state === 'ready' && (seen.refreshedBy === null || settled === 'ready'))
     await house.starts.route(tx, releaseId, seen.ref);
-  // last: whoever accepts a report locks the release before it
-  for (const reportId of await reportsWaiting(tx, seen.projectId)) await house.starts.report(tx, reportId);
-  await endEvent(tx, eventId);
 }
 
-async function endEvent(tx: Tx, eventId: string): Promise<void> {
-  await tx.updateTable('ref_event').set({ handled_at: new Date() }).where('id', '=', eventId).execute();
+/** @returns false when another try, or a newer event, has ended it */
+async function endEvent(tx: Tx, eventId: string): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('ref_event')
+    .set({ handled_at: new Date() })
+    .where('id', '=', eventId)
+    .where('handled_at', 'is', null)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
 }
 
 /** Bases before what is built upon them. */

@@ -1,8 +1,12 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { sha256 } from '../lib/digest.ts';
 import { RegistryError, type RegistryErrorCode } from '../registry/error.ts';
+import { reconcile } from './care/lost-work.ts';
 import { until } from './testing/until.ts';
 import { createWorld, type World } from './testing/world.ts';
+import { unreadyText } from './view/unready.ts';
 
 const config = `
 services:
@@ -17,6 +21,8 @@ let world: World;
 let first: string;
 /** Image tag -> with what the registry refuses to set it. */
 const refusals = new Map<string, RegistryErrorCode>();
+/** Base image -> with what its registry refuses to say what it is. */
+const refusedBases = new Map<string, RegistryErrorCode>();
 
 beforeAll(async () => {
   world = await createWorld('outage', config, { says: { web: 'hello' } });
@@ -25,6 +31,11 @@ beforeAll(async () => {
     const code = refusals.get(tag);
     if (code === undefined) return false;
     throw new RegistryError({ code, what: 'The registry does not do it.', fix: 'Wait for it.' });
+  };
+  world.baseOf = async (reference) => {
+    const code = refusedBases.get(reference);
+    if (code === undefined) return world.bases[reference] ?? null;
+    throw new RegistryError({ code, what: 'The registry says no.', fix: 'Log in.' });
   };
 }, 120_000);
 
@@ -76,10 +87,7 @@ test.concurrent('a branch that comes back while its preview is being removed has
 });
 
 test.concurrent('a base image that is missing, or whose registry refuses, is told with the service that asks for it', async () => {
-  world.baseOf = async (reference) => {
-    if (reference === 'gone.example/base:1') return null;
-    throw new RegistryError({ code: 'registry.denied', what: 'The registry says no.', fix: 'Log in.' });
-  };
+  refusedBases.set('shut.example/base:1', 'registry.denied');
   const push = (base: string, branch: string) =>
     world.push({ branch, from: 'main', files: { 'services/web/base': base } });
   const problemOf = (commit: string) =>
@@ -93,6 +101,66 @@ test.concurrent('a base image that is missing, or whose registry refuses, is tol
     what: 'Service "web" builds on shut.example/base:1, which cannot be looked up: The registry says no.',
   });
 }, 60_000);
+
+test.concurrent('a commit that cannot be planned while a registry is away waits for it, up to a day, and is told of once', async () => {
+  const { db } = world.house.store;
+  const reference = 'away.example/base:1';
+  refusedBases.set(reference, 'registry.unreachable');
+  const pushed = (branch: string) =>
+    world.commit({ branch, from: 'main', says: { web: branch }, files: { 'services/web/base': reference } });
+  const patient = await pushed('named/patient');
+  const late = await pushed('named/late');
+  await world.poll();
+  const waiting = await planned(patient);
+  expect(waiting).toMatchObject({ state: 'building', problem: { code: 'registry.unreachable' } });
+  const words = `Service "web" builds on ${reference}, which cannot be looked up: The registry says no. It is planned again`;
+  const { projects } = await world.useCases.matrix(world.project);
+  const unready = projects[0]?.unready.map(unreadyText);
+  expect(unready).toContainEqual(expect.stringContaining(`(named/patient) waits: ${words}`));
+  expect((await world.useCases.why(world.project, patient)).reasons[0]?.what).toContain(words);
+  const { id } = await world.request('gated', patient);
+  expect(await world.says(id, words)).toMatchObject({ state: 'waiting' });
+
+  await planned(late);
+  await seenEarlier(late, '1 day');
+  await Promise.all([patient, late].map((commit) => ingested(commit, 1)));
+  expect(await planned(late)).toMatchObject({ state: 'failed' });
+  expect(await planned(patient)).toMatchObject({ state: 'building' });
+  refusedBases.delete(reference);
+  world.bases[reference] = sha256('a base');
+  await seenEarlier(patient, '1 minute');
+  await reconcile(world.house, world.engine);
+  await world.live('named', patient);
+  await world.reaches(id, 'live');
+  const told = await db.selectFrom('event').select('kind').where('subject', '=', waiting.id).orderBy('id').execute();
+  const kinds = told.map(({ kind }) => kind).filter((kind) => kind.startsWith('release.'));
+  expect(kinds).toEqual(['release.cut', 'release.planned', 'release.ready']);
+}, 90_000);
+
+async function planned(commit: string) {
+  return until(async () => {
+    const found = await world.useCases.releases.show(world.project, commit).catch(() => null);
+    return found === null || found.problem === null ? null : found;
+  });
+}
+
+/** Takes the commit in once more, and waits until that is over. */
+async function ingested(commit: string, again: number): Promise<void> {
+  const { db, transaction } = world.house.store;
+  const { id } = await db
+    .selectFrom('ref_event')
+    .select('id')
+    .where('after_sha', '=', commit)
+    .executeTakeFirstOrThrow();
+  await transaction((tx) => world.house.starts.ingest(tx, id, again));
+  expect(await world.engine.ended(`ingest:${id}:${again}`)).toMatchObject({ kind: 'done' });
+}
+
+async function seenEarlier(commit: string, by: string): Promise<void> {
+  await sql`update ref_event set seen_at = seen_at - ${by}::interval where after_sha = ${commit}`.execute(
+    world.house.store.db,
+  );
+}
 
 /** Waits for an event of that kind, about that ref where one is given. */
 async function told(kind: string, ref: string | null): Promise<void> {

@@ -48,6 +48,7 @@ function buildText({ number, state, services, problem }: ReleaseFacts): string {
   const fresh = services.filter(({ builtFor, commit }) => builtFor === commit).map(({ service }) => service);
   switch (state) {
     case 'building':
+      if (problem !== null) return `Release #${number} waits: ${problem.what}`;
       return `Release #${number}: builds ${services
         .filter((one) => one.state === 'building')
         .map(({ service }) => service)

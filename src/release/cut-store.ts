@@ -14,6 +14,8 @@ export interface ReleaseToCut {
   readonly anew?: boolean;
   readonly createdBy: string;
   readonly problem: Problem | null;
+  /** The problem may pass by itself: until then the release is being built. */
+  readonly waits?: boolean;
   readonly services: readonly { readonly service: string; readonly key: string; readonly commit: string }[];
 }
 
@@ -44,8 +46,7 @@ export async function cutRelease(db: Sql, cut: ReleaseToCut): Promise<string> {
       edition: cut.edition ?? (newest?.edition ?? 0) + 1,
       mixed: cut.mixed,
       fingerprint,
-      state: cut.problem === null ? 'building' : 'failed',
-      problem: cut.problem === null ? null : json(cut.problem),
+      ...outcomeOf(cut),
       created_by: cut.createdBy,
     })
     .onConflict((conflict) =>
@@ -98,8 +99,7 @@ async function planAgain(db: Sql, releaseId: string, cut: ReleaseToCut, fingerpr
     .updateTable('release')
     .set({
       fingerprint,
-      state: cut.problem === null ? 'building' : 'failed',
-      problem: cut.problem === null ? null : json(cut.problem),
+      ...outcomeOf(cut),
     })
     .where('id', '=', releaseId)
     .where('state', '<>', 'ready')
@@ -108,6 +108,13 @@ async function planAgain(db: Sql, releaseId: string, cut: ReleaseToCut, fingerpr
     )
     .executeTakeFirst();
   if (numUpdatedRows > 0n) await recordServices(db, releaseId, cut);
+}
+
+function outcomeOf({ problem, waits = false }: ReleaseToCut) {
+  return {
+    state: problem === null || waits ? ('building' as const) : ('failed' as const),
+    problem: problem === null ? null : json(problem),
+  };
 }
 
 async function recordServices(db: Sql, releaseId: string, { services }: ReleaseToCut): Promise<void> {

@@ -17,6 +17,18 @@ export async function nameRelease(db: Sql, releaseId: string, ref: string): Prom
     .execute();
 }
 
+/** Whether it got that name, or got it again, since then. */
+export async function isNamedSince(db: Sql, releaseId: string, ref: string, sinceMs: number): Promise<boolean> {
+  const row = await db
+    .selectFrom('release_name')
+    .select('ref')
+    .where('release_id', '=', releaseId)
+    .where('ref', '=', ref)
+    .where('named_at', '>=', new Date(sinceMs))
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Whether a commit is known by pull requests of forks, and by no branch or tag. */
 export async function isOfPullsAlone(db: Sql, repositoryId: string, commit: string): Promise<boolean> {
   const rows = await db

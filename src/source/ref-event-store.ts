@@ -4,7 +4,8 @@ import { newId } from '../lib/ids.ts';
 import type { Sql } from '../store/database.ts';
 
 /**
- * Notes a commit once more under a ref, though nothing moved, so that it can be taken in anew.
+ * Notes a commit once more under a ref, though nothing moved, so that it can be taken in anew. What was still to be taken
+ * in of it is done with that.
  * @param refreshedBy who moved the pins of base images for which that is
  * @returns the event
  */
@@ -15,6 +16,14 @@ export async function seeAgain(
   refreshedBy: string | null = null,
 ): Promise<string> {
   const id = newId('rev', now);
+  await db
+    .updateTable('ref_event')
+    .set({ handled_at: sql<Date>`clock_timestamp()` })
+    .where('repository_id', '=', repositoryId)
+    .where('ref', '=', ref)
+    .where('after_sha', '=', commit)
+    .where('handled_at', 'is', null)
+    .execute();
   await db
     .insertInto('ref_event')
     .values({
@@ -36,7 +45,7 @@ export async function seeAgain(
  * on those alone, so it costs what is open and not what was; of more than can be looked at each gets its turn by
  * chance. @returns the oldest first
  */
-export async function eventsInWork(db: Sql, limit: number): Promise<string[]> {
+export async function eventsInWork(db: Sql, limit: number): Promise<{ id: string; seenAtMs: number }[]> {
   const rows = await db
     .selectFrom('ref_event')
     .select(['id', 'seen_at'])
@@ -45,5 +54,7 @@ export async function eventsInWork(db: Sql, limit: number): Promise<string[]> {
     .orderBy(sql`random()`)
     .limit(limit)
     .execute();
-  return rows.toSorted((one, other) => one.seen_at.getTime() - other.seen_at.getTime()).map(({ id }) => id);
+  return rows
+    .map(({ id, seen_at: at }) => ({ id, seenAtMs: at.getTime() }))
+    .toSorted((one, other) => one.seenAtMs - other.seenAtMs);
 }

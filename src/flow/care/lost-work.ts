@@ -27,6 +27,9 @@ import { attemptEach } from './attempt.ts';
 const BATCH = 100;
 /** A removal that was given up is begun anew, once in this time, for as long as the environment is there. */
 const AGAIN_MS = 5 * 60_000;
+/** A commit that could not be taken in is tried more often at first. */
+const SOON_MS = 60_000;
+const OFTEN_FOR_MS = 15 * 60_000;
 
 type Workflows = Pick<Engine, 'state'>;
 type Place = Pick<House, 'store' | 'clock' | 'log'> & {
@@ -46,8 +49,8 @@ export async function reconcile(house: Place, engine: Workflows): Promise<void> 
   await attemptEach(house.log, rows, 'settling a lost promotion', ({ id, runs, environment_id: environmentId }) =>
     settleLost(house, engine, { id, runs, environmentId }),
   );
-  await attemptEach(house.log, await eventsInWork(house.store.db, 5 * BATCH), 'taking in a commit again', (id) =>
-    ingestAgain(house, engine, id),
+  await attemptEach(house.log, await eventsInWork(house.store.db, 5 * BATCH), 'taking in a commit again', (event) =>
+    ingestAgain(house, engine, event),
   );
   await attemptEach(house.log, await artifactsInWork(house.store.db, BATCH), 'settling a lost build', (build) =>
     settleLostBuild(house, engine, build),
@@ -87,11 +90,16 @@ const LOST: Problem = {
   fix: 'Promote it again; the server log has the story.',
 };
 
-/** A git server that was away for longer than we tried: the commit that it told of is still to be taken in. */
-async function ingestAgain(house: Place, engine: Workflows, eventId: string): Promise<void> {
-  const span = Math.floor(house.clock.now() / AGAIN_MS);
-  if (!(await isOver(engine, `ingest:${eventId}`, span))) return;
-  await house.store.transaction((tx) => house.starts.ingest(tx, eventId, span));
+/** A git server or a registry that was away for longer than we tried: the commit is still to be taken in. */
+async function ingestAgain(
+  house: Place,
+  engine: Workflows,
+  { id, seenAtMs }: { readonly id: string; readonly seenAtMs: number },
+): Promise<void> {
+  const now = house.clock.now();
+  const span = Math.floor(now / (now - seenAtMs < OFTEN_FOR_MS ? SOON_MS : AGAIN_MS));
+  if (!(await isOver(engine, `ingest:${id}`, span))) return;
+  await house.store.transaction((tx) => house.starts.ingest(tx, id, span));
 }
 
 /**

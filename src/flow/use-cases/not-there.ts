@@ -57,11 +57,17 @@ async function wasPushed(db: Sql, repositoryId: string, branch: string): Promise
 }
 
 function reasonOf(release: Release, name: string): ReasonView {
-  if (release.state === 'building' || release.problem === null) {
+  const { state, problem } = release;
+  if (problem === null) {
     const [wanted] = reportsWanted(release.services);
     const what = `${name} (#${release.number}) is being built.${wanted === undefined ? '' : ` ${wanted.what}`}`;
     return { gate: 'artifact', what, fix: null, until: wanted === undefined ? null : instantOf(wanted.untilMs) };
   }
-  const { what, fix } = release.problem;
-  return { gate: 'artifact', what: `${name} (#${release.number}) cannot run: ${what}`, fix, until: null };
+  const verb = state === 'building' ? 'waits' : 'cannot run';
+  return {
+    gate: 'artifact',
+    what: `${name} (#${release.number}) ${verb}: ${problem.what}`,
+    fix: problem.fix,
+    until: null,
+  };
 }

@@ -11,6 +11,8 @@ test('the newest commit of a branch that is nowhere says why', () => {
     '#2 0000002 (main) has no artifacts: "api" has no artifact: its test failed.',
   ]);
   expect(told(release(3, 'building'))).toEqual(['#3 0000003 (main) is being built.']);
+  const away = { code: 'registry.unreachable', what: 'The registry is away.', fix: 'Wait.' };
+  expect(told(release(3, 'building', { problem: away }))).toEqual(['#3 0000003 (main) waits: The registry is away.']);
   expect(told(release(4, 'building', { names: [], mixed: true }))).toEqual(['#4 0000004 is being built.']);
 });
 

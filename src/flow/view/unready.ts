@@ -25,6 +25,11 @@ export function unreadyOf(releases: readonly Candidate[]): UnreadyRelease[] {
 
 /** One sentence on it. */
 export function unreadyText({ number, commit, names, state, problem }: UnreadyRelease): string {
-  const what = state === 'building' ? 'is being built.' : `has no artifacts: ${problem?.what ?? 'the build failed.'}`;
+  const what =
+    state === 'failed'
+      ? `has no artifacts: ${problem?.what ?? 'the build failed.'}`
+      : problem === null
+        ? 'is being built.'
+        : `waits: ${problem.what}`;
   return `#${number} ${commit.slice(0, 7)}${names.length === 0 ? '' : ` (${names.join(', ')})`} ${what}`;
 }
