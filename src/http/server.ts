@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createServer as createHttpServer } from 'node:http';
+import type { RequestListener } from 'node:http';
 
 import { fastify, LogController, type FastifyInstance } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
@@ -9,6 +9,7 @@ import { HttpError } from './http-error.ts';
 import { keepAnswers } from './idempotency.ts';
 import { describeRoutes } from './openapi.ts';
 import { sendProblem } from './problem.ts';
+import { createPacedServer } from './paced-server.ts';
 import { createRegistryDoor, isForRegistry } from './registry-door.ts';
 import { guardRoutes } from './router.ts';
 import { declareRoutes } from './routes.ts';
@@ -49,10 +50,10 @@ export async function createServer(faces: Faces): Promise<FastifyInstance> {
 /** The registry streams gigabytes and has its own manners, so its requests never enter the framework. */
 function serverFactoryOf({ registry, guard, passes, registryOpenToLoopback = false }: Faces) {
   const door = registry && createRegistryDoor({ registry, guard, passes, openToLoopback: registryOpenToLoopback });
-  return (handler: Parameters<typeof createHttpServer>[1]) =>
-    createHttpServer({ keepAliveTimeout: 72_000, requestTimeout: 0 }, (request, response) => {
+  return (handler: RequestListener) =>
+    createPacedServer((request, response) => {
       if (door !== undefined && isForRegistry(request.url)) void door(request, response);
-      else handler?.(request, response);
+      else handler(request, response);
     });
 }
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 
 import type { Faces } from './faces.ts';
 import type { Listener } from './listen.ts';
+import { createPacedServer } from './paced-server.ts';
 import { createRegistryDoor, isForRegistry } from './registry-door.ts';
 
 const PROBLEM = {
@@ -19,7 +19,7 @@ export function createWorkerServer(
 ): Listener {
   const { registry, guard, passes, registryOpenToLoopback = false } = faces;
   const door = registry && createRegistryDoor({ registry, guard, passes, openToLoopback: registryOpenToLoopback });
-  const server = createServer({ keepAliveTimeout: 72_000, requestTimeout: 0 }, (request, response) => {
+  const server = createPacedServer((request, response) => {
     if (door !== undefined && isForRegistry(request.url)) {
       void door(request, response);
       return;

@@ -119,9 +119,9 @@ export class Proxy {
   private async open(port: number): Promise<void> {
     if (this.listeners.has(port)) return;
     const via = { upstreams: this.upstreams, port, route: () => this.upstreamsOf(port) };
-    const server = createServer({ keepAliveTimeout: 75_000, requestTimeout: 0 }, (request, response) =>
-      forward(request, response, via),
-    );
+    // how long a body may take is the service's to say
+    const timeouts = { keepAliveTimeout: 75_000, requestTimeout: 0, headersTimeout: 60_000 };
+    const server = createServer(timeouts, (request, response) => forward(request, response, via));
     server.on('upgrade', (request, socket, head) => forwardUpgrade(request, socket, head, via));
     server.on('clientError', (_error, socket) => {
       if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');

@@ -11,7 +11,7 @@ export interface Pace {
   readonly elapsed: () => number;
 }
 
-/** 1 KiB a second: limits for the gap between two pieces alone let a body of a byte a second go on for ever. */
+/** 1 KiB a second, of what we ask for and of what is sent to us: limits for the gap between two pieces alone let a body of a byte a second go on for ever. */
 export const PACE: Pace = { bytes: 60 * 1024, windowMs: 60_000, elapsed: () => performance.now() };
 
 /**
