@@ -1,7 +1,15 @@
-import { expect, test } from 'vitest';
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 
-import type { Store } from './database.ts';
+import { expect, onTestFinished, test } from 'vitest';
+
+import { noSmallDisk, smallDisk } from '../lib/testing/small-disk.ts';
+import { openStore, type Store } from './database.ts';
+import { startEmbeddedPostgres } from './embedded/postgres.ts';
 import { followLog, openLog, readLog, writeLog } from './log-store.ts';
+import { migrate } from './migrate.ts';
 import { testStore } from './testing.ts';
 
 test('a log is followed while it is written, in order and to its end', async () => {
@@ -70,24 +78,24 @@ test('a log that nobody has written yet is empty and not ended', async () => {
 
 test('a program that prints without end fills no store: the beginning is kept, and the end, and what is missing is said', async () => {
   const store = await testStore();
-  const log = openLog(store, 'log_1', 100_000);
+  const log = openLog(store, 'log_1', { limitBytes: 100_000 });
   for (let n = 0; n < 1_000_000; n++) log.line(`line ${n}`);
   await log.end();
   const lines = await wholeLog(store, 'log_1');
   expect(lines.join('\n').length).toBeLessThan(200_000);
   expect(lines[0]).toBe('line 0');
-  expect(lines.at(-1)).toBe('... 900000 lines were left out: the database was too slow for them ...');
+  expect(lines.at(-1)).toBe('... 900000 lines were left out: the database was away, full or too slow for them ...');
   expect(lines.filter((line) => line.startsWith('...'))).toHaveLength(3);
 });
 
 test('who writes on in a log that is full is heard, with a few lines', async () => {
   const store = await testStore();
-  const first = openLog(store, 'log_1', 1000);
+  const first = openLog(store, 'log_1', { limitBytes: 1000 });
   for (let n = 0; n < 200; n++) first.line(`line ${n} ${'x'.repeat(50)}`);
   await first.flush();
   for (let n = 0; n < 3000; n++) first.line(`more ${n} ${'x'.repeat(50)}`);
   await first.flush();
-  const second = openLog(store, 'log_1', 1000);
+  const second = openLog(store, 'log_1', { limitBytes: 1000 });
   second.line('Failed: it was too loud.');
   await second.end();
   const lines = await wholeLog(store, 'log_1');
@@ -97,6 +105,38 @@ test('who writes on in a log that is full is heard, with a few lines', async () 
   expect(lines.at(-1)).toBe('Failed: it was too loud.');
   expect(lines.length).toBeLessThan(720);
 });
+
+test.skipIf(noSmallDisk !== null)(
+  'a log waits for as long as the disk of the database is full, and is whole then',
+  async () => {
+    const place = join(await mkdtemp(join(tmpdir(), 'towpath-log-')), 'disk');
+    await chmod(dirname(place), 0o755);
+    await mkdir(place);
+    const disk = smallDisk(120, place);
+    const postgres = await startEmbeddedPostgres({ directory: join(place, 'pg'), durable: false });
+    await migrate(postgres.url);
+    const store = await openStore(postgres.url);
+    onTestFinished(async () => {
+      await store.close();
+      await postgres.stop();
+      disk.remove();
+      await rm(dirname(place), { recursive: true });
+    });
+    let tries = 0;
+    const wait = async (): Promise<void> => {
+      if (++tries === 20) disk.free();
+    };
+    const log = openLog(store, 'log_1', { wait });
+    log.line('before');
+    await log.flush();
+    disk.fill();
+    const lines = Array.from({ length: 1000 }, () => randomBytes(500).toString('hex'));
+    for (const line of lines) log.line(line);
+    await log.end();
+    expect(tries).toBeGreaterThanOrEqual(20);
+    expect(await wholeLog(store, 'log_1')).toEqual(['before', ...lines]);
+  },
+);
 
 async function wholeLog(store: Store, logId: string): Promise<string[]> {
   const lines: string[] = [];

@@ -1,4 +1,4 @@
-import { setTimeout as wait } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { sql } from 'kysely';
 
@@ -6,13 +6,17 @@ import type { LogLine } from '../lib/log.ts';
 import { isTransient } from './database.ts';
 import type { Sql, Store } from './database.ts';
 import { follow } from './follow.ts';
+import { createBacklog, createTail, sizeOf } from './log-lines.ts';
 
 export interface LogWriter {
   /** Never waits and never throws: lines are kept until they are written. */
   readonly line: LogLine;
   /** Writes what is left; another writer may then go on with the log. @throws as `end` */
   flush(): Promise<void>;
-  /** Writes what is left and marks the end, so that who follows stops. @throws what Postgres answers when it stays away */
+  /**
+   * Writes what is left and marks the end, so that who follows stops. Waits while the database is away or full.
+   * @throws what Postgres answers when it stays so for an hour
+   */
   end(): Promise<void>;
 }
 
@@ -26,54 +30,56 @@ export interface LogPart {
 
 const CHUNK_LINES = 100;
 const FLUSH_MS = 100;
-/** What waits for a slow Postgres; more lines are counted and left out. */
-const LONGEST_BACKLOG = 100_000;
-const LARGEST_BACKLOG_BYTES = 20_000_000;
+/** What waits for a Postgres that is slow, away or full; more lines are counted and left out. */
+const BACKLOG = { lines: 100_000, bytes: 20_000_000 };
 /** What the store keeps of one log, but for its end: a program that prints without end does not fill the disk. */
 const LOG_BYTES = 16 * 1024 * 1024;
 /** What each writer keeps of the end of a log that is full. */
-const TAIL_LINES = 500;
-const TAIL_BYTES = 64 * 1024;
+const TAIL = { lines: 500, bytes: 64 * 1024 };
 const LONGEST_LINE = 16_384;
 const PAGE_CHUNKS = 50;
-const RETRIES = 8;
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 5_000;
+/** As long as the work whose log it is waits for the database. */
+const PATIENCE_MS = 3_600_000;
+
+export interface LogOptions {
+  readonly limitBytes?: number;
+  readonly wait?: (ms: number) => Promise<unknown>;
+}
 
 /**
  * Writes a log in chunks of up to 100 lines, each within 100 ms. A log that was ended may be opened again and goes on. Of
  * one that is full, only the last lines of each writer are kept, and how many were left out is said.
  */
-export function openLog(store: Store, logId: string, limitBytes = LOG_BYTES): LogWriter {
-  let backlog: string[] = [];
-  let backlogBytes = 0;
-  let leftOut = 0;
+export function openLog(
+  store: Store,
+  logId: string,
+  { limitBytes = LOG_BYTES, wait = pause }: LogOptions = {},
+): LogWriter {
+  const backlog = createBacklog(BACKLOG);
   /** Bytes that the log still takes; null until the store was asked. */
   let room: number | null = null;
-  const tail = createTail();
+  const tail = createTail(TAIL);
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
 
   async function drain(): Promise<void> {
-    while (backlog.length > 0 || leftOut > 0) {
-      if (backlog.length === 0) {
-        backlog.push(`... ${leftOut} lines were left out: the database was too slow for them ...`);
-        leftOut = 0;
+    while (backlog.length > 0) {
+      room ??= limitBytes - (await patiently(wait, () => bytesOf(store.db, logId)));
+      const chunk = backlog.first(room <= 0 ? backlog.length : CHUNK_LINES);
+      if (room <= 0) for (const line of chunk) tail.push(line);
+      else {
+        const bytes = sizeOf(chunk);
+        await append(bytes >= room ? [...chunk, full(limitBytes)] : chunk);
+        room -= bytes;
       }
-      room ??= limitBytes - (await bytesOf(store.db, logId));
-      if (room <= 0) {
-        for (const line of backlog) tail.push(line);
-        backlog = [];
-        backlogBytes = 0;
-        continue;
-      }
-      const chunk = backlog.slice(0, CHUNK_LINES);
-      const bytes = sizeOf(chunk);
-      const isLast = bytes >= room;
-      await appendWithRetries(store, logId, isLast ? [...chunk, full(limitBytes)] : chunk);
-      room -= bytes;
-      backlog = backlog.slice(chunk.length);
-      backlogBytes -= bytes;
+      backlog.drop(chunk.length);
     }
   }
+
+  const append = (lines: readonly string[]): Promise<void> =>
+    patiently(wait, () => appendToLog(store.db, logId, lines));
 
   function write(work: () => Promise<void>): Promise<void> {
     clearTimeout(timer);
@@ -86,8 +92,7 @@ export function openLog(store: Store, logId: string, limitBytes = LOG_BYTES): Lo
     return write(async () => {
       await drain();
       const lines = tail.take();
-      for (let at = 0; at < lines.length; at += CHUNK_LINES)
-        await appendWithRetries(store, logId, lines.slice(at, at + CHUNK_LINES));
+      for (let at = 0; at < lines.length; at += CHUNK_LINES) await append(lines.slice(at, at + CHUNK_LINES));
     });
   }
 
@@ -95,18 +100,13 @@ export function openLog(store: Store, logId: string, limitBytes = LOG_BYTES): Lo
     line: (text) => {
       const line = storable(text);
       if (room !== null && room <= 0) return tail.push(line);
-      const bytes = sizeOf([line]);
-      if (backlog.length >= LONGEST_BACKLOG || backlogBytes + bytes > LARGEST_BACKLOG_BYTES) leftOut += 1;
-      else {
-        backlog.push(line);
-        backlogBytes += bytes;
-      }
+      backlog.push(line);
       timer ??= setTimeout(() => void write(drain).catch(() => undefined), FLUSH_MS); // what stays unwritten is tried again by `end`
     },
     flush,
     end: async () => {
       await flush();
-      await appendWithRetries(store, logId, []);
+      await append([]);
     },
   };
 }
@@ -188,51 +188,26 @@ export async function appendToLog(db: Sql, logId: string, lines: readonly string
     select pg_notify('towpath_log', ${logId}) from chunk`.execute(db);
 }
 
-async function appendWithRetries(store: Store, logId: string, lines: readonly string[]): Promise<void> {
-  for (let attempt = 1, waitMs = 100; ; attempt++, waitMs *= 2) {
+/** A server that ends waits for no log. */
+function pause(ms: number): Promise<void> {
+  return sleep(ms, undefined, { ref: false });
+}
+
+/** Asks again for as long as the store is away or full. */
+async function patiently<T>(wait: (ms: number) => Promise<unknown>, ask: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
     try {
-      await appendToLog(store.db, logId, lines);
-      return;
+      return await ask();
     } catch (error) {
-      if (attempt === RETRIES || !isTransient(error)) throw error;
+      if (!isTransient(error) || performance.now() - began > PATIENCE_MS) throw error;
     }
     await wait(waitMs);
   }
 }
 
-/** The last lines of many, and how many came before them. */
-function createTail(): { push(line: string): void; take(): string[] } {
-  let lines: string[] = [];
-  let bytes = 0;
-  let dropped = 0;
-  return {
-    push(line) {
-      lines.push(line);
-      bytes += sizeOf([line]);
-      for (
-        let first = lines[0];
-        first !== undefined && (lines.length > TAIL_LINES || bytes > TAIL_BYTES);
-        first = lines[0]
-      ) {
-        lines.shift();
-        bytes -= sizeOf([first]);
-        dropped += 1;
-      }
-    },
-    take() {
-      const taken = dropped === 0 ? lines : [`... ${dropped} lines were left out: the log is full ...`, ...lines];
-      [lines, bytes, dropped] = [[], 0, 0];
-      return taken;
-    },
-  };
-}
-
 function full(limitBytes: number): string {
   return `... the log has ${(limitBytes / 1024 / 1024).toFixed(0)} MB and is full: of what follows only the end is kept ...`;
-}
-
-function sizeOf(lines: readonly string[]): number {
-  return lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
 }
 
 async function bytesOf(db: Sql, logId: string): Promise<number> {
