@@ -11,7 +11,7 @@ import { sha256Hex } from '../../src/lib/digest.ts';
 export async function killPrograms(data: string): Promise<number> {
   const ours = `-${sha256Hex(join(data, 'run', 'instances')).slice(0, 8)}`;
   let killed = 0;
-  for (const [mark, processes] of await markedProcesses()) {
+  for (const [mark, processes] of markedProcesses()) {
     if (!mark.endsWith(ours)) continue;
     killed += 1;
     for (const { pid } of processes) {

@@ -120,7 +120,7 @@ async function machineOf(stage: Stage): Promise<{ running: string[]; wrong: stri
      join towpath.environment e on e.id = d.environment_id where e.removed_at is null`,
   );
   const ledger = fileLedger(join(data, 'run', 'ledger'));
-  const marked = await markedProcesses();
+  const marked = markedProcesses();
   const routes = (await proxyOf(data).status()).routes;
   for (const record of records) {
     const name = record.target.environment;

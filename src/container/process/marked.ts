@@ -1,4 +1,4 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /**
  * The variable by which processes of ours are found again after a kill of the server, whatever they forked since:
@@ -15,29 +15,36 @@ export interface MarkedProcess {
 
 /**
  * All living processes that carry a mark, by mark. Only where there is /proc (Linux); elsewhere the map is empty and
- * the recorded process id has to do.
+ * the recorded process id has to do. Read at once: /proc is no disk, and four trips to other threads for each of its
+ * files cost more than twice as much.
  */
-export async function markedProcesses(): Promise<ReadonlyMap<string, readonly MarkedProcess[]>> {
+export function markedProcesses(): ReadonlyMap<string, readonly MarkedProcess[]> {
   const found = new Map<string, MarkedProcess[]>();
-  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
-  await Promise.all(
-    pids.map(async (name) => {
-      const marked = await readMarked(Number(name));
-      if (marked === null) return;
-      found.set(marked.mark, [...(found.get(marked.mark) ?? []), marked]);
-    }),
-  );
+  for (const pid of processIds()) {
+    const marked = readMarked(pid);
+    if (marked !== null) found.set(marked.mark, [...(found.get(marked.mark) ?? []), marked]);
+  }
   return found;
 }
 
-async function readMarked(pid: number): Promise<(MarkedProcess & { mark: string }) | null> {
+function processIds(): number[] {
   try {
-    const environ = await readFile(`/proc/${pid}/environ`, 'latin1');
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function readMarked(pid: number): (MarkedProcess & { mark: string }) | null {
+  try {
+    const environ = readFileSync(`/proc/${pid}/environ`, 'latin1');
     if (!environ.includes(`${MARK}=`)) return null;
     const env = new Map(Buffer.from(environ, 'latin1').toString('utf8').split('\0').filter(Boolean).map(pairOf));
     const mark = env.get(MARK);
     if (mark === undefined) return null;
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const [state, , group] = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name before may hold anything
     return state === 'Z' || state === 'X' ? null : { mark, pid, group: Number(group), env };
   } catch {

@@ -63,7 +63,7 @@ export async function stopService(mark: string, recordedPid: number | null, grac
 
 /** Living process groups of a service: by mark, by control group, and by record where there is no /proc. */
 async function living(mark: string, recordedPid: number | null): Promise<number[]> {
-  const marked: readonly MarkedProcess[] = (await markedProcesses()).get(mark) ?? [];
+  const marked: readonly MarkedProcess[] = markedProcesses().get(mark) ?? [];
   if (process.platform === 'linux') {
     const strays = (await groupMembers(mark)).filter((pid) => !marked.some((process) => process.pid === pid));
     for (const pid of strays) if (marked.length === 0) killOne(pid); // whoever outlived the service that made it

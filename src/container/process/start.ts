@@ -39,7 +39,7 @@ export async function settle(child: ChildProcess, command: Command, mark: string
       awaiting.on('error', () => undefined); // it ended already; its exit tells
       awaiting.end(command.awaited);
     } else {
-      for (const marked of (await markedProcesses()).get(mark) ?? []) await group.add(marked.pid); // forked meanwhile
+      for (const marked of markedProcesses().get(mark) ?? []) await group.add(marked.pid); // forked meanwhile
     }
   } catch (error) {
     signalGroup(pid, 'SIGKILL'); // nothing runs that is not held to its limits

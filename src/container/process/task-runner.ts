@@ -94,7 +94,7 @@ function finish(child: ChildProcess, pid: number, mark: string, log: LogLine): P
 /** What a task left behind must neither hold our pipes open nor go on working. */
 async function killLeftovers(group: number, mark: string): Promise<void> {
   signalGroup(group, 'SIGKILL');
-  const left = (await markedProcesses()).get(mark) ?? [];
+  const left = markedProcesses().get(mark) ?? [];
   for (const group of new Set(left.map((process) => process.group))) signalGroup(group, 'SIGKILL');
 }
 

@@ -135,12 +135,12 @@ async function servingFileWith(service: string): Promise<string> {
 /** The marks of what this test runs. */
 async function marks(): Promise<string[]> {
   const suffix = `-${sha256Hex(instances).slice(0, 8)}`;
-  return [...(await markedProcesses()).keys()].filter((mark) => mark.endsWith(suffix)).sort();
+  return [...markedProcesses().keys()].filter((mark) => mark.endsWith(suffix)).sort();
 }
 
 async function killAll(): Promise<void> {
   const mine = await marks();
-  for (const [mark, processes] of await markedProcesses()) {
+  for (const [mark, processes] of markedProcesses()) {
     const groups = mine.includes(mark) ? new Set(processes.map(({ group }) => group)) : [];
     for (const group of groups) process.kill(-group, 'SIGKILL');
   }

@@ -63,7 +63,7 @@ export function processRuntime(
     const folder = folderOf(instance.target, instance.id);
     const work = async (): Promise<void> => {
       const pid = await recordedPid(folder);
-      const running = tellingOf((await markedProcesses()).get(markOf(parts, instance.id)));
+      const running = tellingOf(markedProcesses().get(markOf(parts, instance.id)));
       if (running !== undefined) return ensureRecord(parts, instance, folder, running);
       if (isRecordedAlive(pid)) return;
       await startAnew(parts, instance, folder, revivals, log);
@@ -78,7 +78,7 @@ export function processRuntime(
     revive: (record, secrets, log) => begin({ ...record, secrets }, record.revivals + 1, log),
     list: async (target) => {
       const { known, broken } = await readRecords(join(parts.directory, targetKey(target)));
-      const marked = await markedProcesses();
+      const marked = markedProcesses();
       return [
         ...known.map((record) => instanceOf(record, tellingOf(marked.get(record.mark)))),
         ...broken.map((one) => unreadableInstance(one, tellingOf(marked.get(markOf(parts, one.id))))),
@@ -113,7 +113,7 @@ export function processRuntime(
  */
 export async function startedDigests(directory: string): Promise<Digest[]> {
   const { known } = await readAllRecords(directory);
-  const processes = [...(await markedProcesses()).values()].flat();
+  const processes = [...markedProcesses().values()].flat();
   return [
     ...known.map(({ service }) => service.digest),
     ...processes.map(digestOf).filter((digest) => digest !== null),
