@@ -66,6 +66,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
       env: {
         ...process.env,
         TOWPATH_CACHE: cache,
+        NODE_COMPILE_CACHE: join(cache, 'compiled'), // of Node 22: what one start has compiled serves the next
         TOWPATH_GIT_ALLOW: 'file,http',
         TOWPATH_POLL_MS: '500',
         TOWPATH_FIRST_PORT: firstPort,

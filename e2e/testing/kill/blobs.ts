@@ -7,53 +7,53 @@ import { pipeline } from 'node:stream/promises';
 /** A manifest is a small blob, and JSON that names layers or other manifests. */
 const LARGEST_MANIFEST_BYTES = 256 * 1024;
 
-/** Content does not change under its digest, so it is read once. */
-const whole = new Set<string>();
+interface Content {
+  readonly isWhole: boolean;
+  /** The digests that it names; null when it is no manifest. */
+  readonly names: readonly string[] | null;
+}
+
+/** Content does not change under its digest, so what is whole is read once. */
+const read = new Map<string, Content>();
 
 /**
  * What is wrong in the folder of the embedded registry: a blob that is not what its name says, a manifest whose blob is
  * away, a blob that no manifest names. What a killed upload left is not there yet, and the sweep takes it.
  */
 export async function wrongInRegistry(directory: string): Promise<string[]> {
-  const blobs = new Map<string, string>();
+  const blobs = new Map<string, Content>();
   const wrong: string[] = [];
   for (const path of await filesBelow(join(directory, 'blobs', 'sha256'))) {
     const digest = `sha256:${path.slice(path.lastIndexOf('/') + 1)}`;
     if (blobs.has(digest)) wrong.push('a blob is there twice');
-    blobs.set(digest, path);
-    if (!(await isWhole(digest, path))) wrong.push('a blob does not have its digest');
+    const content = await contentOf(digest, path);
+    if (!content.isWhole) wrong.push('a blob does not have its digest');
+    blobs.set(digest, content);
   }
-  const manifests = new Set<string>();
-  const named = new Set<string>();
-  for (const [digest, path] of blobs) {
-    const names = await namesIn(path);
-    if (names === null) continue;
-    manifests.add(digest);
-    for (const name of names) {
-      named.add(name);
-      if (!blobs.has(name)) wrong.push('a manifest names a blob that is not there');
-    }
-  }
-  for (const digest of blobs.keys())
-    if (!manifests.has(digest) && !named.has(digest)) wrong.push('a blob belongs to no manifest');
+  const named = [...blobs.values()].flatMap(({ names }) => names ?? []);
+  for (const name of named) if (!blobs.has(name)) wrong.push('a manifest names a blob that is not there');
+  const belonging = new Set(named);
+  for (const [digest, { names }] of blobs)
+    if (names === null && !belonging.has(digest)) wrong.push('a blob belongs to no manifest');
   return wrong;
 }
 
-async function isWhole(digest: string, path: string): Promise<boolean> {
+async function contentOf(digest: string, path: string): Promise<Content> {
   const { mtimeMs, size } = await stat(path);
-  const seen = `${path} ${mtimeMs} ${size}`;
-  if (whole.has(seen)) return true;
+  const state = `${path} ${mtimeMs} ${size}`;
+  const known = read.get(state);
+  if (known !== undefined) return known;
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
-  if (`sha256:${hash.digest('hex')}` !== digest) return false;
-  whole.add(seen);
-  return true;
+  const content = {
+    isWhole: `sha256:${hash.digest('hex')}` === digest,
+    names: size > LARGEST_MANIFEST_BYTES ? null : namesIn(await readFile(path, 'utf8')),
+  };
+  if (content.isWhole) read.set(state, content);
+  return content;
 }
 
-/** @returns null when it is no manifest */
-async function namesIn(path: string): Promise<string[] | null> {
-  if ((await stat(path)).size > LARGEST_MANIFEST_BYTES) return null;
-  const text = await readFile(path, 'utf8');
+function namesIn(text: string): string[] | null {
   if (!text.startsWith('{')) return null;
   type Named = { digest: string };
   const content = JSON.parse(text) as { config?: Named; layers?: Named[]; manifests?: Named[] };
