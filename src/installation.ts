@@ -166,6 +166,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     mirrorOf: (id) => mirrors.of(id),
     mirrorDirectory: (id) => mirrors.directoryOf(id),
     remoteOf,
+    issuerKeys: plugins.issuerKeys,
     starts,
   };
   flows = createFlows(house);

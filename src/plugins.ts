@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { createIssuerKeys } from './access/oidc/issuer-keys.ts';
 import { builders, type BuilderParts } from './artifact/builders.ts';
 import { findDockerfileTool } from './artifact/builders/dockerfile/find-tool.ts';
 import { nodeBasePin } from './artifact/builders/node/create.ts';
@@ -49,7 +50,16 @@ export interface PluginParts {
 
 export interface Plugins extends Pick<
   House,
-  'families' | 'bucket' | 'builders' | 'drivers' | 'checkToolsFor' | 'resolveBase' | 'registryAt' | 'secretOf' | 'hosts'
+  | 'families'
+  | 'bucket'
+  | 'builders'
+  | 'drivers'
+  | 'checkToolsFor'
+  | 'resolveBase'
+  | 'registryAt'
+  | 'secretOf'
+  | 'hosts'
+  | 'issuerKeys'
 > {
   readonly platform: string;
   readonly machine: Omit<MachineCare, 'sweepUploads'>;
@@ -65,6 +75,7 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
   const docker = { credentials };
   const engine = dockerWhenNeeded(docker);
   const outside = outsideRegistries({ environment: process.env });
+  const agentFor = outsideAgents({ environment: process.env });
   const keys = accessKeys(process.env, process.env['TOWPATH_ZIPS_KEYS'] || undefined, secretOf);
   const bucket =
     zips === undefined
@@ -72,7 +83,7 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
       : bucketZips({
           place: bucketPlace(zips, process.env),
           keys,
-          agentFor: outsideAgents({ environment: process.env }),
+          agentFor,
         });
   const rootfsDirectory = join(data, 'rootfs');
   const work = join(data, 'work');
@@ -152,6 +163,7 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
     registryAt,
     secretOf,
     hosts: createHostAccess({ clock: systemClock, secretOf, wait: (ms) => pause(ms) }),
+    issuerKeys: createIssuerKeys({ clock: systemClock, agentFor }),
     machine: {
       revive: (log) => processDriver.revive(log),
       capOutputs: () => processDriver.capOutputs(),

@@ -9,6 +9,6 @@ export interface CredentialKeeper {
   revoke(id: string, atMs: number): Promise<boolean>;
   /** Credentials of the kind `token`, newest first: sessions and codes come and go by themselves. */
   tokens(): Promise<Credential[]>;
-  /** Forgets sessions and codes that ended before this instant. */
+  /** Forgets sessions, codes and tokens of identities that ended before this instant. */
   forget(endedBeforeMs: number): Promise<void>;
 }

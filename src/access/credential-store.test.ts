@@ -12,7 +12,7 @@ const KEEPERS: Record<string, () => Promise<CredentialKeeper>> = {
 };
 
 function credential(more: Partial<Credential> = {}): Credential {
-  const ends = { expiresAtMs: null, revokedAtMs: null };
+  const ends = { expiresAtMs: null, revokedAtMs: null, identity: null };
   return {
     id: 'tok_1',
     kind: 'token',
@@ -58,14 +58,27 @@ describe.each(Object.entries(KEEPERS))('credentials %s', (_where, keeperOf) => {
     expect((await keeper.tokens()).map(({ id }) => id)).toEqual(['b', 'a']);
   });
 
-  test('sessions and codes that ended are forgotten, tokens stay for the record', async () => {
+  const job = {
+    name: 'actions',
+    issuer: 'https://ci.example',
+    subject: 'repo:team/shop',
+    commit: 'c'.repeat(40),
+    ref: null,
+    run: null,
+  };
+
+  test('sessions, codes and tokens of jobs that ended are forgotten, other tokens stay for the record', async () => {
     const keeper = await keeperOf();
     await keeper.add(credential({ id: 'a', revokedAtMs: 1_500 }), 'token');
     await keeper.add(credential({ id: 'b', kind: 'session', expiresAtMs: 2_000 }), 'ended');
     await keeper.add(credential({ id: 'c', kind: 'code', expiresAtMs: 9_000, revokedAtMs: 2_000 }), 'spent');
     await keeper.add(credential({ id: 'd', kind: 'session', expiresAtMs: 9_000 }), 'alive');
+    await keeper.add(credential({ id: 'e', identity: job, expiresAtMs: 2_000 }), 'over');
+    await keeper.add(credential({ id: 'f', identity: job, expiresAtMs: 9_000 }), 'job');
     await keeper.forget(3_000);
-    const left = await Promise.all(['token', 'ended', 'spent', 'alive'].map((hash) => keeper.byHash(hash)));
-    expect(left.map((found) => found?.id ?? null)).toEqual(['a', null, null, 'd']);
+    const hashes = ['token', 'ended', 'spent', 'alive', 'over', 'job'];
+    const left = await Promise.all(hashes.map((hash) => keeper.byHash(hash)));
+    expect(left.map((found) => found?.id ?? null)).toEqual(['a', null, null, 'd', null, 'f']);
+    expect(left.at(-1)?.identity).toEqual(job);
   });
 });

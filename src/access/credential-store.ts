@@ -1,9 +1,10 @@
 import type { Selectable } from 'kysely';
 
-import type { Sql } from '../store/database.ts';
+import { json, type Sql } from '../store/database.ts';
 import type { Tables } from '../store/tables.ts';
 import type { CredentialKeeper } from './credential-keeper.ts';
 import type { Credential, CredentialKind } from './credential.ts';
+import { StoredIdentity } from './identity.ts';
 
 /** Credentials in Postgres, where every server of the installation sees them and a revocation counts at once. */
 export function storedCredentials(db: Sql): CredentialKeeper {
@@ -23,6 +24,7 @@ export function storedCredentials(db: Sql): CredentialKeeper {
           created_at: new Date(credential.createdAtMs),
           expires_at: dateOrNull(credential.expiresAtMs),
           revoked_at: dateOrNull(credential.revokedAtMs),
+          identity: credential.identity === null ? null : json(credential.identity),
         })
         .execute();
     },
@@ -57,7 +59,7 @@ export function storedCredentials(db: Sql): CredentialKeeper {
       const before = new Date(endedBeforeMs);
       await db
         .deleteFrom('access_token')
-        .where('kind', '<>', 'token')
+        .where((row) => row.or([row('kind', '<>', 'token'), row('identity', 'is not', null)]))
         .where((row) => row.or([row('expires_at', '<', before), row('revoked_at', '<', before)]))
         .execute();
     },
@@ -76,6 +78,7 @@ function credentialOf(row: Selectable<Tables['access_token']>): Credential {
     createdAtMs: row.created_at.getTime(),
     expiresAtMs: row.expires_at?.getTime() ?? null,
     revokedAtMs: row.revoked_at?.getTime() ?? null,
+    identity: StoredIdentity.nullable().parse(row.identity),
   };
 }
 

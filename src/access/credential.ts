@@ -1,4 +1,5 @@
 import { sha256Hex } from '../lib/digest.ts';
+import type { Identity } from './identity.ts';
 
 /**
  * What a secret is for. A `token` stands in a header, a `session` in the page's cookie, a `code` opens one session and
@@ -18,6 +19,8 @@ export interface Principal {
   readonly tokenId: string;
   /** When the credential ends by itself; null when it does not. */
   readonly endsAtMs: number | null;
+  /** Of a token that a CI got for its identity token: who its job is. */
+  readonly identity: Identity | null;
 }
 
 /** What is known of a credential afterwards: everything but its secret, of which only a hash is kept. */
@@ -34,6 +37,8 @@ export interface Credential {
   readonly createdAtMs: number;
   readonly expiresAtMs: number | null;
   readonly revokedAtMs: number | null;
+  /** Of a token that a CI got for its identity token. Such a one is forgotten when it has ended. */
+  readonly identity: Identity | null;
 }
 
 const PREFIX = { token: 'twp_', session: 'tws_', code: 'twc_' } as const satisfies Record<CredentialKind, string>;

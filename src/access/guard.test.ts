@@ -165,7 +165,35 @@ test('a session reaches what its token does', async () => {
   await expect(guard.createToken({ ...wish, projects: [] })).rejects.toMatchObject({ code: 'access.project-invalid' });
 });
 
+test('the job of a CI gets a token of an hour that reports in one project, and opens nothing else', async () => {
+  const { guard, clock, keeper } = parts();
+  const run = 'https://github.com/team/shop/actions/runs/7';
+  const job = {
+    name: 'actions',
+    issuer: 'https://ci.example',
+    subject: 'repo:team/shop',
+    commit: null,
+    ref: null,
+    run,
+  };
+  const { secret, credential } = await guard.admit(job, 'shop');
+  const known = await guard.identify(secret, 'token');
+  expect(known).toMatchObject({ user: 'oidc:actions', roles: ['ci'], projects: ['shop'], identity: job });
+  expect(guard.allow(known, 'artifact.report', 'shop')).toBe(known);
+  expect(() => guard.allow(known, 'artifact.report', 'docs')).toThrow(/limited to shop/);
+  for (const name of OPERATION_NAMES.filter((one) => !['public', 'access:self'].includes(operationOf(one).needs)))
+    if (operationOf(name).needs !== 'artifact:report') expect(() => guard.allow(known, name, 'shop'), name).toThrow();
+  await expect(guard.invite(known ?? principal({}))).rejects.toMatchObject({ code: 'access.session-refused' });
+
+  expect(await guard.tokens()).toMatchObject([{ id: credential.id, name: run }]);
+  clock.advance(60 * MINUTE_MS);
+  expect(await guard.identify(secret, 'token')).toBeNull();
+  clock.advance(1);
+  await guard.admit(job, 'shop'); // those that have ended do not pile up
+  expect(await keeper.byId(credential.id)).toBeNull();
+});
+
 function principal(more: Partial<Principal>): Principal {
   const known = { credentialId: 'tok_1', tokenId: 'tok_1', user: 'eve', kind: 'token', endsAtMs: null } as const;
-  return { ...known, roles: [], projects: null, ...more };
+  return { ...known, roles: [], projects: null, identity: null, ...more };
 }

@@ -12,11 +12,14 @@ import {
   type Principal,
 } from './credential.ts';
 import { operationOf, type OperationName } from './operation.ts';
+import type { Identity } from './identity.ts';
 import { isRole, mayDo, ROLES, type Permission } from './permission.ts';
 import { isWithin } from './reach.ts';
 
 const CODE_TTL_MS = 2 * 60_000;
 const SESSION_TTL_MS = 12 * 3_600_000;
+/** A job waits that long at most for what becomes of its report. */
+const IDENTITY_TTL_MS = 3_600_000;
 
 /** Tells who calls and whether they may. Every face asks the same guard. */
 export interface Guard {
@@ -30,12 +33,14 @@ export interface Guard {
   /** @throws AccessError as `allow` */
   permit(principal: Principal | null, permission: Permission): Principal;
   createToken(wish: TokenWish): Promise<{ credential: Credential; secret: string }>;
+  /** A token for a job of a CI: of the role `ci`, in this project alone, for an hour. */
+  admit(identity: Identity, project: string): Promise<{ credential: Credential; secret: string }>;
   tokens(): Promise<Credential[]>;
   /** The sessions that were made from it end too. @throws AccessError `access.token-missing` */
   revokeToken(id: string): Promise<void>;
   /**
    * A code that opens one session as the same user with the same roles.
-   * @throws AccessError `access.session-refused` to a session: whoever got hold of one could else have it for ever
+   * @throws AccessError `access.session-refused` to a session: whoever got hold of one could else have it for ever; and to a CI's job
    */
   invite(principal: Principal): Promise<{ code: string; expiresAtMs: number }>;
   /** Spends the code. @throws AccessError `access.code-invalid` */
@@ -61,7 +66,7 @@ export interface GuardParts {
 export function createGuard({ keeper, clock, random }: GuardParts): Guard {
   async function issue(
     kind: CredentialKind,
-    wish: TokenWish,
+    wish: TokenWish & { readonly identity?: Identity },
     token: Credential | null = null,
   ): Promise<{ credential: Credential; secret: string; endsAtMs: number }> {
     const now = clock.now();
@@ -78,6 +83,7 @@ export function createGuard({ keeper, clock, random }: GuardParts): Guard {
       createdAtMs: now,
       expiresAtMs: endsAtMs === Infinity ? null : endsAtMs,
       revokedAtMs: null,
+      identity: wish.identity ?? null,
     };
     await keeper.add(credential, hashOfSecret(secret));
     return { credential, secret, endsAtMs };
@@ -113,13 +119,19 @@ export function createGuard({ keeper, clock, random }: GuardParts): Guard {
       return known;
     },
     createToken: async (wish) => issue('token', checkedWish(wish)),
+    admit: async (identity, project) => {
+      await keeper.forget(clock.now());
+      const user = userOfIdentity(identity);
+      const wish = { name: identity.run ?? identity.subject, user, roles: ['ci'], projects: [project], identity };
+      return issue('token', { ...wish, ttlMs: IDENTITY_TTL_MS });
+    },
     tokens: () => keeper.tokens(),
     revokeToken: async (id) => {
       const token = await keeper.byId(id);
       if (token?.kind !== 'token' || !(await keeper.revoke(id, clock.now()))) throw noSuchToken(id);
     },
-    invite: async ({ user, roles, kind, tokenId }) => {
-      if (kind !== 'token') throw noInvitation();
+    invite: async ({ user, roles, kind, tokenId, identity }) => {
+      if (kind !== 'token' || identity !== null) throw noInvitation();
       await keeper.forget(clock.now());
       const token = await keeper.byId(tokenId);
       if (token === null) throw unknownCaller();
@@ -152,8 +164,13 @@ interface Held {
 }
 
 function principalOf({ credential: { id, user, roles, kind, expiresAtMs }, token }: Held): Principal {
-  const { projects } = token; // a session reaches no more than its token
-  return { credentialId: id, user, roles, projects, kind, tokenId: token.id, endsAtMs: expiresAtMs };
+  const { projects, identity } = token; // a session reaches no more than its token
+  return { credentialId: id, user, roles, projects, kind, tokenId: token.id, endsAtMs: expiresAtMs, identity };
+}
+
+/** No user of `towpath.yaml` is called so by accident. */
+function userOfIdentity({ name }: Identity): string {
+  return `oidc:${name}`;
 }
 
 function checkedWish(wish: TokenWish): TokenWish {
@@ -184,7 +201,7 @@ function noSuchToken(id: string): AccessError {
 function noInvitation(): AccessError {
   return new AccessError({
     code: 'access.session-refused',
-    what: 'A session of the page opens no other one.',
+    what: 'Neither a session of the page nor the job of a CI opens another session.',
     fix: 'Run `towpath open` with your token.',
   });
 }

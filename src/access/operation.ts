@@ -201,6 +201,13 @@ export const OPERATIONS = {
     needs: 'access:manage',
     summary: 'Create a token; its secret is shown once',
   },
+  'identity.exchange': {
+    route: 'POST /api/v1/identity-tokens',
+    needs: 'public',
+    because:
+      'The identity token in the body is the proof: its issuer signed it, and towpath.yaml names whom it trusts.',
+    summary: 'Exchange the identity token of a CI (OpenID Connect) for a token of an hour that reports',
+  },
   'token.revoke': { route: 'DELETE /api/v1/tokens/:token', needs: 'access:manage', summary: 'Revoke a token' },
   'access.me': { route: 'GET /api/v1/me', needs: 'access:self', summary: 'Who am I, and what may I do' },
   'session.invite': {

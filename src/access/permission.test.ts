@@ -48,6 +48,7 @@ test('what is public says what protects it instead', () => {
   const open = OPERATION_NAMES.map(operationOf).filter(({ needs }) => needs === 'public');
   for (const operation of open) expect(operation).toHaveProperty('because');
   expect(open.map(({ route }) => route)).toEqual([
+    'POST /api/v1/identity-tokens',
     'POST /api/v1/sessions',
     'GET /api/v1/health',
     'GET /api/v1/ready',

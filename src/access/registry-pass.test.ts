@@ -21,6 +21,7 @@ const operator: Principal = {
   projects: ['shop'],
   kind: 'token',
   endsAtMs: null,
+  identity: null,
 };
 
 function parts() {

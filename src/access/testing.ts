@@ -24,7 +24,7 @@ export function memoryKeeper(): CredentialKeeper {
     forget: async (endedBeforeMs) => {
       for (const [id, { credential }] of rows) {
         const endMs = Math.min(credential.expiresAtMs ?? Infinity, credential.revokedAtMs ?? Infinity);
-        if (credential.kind !== 'token' && endMs < endedBeforeMs) rows.delete(id);
+        if ((credential.kind !== 'token' || credential.identity !== null) && endMs < endedBeforeMs) rows.delete(id);
       }
     },
   };

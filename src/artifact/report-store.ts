@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely';
 import { z } from 'zod';
 
+import { StoredIdentity } from '../access/identity.ts';
 import { type Digest, isDigest } from '../lib/digest.ts';
 import type { Problem } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
@@ -22,7 +23,10 @@ const Origin = z.object({
   signed: z.boolean(),
 });
 
-export type NewReport = Pick<Report, 'projectId' | 'service' | 'commit' | 'digest' | 'image' | 'provenance' | 'by'>;
+export type NewReport = Pick<
+  Report,
+  'projectId' | 'service' | 'commit' | 'digest' | 'image' | 'provenance' | 'by' | 'identity'
+>;
 
 /**
  * Of a service at a commit one report stands.
@@ -41,6 +45,7 @@ export async function claimReport(db: Sql, report: NewReport): Promise<{ report:
       image: report.image,
       provenance: report.provenance,
       reported_by: report.by,
+      identity: report.identity === null ? null : json(report.identity),
       state: 'checking',
       commit_until: sql<Date>`clock_timestamp() + ${COMMIT_WITHIN_MS} * interval '1 ms'`,
     })
@@ -222,6 +227,7 @@ function reportOf(row: Selectable<Tables['artifact_report']>): Report {
     image: row.image,
     provenance: row.provenance,
     by: row.reported_by,
+    identity: StoredIdentity.nullable().parse(row.identity),
     state: row.state,
     commitUntil: row.commit_until,
     key: row.artifact_key,

@@ -1,3 +1,4 @@
+import type { Identity } from '../access/identity.ts';
 import type { Digest } from '../lib/digest.ts';
 import type { Problem } from '../lib/error.ts';
 import { compileGlob } from '../lib/glob.ts';
@@ -17,6 +18,8 @@ export interface Report {
   /** As it was sent. */
   readonly provenance: string | null;
   readonly by: string;
+  /** Of a CI that showed an identity token. */
+  readonly identity: Identity | null;
   readonly state: 'waiting' | 'checking' | 'accepted' | 'refused';
   /** Until when it is waited for that its commit is seen. */
   readonly commitUntil: Date;
@@ -26,6 +29,12 @@ export interface Report {
   readonly runs: number;
   readonly at: Date;
   readonly endedAt: Date | null;
+}
+
+/** Who reported it, for people: with the run of the job, where one is known. */
+export function reporterOf({ by, identity }: Pick<Report, 'by' | 'identity'>): string {
+  if (identity === null) return by;
+  return `${by} (${identity.run ?? identity.subject})`;
 }
 
 /** What has to be run where the artifact was built. */

@@ -1,3 +1,4 @@
+import { reporterOf } from '../artifact/report.ts';
 import type { LineageView, ReportedView } from '../flow/view/path.ts';
 import { EXIT } from './exit.ts';
 import { releaseTitle, shortSha, table } from './text.ts';
@@ -20,9 +21,9 @@ export const lineage: Verb = (program, run) => {
     );
 };
 
-function reportedText({ by, at, commit, image, provenance }: ReportedView): string {
+function reportedText({ at, commit, image, provenance, ...who }: ReportedView): string {
   const builder = provenance === null ? '' : `, built by ${provenance.builder ?? 'an unnamed builder'}`;
-  return `reported by ${by} for ${shortSha(commit)} at ${at} from ${image}${builder}`;
+  return `reported by ${reporterOf(who)} for ${shortSha(commit)} at ${at} from ${image}${builder}`;
 }
 
 function lineageText(view: LineageView, bold: (title: string) => string): string {

@@ -49,11 +49,16 @@ export async function rulingConfig(db: Sql, projectId: string): Promise<RulingCo
     .executeTakeFirst();
   if (row === undefined || row.config === null) return null;
   // written by `recordConfig` alone; one that an earlier version has read lacks what came later
-  const config = row.config as Omit<ProjectConfig, 'users' | 'repositories'> &
-    Partial<Pick<ProjectConfig, 'users' | 'repositories'>>;
+  const config = row.config as Omit<ProjectConfig, 'users' | 'repositories' | 'identities'> &
+    Partial<Pick<ProjectConfig, 'users' | 'repositories' | 'identities'>>;
   return {
     repositoryId: row.id,
     defaultBranch: row.default_branch,
-    config: { ...config, users: config.users ?? {}, repositories: config.repositories ?? {} },
+    config: {
+      ...config,
+      users: config.users ?? {},
+      repositories: config.repositories ?? {},
+      identities: config.identities ?? {},
+    },
   };
 }

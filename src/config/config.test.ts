@@ -37,6 +37,11 @@ environments:
     settle: 10s
 `;
 
+const IDENTITIES = `identities:
+  actions: { github: { repository: team/shop, refs: refs/heads/main, claims: { ref_protected: "true" } } }
+  lab: { gitlab: { project: team/shop, issuer: "https://git.example", audience: towpath } }
+`;
+
 test('the whole of a file is read and normalised', () => {
   const config = parseConfig(SHOP, families);
   expect(config.project).toBe('shop');
@@ -113,8 +118,25 @@ test('environments say what moves in, and what happens when it fails', () => {
   });
 });
 
+test('whose identity tokens count is read into the claims that they need', () => {
+  const { identities } = parseConfig(`${SHOP}${IDENTITIES}`, families);
+  expect(identities['actions']).toEqual({
+    kind: 'github',
+    issuer: 'https://token.actions.githubusercontent.com',
+    audience: null,
+    conditions: [
+      { claim: 'repository', patterns: ['team/shop'] },
+      { claim: 'ref', patterns: ['refs/heads/main'] },
+      { claim: 'event_name', patterns: ['push', 'workflow_dispatch', 'schedule', 'release'] },
+      { claim: 'ref_protected', patterns: ['true'] },
+    ],
+    commit: 'sha',
+  });
+  expect(identities['lab']).toMatchObject({ kind: 'gitlab', issuer: 'https://git.example', audience: 'towpath' });
+});
+
 test('what is read is plain JSON: it survives a jsonb column', () => {
-  const config = parseConfig(SHOP, families);
+  const config = parseConfig(`${SHOP}${IDENTITIES}`, families);
   expect(JSON.parse(JSON.stringify(config))).toEqual(config);
 });
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { type Trust, trustSchema } from '../access/trust.ts';
 import { type BuilderFamily, type ServiceDefinition, serviceSchema } from '../artifact/service.ts';
 import { type CheckDefinition, type CheckFamily, checkSchema } from '../check/check.ts';
 import { HOME } from '../environment/place.ts';
@@ -21,6 +22,8 @@ export interface ProjectConfig {
   readonly roles: Readonly<Record<string, readonly string[]>>;
   /** User -> names and addresses under which they commit. */
   readonly users: Readonly<Record<string, readonly string[]>>;
+  /** Name -> whose identity tokens are taken for a report. */
+  readonly identities: Readonly<Record<string, Trust>>;
   /** How often the pins of outside base images are resolved anew; null: only by a person. */
   readonly base: { readonly refreshEveryMs: number | null };
   /** Name -> address of each member: repositories of the project that hold services, and no path. */
@@ -85,6 +88,10 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .record(z.string().min(1, 'the name of a user'), z.array(z.string().min(1, 'a name or an address in git')))
         .default({})
         .describe('Who is who in git: user, and all names and addresses under which they commit'),
+      identities: z
+        .record(Name, trustSchema)
+        .default({})
+        .describe('Which jobs of which CIs may report what they built, without a token of ours'),
       repositories: z
         .record(Name, z.strictObject({ url: z.string().min(1, 'the address of a git repository') }))
         .refine((members) => !Object.hasOwn(members, HOME), `another name than "${HOME}", which is this repository`)

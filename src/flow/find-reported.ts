@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 
 import { artifactByKey, inputsOf, type ArtifactRow } from '../artifact/artifact-store.ts';
 import type { ExpectedReport } from '../artifact/builder.ts';
-import { conflictWith, type Report } from '../artifact/report.ts';
+import { conflictWith, type Report, reporterOf } from '../artifact/report.ts';
 import { reportsByKey } from '../artifact/report-store.ts';
 import type { Digest } from '../lib/digest.ts';
 import { problemOf, TowpathError, type Problem } from '../lib/error.ts';
@@ -90,7 +90,8 @@ export async function conflict(
 ): Promise<TowpathError> {
   const first = (await reportsByKey(db, [key])).get(key);
   const stands = first?.digest ?? digest ?? report.digest;
-  const { commit = builtForCommit, by = 'somebody', at = new Date(0) } = first ?? {};
+  const { commit = builtForCommit, at = new Date(0) } = first ?? {};
+  const by = first === undefined ? 'somebody' : reporterOf(first);
   return conflictWith({ digest: stands, commit, by, at }, report);
 }
 

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 
+import type { IssuerKeys } from '../access/oidc/issuer-keys.ts';
 import type { Builder } from '../artifact/builder.ts';
 import type { BlobPlace } from '../artifact/image-store.ts';
 import type { CheckTools } from '../check/kind.ts';
@@ -46,6 +47,8 @@ export interface House {
   readonly hosts: HostAccess;
   /** Follows a reference to a secret, at the moment of use. */
   readonly secretOf: (reference: string) => Promise<string>;
+  /** Of issuers of identity tokens. */
+  readonly issuerKeys: IssuerKeys;
   readonly starts: Starts;
 }
 

@@ -58,8 +58,15 @@ async function requireMember({ store }: House, projectId: string, config: Projec
       fix: `Write \`project: ${project}\`, or take it out of \`repositories\` in the home repository.`,
     });
   }
-  const { environments, roles, users, repositories, base } = config;
-  const rules = { environments, roles, users, repositories, base: base.refreshEveryMs === null ? {} : base };
+  const { environments, roles, users, identities, repositories, base } = config;
+  const rules = {
+    environments,
+    roles,
+    users,
+    identities,
+    repositories,
+    base: base.refreshEveryMs === null ? {} : base,
+  };
   const said = Object.entries(rules).flatMap(([key, rule]) => (Object.keys(rule).length > 0 ? [key] : []));
   if (said.length === 0) return;
   throw new TowpathError({

@@ -7,7 +7,7 @@ import {
 } from '../artifact/artifact-store.ts';
 import { decideProvenance } from '../artifact/decide-provenance.ts';
 import { parseProvenance, type Provenance } from '../artifact/provenance.ts';
-import { imageOf, type Report } from '../artifact/report.ts';
+import { imageOf, type Report, reporterOf } from '../artifact/report.ts';
 import { awaitCommit, endReport, reportById } from '../artifact/report-store.ts';
 import { hasCode, type Problem, problemOf, TowpathError } from '../lib/error.ts';
 import { copyImage, copyReferrers, type Place, readContent } from '../registry/copy-image.ts';
@@ -147,9 +147,10 @@ export async function refuseReport(tx: Tx, report: Report, problem: Problem): Pr
   });
 }
 
-function sayOf({ by, commit, digest }: Report, { image, origin }: Extract<Brought, { kind: 'here' }>): string {
+function sayOf(report: Report, { image, origin }: Extract<Brought, { kind: 'here' }>): string {
   const built = origin === null ? 'no provenance' : `provenance of ${origin.builder ?? 'an unnamed builder'}`;
-  return `Reported by ${by} for ${commit.slice(0, 7)}: ${digest} from ${image}, with ${built}.`;
+  const { commit, digest } = report;
+  return `Reported by ${reporterOf(report)} for ${commit.slice(0, 7)}: ${digest} from ${image}, with ${built}.`;
 }
 
 async function requireReport({ store }: House, id: string): Promise<Report> {

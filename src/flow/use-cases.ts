@@ -1,3 +1,4 @@
+import type { Identity } from '../access/identity.ts';
 import type { WebhookOutcome } from '../source/webhook.ts';
 import type { Digest } from '../lib/digest.ts';
 import type { EnvironmentDetail, EnvironmentView, MatrixView } from './view/environment.ts';
@@ -44,13 +45,21 @@ export interface UseCases {
     /**
      * What another CI built. It is looked at in the background; asked again with the same digest, the report that stands is
      * given.
-     * @throws TowpathError `artifact.report-conflict`, `artifact.provenance-malformed`, `artifact.built-here`
+     * @param identity of a CI: it reports the commit of its job and no other
+     * @throws TowpathError `artifact.report-conflict`, `artifact.provenance-malformed`, `artifact.built-here`,
+     * `access.commit-forbidden`
      */
-    make(request: ReportRequest, by: string): Promise<ReportView>;
+    make(request: ReportRequest, by: string, identity?: Identity | null): Promise<ReportView>;
     show(project: string, id: string): Promise<ReportView>;
     /** The newest 50. */
     list(project: string): Promise<ReportView[]>;
   };
+  /**
+   * Who the job of a CI is, by its identity token, as the path of the project trusts it.
+   * @throws TowpathError `access.identity-malformed`, `access.identity-untrue`, `access.identity-refused`,
+   * `access.issuer-unavailable`; the token is in none of them
+   */
+  identify(project: string, token: string): Promise<Identity>;
   readonly bases: {
     /** The pins of outside base images, by reference. */
     list(project: string): Promise<BaseView[]>;

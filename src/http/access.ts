@@ -6,12 +6,17 @@ import type { Answer } from './contract.ts';
 import type { Faces } from './faces.ts';
 import type { Route } from './router.ts';
 
-export function accessRoutes(route: Route, { guard, clock, secure = false }: Faces): void {
+export function accessRoutes(route: Route, { guard, useCases, clock, secure = false }: Faces): void {
   route('access.me', async ({ principal }) => meOf(principal));
   route('token.list', async () => (await guard.tokens()).map(tokenOf));
   route('token.create', async ({ body: { ttlSeconds, ...wish } }) => {
     const ttlMs = ttlSeconds === undefined ? undefined : ttlSeconds * 1_000;
     const { credential, secret } = await guard.createToken({ ...wish, ttlMs });
+    return { token: tokenOf(credential), secret };
+  });
+  route('identity.exchange', async ({ body: { project, token }, reply }) => {
+    const { credential, secret } = await guard.admit(await useCases.identify(project, token), project);
+    reply.header('cache-control', 'no-store');
     return { token: tokenOf(credential), secret };
   });
   route('token.revoke', ({ params }) => guard.revokeToken(params.token));
@@ -37,9 +42,9 @@ function meOf({ user, roles, projects }: Principal): Answer<'access.me'> {
   return { user, roles, projects, permissions: [...new Set(roles.filter(isRole).flatMap(permissionsOf))].sort() };
 }
 
-function tokenOf({ id, name, user, roles, projects, createdAtMs, expiresAtMs, revokedAtMs }: Credential) {
+function tokenOf({ id, name, user, roles, projects, createdAtMs, expiresAtMs, revokedAtMs, identity }: Credential) {
   const ends = { expiresAt: orNull(expiresAtMs), revokedAt: orNull(revokedAtMs) };
-  return { id, name, user, roles, projects, createdAt: instant(createdAtMs), ...ends };
+  return { id, name, user, roles, projects, createdAt: instant(createdAtMs), ...ends, identity };
 }
 
 function instant(ms: number): string {

@@ -5,6 +5,7 @@ import { Me, NewToken, SessionCode, Token, TokenRequest } from './view/access.ts
 import { Base, Refresh } from './view/base.ts';
 import { Environment, EnvironmentWithStory, Matrix } from './view/environment.ts';
 import { Audit, Lineage, Log, Why } from './view/path.ts';
+import { IdentityToken } from './view/identity.ts';
 import { Project, ProjectChange, ProjectWish } from './view/project.ts';
 import { Diff, PromoteOutcome, Promotion, PromotionWithStory } from './view/promotion.ts';
 import { Sweep } from './view/registry.ts';
@@ -134,6 +135,7 @@ export const CONTRACT = {
   },
   'token.list': { answer: listOf(Token) },
   'token.create': { body: TokenRequest, answer: NewToken, status: 201, secret: true },
+  'identity.exchange': { body: IdentityToken, answer: NewToken, status: 201, secret: true },
   'token.revoke': { params: z.object({ token: Name }), answer: null, status: 204 },
   'access.me': { answer: Me },
   'session.invite': { answer: SessionCode, status: 201, secret: true },

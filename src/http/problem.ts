@@ -10,6 +10,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   'access.unauthenticated': 401,
   'access.forbidden': 403,
   'access.foreign-origin': 403,
+  'access.identity-untrue': 401,
   'disk.full': 507,
   'environment.not-a-preview': 409,
   'http.too-large': 413,

@@ -62,6 +62,7 @@ export interface AccessTokenTable {
   revoked_at: Timestamp | null;
   token_id: string | null;
   projects: string[] | null;
+  identity: Json | null;
 }
 
 export interface ApprovalTable {
@@ -116,6 +117,7 @@ export interface ArtifactReportTable {
   runs: Generated<number>;
   reported_at: Generated<Timestamp>;
   ended_at: Timestamp | null;
+  identity: Json | null;
 }
 
 export interface AuditTable {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { pino } from 'pino';
 
+import { createIssuerKeys } from '../../access/oidc/issuer-keys.ts';
 import { createExternalBuilder, ExternalDefinition } from '../../artifact/builders/external/external.ts';
 import { checks } from '../../check/checks.ts';
 import { listRefs } from '../../git/ls-refs.ts';
@@ -11,6 +12,8 @@ import { type FileChange, type Forge, startForge } from '../../git/testing/forge
 import { systemClock } from '../../lib/clock.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
+import { outsideAgents } from '../../registry/client/agents.ts';
+import type { AgentFor } from '../../registry/client/transport.ts';
 import { createRegistryClient } from '../../registry/client/client.ts';
 import { createEmbeddedRegistry } from '../../registry/embedded/embedded.ts';
 import { isImmutableTag } from '../../registry/image-names.ts';
@@ -51,6 +54,8 @@ export interface First extends Push {
   readonly bases?: Readonly<Record<string, Digest>>;
   /** Of Postgres; the run's own by default. */
   readonly server?: string;
+  /** How issuers of identity tokens are reached. */
+  readonly agentFor?: AgentFor;
 }
 
 /**
@@ -106,7 +111,7 @@ export type Would = Extract<PromoteAnswer, { kind: 'would' }>;
 export async function createWorld(
   project: string,
   config: string,
-  { bases = {}, server, ...first }: First = {},
+  { bases = {}, server, agentFor = outsideAgents({ environment: {} }), ...first }: First = {},
 ): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-world-'));
   const [store, forge] = await Promise.all([testEngineStore(server), startForge()]);
@@ -179,6 +184,7 @@ export async function createWorld(
       secretOf: (reference) => secrets.resolve(reference),
       wait: () => Promise.resolve(),
     }),
+    issuerKeys: createIssuerKeys({ clock: systemClock, agentFor }),
     starts,
   };
   flows = createFlows(house);

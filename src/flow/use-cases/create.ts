@@ -5,6 +5,7 @@ import type { EventView, UseCases } from '../use-cases.ts';
 import { auditCases } from './audit.ts';
 import { baseCases } from './bases.ts';
 import { diff } from './diff.ts';
+import { identify } from './identify.ts';
 import { environmentCases } from './environments.ts';
 import { lineage } from './lineage.ts';
 import { logCases, placeOf } from './logs.ts';
@@ -25,6 +26,7 @@ export function createUseCases(house: House): UseCases {
     matrix: (project) => matrix(house, project),
     releases: releaseCases(house),
     reports: reportCases(house),
+    identify: (project, token) => identify(house, project, token),
     bases: baseCases(house),
     registry: registryCases(house),
     promotions: promotionCases(house),

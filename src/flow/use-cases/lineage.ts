@@ -71,9 +71,9 @@ export async function lineage({ store }: House, project: string, subject: string
 
 function reportedOf(report: Report | undefined): ReportedView | null {
   if (report === undefined) return null;
-  const { by, endedAt, at, commit, image, origin } = report;
+  const { by, endedAt, at, commit, image, origin, identity } = report;
   const provenance = origin && { builder: origin.builder, sources: origin.sources, signed: origin.signed };
-  return { by, at: (endedAt ?? at).toISOString(), commit, image: image ?? '', provenance };
+  return { by, at: (endedAt ?? at).toISOString(), commit, image: image ?? '', identity, provenance };
 }
 
 async function releasesBehind(db: Sql, project: string, projectId: string, subject: string): Promise<string[]> {

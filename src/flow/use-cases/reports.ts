@@ -1,5 +1,7 @@
+import type { Identity } from '../../access/identity.ts';
+import { otherCommit } from '../../access/identity-error.ts';
 import { parseProvenance } from '../../artifact/provenance.ts';
-import { conflictWith, type Report } from '../../artifact/report.ts';
+import { conflictWith, type Report, reporterOf } from '../../artifact/report.ts';
 import { claimReport, reportById, reportsOf } from '../../artifact/report-store.ts';
 import { recordAudit } from '../../audit/audit-store.ts';
 import { TowpathError } from '../../lib/error.ts';
@@ -18,10 +20,12 @@ const SHOWN = 50;
 export function reportCases(house: House): UseCases['reports'] {
   const { store } = house;
   return {
-    async make(request, by) {
+    async make(request, by, identity = null) {
+      const own = identity?.commit ?? request.commit;
+      if (own !== request.commit) throw otherCommit(request.commit, own);
       const { id: projectId } = await projectNamed(store.db, request.project);
       if (request.provenance !== undefined) parseProvenance(request.provenance);
-      const id = await once(store, (tx) => make(house, tx, projectId, request, by));
+      const id = await once(store, (tx) => make(house, tx, projectId, request, { by, identity }));
       return viewOf(request.project, await requireReport(house, projectId, id));
     },
     async show(project, id) {
@@ -35,15 +39,22 @@ export function reportCases(house: House): UseCases['reports'] {
   };
 }
 
-async function make(house: House, tx: Tx, projectId: string, request: ReportRequest, by: string): Promise<string> {
+async function make(
+  house: House,
+  tx: Tx,
+  projectId: string,
+  request: ReportRequest,
+  who: { readonly by: string; readonly identity: Identity | null },
+): Promise<string> {
   const { service, commit, digest, image = null, provenance = null } = request;
-  const { report, isNew } = await claimReport(tx, { projectId, service, commit, digest, image, provenance, by });
-  if (report.digest !== digest) throw conflictWith(report, { service, commit, digest });
+  const { report, isNew } = await claimReport(tx, { projectId, service, commit, digest, image, provenance, ...who });
+  if (report.digest !== digest) throw conflictWith({ ...report, by: reporterOf(report) }, { service, commit, digest });
   if (!isNew) return report.id;
   const artifact = await releasedArtifact(tx, report);
   if (artifact === null) await pollNow(house, tx, projectId);
   else await foundBy(house, tx, artifact, report);
-  const detail = { service, commit, digest, image, report: report.id };
+  const { by, identity } = who;
+  const detail = { service, commit, digest, image, report: report.id, ...(identity && { identity }) };
   await recordAudit(tx, { actor: by, action: 'artifact.report', subject: projectId, detail });
   await recordEvent(tx, { projectId, kind: 'report.made', subject: report.id, data: { ...detail, by } });
   await house.starts.report(tx, report.id);
@@ -72,7 +83,7 @@ async function requireReport({ store }: House, projectId: string, id: string): P
 }
 
 function viewOf(project: string, report: Report): ReportView {
-  const { id, service, commit, digest, image, state, by, at, endedAt, commitUntil, key, problem } = report;
+  const { id, service, commit, digest, image, state, by, identity, at, endedAt, commitUntil, key, problem } = report;
   return {
     id,
     project,
@@ -82,6 +93,7 @@ function viewOf(project: string, report: Report): ReportView {
     image,
     state,
     by,
+    identity,
     at: at.toISOString(),
     endedAt: endedAt?.toISOString() ?? null,
     until: state === 'waiting' ? commitUntil.toISOString() : null,

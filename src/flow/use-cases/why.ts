@@ -1,4 +1,5 @@
-import { newestReport } from '../../artifact/report-store.ts';
+import { reporterOf } from '../../artifact/report.ts';
+import { newestReport, reportsByKey } from '../../artifact/report-store.ts';
 import { type EnvironmentRow, environmentsOf } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
 import { findPromotion } from '../../path/find-promotion-store.ts';
@@ -192,8 +193,23 @@ async function whyRelease({ store }: House, project: string, word: string): Prom
       ...(reused.length === 0
         ? []
         : [{ at: release.createdAt.toISOString(), what: `the same artifacts as before: ${reused.join(', ')}` }]),
+      ...(await reportsBehind(store.db, release)),
     ],
   };
+}
+
+/** Which jobs of which CIs reported what the release is made of. */
+async function reportsBehind(db: Sql, { services }: Release): Promise<WhyView['story']> {
+  const reports = await reportsByKey(
+    db,
+    services.map(({ key }) => key),
+  );
+  return services.flatMap(({ service, key }) => {
+    const report = reports.get(key);
+    if (report === undefined) return [];
+    const what = `"${service}" reported by ${reporterOf(report)} for commit ${report.commit.slice(0, 7)}`;
+    return [{ at: (report.endedAt ?? report.at).toISOString(), what }];
+  });
 }
 
 /** What another CI has to report, and what was wrong with its last report. */
@@ -207,12 +223,17 @@ async function whyUnreported(db: Sql, { projectId, services }: Release): Promise
     if (report?.problem)
       reasons.push({
         gate: 'report',
-        what: `The report of ${report.digest.slice(0, 19)} by ${report.by} was refused: ${report.problem.what}`,
+        what: `The report of ${report.digest.slice(0, 19)} by ${reporterOf(report)} was refused: ${report.problem.what}`,
         fix: report.problem.fix,
         until: null,
       });
     else if (report !== null)
-      reasons.push({ gate: 'report', what: `A report by ${report.by} is being looked at.`, fix: null, until: null });
+      reasons.push({
+        gate: 'report',
+        what: `A report by ${reporterOf(report)} is being looked at.`,
+        fix: null,
+        until: null,
+      });
   }
   return reasons;
 }

@@ -1,3 +1,4 @@
+import type { Identity } from '../../access/identity.ts';
 import type { Digest } from '../../lib/digest.ts';
 import type { ReasonView } from './promotion.ts';
 import type { EvidenceView, ReleaseBrief } from './release.ts';
@@ -38,6 +39,7 @@ export interface ReportedView {
   readonly at: string;
   readonly commit: string;
   readonly image: string;
+  readonly identity: Identity | null;
   /** What its provenance says, if there was one: the builder, and the repositories with their commits. */
   readonly provenance: {
     readonly builder: string | null;

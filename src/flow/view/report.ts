@@ -1,3 +1,4 @@
+import type { Identity } from '../../access/identity.ts';
 import type { Digest } from '../../lib/digest.ts';
 import type { ProblemView } from './project.ts';
 
@@ -12,6 +13,8 @@ export interface ReportView {
   /** `waiting` for its commit to be seen; `checking` it and bringing it here. */
   readonly state: 'waiting' | 'checking' | 'accepted' | 'refused';
   readonly by: string;
+  /** Of a CI that showed an identity token: which job of it that was. */
+  readonly identity: Identity | null;
   readonly at: string;
   readonly endedAt: string | null;
   /** Until when its commit is waited for, while it is. */

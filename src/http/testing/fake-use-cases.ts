@@ -1,3 +1,4 @@
+import type { Identity } from '../../access/identity.ts';
 import type { LogBatch, OutputBatch, Page, PageRequest, UseCases } from '../../flow/use-cases.ts';
 import type { MatrixEnvironment } from '../../flow/view/environment.ts';
 import type { DiffView } from '../../flow/view/path.ts';
@@ -19,6 +20,7 @@ const REPORT: ReportView = {
   image: null,
   state: 'checking',
   by: 'ci-shop',
+  identity: null,
   at: START,
   endedAt: null,
   until: null,
@@ -26,6 +28,16 @@ const REPORT: ReportView = {
   problem: null,
 };
 const SECRET = 'never-show-this';
+/** The one identity token that is trusted, and the job that it is of. */
+export const IDENTITY_TOKEN = 'canary-identity-token';
+const IDENTITY: Identity = {
+  name: 'actions',
+  issuer: 'https://token.actions.githubusercontent.com',
+  subject: 'repo:team/shop:ref:refs/heads/main',
+  commit: 'c'.repeat(40),
+  ref: 'refs/heads/main',
+  run: 'https://github.com/team/shop/actions/runs/7',
+};
 
 /** Keeps the contract of the use cases over a small world in memory; `prod` waits for an approval. */
 export function fakeUseCases(world: World = createWorld()): UseCases & { readonly world: World } {
@@ -159,16 +171,20 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       },
     },
     reports: {
-      make: async ({ service, commit, digest, image = null }, by) => {
+      make: async ({ service, commit, digest, image = null }, by, identity = null) => {
         did(by, `report ${service}`);
         if (digest === OLD) throw failure('artifact.report-conflict', 'Another digest stands.', 'Report that one.');
-        return { ...REPORT, service, commit, digest, image, by };
+        return { ...REPORT, service, commit, digest, image, by, identity };
       },
       show: async (_project, id) => {
         const problem = { code: 'artifact.image-missing', what: 'It is not there.', fix: 'Push it first.' };
         return { ...REPORT, id, state: 'refused', endedAt: START, problem };
       },
       list: async () => [REPORT],
+    },
+    identify: async (_project, token) => {
+      if (token !== IDENTITY_TOKEN) throw failure('access.identity-refused', 'It is not trusted.', 'Show another.');
+      return IDENTITY;
     },
     bases: {
       list: async () => [

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { PERMISSIONS, ROLES } from '../../access/permission.ts';
+import { Identity } from './identity.ts';
 import { Instant, listOf, Name } from './view.ts';
 
 const RoleName = z.enum(keysOf(ROLES)).meta({ id: 'Role' });
@@ -15,6 +16,7 @@ export const Token = z
     createdAt: Instant,
     expiresAt: Instant.nullable(),
     revokedAt: Instant.nullable(),
+    identity: Identity.nullable().describe('Of a token that a CI got for its identity token'),
   })
   .meta({ id: 'Token' });
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import type { AuditView, EventView, LogBatch, OutputBatch } from '../../flow/use-cases.ts';
 import type { LineageView, ReportedView, WhyView } from '../../flow/view/path.ts';
+import { Identity } from './identity.ts';
 import { Brief, Reason, State } from './promotion.ts';
 import { Evidence } from './release.ts';
 import { DigestText, Instant, listOf, view } from './view.ts';
@@ -32,6 +33,7 @@ const Reported = view<ReportedView>()('Reported', {
       signed: z.boolean().describe('Whether signatures came with it; they are not looked at'),
     })
     .nullable(),
+  identity: Identity.nullable(),
 });
 
 const LineageArtifact = view<LineageView['artifacts'][number]>()('LineageArtifact', {

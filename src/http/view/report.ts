@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ReportView } from '../../flow/view/report.ts';
 import { type Digest, isDigest } from '../../lib/digest.ts';
 import { Problem } from './problem.ts';
+import { Identity } from './identity.ts';
 import { DigestText, Instant, Name, view } from './view.ts';
 
 export const Report = view<ReportView>()('Report', {
@@ -14,6 +15,7 @@ export const Report = view<ReportView>()('Report', {
   image: z.string().nullable(),
   state: z.enum(['waiting', 'checking', 'accepted', 'refused']),
   by: z.string(),
+  identity: Identity.nullable(),
   at: Instant,
   endedAt: Instant.nullable(),
   until: Instant.nullable().describe('Until when its commit is waited for'),
