@@ -6,6 +6,11 @@ import { promisify } from 'node:util';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { actionsClaims } from '../src/access/oidc/testing/claims.ts';
+import { testIssuer } from '../src/access/oidc/testing/issuer.ts';
+import { makeCertificate } from '../src/registry/testing/certificate.ts';
 import { debianRegistryHost } from '../tools/test-machine/machine.ts';
 import { createRepository, type TestRepository } from './testing/repository.ts';
 import { startServer, type TestServer } from './testing/server.ts';
@@ -20,16 +25,27 @@ let repository: TestRepository;
 let story: Story;
 let registry: string;
 let scratch: string;
+let ci: Server;
 
 beforeAll(async () => {
-  [server, repository, registry] = await Promise.all([startServer(), createRepository(), debianRegistryHost()]);
   scratch = await mkdtemp(join(tmpdir(), 'towpath-any-ci-'));
+  const certificate = await makeCertificate(['127.0.0.1']);
+  const authorities = join(scratch, 'authorities.pem');
+  await writeFile(authorities, certificate.cert);
+  ci = createServer(certificate).listen(0, '127.0.0.1');
+  [server, repository, registry] = await Promise.all([
+    startServer({ env: { NODE_EXTRA_CA_CERTS: authorities } }),
+    createRepository(),
+    debianRegistryHost(),
+  ]);
   story = storyOf(server, project);
 }, 180_000);
 
 afterAll(async () => {
   await server.dispose();
   await repository.remove();
+  ci.closeAllConnections();
+  ci.close();
   await rm(scratch, { recursive: true, force: true });
 });
 
@@ -39,10 +55,13 @@ test('what another CI pushed with skopeo and reported with its token runs in pro
   const external = `build: { external: { image: "${registry}/${team}", provenance: { source: "https://git.example/*" } } }`;
   const inside = await repository.commit('Built inside', files);
   await server.client.call('project.add', { body: { url: repository.url } });
+  const issuer = await testIssuer(`https://127.0.0.1:${(ci.address() as AddressInfo).port}`);
+  ci.on('request', issuer.site);
+  const trusted = `identities: { actions: { github: { issuer: "${issuer.issuer}", repository: team/shop } } }\n`;
   const built = (await story.live('qa', inside)).services[0]?.digest ?? '';
 
   const commit = await repository.commit('Built elsewhere', {
-    'towpath.yaml': (files['towpath.yaml'] ?? '').replace('build: { node: { start: main.js } }', external),
+    'towpath.yaml': `${(files['towpath.yaml'] ?? '').replace('build: { node: { start: main.js } }', external)}\n${trusted}`,
     'services/web/main.js': program('built elsewhere'),
   });
   await repository.git('tag', 'v1');
@@ -58,9 +77,9 @@ test('what another CI pushed with skopeo and reported with its token runs in pro
   await run('skopeo', ['copy', '--src-tls-verify=false', '--dest-tls-verify=false', ...credentials, from, to]);
   const { stdout } = await run('skopeo', ['inspect', '--tls-verify=false', '--format', '{{.Digest}}', to]);
   const digest = stdout.trim();
-  const ci = await server.cli('token', 'create', '--user', 'ci-shop', '--role', 'ci');
+  const stored = await server.cli('token', 'create', '--user', 'ci-shop', '--role', 'ci');
   const tokenFile = join(scratch, 'token');
-  await writeFile(tokenFile, ci.stdout);
+  await writeFile(tokenFile, stored.stdout);
   const provenance = join(scratch, 'provenance.json');
   await writeFile(provenance, JSON.stringify(statement(digest, commit)));
   const words = `--service web --commit ${commit} --digest ${digest} --wait`.split(' ');
@@ -75,6 +94,16 @@ test('what another CI pushed with skopeo and reported with its token runs in pro
     stdout: expect.stringMatching(/ is accepted \(key [0-9a-f]{12}\)\n$/) as string,
   });
   expect((await report('--provenance', provenance)).code).toBe(0); // a job that runs again
+
+  // a job of the same CI without a stored token, and one for another commit
+  const identity = async (sha: string) => {
+    const claims = actionsClaims(Date.now(), { iss: issuer.issuer, aud: server.client.server, sha });
+    await writeFile(tokenFile, await issuer.sign(claims));
+    return server.cli(...`artifact report --project ${project} --oidc-token`.split(' '), tokenFile, ...words);
+  };
+  expect(await identity(commit)).toMatchObject({ code: 0, stdout: expect.stringContaining(' is accepted ') as string });
+  expect(await identity(inside)).toMatchObject({ code: 4, stderr: expect.stringContaining(inside) as string });
+  expect(server.output()).not.toContain((await issuer.sign({})).split('.')[0]);
 
   await story.live('qa', commit);
   const prod = await story.live('prod', commit);

@@ -1,14 +1,16 @@
 import { readFile, stat } from 'node:fs/promises';
 
+import { reporterOf } from '../artifact/report.ts';
 import type { ReportView } from '../flow/view/report.ts';
 import { CliError, usage } from './cli-error.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
+import { asJob, type JobOptions } from './job.ts';
 import { shortSha, table } from './text.ts';
 import { duration, needs, type Verb } from './verb.ts';
 import { waitFor } from './wait.ts';
 
-interface ReportOptions {
+interface ReportOptions extends JobOptions {
   readonly service: string;
   readonly commit: string;
   readonly digest: string;
@@ -32,11 +34,18 @@ export const artifact: Verb = (program, run) => {
     .requiredOption('--digest <digest>', 'sha256:... of the image that was pushed')
     .option('--image <repository>', 'registry and repository, where towpath.yaml has a pattern for them')
     .option('--provenance <file>', 'its SLSA provenance')
+    .option(
+      '--oidc-token <file>',
+      'the identity token of the job (- for stdin); else TOWPATH_OIDC_TOKEN, else asked of Actions',
+    )
+    .option('--oidc-audience <text>', 'whom it is for, where it is asked of Actions; else the address of the server')
     .option('--wait', 'until it is accepted or refused')
     .option('--timeout <duration>', 'how long to wait, such as 10m', duration, TIMEOUT_MS)
     .addHelpText('after', needs('artifact.report'))
     .action(
-      run<ReportOptions>(async (context, { service, commit, digest, image, provenance, wait = false, timeout }) => {
+      run<ReportOptions>(async (called, options) => {
+        const { service, commit, digest, image, provenance, wait = false, timeout } = options;
+        const context = await asJob(called, options);
         const params = { project: await context.project() };
         const text = provenance === undefined ? undefined : await readProvenance(provenance);
         const body = {
@@ -65,7 +74,14 @@ export const artifact: Verb = (program, run) => {
         const reports = await (await context.client()).call('report.list', { params });
         context.out.data(reports, (rows) =>
           table(
-            rows.map((row) => [row.at, row.service, shortSha(row.commit), row.digest.slice(7, 19), row.by, endOf(row)]),
+            rows.map((row) => [
+              row.at,
+              row.service,
+              shortSha(row.commit),
+              row.digest.slice(7, 19),
+              reporterOf(row),
+              endOf(row),
+            ]),
           ),
         );
         return EXIT.ok;

@@ -37,7 +37,7 @@ export function exitOfState(state: PromotionState): ExitCode {
 
 export function exitOfError(error: unknown): ExitCode {
   const { code } = problemOf(error);
-  if (code === 'access.unauthenticated' || code === 'access.forbidden') return EXIT.auth;
+  if (/^access\.(?:unauthenticated|forbidden|commit-forbidden|identity-\w+)$/.test(code)) return EXIT.auth;
   if (code === 'cli.usage-invalid') return EXIT.usage;
   if (code === 'cli.cancelled') return EXIT.cancelled;
   if (code === 'cli.timeout') return EXIT.timeout;

@@ -39,7 +39,8 @@ async function tokenOf(options: CommonOptions, io: Io, data: string, server: str
   return isLoopback(server) ? readLocalToken(data) : null;
 }
 
-async function tokenIn(file: string): Promise<string> {
+/** @throws CliError `cli.usage-invalid` */
+export async function tokenIn(file: string): Promise<string> {
   try {
     return (await readFile(file === '-' ? '/dev/stdin' : file, 'utf8')).trim();
   } catch {
