@@ -60,6 +60,8 @@ test('a release waits for its report and says so; a report brings the image here
   await world.live('dev', first);
   await world.reaches(asked.id, 'live');
   expect((await world.environment('dev')).services).toMatchObject([{}, { service: 'web', digest: built.digest }]);
+  const { story } = await world.useCases.why(PROJECT, 'dev');
+  expect(story[0]?.what).toBe(`"web" reported by ci-shop for commit ${first.slice(0, 7)}`);
 
   const here = world.house.registry;
   for (const blob of [built.config, ...built.layers])

@@ -7,6 +7,7 @@ import { headline } from '../../path/headline.ts';
 import { lastEnded, openPromotions, promotionsOf } from '../../path/promotion-list-store.ts';
 import { eventsOf, type Promotion } from '../../path/promotion-store.ts';
 import { type Release, reportsWanted } from '../../release/release.ts';
+import { servicesOf } from '../../release/release-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import { placesIn } from '../places.ts';
@@ -113,17 +114,20 @@ async function whyPlace(store: House['store'], environment: EnvironmentRow): Pro
   const unnamed = environment.unnamedAt === null ? '' : ', is not named in towpath.yaml any more';
   const held = environment.hold === null ? '' : ' and is on hold';
   const newest = open[0] ?? ended[0];
+  const parts = view === undefined || view.current === null ? null : await servicesOf(store.db, [view.current.id]);
   return {
     subject: environment.name,
     headline: `${environment.name} ${runs}${unnamed}${held}${waits}`,
     reasons,
-    story:
-      newest === undefined
+    story: [
+      ...(await reportsBehind(store.db, [...(parts?.values() ?? [])].flat())),
+      ...(newest === undefined
         ? []
         : (await eventsOf(store.db, newest.id)).map(({ to, detail, at }) => ({
             at: at.toISOString(),
             what: `promotion ${newest.number} ${to}: ${detail.note ?? headline(to, detail)}`,
-          })),
+          }))),
+    ],
   };
 }
 
@@ -193,13 +197,13 @@ async function whyRelease({ store }: House, project: string, word: string): Prom
       ...(reused.length === 0
         ? []
         : [{ at: release.createdAt.toISOString(), what: `the same artifacts as before: ${reused.join(', ')}` }]),
-      ...(await reportsBehind(store.db, release)),
+      ...(await reportsBehind(store.db, release.services)),
     ],
   };
 }
 
 /** Which jobs of which CIs reported what the release is made of. */
-async function reportsBehind(db: Sql, { services }: Release): Promise<WhyView['story']> {
+async function reportsBehind(db: Sql, services: Release['services']): Promise<WhyView['story']> {
   const reports = await reportsByKey(
     db,
     services.map(({ key }) => key),
