@@ -38,7 +38,18 @@ const Audience = z
   .optional()
   .describe('What its tokens have in `aud` (the address under which people open Towpath)');
 const More = z.record(Claim, Patterns).default({}).describe('More claims that have to be so; `*` stands for anything');
-const Refs = Patterns.default(['refs/heads/*', 'refs/tags/*']).describe('Branches and tags, as refs (all)');
+/** Others are of pull and merge requests, which strangers write. */
+const Ref = Pattern.regex(/^refs\/(?:heads|tags)\//, 'a branch or tag in full, such as refs/heads/main');
+const Refs = listOf(Ref)
+  .pipe(z.array(Ref).min(1, 'at least one').max(32))
+  .default(['refs/heads/*', 'refs/tags/*'])
+  .describe('Branches and tags, as refs (all)');
+/** Each by its name: a pattern would let in what is not known yet. */
+const Event = z
+  .string()
+  .max(64)
+  .regex(/^[a-z_]+$/, 'the name of an event, such as push');
+const Events = listOf(Event).pipe(z.array(Event).min(1, 'at least one').max(32));
 const Digits = z.string('digits in quotes').regex(/^\d{1,20}$/, 'digits');
 
 const GitHub = z
@@ -49,7 +60,7 @@ const GitHub = z
       .describe('OWNER/REPOSITORY, written as GitHub does'),
     id: Digits.optional().describe('Its id, which no other repository gets when this one is renamed or deleted'),
     refs: Refs,
-    events: Patterns.default(['push', 'workflow_dispatch', 'schedule', 'release']).describe(
+    events: Events.default(['push', 'workflow_dispatch', 'schedule', 'release']).describe(
       'What started the workflow (push, workflow_dispatch, schedule, release)',
     ),
     claims: More,
@@ -68,7 +79,7 @@ const GitLab = z
       .describe('GROUP/PROJECT, with all groups'),
     id: Digits.optional().describe('Its id, which no other project gets when this one is renamed or deleted'),
     refs: Refs,
-    events: Patterns.default(['push', 'web', 'schedule']).describe(
+    events: Events.default(['push', 'web', 'schedule']).describe(
       'What started the pipeline, as CI_PIPELINE_SOURCE has it (push, web, schedule)',
     ),
     claims: More,
