@@ -15,6 +15,7 @@ const WANTED = {
   chromium: 'chromium',
   'docker-registry': 'docker-registry',
   'docker.io': 'dockerd',
+  faketime: 'faketime',
   git: 'git',
   iproute2: 'ip',
   iptables: 'iptables',

@@ -12,7 +12,7 @@ export interface LiveRecord {
 
 /** Writes down what runs now: the present release, its deployments, and the turn of tenures. Safe to repeat. */
 export async function recordLive(db: Sql, live: LiveRecord): Promise<void> {
-  const now = new Date();
+  const now = sql<Date>`clock_timestamp()`; // soaks are measured by this clock alone
   await db
     .updateTable('tenure')
     .set({ ended_at: now })

@@ -12,7 +12,7 @@ import { freePort } from './free-port.js';
 
 const run = promisify(execFile);
 
-export async function startPostgres(directory) {
+export async function startPostgres(directory, env = {}) {
   const data = join(directory, 'data');
   const passwordFile = join(directory, 'password');
   const password = randomBytes(12).toString('hex');
@@ -44,7 +44,7 @@ export async function startPostgres(directory) {
         String(port),
         ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
       ],
-      options: { ...user, cwd: directory },
+      options: { ...user, cwd: directory, env: { ...process.env, ...env } },
       log: join(directory, 'postgres.log'),
       isReady: async () =>
         (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')[7]?.trim() === 'ready' && answers(port),

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 
 import { DISK_FULL } from '../../lib/disk-full.ts';
 import { TowpathError } from '../../lib/error.ts';
@@ -61,6 +61,20 @@ test('a workflow asks for another within its own transaction', async () => {
   box.engine = engine;
   await engine.enqueue(null, first, undefined, { id: 'first:1' });
   expect(await engine.ended('second:1')).toEqual({ kind: 'done', output: 42 });
+});
+
+test('a clock that is set back by hours stops no queue', async () => {
+  const note = durable('note', (n: number) => step('note', () => n));
+  const now = Date.now.bind(Date);
+  let aheadMs = 5 * 3_600_000;
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs);
+  onTestFinished(() => clock.mockRestore());
+  const { engine } = await worker([note]);
+  for (const [n, hours] of [5, 0, -3].entries()) {
+    aheadMs = hours * 3_600_000;
+    await engine.enqueue(null, note, n, { id: `note:${n}` });
+    expect(await engine.ended(`note:${n}`)).toEqual({ kind: 'done', output: n });
+  }
 });
 
 test('a step that fails is tried again with a growing wait, and its last error is thrown with its code', async () => {

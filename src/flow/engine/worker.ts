@@ -5,6 +5,7 @@ import { registerDataSource } from '@dbos-inc/dbos-sdk/datasource';
 import { DBOSExecutor } from '@dbos-inc/dbos-sdk/internal/dbos-executor';
 
 import type { Store } from '../../store/database.ts';
+import { watchClock } from './clock-back.ts';
 import { createDataSource } from './data-source.ts';
 import type { Durable } from './durable.ts';
 import { EngineError } from './error.ts';
@@ -106,11 +107,14 @@ export async function startWorker(parts: Parts, options: WorkerOptions): Promise
     throw error;
   }
   lease.watch();
+  const executor = DBOSExecutor.globalInstance;
+  const clock = executor === undefined ? null : watchClock(executor, options.listen ?? null, log);
   const care = setInterval(() => void takeCare(parts, options.keepHistoryMs ?? 30 * DAY_MS), CARE_EVERY_MS);
   care.unref();
   return {
     async stop(drainMs) {
       clearInterval(care);
+      await clock?.stop();
       await DBOS.shutdown({ workflowCompletionTimeoutMS: drainMs, deregister: true });
       await lease.release();
     },
