@@ -20,6 +20,7 @@ export default defineConfig({
     globalSetup: ['tools/test-machine/set-up.ts', 'src/store/testing/set-up.ts', 'e2e/testing/set-up.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000 } }, // what comes soon comes later on a busy machine
     // more than the two processors of CI: a third of the time a story waits for a program
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },

@@ -7,6 +7,7 @@ export default defineConfig({
     globalSetup: ['tools/test-machine/set-up.ts', 'src/store/testing/set-up.ts', 'e2e/testing/set-up.ts'],
     reporters: ['default', './e2e/testing/count-reporter.ts'],
     hookTimeout: 300_000,
+    expect: { poll: { timeout: 30_000 } },
     passWithNoTests: false,
   },
 });
