@@ -2,7 +2,7 @@ import { each } from '../lib/each.ts';
 import type { Digest } from '../lib/digest.ts';
 import { applyTags, type TagPlan } from '../registry/image-names.ts';
 import type { Registry } from '../registry/registry.ts';
-import { shareImage } from '../registry/share-image.ts';
+import { shareImage } from '../registry/copy-image.ts';
 import type { Release } from '../release/release.ts';
 
 /** A release may have a thousand images; a registry is asked about so many at once. */

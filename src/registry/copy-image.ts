@@ -30,6 +30,8 @@ export interface ImageContent {
 }
 
 export const COPY_LIMITS: CopyLimits = { manifests: 64, bytes: 64 * 1024 ** 3 };
+/** What is here was taken in already. */
+const NO_LIMITS: CopyLimits = { manifests: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY };
 
 /** What is said about an image travels with it when it is small. */
 const REFERRER_LIMITS: CopyLimits = { manifests: 4, bytes: 16 * 1024 ** 2 };
@@ -65,13 +67,13 @@ export async function copyImage(
   from: Place,
   to: Place,
   content: Pick<ImageContent, 'manifests' | 'blobs'>,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<void> {
   const open = [...content.blobs];
   const source = { images: from.registry, repository: from.repository };
   const worker = async (): Promise<void> => {
     for (let blob = open.shift(); blob !== undefined; blob = open.shift()) {
-      signal.throwIfAborted();
+      signal?.throwIfAborted();
       await ensureBaseLayers(to.registry, to.repository, [blob], source);
     }
   };
@@ -84,9 +86,31 @@ export async function copyImage(
   const failed = (await Promise.allSettled(works)).find((work) => work.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
   for (const { digest, mediaType, bytes } of content.manifests) {
-    signal.throwIfAborted();
+    signal?.throwIfAborted();
     await to.registry.putManifest(to.repository, digest, { mediaType, bytes });
   }
+}
+
+/**
+ * Makes sure that an image lies in a repository, with all that it is made of: two services of equal contents share one
+ * artifact, and each has its names in a repository of its own. Content is mounted where the registry can, else copied.
+ * Does nothing when it is there.
+ * @throws RegistryError `registry.not-found` when it is not in `from` either
+ */
+export async function shareImage(
+  registry: Registry,
+  { from, to, digest }: { readonly from: string; readonly to: string; readonly digest: Digest },
+): Promise<void> {
+  if (from === to || (await registry.manifest(to, digest)) !== null) return;
+  const whole = await walk({ registry, repository: from }, digest, NO_LIMITS);
+  if (whole === null) {
+    throw new RegistryError({
+      code: 'registry.not-found',
+      what: `The image ${digest} is not in ${from} any more, so ${to} cannot have it.`,
+      fix: 'Build it again: `towpath build` with the release.',
+    });
+  }
+  await copyImage({ registry, repository: from }, { registry, repository: to }, contentOf(whole));
 }
 
 /** Copies the small statements that another registry holds about an image. @returns how many there are here now */

@@ -4,7 +4,7 @@ import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import { hasCode } from '../../lib/error.ts';
 import { groupBy } from '../../lib/group.ts';
-import { shareImage } from '../../registry/share-image.ts';
+import { shareImage } from '../../registry/copy-image.ts';
 import { attemptEach } from './attempt.ts';
 import { planRetention, type RetainedRepository, type RetentionPlan } from './retention.ts';
 import { retentionFacts } from './retention-facts.ts';
