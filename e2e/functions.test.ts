@@ -1,14 +1,18 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { createEmbeddedRegistry } from '../src/registry/embedded/embedded.ts';
 import { A_DAY_AGO, age, nothing } from '../src/registry/embedded/testing/age.ts';
+import { CANARY_KEYS, startS3Server } from '../src/registry/testing/s3-server.ts';
+import { startEmbeddedPostgres } from '../src/store/embedded/postgres.ts';
+import { findRustProgram } from '../tools/rust-programs.js';
 import { createRepository, type TestRepository } from './testing/repository.ts';
 import { startServer, type TestServer } from './testing/server.ts';
 import { smallShop } from './testing/small-shop.ts';
@@ -69,6 +73,101 @@ test('functions go from a push to the last environment by reference, and a sweep
   expect(await namesIn(zip)).toEqual(['node_modules/ms/index.js', 'report.js', 'thumbnail.js']);
 }, 300_000);
 
+const { path: s3 = '', missing } = findRustProgram('s3s-fs');
+if (missing !== undefined) process.stderr.write(`${missing}\n`);
+
+test.runIf(missing === undefined)(
+  'with a bucket they go from a branch to the last environment too, and its keys are nowhere to be seen',
+  async () => {
+    const place = await mkdtemp(join(tmpdir(), 'towpath-keys-'));
+    const bucket = await startS3Server(s3, ['zips']);
+    try {
+      const { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey } = CANARY_KEYS;
+      await writeFile(join(place, 'keys.json'), JSON.stringify({ AccessKeyId, SecretAccessKey }));
+      await server.restart({
+        TOWPATH_ZIPS: 's3://zips/of/functions',
+        TOWPATH_ZIPS_KEYS: `file:${place}/keys.json`,
+        TOWPATH_SECRET_FILES: place,
+        AWS_ENDPOINT_URL_S3: bucket.endpoint,
+        AWS_REGION: 'eu-central-1',
+      });
+      await repository.git('switch', '--quiet', '--create', 'feature/bucket');
+      const commit = await repository.commit('In a bucket', {
+        [`${folder}/report.js`]: 'exports.handler = async () => 2;\n',
+      });
+      await story.live('feature/bucket', commit);
+      const seen = [(await server.cli('promote', commit.slice(0, 10), 'qa', '--wait')).stdout];
+      await repository.git('tag', 'v2');
+      const prod = await story.live('prod', commit);
+      const digest = prod.services.find(({ service }) => service === 'thumbnails')?.digest ?? '';
+      for (const words of [
+        ['lineage', digest],
+        ['logs', commit, 'thumbnails'],
+        ['audit', '--json'],
+        ['status', '--json'],
+        ['doctor'],
+      ])
+        seen.push(...Object.values(await server.cli(...words)).map(String));
+      expect(seen.join('\n')).toMatch(/prod +runs now/);
+      const [, zip = ''] = /functions\.zip: [^\n]*?sha256:([0-9a-f]{64})/.exec(seen.join('\n')) ?? [];
+      const stored = await readFile(bucket.fileOf('zips', `of/functions/sha256/${zip}.zip`));
+      expect(createHash('sha256').update(stored).digest('hex')).toBe(zip);
+
+      expect(await filesWith(project, server.data)).not.toEqual([]); // it does find what is there
+      const secret = CANARY_KEYS.secretAccessKey;
+      const forms = [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64').replace(/=+$/, '')];
+      for (const form of forms) {
+        expect(
+          [...seen, server.output(), ...(await commandLines()), ...(await rowsOf(server))].join('\n'),
+        ).not.toContain(form);
+        expect(await filesWith(form, server.data)).toEqual([]);
+      }
+    } finally {
+      await bucket.close();
+      await rm(place, { recursive: true });
+    }
+  },
+  120_000,
+);
+
+/** Of all processes of this machine but the bucket itself. */
+async function commandLines(): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
+  return lines.filter((line) => !line.includes('s3s-fs'));
+}
+
+/** All that its database holds, as text: what Postgres compresses is found in no file. */
+async function rowsOf({ data }: TestServer): Promise<string[]> {
+  const guest = await startEmbeddedPostgres({ directory: join(data, 'pg') });
+  const client = new pg.Client(guest.url);
+  await client.connect();
+  try {
+    const { rows: tables } = await client.query<{ name: string }>(
+      `select quote_ident(schemaname) || '.' || quote_ident(tablename) as name from pg_tables
+       where schemaname not in ('pg_catalog', 'information_schema')`,
+    );
+    expect(tables.length).toBeGreaterThan(30);
+    const texts: string[] = [];
+    for (const { name } of tables) {
+      const { rows } = await client.query<{ text: string }>(`select t::text as text from ${name} t`);
+      texts.push(...rows.map(({ text }) => text));
+    }
+    return texts;
+  } finally {
+    await client.end();
+    await guest.stop();
+  }
+}
+
+async function filesWith(text: string, directory: string): Promise<string[]> {
+  const { stdout } = await promisify(execFile)('grep', ['-rlF', '-D', 'skip', '-e', text, directory]).catch(
+    (error: { code: unknown; stdout: string }) =>
+      error.code === 1 ? { stdout: '' } : Promise.reject(error as unknown),
+  );
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
 /** As `unzip` sees it, of packages one file. */
 async function namesIn(zip: Buffer): Promise<string[]> {
   const place = await mkdtemp(join(tmpdir(), 'towpath-functions-'));
@@ -99,7 +198,8 @@ function files(): Record<string, string> {
     ...shop,
     'towpath.yaml': (shop['towpath.yaml'] ?? '')
       .replace('environments:', thumbnails.join('\n'))
-      .replace('on: { merge: main }', 'on: manual, accepts: any'),
+      .replace('on: { merge: main }', 'on: manual, accepts: any')
+      .replaceAll('deploy: process', 'deploy: process, settle: 100ms'),
     [`${folder}/serverless.yml`]: [
       'service: thumbnails',
       'provider: { name: aws, runtime: nodejs22.x, environment: { STAGE: "${sls:stage}" } }',
