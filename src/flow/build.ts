@@ -14,6 +14,7 @@ import { recordEvidence } from '../check/evidence-store.ts';
 import { isDiskFull } from '../lib/disk-full.ts';
 import { hasCode, type Problem, problemOf, TowpathError } from '../lib/error.ts';
 import { UNDECIDED } from '../path/promotion.ts';
+import { awaitRemovals } from '../registry/removal-store.ts';
 import { releasesWithKey, settleRelease } from '../release/release-store.ts';
 import { recordEvent } from '../store/event-store.ts';
 import type { Tx } from '../store/database.ts';
@@ -117,6 +118,7 @@ async function build(house: House, key: string, signal: AbortSignal): Promise<Ou
       `Building ${artifact.service} of ${artifact.builtForCommit.slice(0, 7)} with ${builder.name}: key ${key.slice(0, 12)}.`,
     );
     const began = house.clock.elapsed();
+    await awaitRemovals(house.store, [artifact.repository]);
     const made = await builder.build({
       definition: definition.build.definition,
       source,

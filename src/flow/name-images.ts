@@ -1,21 +1,27 @@
 import { each } from '../lib/each.ts';
 import type { Digest } from '../lib/digest.ts';
 import { applyTags, type TagPlan } from '../registry/image-names.ts';
-import type { Registry } from '../registry/registry.ts';
+import { awaitRemovals } from '../registry/removal-store.ts';
 import { shareImage } from '../registry/copy-image.ts';
 import type { Release } from '../release/release.ts';
+import type { House } from './house.ts';
 
 /** A release may have a thousand images; a registry is asked about so many at once. */
 const AT_ONCE = 16;
 
 /** Gives names to the images of a release, each in its own repository. Safe to repeat. @throws RegistryError as `applyTags` */
 export async function nameImages(
-  registry: Registry,
+  { registry, store }: Pick<House, 'registry' | 'store'>,
   { services }: Pick<Release, 'services'>,
   namesFor: (image: { readonly repository: string; readonly digest: Digest }) => readonly TagPlan[],
 ): Promise<void> {
   const images = services.flatMap(({ repository, builtIn, digest }) =>
     digest === null ? [] : [{ repository, builtIn, digest }],
+  );
+  // where an image was built it stays as long as its artifact does
+  await awaitRemovals(
+    store,
+    images.flatMap(({ repository, builtIn }) => (repository === builtIn ? [] : [repository])),
   );
   await each(images, AT_ONCE, ({ repository, builtIn, digest }) =>
     shareImage(registry, { from: builtIn, to: repository, digest }),

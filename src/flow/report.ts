@@ -12,6 +12,7 @@ import { awaitCommit, endReport, reportById } from '../artifact/report-store.ts'
 import { hasCode, type Problem, problemOf, TowpathError } from '../lib/error.ts';
 import { copyImage, copyReferrers, type Place, readContent } from '../registry/copy-image.ts';
 import { parseReference } from '../registry/reference.ts';
+import { awaitRemovals } from '../registry/removal-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { appendToLog } from '../store/log-store.ts';
@@ -82,6 +83,7 @@ async function bring(house: House, reportId: string, found: Reported, signal: Ab
     const { host, repository } = parseReference(image);
     const to: Place = { registry: house.registry, repository: found.repository };
     const from: Place = found.digest === null ? { registry: house.registryAt(host), repository } : to;
+    await awaitRemovals(house.store, [found.repository]);
     const content = await readContent(from, report.digest, house.settings.platform);
     if (content === null) throw notThere(report, image);
     const verdict = decideProvenance({

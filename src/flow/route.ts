@@ -75,7 +75,7 @@ async function nameArtifacts(house: House, releaseId: string, ref: string): Prom
   const names = namesFor(release.commit, ref);
   const given = (await isHead(house, release, ref)) ? names : names.filter(({ kind }) => kind !== 'branch');
   try {
-    await nameImages(house.registry, release, ({ repository, digest }) => planTags(repository, digest, given));
+    await nameImages(house, release, ({ repository, digest }) => planTags(repository, digest, given));
     return { kind: 'named' };
   } catch (error) {
     if (!hasCode(error, 'registry.tag-immutable')) throw error;

@@ -37,7 +37,7 @@ export interface Load {
 /** `env-<environment>` moves to what is about to run, and a name of its own keeps the release for a rollback. */
 export async function tagEnvironment(house: House, turn: Turn, { releaseId }: Load): Promise<void> {
   const { environment, release } = await placeOf(house, turn, releaseId);
-  await nameImages(house.registry, release, ({ repository, digest }) => [
+  await nameImages(house, release, ({ repository, digest }) => [
     ...planTags(repository, digest, [{ kind: 'environment', environment: environmentOf(environment.name) }]),
     { repository, digest, tag: keepTag(environment.slug, release.number), moves: false },
   ]);

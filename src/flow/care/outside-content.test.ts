@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { below } from '../../registry/below.ts';
 import { createRegistryClient } from '../../registry/client/client.ts';
 import type { Registry } from '../../registry/registry.ts';
+import { awaitRemovals } from '../../registry/removal-store.ts';
 import { type ClosedRegistry, startClosedRegistry } from '../../registry/testing/debian-registry.ts';
 import { pushImage, testImage } from '../../registry/testing/images.ts';
 import type { Store } from '../../store/database.ts';
@@ -55,6 +56,42 @@ test('what a build under way may deliver stays, and what is needed again begins 
   expect(await registry.manifest(repository, left)).toBeNull();
 });
 
+test('a build that begins while an image is being removed waits, and its image stays; one that began before stops the removal', async () => {
+  const { store, registry } = await outside();
+  await runInTurn(store, registry, ['a']);
+  const image = await testImage([{ says: 'built twice' }]);
+  await pushImage(registry, repository, image, 'incoming-abc');
+  const clock = clockAt(Date.now());
+  await sweeping(store, registry, clock)();
+  clock.pass(2 * DAY_MS);
+  const says = (state: 'building' | 'built') => store.db.updateTable('artifact').set({ state }).execute();
+  let pushed: Promise<unknown> = Promise.resolve();
+  const meeting: Registry = {
+    ...registry,
+    async deleteManifest(...wanted) {
+      await says('building');
+      pushed = awaitRemovals(store, [repository]).then(() => pushImage(registry, repository, image, 'incoming-abc'));
+      await waitsForLock(store);
+      await registry.deleteManifest(...wanted);
+    },
+  };
+  expect(await sweeping(store, meeting, clock)()).toMatchObject({ files: 1 });
+  await pushed;
+  expect((await registry.manifest(repository, 'incoming-abc'))?.digest).toBe(image.digest);
+
+  await says('built');
+  await sweeping(store, registry, clock)();
+  clock.pass(2 * DAY_MS);
+  const late: Registry = {
+    ...registry,
+    async manifest(...wanted) {
+      await says('building'); // after the sweep saw what is needed, before its last look
+      return registry.manifest(...wanted);
+    },
+  };
+  expect(await sweeping(store, late, clock)()).toEqual({ files: 0, bytes: 0 });
+});
+
 test('a registry that deletes nothing is told of once', async () => {
   const { store, registry } = await outside({ deletes: false });
   await runInTurn(store, registry, ['a']);
@@ -68,6 +105,12 @@ test('a registry that deletes nothing is told of once', async () => {
   }
   expect(told).toEqual([expect.stringContaining('deletes nothing')]);
 });
+
+async function waitsForLock({ pool }: Store): Promise<void> {
+  const waiting = `select from pg_locks where locktype = 'advisory' and not granted
+    and database = (select oid from pg_database where datname = current_database())`;
+  await expect.poll(async () => (await pool.query(waiting)).rowCount, { timeout: 20_000 }).toBe(1);
+}
 
 async function outside(settings: ClosedRegistry = {}) {
   const server = await startClosedRegistry(settings);

@@ -1,8 +1,11 @@
+import { sql } from 'kysely';
+
 import type { Digest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
 import { limiter } from '../../lib/limiter.ts';
 import type { HeldManifest, RegistryContent } from '../../registry/content.ts';
 import { parseManifest } from '../../registry/manifest.ts';
+import { beginRemoval } from '../../registry/removal-store.ts';
 import { recordUnneeded, unneededSince } from '../../registry/unneeded-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
@@ -39,10 +42,15 @@ export function outsideContent(place: Place & { readonly log: Pick<House['log'],
       );
       for (const { held } of unneeded) {
         signal?.throwIfAborted();
-        // looked at once more, for a build may have begun
-        if (refused || held.usedMs >= beforeMs || (await isWanted(store.db, held))) continue;
+        if (refused || held.usedMs >= beforeMs) continue;
         try {
-          await registry.deleteManifest(held.repository, held.digest);
+          const isGone = await store.transaction(async (tx) => {
+            await beginRemoval(tx, held.repository);
+            if (await isWanted(tx, held)) return false; // somebody has begun since
+            await registry.deleteManifest(held.repository, held.digest);
+            return true;
+          });
+          if (!isGone) continue;
         } catch (error) {
           if (!hasCode(error, 'registry.unsupported')) throw error;
           refused = true;
@@ -111,12 +119,16 @@ async function builtThere(db: Sql, repository: string): Promise<Digest[]> {
   return rows.map(({ digest }) => digest as Digest);
 }
 
+/** A build, a report of another CI or a promotion says so before it looks what is there. */
 async function isWanted(db: Sql, { repository, digest }: HeldManifest): Promise<boolean> {
-  const row = await db
-    .selectFrom('artifact')
-    .select('key')
-    .where('repository', '=', repository)
-    .where((eb) => eb.or([eb('state', '=', 'building'), eb('digest', '=', digest)]))
-    .executeTakeFirst();
-  return row !== undefined;
+  const { rows } = await sql`
+    select from artifact where repository = ${repository} and (state = 'building' or digest = ${digest})
+    union all
+    select from artifact_report join project on project.id = artifact_report.project_id
+    where ended_at is null and project.name || '/' || service = ${repository}
+    union all
+    select from promotion join release_service using (release_id) join artifact on artifact.key = artifact_key
+    where promotion.ended_at is null and artifact.digest = ${digest}
+    limit 1`.execute(db);
+  return rows.length > 0;
 }
