@@ -199,15 +199,21 @@ export async function createWorld(
     return repository.commit({ ...rest, files: { ...Object.fromEntries(texts), ...files } });
   };
   const poll = async (): Promise<void> => {
-    for (const { name } of await useCases.projects.list()) await useCases.projects.refresh(name, 'olga');
-    await pollOnce({
-      store,
-      clock: systemClock,
-      chance: () => 0.5,
-      remoteOf: (repository) => remoteOf(repository.url, () => Promise.resolve(repository)),
-      list: listRefs,
-      mirrorOf: ({ id }) => mirrors.of(id),
-      onNews: followNews(() => starts),
+    const watched = await store.db.selectFrom('repository').select('id').where('left_at', 'is', null).execute();
+    const polled = new Set<string>();
+    await until(async () => {
+      for (const { name } of await useCases.projects.list()) await useCases.projects.refresh(name, 'olga');
+      const results = await pollOnce({
+        store,
+        clock: systemClock,
+        chance: () => 0.5,
+        remoteOf: (repository) => remoteOf(repository.url, () => Promise.resolve(repository)),
+        list: listRefs,
+        mirrorOf: ({ id }) => mirrors.of(id),
+        onNews: followNews(() => starts),
+      });
+      for (const { repositoryId } of results) polled.add(repositoryId);
+      return watched.every(({ id }) => polled.has(id)) ? true : null; // whose row is held, or who is polled beside this, is passed over
     });
   };
   const environment = (name: string): Promise<EnvironmentDetail> => useCases.environments.show(project, name);
