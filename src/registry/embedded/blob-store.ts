@@ -10,6 +10,7 @@ import type { ContentDigest } from './content-digest.ts';
 import { readSmall } from './durable-file.ts';
 import type { DurableFiles } from './durable-file.ts';
 import type { Limbo, Retiring } from './limbo.ts';
+import { smallFiles } from './small-files.ts';
 
 /** Content under its digest, shared by all repositories: which of them may see it is decided above. */
 export interface BlobStore {
@@ -17,6 +18,8 @@ export interface BlobStore {
   size(digest: ContentDigest): Promise<number | null>;
   /** The whole of a small content, checked against its digest. @returns null when there is none */
   read(digest: ContentDigest): Promise<Buffer | null>;
+  /** The same, taken into use. */
+  use(digest: ContentDigest): Promise<Buffer | null>;
   /** Bytes from `start` to `end`, both counted, unchecked; the reader knows the digest. @returns null when there is none */
   stream(digest: ContentDigest, range?: { start: number; end: number }): Promise<Readable | null>;
   /** Takes bytes and keeps them only when they have the digest. @throws RegistryError `registry.digest-mismatch` */
@@ -36,6 +39,8 @@ export function openBlobStore(directory: string, files: DurableFiles, limbo: Lim
     return join(directory, path.slice(0, 7), path.slice(7, 9), path.slice(7));
   };
 
+  const small = smallFiles();
+
   async function adopt(path: string, digest: ContentDigest, computed: string): Promise<void> {
     if (computed !== digest) {
       await unlink(path);
@@ -53,16 +58,15 @@ export function openBlobStore(directory: string, files: DurableFiles, limbo: Lim
   }
 
   return {
-    size: async (digest) => limbo.use(pathFor(digest)),
+    size: async (digest) => (await limbo.use(pathFor(digest)))?.size ?? null,
     adopt,
     mark: async (digest) => limbo.mark(pathFor(digest)),
     sweep: async (retiring) => limbo.retireBelow(directory, retiring),
-    read: async (digest) => {
-      const bytes = await limbo.find(pathFor(digest), () => readSmall(pathFor(digest)));
-      if (bytes === null) return null;
-      const computed = digestOf(bytes, digest);
-      if (computed !== digest) throw digestMismatch(digest, computed);
-      return bytes;
+    read: async (digest) => checked(digest, await limbo.find(pathFor(digest), () => readSmall(pathFor(digest)))),
+    use: async (digest) => {
+      const path = pathFor(digest);
+      const seen = await limbo.use(path);
+      return seen === null ? null : checked(digest, await limbo.find(path, () => small.read(path, seen)));
     },
     stream: async (digest, range) => {
       const file = await limbo.find(pathFor(digest), () => open(pathFor(digest), 'r'));
@@ -87,6 +91,12 @@ export function openBlobStore(directory: string, files: DurableFiles, limbo: Lim
       await adopt(path, digest, `${algorithmOf(digest)}:${hash.digest('hex')}`);
     },
   };
+}
+
+function checked(digest: ContentDigest, bytes: Buffer | null): Buffer | null {
+  const computed = bytes === null ? digest : digestOf(bytes, digest);
+  if (computed !== digest) throw digestMismatch(digest, computed);
+  return bytes;
 }
 
 /** The digest of bytes by the algorithm that another digest has. */

@@ -6,6 +6,7 @@ import { eachOf } from '../../lib/each.ts';
 import { newId } from '../../lib/ids.ts';
 import type { Swept } from '../content.ts';
 import { codeOf, inFolder, isAbsent } from './durable-file.ts';
+import type { Seen } from './small-files.ts';
 
 /**
  * Decides which files may go, while others take them into use at the same moment, in any process of the machine, without
@@ -14,8 +15,8 @@ import { codeOf, inFolder, isAbsent } from './durable-file.ts';
  * a use that was answered with "it is there" counts, and a kill between the two leaves a file that is found as before.
  */
 export interface Limbo {
-  /** Takes a file into use now. @returns its size, or null when there is none */
-  use(path: string): Promise<number | null>;
+  /** Takes a file into use now. @returns null when there is none */
+  use(path: string): Promise<Seen | null>;
   /**
    * Takes a file into use for a sweep that found it needed. One touch, which may reach a file that is just being removed: but
    * whoever made it needed has used it, so that no other sweep removes it either. @returns false when there is none
@@ -96,9 +97,9 @@ export function openLimbo(directory: string, aside: string): Limbo {
       find(path, async () => {
         const seen = await stat(path);
         const now = new Date();
-        if (seen.mtimeMs > now.getTime() - FRESH_MS && seen.mtimeMs <= now.getTime()) return seen.size;
+        if (seen.mtimeMs > now.getTime() - FRESH_MS && seen.mtimeMs <= now.getTime()) return seen;
         await utimes(path, now, now);
-        return (await stat(path)).size; // this look is what counts: a touch may reach a file that has no name any more
+        return stat(path); // this look is what counts: a touch may reach a file that has no name any more
       }),
     mark: async (path) =>
       (await find(path, async () => {

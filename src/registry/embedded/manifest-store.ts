@@ -67,9 +67,14 @@ export function openManifestStore(
   immutable: Immutable,
   reserved: Immutable = () => false,
 ): ManifestStore {
+  async function named(repository: string, reference: string): Promise<ContentDigest | null> {
+    if (!isContentDigest(reference)) return repositories.tag(repository, reference);
+    await keep(repository, reference); // whoever asks by digest may build upon the answer
+    return reference;
+  }
+
   async function find(repository: string, reference: string) {
-    if (isContentDigest(reference)) await keep(repository, reference); // whoever asks by digest may build upon the answer
-    const digest = isContentDigest(reference) ? reference : await repositories.tag(repository, reference);
+    const digest = await named(repository, reference);
     if (digest === null) return null;
     const mediaType = await repositories.manifestType(repository, digest);
     const size = mediaType === null ? null : await blobs.size(digest);
@@ -78,13 +83,13 @@ export function openManifestStore(
 
   async function read(repository: string, digest: ContentDigest) {
     const mediaType = await repositories.manifestType(repository, digest);
-    const bytes = mediaType === null || (await blobs.size(digest)) === null ? null : await blobs.read(digest);
+    const bytes = mediaType === null ? null : await blobs.use(digest);
     return mediaType === null || bytes === null ? null : { digest, mediaType, bytes };
   }
 
   /** Whole, that is: what is damaged heals when it is put again. */
   async function isThere(digest: ContentDigest): Promise<boolean> {
-    return (await blobs.size(digest)) !== null && (await blobs.read(digest).catch(() => null)) !== null;
+    return (await blobs.use(digest).catch(() => null)) !== null;
   }
 
   /** What is wrong with a blob that a manifest names; null when it is there. */
@@ -164,9 +169,8 @@ export function openManifestStore(
     find,
     keep,
     read: async (repository, reference) => {
-      const found = await find(repository, reference);
-      const bytes = found === null ? null : await blobs.read(found.digest);
-      return found === null || bytes === null ? null : { digest: found.digest, mediaType: found.mediaType, bytes };
+      const digest = await named(repository, reference);
+      return digest === null ? null : read(repository, digest);
     },
     put: async ({ repository, reference, bytes, mediaType, tags = [], own = false }) => {
       const byDigest = reference.includes(':');

@@ -1,4 +1,4 @@
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
@@ -14,6 +14,7 @@ import type { DurableFiles } from './durable-file.ts';
 import { AT_ONCE } from './limbo.ts';
 import type { Limbo } from './limbo.ts';
 import { inLexicalOrder } from './pages.ts';
+import { smallFiles } from './small-files.ts';
 
 /**
  * What the repositories hold, as small files, so that several processes of a machine may share the folder without a lock:
@@ -91,13 +92,16 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
   const referrerAt = (repository: string, subject: string, digest: string) =>
     at(repository, '_referrers', subject.replace(':', '/'), digest.replace(':', '-'));
 
+  const small = smallFiles();
+
   async function readTag(path: string): Promise<z.infer<typeof TagFile> | null> {
     const text = await textOf(path);
     return text === null ? null : TagFile.parse(JSON.parse(text));
   }
 
   async function usedText(path: string): Promise<string | null> {
-    return (await limbo.use(path)) === null ? null : limbo.find(path, () => readFile(path, 'utf8'));
+    const seen = await limbo.use(path);
+    return seen && limbo.find(path, async () => (await small.read(path, seen)).toString('utf8'));
   }
 
   async function namesOf(name: string, isOne: (entries: readonly string[]) => boolean): Promise<string[]> {
