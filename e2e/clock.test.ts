@@ -85,14 +85,19 @@ test('a clock that jumps by hours while a release settles and soaks brings nothi
   await story.release(await repository.commit('Another', { 'services/web/main.js': program('another') }), 'ready');
 }, 120_000);
 
-/** Sets the clock ahead by so many hours, or behind, and waits until the server goes by it. */
+/** Sets the clock ahead by so many hours, or behind, and waits until the server goes by it and has noticed. */
 async function set(hours: number): Promise<void> {
+  const before = stepsSeen();
   await writeFile(join(folder, 'next'), `${hours < 0 ? '' : '+'}${hours}h`);
   await rename(join(folder, 'next'), join(folder, 'clock')); // nobody reads half of it
   await until(async () => {
     const { at } = await server.client.call('matrix.read', { query: {} });
-    return Math.abs(Date.parse(at) - Date.now() - hours * HOUR_MS) < HOUR_MS / 2 ? true : null;
+    return Math.abs(Date.parse(at) - Date.now() - hours * HOUR_MS) < HOUR_MS / 2 && stepsSeen() > before ? true : null;
   });
+}
+
+function stepsSeen(): number {
+  return server.output().match(/the clock was set (?:ahead|back)/g)?.length ?? 0;
 }
 
 function show(promotion: string): Promise<PromotionDetail> {

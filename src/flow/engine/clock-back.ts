@@ -32,6 +32,7 @@ export function watchClock(executor: DBOSExecutor, listen: readonly string[] | n
   const timer = setInterval(() => {
     const before = ahead;
     ahead = aheadOfWatch();
+    if (ahead - before > STEP_MS) log('warn', 'the clock was set ahead, or this machine slept');
     if (before - ahead > STEP_MS) turn = turn.then(beginAnew).catch((error: unknown) => log('error', String(error)));
   }, LOOK_MS);
   return {
