@@ -61,6 +61,8 @@ export interface InstallationOptions {
   /** Of git: `file` and `http` only where whoever starts the server says so. */
   readonly allow?: readonly Scheme[];
   readonly firstPort?: number;
+  /** How long an artifact stays that nothing needs. */
+  readonly artifactDays?: number;
   readonly pollEveryMs?: number;
   /** How often what changes rarely is looked at (names of images, old uploads, mirrors), and what is kept how long. */
   readonly care?: CareSettings;
@@ -160,7 +162,12 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     store,
     clock: systemClock,
     log,
-    settings: { platform: plugins.platform, firstPort: options.firstPort ?? 7100, page: options.publicUrl ?? url },
+    settings: {
+      platform: plugins.platform,
+      firstPort: options.firstPort ?? 7100,
+      page: options.publicUrl ?? url,
+      artifactDays: options.artifactDays ?? 30,
+    },
     registry,
     content: embedded?.content() ?? outsideContent({ store, registry, clock: systemClock, log }),
     mirrorOf: (id) => mirrors.of(id),

@@ -44,10 +44,11 @@ function gitSchemes(more: string | undefined): Scheme[] {
 /** Settings that few need: where caches lie, how often repositories are asked, which ports services get. */
 function fromEnvironment(): Pick<
   InstallationOptions,
-  'cache' | 'registry' | 'zips' | 'blobBytes' | 'pollEveryMs' | 'care' | 'firstPort'
+  'cache' | 'registry' | 'zips' | 'blobBytes' | 'pollEveryMs' | 'care' | 'firstPort' | 'artifactDays'
 > {
   const firstPort = Number(process.env['TOWPATH_FIRST_PORT']);
   const pollEveryMs = Number(process.env['TOWPATH_POLL_MS']);
+  const artifactDays = positive('TOWPATH_ARTIFACT_DAYS');
   const blobMegabytes = positive('TOWPATH_REGISTRY_BLOB_MB');
   return {
     cache: process.env['TOWPATH_CACHE'],
@@ -60,6 +61,7 @@ function fromEnvironment(): Pick<
       eventDays: positive('TOWPATH_EVENT_DAYS'),
       logDays: positive('TOWPATH_LOG_DAYS'),
     },
+    ...(artifactDays === undefined ? {} : { artifactDays }),
     ...(firstPort > 0 ? { firstPort } : {}),
   };
 }

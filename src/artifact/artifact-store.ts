@@ -16,6 +16,7 @@ export interface ArtifactRow {
   readonly inputs: Readonly<Record<string, unknown>>;
   readonly state: 'building' | 'built' | 'failed';
   readonly repository: string;
+  /** Null unless it is built: what was given up is not there. */
   readonly digest: Digest | null;
   readonly problem: Problem | null;
   readonly attempt: number;
@@ -110,7 +111,7 @@ export async function artifactByKey(db: Sql, key: string): Promise<ArtifactRow |
         inputs: fieldsOf(row.inputs),
         state: row.state,
         repository: row.repository,
-        digest: row.digest as Digest | null,
+        digest: row.state === 'built' ? (row.digest as Digest | null) : null,
         problem: row.problem as Problem | null,
         attempt: row.attempt,
         logId: row.log_id,

@@ -17,7 +17,8 @@ export interface ParentRow {
 
 export async function parentsOf(db: Sql, key: string): Promise<ParentRow[]> {
   const { rows } = await sql<ParentRow>`
-    select base.key as name, parent.key, parent.state, parent.repository, parent.digest, parent.problem
+    select base.key as name, parent.key, parent.state, parent.repository, parent.problem,
+      case when parent.state = 'built' then parent.digest end as digest
     from artifact child
       join lateral jsonb_each_text(child.inputs -> 'parents') base on true
       join artifact parent on parent.key = base.value

@@ -543,6 +543,9 @@ test('base refresh says what moves and for whom; a registry that does not answer
 test('registry sweep says what goes and why, with --all also what stays, and needs its own permission', async () => {
   const { exit, out } = await towpath('registry sweep --dry-run --all');
   expect(exit).toBe(0);
+  expect(out).toMatch(
+    /^would be given up +shop\/api +sha256:0{12} +of #3; it is superseded, and nothing has needed it/m,
+  );
   expect(out).toMatch(/^would go +shop\/web +sha256:0{12} +2\.0 MB +it has no name, and nothing needs it$/m);
   expect(out).toMatch(/^stays +shop\/web +sha256:1{12} +2\.0 MB +it runs in shop\/prod; it is named v1$/m);
   expect(out).toContain('1 of 2 manifests in registry.test would go.');

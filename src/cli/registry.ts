@@ -1,4 +1,4 @@
-import type { SweepView, SweptManifest } from '../flow/view/registry.ts';
+import type { GivenUpArtifact, SweepView, SweptManifest } from '../flow/view/registry.ts';
 import { EXIT } from './exit.ts';
 import { table } from './text.ts';
 import { needs, type Verb } from './verb.ts';
@@ -24,8 +24,9 @@ export const registry: Verb = (program, run) => {
     );
 };
 
-function sweepText({ dryRun, registry: host, before, goes, stays, removed }: SweepView, all: boolean): string {
+function sweepText({ dryRun, registry: host, before, givesUp, goes, stays, removed }: SweepView, all: boolean): string {
   const rows = [
+    ...givesUp.map((one) => givenUpRow(dryRun ? 'would be given up' : 'given up', one)),
     ...goes.map((one) => row(dryRun ? 'would go' : 'went', one)),
     ...(all ? stays.map((one) => row('stays', one)) : []),
   ];
@@ -36,6 +37,11 @@ function sweepText({ dryRun, registry: host, before, goes, stays, removed }: Swe
       ? `${of} would go. What was used since ${before} stays in any case.${all ? '' : ' --all says why the others stay.'}`
       : `${of} went: ${megabytes(removed.bytes)} in ${removed.files} files.`,
   ].join('\n');
+}
+
+function givenUpRow(what: string, { project, service, digest, release, reasons }: GivenUpArtifact): string[] {
+  const why = [`of #${release}`, ...reasons.map((reason) => `it ${reason}`)].join('; ');
+  return [what, `${project}/${service}`, digest.slice(0, 19), '', why];
 }
 
 function row(what: string, { repository, digest, bytes, reasons }: SweptManifest): string[] {

@@ -36,7 +36,7 @@ export async function standingsOf(db: Sql, projectId: string): Promise<Standing[
     union
     select layer.environment, layer.service, 'service', artifact.service, artifact.digest
     from layer join artifact on artifact.key = layer.key
-    where artifact.inputs ->> 'kind' = 'base' and artifact.digest is not null
+    where artifact.inputs ->> 'kind' = 'base' and artifact.state = 'built'
     order by 3, 4, 1, 2`.execute(db);
   return rows;
 }

@@ -1,4 +1,5 @@
 import { recordBuildFailed, retryArtifact, toBuild } from '../artifact/artifact-store.ts';
+import { givenUpAmong } from '../artifact/given-up-store.ts';
 import { failedWithBases, type ParentRow, parentsOf, waitingUpon } from '../artifact/parent-store.ts';
 import { reportCommand } from '../artifact/report.ts';
 import type { Problem } from '../lib/error.ts';
@@ -61,6 +62,12 @@ export async function buildAgain(house: Place, tx: Tx, commits: ReadonlyMap<stri
   const again = await failedWithBases(tx, [...commits.keys()]);
   for (const key of again) await retryArtifact(tx, key, commits.get(key));
   await beginBuilds(house, tx, again);
+}
+
+/** What was given up and is wanted again is built again. */
+export async function takeUp(house: Place, tx: Tx, keys: readonly string[], commit: string): Promise<void> {
+  const again = await givenUpAmong(tx, keys);
+  await buildAgain(house, tx, new Map(again.map((key) => [key, commit])));
 }
 
 function problemOfBase({ name, problem }: ParentRow): Problem {

@@ -15,7 +15,7 @@ import { isDiskFull } from '../lib/disk-full.ts';
 import { hasCode, type Problem, problemOf, TowpathError } from '../lib/error.ts';
 import { UNDECIDED } from '../path/promotion.ts';
 import { awaitRemovals } from '../registry/removal-store.ts';
-import { releasesWithKey, settleRelease } from '../release/release-store.ts';
+import { namesOf, recordedNamesOf, releasesWithKey, settleRelease } from '../release/release-store.ts';
 import { recordEvent } from '../store/event-store.ts';
 import type { Tx } from '../store/database.ts';
 import { openLog } from '../store/log-store.ts';
@@ -222,9 +222,22 @@ export async function settleReleases(
     });
     await wakeThoseFor(house, tx, releaseId);
     if (state !== 'ready') continue;
-    const names = await tx.selectFrom('release_name').select('ref').where('release_id', '=', releaseId).execute();
-    for (const { ref } of names) await house.starts.route(tx, releaseId, ref);
+    for (const ref of await namesToRoute(tx, releaseId)) await house.starts.route(tx, releaseId, ref);
   }
+}
+
+/** A release that was ready before and comes back asks for what its refs ask for today, not once more for all that they ever did. */
+async function namesToRoute(tx: Tx, releaseId: string): Promise<readonly string[]> {
+  const all = (await recordedNamesOf(tx, [releaseId])).get(releaseId) ?? [];
+  const back = await tx
+    .selectFrom('release_service')
+    .innerJoin('artifact', 'artifact.key', 'release_service.artifact_key')
+    .select('artifact.key')
+    .where('release_id', '=', releaseId)
+    .where('artifact.given_up_at', 'is not', null)
+    .limit(1)
+    .executeTakeFirst();
+  return back === undefined ? all : ((await namesOf(tx, [releaseId])).get(releaseId) ?? []);
 }
 
 /** Somebody may have asked for the release while it was being built. */

@@ -59,4 +59,6 @@ export interface HouseSettings {
   readonly firstPort: number;
   /** Under which address people open the page of this installation. */
   readonly page: string;
+  /** How long an artifact stays that nothing needs. */
+  readonly artifactDays: number;
 }

@@ -1,4 +1,5 @@
 import { claimArtifacts } from '../artifact/artifact-store.ts';
+import { givenUpOf } from '../artifact/given-up-store.ts';
 import { reportsWaiting } from '../artifact/report-store.ts';
 import { recordConfig, recordConfigProblem, recordWish } from '../config/config-store.ts';
 import type { ProjectConfig } from '../config/config.ts';
@@ -11,7 +12,7 @@ import { recordCommit } from '../source/commit-store.ts';
 import { type Member, repositoriesOf, repositoryById, syncMembers } from '../source/member-store.ts';
 import type { Sql, Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
-import { beginBuilds } from './begin-builds.ts';
+import { beginBuilds, takeUp } from './begin-builds.ts';
 import { wakeThoseFor } from './build.ts';
 import { admitStrangers, isOfAFork } from './strangers.ts';
 import { durable } from './engine/durable.ts';
@@ -234,6 +235,9 @@ async function cut(house: House, tx: Tx, eventId: string, seen: Seen, plan: Plan
   // a ref at a commit that was planned before means what came of that, though pins may have moved since
   const isKnown = seen.refreshedBy === null && (await hasArtifacts(tx, seen.repositoryId, seen.commit));
   const artifacts = plan.kind === 'artifacts' && !isKnown ? plan.artifacts : [];
+  // before they are claimed: whoever claims holds them against each other
+  const known = isKnown ? await givenUpOf(tx, seen.repositoryId, seen.commit) : [];
+  await takeUp(house, tx, [...known, ...artifacts.map(({ key }) => key)], seen.commit);
   const fresh = await claimArtifacts(tx, seen.projectId, seen.commit, artifacts);
   const untilMs = seen.seenAtMs + PATIENCE_MS;
   const waits = plan.kind === 'away' && !isKnown && house.clock.now() < untilMs;

@@ -134,9 +134,9 @@ async function decide(
   if (await mustWaitForOthers(tx, promotion)) return waitForLane(house, tx, promotion);
   const lane = await enterLane(tx, promotion.environmentId, promotion.id);
   if (lane.kind === 'taken') return waitForLane(house, tx, promotion);
-  const yanked = (await requireHead(tx, promotion.releaseId)).yank;
-  if (currentReleaseId !== looked.currentReleaseId || yanked !== null) {
-    // somebody moved in, or barred it, between the look and the lane: look again, now that it is ours to wait for
+  const { yank, state } = await requireHead(tx, promotion.releaseId);
+  if (currentReleaseId !== looked.currentReleaseId || yank !== null || state !== 'ready') {
+    // somebody moved in, or barred it, or its artifacts were given up, between the look and the lane: look again, now that it is ours to wait for
     await leaveLane(tx, promotion.environmentId, promotion.id);
     return waitForLane(house, tx, promotion);
   }

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { debianRegistryHost } from '../../tools/test-machine/machine.ts';
+import { GIVEN_UP, recordGivenUp } from '../artifact/given-up-store.ts';
 import { type Digest, sha256 } from '../lib/digest.ts';
 import { createRegistryClient } from '../registry/client/client.ts';
 import type { Registry } from '../registry/registry.ts';
 import { pushBlob, pushImage, type TestImage, testImage, testIndex, testReferrer } from '../registry/testing/images.ts';
+import { failReady } from '../release/release-store.ts';
 import { careForReports } from './care/reports.ts';
 import { until } from './testing/until.ts';
 import { createWorld, type World } from './testing/world.ts';
@@ -240,6 +242,23 @@ test('a release that waited in vain fails and says why, and a late report heals 
   });
   await released(commit, 'ready');
   await world.live('dev', commit);
+});
+
+test('what was given up says that its CI reports it again, and is healed by that, with another digest too', async () => {
+  const commit = await world.push({ says: { web: 'gone' } });
+  const key = keyOf(await released(commit, 'building'));
+  await ended(await report({ commit, digest: (await pushed('gone')).digest }));
+  await world.live('dev', commit);
+  const problem = { code: GIVEN_UP, what: 'it was given up.', fix: 'Report it again.' };
+  await world.house.store.transaction(async (tx) => {
+    await recordGivenUp(tx, key, problem, new Date());
+    await failReady(tx, key, problem);
+  });
+  await released(commit, 'failed');
+  const again = (await pushed('gone, and made anew')).digest;
+  expect(await ended(await report({ commit, digest: again }))).toMatchObject({ state: 'accepted', key });
+  const back = await released(commit, 'ready');
+  expect(back.services.find(({ service }) => service === 'web')?.digest).toBe(again);
 });
 
 /** An image that says so, where the other CI puts its images. */

@@ -49,7 +49,9 @@ export function planRollback(
   const [first] = candidates;
   if (first !== undefined)
     return none(
-      first.yanked ? `${first.name}, which ran before, is yanked.` : `The artifacts of ${first.name} are gone.`,
+      first.yanked
+        ? `${first.name}, which ran before, is yanked.`
+        : `The artifacts of ${first.name} are gone; \`towpath build\` with its number brings them back.`,
     );
   if (to !== undefined) return none('That release was never live here.');
   const [before] = others;

@@ -31,7 +31,9 @@ test('a rollback passes over what is yanked or gone, and says why there is nothi
   expect(planRollback([tenure('3'), yanked, tenure('1')], 'f-3')).toMatchObject({ releaseId: '1' });
   expect(planRollback([tenure('3'), yanked], 'f-3')).toMatchObject({ reason: '#2, which ran before, is yanked.' });
   const gone = tenure('2', { hasArtifacts: false });
-  expect(planRollback([tenure('3'), gone], 'f-3')).toMatchObject({ reason: 'The artifacts of #2 are gone.' });
+  expect(planRollback([tenure('3'), gone], 'f-3')).toMatchObject({
+    reason: 'The artifacts of #2 are gone; `towpath build` with its number brings them back.',
+  });
   expect(planRollback([tenure('2'), tenure('1')], null)).toMatchObject({ releaseId: '2' });
   expect(planRollback([], null)).toMatchObject({ reason: 'Nothing has been live here yet.' });
   expect(planRollback([tenure('3')], 'f-3')).toMatchObject({ reason: 'Nothing else has been live here before.' });

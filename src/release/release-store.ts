@@ -81,6 +81,30 @@ function isBase() {
   return sql<boolean>`coalesce(artifact.kind = 'base', false)`.as('is_base');
 }
 
+/** No promotion, tenure or name of a release with one of the artifacts begins until the end of the transaction. */
+export async function lockReleasesOf(db: Sql, keys: readonly string[]): Promise<void> {
+  await sql`
+    select id from release where id in (select release_id from release_service where artifact_key = any(${[...keys]}))
+    order by id for update`.execute(db);
+}
+
+/** The releases that are ready and contain an artifact that is not there any more have failed. @returns their projects */
+export async function failReady(db: Sql, key: string, problem: Problem): Promise<string[]> {
+  const { rows: named } = await sql<{ service: string }>`
+    select distinct service from release_service where artifact_key = ${key}`.execute(db);
+  const projects = new Set<string>();
+  for (const { service } of named) {
+    const failed = stateOf([{ service, isBase: false, state: 'failed', problem }]);
+    const { rows } = await sql<{ project_id: string }>`
+      update release set state = ${failed.state}, problem = ${json(failed.problem)}, ready_at = null
+      where state = 'ready'
+        and id in (select release_id from release_service where artifact_key = ${key} and service = ${service})
+      returning project_id`.execute(db);
+    for (const { project_id: projectId } of rows) projects.add(projectId);
+  }
+  return [...projects];
+}
+
 /** Every release that contains the artifact. */
 export async function releasesWithKey(db: Sql, key: string): Promise<string[]> {
   const rows = await db
@@ -191,7 +215,7 @@ export async function servicesOf(db: Sql, ids: readonly string[]): Promise<Map<s
         state: part.state,
         repository: `${part.project}/${part.service}`,
         builtIn: part.repository,
-        digest: part.digest as Digest | null,
+        digest: part.state === 'built' ? (part.digest as Digest | null) : null,
         builtFor: part.built_for_commit,
         logId: part.log_id,
         problem: part.problem as Problem | null,

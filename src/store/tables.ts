@@ -98,6 +98,8 @@ export interface ArtifactTable {
   kind: Generated<string | null>;
   report_within_ms: BigInteger | null;
   report_until: Timestamp | null;
+  unneeded_since: Timestamp | null;
+  given_up_at: Timestamp | null;
 }
 
 export interface ArtifactReportTable {

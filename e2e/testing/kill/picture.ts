@@ -71,6 +71,8 @@ const ROWS = `
   union all select 'environment ' || name from towpath.environment where created_at >= $1
   union all select 'change of a ref' from towpath.ref_event where seen_at >= $1
   union all select 'audit ' || action from towpath.audit where at >= $1
+    -- who was killed in a sweep has said that he began, and asks again
+    and action <> 'registry.sweep'
   union all select 'hold of ' || name from towpath.environment where hold is not null
   union all select 'address of ' || e.name from towpath.endpoint n join towpath.environment e on e.id = n.environment_id`;
 

@@ -106,7 +106,7 @@ async function ask(stage: Stage): Promise<void> {
 }
 
 async function sweepsWritten({ store }: Stage): Promise<number> {
-  return (await store.db.selectFrom('audit').select('at').where('action', '=', 'registry.sweep').execute()).length;
+  return (await store.db.selectFrom('audit').select('at').where('action', '=', 'registry.swept').execute()).length;
 }
 
 async function registryOf({ data }: Stage): Promise<Registry> {

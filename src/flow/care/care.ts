@@ -16,6 +16,7 @@ import { refreshWhatIsDue } from '../refresh-bases.ts';
 import { attemptEach } from './attempt.ts';
 import { endClosedPulls } from './closed-pulls.ts';
 import { setRight } from './clock-back.ts';
+import { giveUpArtifacts } from './give-up.ts';
 import { forgetEvents, forgetLogs } from './history.ts';
 import { contentBefore, keptImages } from './image-content.ts';
 import { reconcile } from './lost-work.ts';
@@ -97,6 +98,7 @@ export function careTasks(
     },
     { name: 'notices', everyMs: 6 * everyMs, run: () => forgetNotices(store.db, clock.now() - NOTICES_KEPT_MS) },
     { name: 'names of images', everyMs, run: () => retainImages(house) },
+    { name: 'artifacts that nothing needs', everyMs: 6 * everyMs, run: () => giveUpArtifacts(house) },
     { name: 'images that are needed', everyMs, run: () => findMissingImages(house) },
     { name: 'base images', everyMs, run: () => refreshBySchedule(house) },
     { name: 'uploads', everyMs, run: () => machine.sweepUploads(clock.now() - UPLOADS_KEPT_MS) },

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { Sql } from '../../store/database.ts';
 import type { KeptImage } from './image-content.ts';
 import { keptImages } from './image-content.ts';
+import { neededArtifacts } from './needed-artifacts.ts';
 import { retentionFacts } from './retention-facts.ts';
 
 /** `<repository>@<digest>` -> why it stays, whatever names it has. What is not in it has no root. */
@@ -12,10 +13,10 @@ export type ContentRoots = ReadonlyMap<string, readonly string[]>;
  * The very roots that a sweep marks from, with every reason that there is for each: an image that is kept because it was
  * built is also said to run, to be in a rollback window, or to be on its way.
  */
-export async function contentRoots(db: Sql, host: string): Promise<ContentRoots> {
+export async function contentRoots(db: Sql, host: string, mixedSince: Date): Promise<ContentRoots> {
   const roots = new Map<string, string[]>();
   for await (const { repository, digest, why } of keptImages(db, host)) add(roots, { repository, digest, why });
-  for (const more of await environmentReasons(db)) {
+  for (const more of [...(await neededArtifacts(db, mixedSince)), ...(await environmentReasons(db))]) {
     const key = keyOf(more);
     if (roots.has(key)) add(roots, more);
   }
@@ -36,7 +37,7 @@ async function environmentReasons(db: Sql): Promise<KeptImage[]> {
   const projects = await db.selectFrom('project').select(['id', 'name']).execute();
   const reasons: KeptImage[] = [];
   for (const { id, name: project } of projects)
-    for (const { name, current, pins, busy } of await retentionFacts(db, id)) {
+    for (const { name, current, pins, busy } of await retentionFacts(db, [id])) {
       const place = `${project}/${name}`;
       for (const { release, builtIn, digest } of pins) {
         const why = release === current ? `runs in ${place}` : `is in the rollback window of ${place} (#${release})`;
@@ -57,6 +58,6 @@ async function imagesOf(
     select release.number, artifact.repository, artifact.digest from release
       join release_service on release_service.release_id = release.id
       join artifact on artifact.key = release_service.artifact_key
-    where release.number = any(${[...releases]}) and artifact.digest is not null`.execute(db);
+    where release.number = any(${[...releases]}) and artifact.state = 'built'`.execute(db);
   return rows;
 }

@@ -48,7 +48,7 @@ async function keptReleases(db: Sql): Promise<number[]> {
   const projects = await db.selectFrom('project').select('id').execute();
   const numbers = new Set<number>();
   for (const { id } of projects)
-    for (const { pins, busy } of await retentionFacts(db, id))
+    for (const { pins, busy } of await retentionFacts(db, [id]))
       for (const number of [...pins.map(({ release }) => release), ...busy]) numbers.add(number);
   return [...numbers];
 }

@@ -26,15 +26,19 @@ export async function* keptImages(db: Sql, host: string): AsyncGenerator<KeptIma
   for (let after = ''; ;) {
     const rows = await db
       .selectFrom('artifact')
-      .select(['key', 'repository', 'digest', 'built_for_commit'])
+      .select(['key', 'repository', 'digest', 'built_for_commit', 'unneeded_since'])
       .where('key', '>', after)
-      .where('digest', 'is not', null)
+      .where('state', '=', 'built')
       .orderBy('key')
       .limit(PAGE)
       .execute();
-    for (const { repository, digest, built_for_commit: commit } of rows)
+    for (const { repository, digest, built_for_commit: commit, unneeded_since: since } of rows)
       if (digest !== null)
-        yield { repository, digest, why: `was built for ${commit.slice(0, 7)}, whose releases can be promoted` };
+        yield {
+          repository,
+          digest,
+          why: `was built for ${commit.slice(0, 7)} and is not given up${since === null ? '' : `, though nothing has needed it since ${since.toISOString()}`}`,
+        };
     const last = rows.at(-1);
     if (last === undefined || rows.length < PAGE) break;
     after = last.key;

@@ -15,7 +15,7 @@ export async function findMissingImages(house: Pick<House, 'store' | 'registry' 
   const projects = await store.db.selectFrom('project').select('id').execute();
   const isThere = remembering(house);
   await attemptEach(log, projects, 'looking for the images of a project', async ({ id: projectId }) => {
-    const environments = await retentionFacts(store.db, projectId);
+    const environments = await retentionFacts(store.db, [projectId]);
     await attemptEach(log, environments, 'looking for the images of an environment', async (environment) => {
       const missing = await missingIn(environment, isThere);
       await store.transaction(async (tx) => {

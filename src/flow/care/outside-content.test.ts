@@ -39,6 +39,27 @@ test('in a registry of somebody else images go when nothing has needed them for 
   expect((await client.manifest('others/app', 'incoming-abc'))?.digest).toBe(others.digest);
 });
 
+test('an image that is given up loses the name of its commit and goes, once; one that somebody else named stays', async () => {
+  const { store, registry } = await outside();
+  const [a, b] = await runInTurn(store, registry, ['a', 'b', 'c', 'd']);
+  await registry.tag(repository, a ?? expect.unreachable(), '1');
+  await registry.tag(repository, b ?? expect.unreachable(), '2');
+  const other = await pushed(registry, 'of another tool', 'nightly');
+  await registry.tag(repository, other, 'sha-a');
+  const given = { state: 'failed' as const, given_up_at: new Date() };
+  await store.db.updateTable('artifact').set(given).where('key', 'in', ['a', 'b']).execute();
+  const clock = clockAt(Date.now());
+  const sweep = sweeping(store, registry, clock);
+  const removed: number[] = [];
+  for (let look = 0; look < 3; look++) {
+    removed.push((await sweep()).files);
+    clock.pass(2 * DAY_MS);
+  }
+  expect(removed).toEqual([0, 1, 0]);
+  expect(await registry.manifest(repository, a ?? '')).toBeNull();
+  expect((await registry.manifest(repository, 'sha-b'))?.digest).toBe(b);
+});
+
 test('what a build under way may deliver stays, and what is needed again begins anew', async () => {
   const { store, registry } = await outside();
   await runInTurn(store, registry, ['a']);

@@ -75,7 +75,7 @@ async function look({ store, registry, clock }: Place): Promise<HeldManifest[]> 
     const { repositories, plans } = await planNames({ store, registry }, ids);
     for (const [index, { repository, tags }] of repositories.entries()) {
       const over = new Set(plans[index]?.remove.map(({ tag }) => tag));
-      for (const digest of await builtThere(store.db, repository))
+      for (const digest of await builtThere({ store, registry }, repository))
         held.set(keyOf({ repository, digest }), unnamed(repository, digest, clock.now()));
       await Promise.all(
         tags.map((tag) =>
@@ -108,27 +108,30 @@ function unnamed(repository: string, digest: string, usedMs: number): HeldManife
   return { repository, digest, tags: [], parts: [], subject: null, bytes: 0, usedMs };
 }
 
-async function builtThere(db: Sql, repository: string): Promise<Digest[]> {
-  const rows = await db
-    .selectFrom('artifact')
-    .select('digest')
-    .distinct()
-    .where('repository', '=', repository)
-    .where('digest', 'is not', null)
-    .execute();
-  return rows.map(({ digest }) => digest as Digest);
+/** What was given up may be gone by now; what is built is looked for elsewhere. */
+async function builtThere({ store, registry }: Omit<Place, 'clock'>, repository: string): Promise<Digest[]> {
+  const { rows } = await sql<{ digest: Digest; is_built: boolean }>`
+    select digest, bool_or(state = 'built') as is_built from artifact
+    where repository = ${repository} and digest is not null group by digest`.execute(store.db);
+  const inTurn = limiter(AT_ONCE);
+  const there = await Promise.all(
+    rows.map(({ digest, is_built: isBuilt }) =>
+      inTurn(async () => (isBuilt || (await registry.manifest(repository, digest)) !== null ? [digest] : [])),
+    ),
+  );
+  return there.flat();
 }
 
 /** A build, a report of another CI or a promotion says so before it looks what is there. */
 async function isWanted(db: Sql, { repository, digest }: HeldManifest): Promise<boolean> {
   const { rows } = await sql`
-    select from artifact where repository = ${repository} and (state = 'building' or digest = ${digest})
+    select from artifact where repository = ${repository} and (state = 'building' or (state = 'built' and digest = ${digest}))
     union all
     select from artifact_report join project on project.id = artifact_report.project_id
     where ended_at is null and project.name || '/' || service = ${repository}
     union all
     select from promotion join release_service using (release_id) join artifact on artifact.key = artifact_key
-    where promotion.ended_at is null and artifact.digest = ${digest}
+    where promotion.ended_at is null and artifact.state = 'built' and artifact.digest = ${digest}
     limit 1`.execute(db);
   return rows.length > 0;
 }

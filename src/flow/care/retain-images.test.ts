@@ -22,11 +22,11 @@ test('an environment keeps what runs and as many sets before it as it says, howe
 test('each image says for what it stays: what runs, what can be rolled back to, and what was built', async () => {
   const { store, registry } = await world({ keep: 1 });
   const [a, b, c] = await runInTurn(store, registry, ['a', 'b', 'c']);
-  const built = (commit: string) => `was built for ${commit}, whose releases can be promoted`;
-  expect(Object.fromEntries(await contentRoots(store.db, registry.host))).toEqual({
+  const built = (commit: string) => `was built for ${commit} and is not given up`;
+  expect(Object.fromEntries(await contentRoots(store.db, registry.host, new Date()))).toEqual({
     [`shop/web@${a}`]: [built('1')],
     [`shop/web@${b}`]: ['is in the rollback window of shop/prod (#2)', built('2')],
-    [`shop/web@${c}`]: ['runs in shop/prod', built('3')],
+    [`shop/web@${c}`]: ['runs in shop/prod', 'was the last that was to come into shop/prod', built('3')],
   });
 });
 

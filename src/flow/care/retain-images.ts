@@ -6,6 +6,7 @@ import { hasCode } from '../../lib/error.ts';
 import { groupBy } from '../../lib/group.ts';
 import { shareImage } from '../../registry/copy-image.ts';
 import { attemptEach } from './attempt.ts';
+import { namesGivenUp } from './names-given-up.ts';
 import { planRetention, type RetainedRepository, type RetentionPlan } from './retention.ts';
 import { retentionFacts } from './retention-facts.ts';
 
@@ -49,7 +50,7 @@ export async function planNames(place: Place, projectIds: readonly string[]): Pr
   const { db } = place.store;
   // The names first: one that appears after them belongs to what the facts show, or to what comes later.
   const repositories = await repositoriesOf(place, projectIds);
-  const environments = (await Promise.all(projectIds.map((id) => retentionFacts(db, id)))).flat();
+  const environments = await retentionFacts(db, projectIds);
   const plans = repositories.map((repository) => planRetention(environments, repository));
   const pins = environments.flatMap((environment) => environment.pins);
   return {
@@ -69,7 +70,13 @@ async function repositoriesOf(
   );
   // asked after the tags: what is being built then had no other name before
   const building = await beingBuilt(store.db);
-  return found.map((one) => ({ ...one, building: building.has(one.repository) }));
+  const over = await namesGivenUp(store.db, registry, new Map(found.map(({ repository, tags }) => [repository, tags])));
+  return found.map(({ repository, tags }) => ({
+    repository,
+    tags,
+    building: building.has(repository),
+    over: new Set(tags.filter((tag) => over.has(`${repository}:${tag}`))),
+  }));
 }
 
 /** Where these projects built something, and where their environments gave names to what a service of equal contents built. */
@@ -81,7 +88,14 @@ async function namesIn(db: Sql, projectIds: readonly string[]): Promise<string[]
     from promotion
       join project on project.id = promotion.project_id
       join release_service on release_service.release_id = promotion.release_id
-    where promotion.project_id = any(${[...projectIds]})`.execute(db);
+    where promotion.project_id = any(${[...projectIds]})
+    union
+    select project.name || '/' || release_service.service
+    from artifact
+      join release_service on release_service.artifact_key = artifact.key
+      join release on release.id = release_service.release_id
+      join project on project.id = release.project_id
+    where artifact.given_up_at is not null and release.project_id = any(${[...projectIds]})`.execute(db);
   return rows.map(({ repository }) => repository);
 }
 

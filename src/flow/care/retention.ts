@@ -27,6 +27,8 @@ export interface RetainedRepository {
   readonly tags: readonly string[];
   /** A build may be at work there; the tag under which it delivers is in use. */
   readonly building: boolean;
+  /** Those of the tags that Towpath gave to images that are given up. */
+  readonly over?: ReadonlySet<string>;
 }
 
 export interface RetentionPlan {
@@ -44,7 +46,7 @@ const INCOMING = /^incoming-[a-z0-9]+$/i;
  */
 export function planRetention(
   environments: readonly RetainingEnvironment[],
-  { repository, tags, building }: RetainedRepository,
+  { repository, tags, building, over = new Set() }: RetainedRepository,
 ): RetentionPlan {
   const alive = environments.filter(({ removed }) => !removed);
   const slugs = new Set(environments.map(({ slug }) => slug));
@@ -61,7 +63,7 @@ export function planRetention(
   const isOver = (tag: string): boolean => {
     const pin = parseKeepTag(tag);
     if (pin !== null && slugs.has(pin.slug)) return !wanted.has(tag) && !busy.has(tag);
-    return gone.has(tag) || (!building && INCOMING.test(tag));
+    return gone.has(tag) || over.has(tag) || (!building && INCOMING.test(tag));
   };
   return {
     remove: tags.filter(isOver).map((tag) => ({ repository, tag })),

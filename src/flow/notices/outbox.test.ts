@@ -254,6 +254,6 @@ async function watched(kind: HostKind) {
 /** What the outbox needs of a house. */
 function houseOf(store: Store, clock: FixedClock): House {
   const hosts = createHostAccess({ clock, secretOf: () => Promise.resolve(TOKEN), wait: () => Promise.resolve() });
-  const settings = { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example' };
+  const settings = { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example', artifactDays: 30 };
   return { store, clock, hosts, settings, log: pino({ level: 'silent' }) } as Partial<House> as House;
 }

@@ -152,7 +152,7 @@ export async function createWorld(
     bucket: null,
     clock: systemClock,
     log: pino({ level: 'silent' }),
-    settings: { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example' },
+    settings: { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example', artifactDays: 30 },
     families: {
       builders: [builder, { name: external.name, definition: ExternalDefinition, elsewhere: true }],
       drivers: [driver, other].map(({ name, config }) => ({ name, config, isolates: true })),

@@ -213,6 +213,15 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
           dryRun,
           registry: 'registry.test',
           before: START,
+          givesUp: [
+            {
+              project: 'shop',
+              service: 'api',
+              digest: OLD,
+              release: 3,
+              reasons: ['is superseded, and nothing has needed it since 2026-10-01'],
+            },
+          ],
           goes: [{ ...image, reasons: ['has no name, and nothing needs it'] }],
           stays: [{ ...image, digest: NEW, tags: ['v1'], reasons: ['runs in shop/prod', 'is named v1'] }],
           removed: dryRun ? null : { files: 3, bytes: 2_000_000 },

@@ -1,0 +1,148 @@
+import { type RawBuilder, sql } from 'kysely';
+
+import { GIVEN_UP } from '../../artifact/given-up-store.ts';
+import type { Sql } from '../../store/database.ts';
+import { digestsInUse } from './retention-facts.ts';
+
+/** An artifact that no root reached at any look for the whole time of grace. */
+export interface UnneededArtifact {
+  readonly key: string;
+  readonly projectId: string;
+  readonly project: string;
+  readonly service: string;
+  readonly digest: string;
+  readonly builtFor: string;
+  /** Another CI built it, so only that one can bring it back. */
+  readonly isReported: boolean;
+  /** The number of the newest release with it. */
+  readonly release: number;
+  readonly since: Date;
+}
+
+/**
+ * The releases on the path, but for those that environments run, can put back and wait for, each with why (as the end of
+ * "it ..."). There are as many as there are refs, git tags and environments, however many releases there were.
+ * @param since a mix stays from then on, for no ref means it
+ */
+const onThePath = (since: Date) => sql`
+  live_ref as (
+    select ref.repository_id, ref.commit_sha, ref.name, regexp_replace(ref.name, '^refs/(heads|tags)/', '') as called,
+      exists (select from release where release.repository_id = ref.repository_id and release.commit_sha = ref.commit_sha
+        and not mixed and state = 'ready') as is_ready
+    from ref
+      join repository on repository.id = ref.repository_id and repository.left_at is null
+      join project on project.id = repository.project_id and project.removed_at is null
+    where ref.deleted_at is null
+  ),
+  place as (
+    select environment.id, project.name || '/' || environment.name as called
+    from environment join project on project.id = environment.project_id where environment.removed_at is null
+  ),
+  root (release_id, why) as (
+    select release.id, 'is what ' || called || ' means now'
+    from live_ref join release on release.repository_id = live_ref.repository_id
+      and release.commit_sha = live_ref.commit_sha and not release.mixed
+    union all
+    select newest.id, 'is the newest of ' || called || ' that has its artifacts' from live_ref, lateral (
+      select release.id from release_name join release on release.id = release_name.release_id
+      where release_name.ref = live_ref.name and release.repository_id = live_ref.repository_id and release.state = 'ready'
+      order by named_at desc limit 1) newest
+    where not is_ready
+    union all
+    select release_id, 'has the git tag ' || substr(ref, 11) from release_name where starts_with(ref, 'refs/tags/')
+    union all
+    select newest.release_id, 'was the last that was to come into ' || called from place, lateral (
+      select release_id, state from promotion where environment_id = place.id and state not in ('refused', 'superseded')
+      order by number desc limit 1) newest
+    union all
+    select previous_release_id, 'would be put back if #' || release.number || ' fails'
+    from promotion join release on release.id = promotion.release_id
+    where promotion.ended_at is null and previous_release_id is not null
+    union all
+    select id, 'was mixed lately' from release where mixed and created_at >= ${since}
+    union all
+    select id, 'is part of a release that is being built' from release where state = 'building'
+  )`;
+
+/** The keys that something needs, each with why; what environments need says so itself. */
+async function needed(db: Sql, since: Date): Promise<RawBuilder<unknown>> {
+  const inUse = [...(await digestsInUse(db))];
+  return sql`
+    ${onThePath(since)},
+    needed (key, why) as (
+      select artifact_key, why from root join release_service using (release_id)
+      union
+      select parent.value, 'is what ' || child.service || ' is built upon'
+      from artifact child, jsonb_each_text(child.inputs -> 'parents') parent
+      where child.depth > 0 and child.state in ('building', 'built')
+      union
+      select key, null from artifact where digest = any(${inUse})
+      union
+      select key, 'is what ' || reference || ' is pinned to' from base_pin join artifact on artifact.digest = base_pin.digest
+      union
+      select artifact.key, 'is built upon right now'
+      from artifact child, jsonb_each_text(child.inputs -> 'pins') pin join artifact on artifact.digest = pin.value
+      where child.state = 'building'
+    )`;
+}
+
+/** What is built and needed, and why, but for what environments say themselves. */
+export async function neededArtifacts(
+  db: Sql,
+  since: Date,
+): Promise<{ readonly repository: string; readonly digest: string; readonly why: string }[]> {
+  const { rows } = await sql<{ repository: string; digest: string; why: string }>`
+    with ${await needed(db, since)}
+    select distinct repository, digest, why from needed join artifact on artifact.key = needed.key
+    where state = 'built' and why is not null order by why`.execute(db);
+  return rows;
+}
+
+/** Writes down what nothing needs any more since this look, and forgets it of what something needs again. Waits for nobody. */
+export async function markUnneeded(db: Sql, since: Date, at: Date): Promise<void> {
+  await sql`
+    with ${await needed(db, since)},
+    changed as (
+      select key from artifact
+      where state = 'built' and (unneeded_since is not null) = (key in (select key from needed))
+      for update skip locked
+    )
+    update artifact set unneeded_since = case when unneeded_since is null then ${at}::timestamptz end
+    from changed where artifact.key = changed.key`.execute(db);
+}
+
+/**
+ * What may be given up: nothing has needed it since before `before`, and nothing needs it now.
+ * @param among only of these keys
+ */
+export async function unneededArtifacts(
+  db: Sql,
+  before: Date,
+  among: readonly string[] | null = null,
+): Promise<UnneededArtifact[]> {
+  const { rows } = await sql<UnneededArtifact>`
+    with ${await needed(db, before)}
+    select artifact.key, artifact.project_id as "projectId", project.name as project, artifact.service, artifact.digest,
+      artifact.built_for_commit as "builtFor", artifact.report_within_ms is not null as "isReported",
+      artifact.unneeded_since as since,
+      (select max(release.number) from release_service join release on release.id = release_service.release_id
+        where release_service.artifact_key = artifact.key) as release
+    from artifact join project on project.id = artifact.project_id
+    where artifact.state = 'built' and artifact.unneeded_since < ${before} and artifact.key not in (select key from needed)
+      and (${among === null} or artifact.key = any(${[...(among ?? [])]}))
+    order by artifact.depth desc, since, artifact.key`.execute(db);
+  return rows;
+}
+
+/** What was given up and is on the path again, bases first, with the commit of a release that wants it. */
+export async function wantedAgain(db: Sql, since: Date): Promise<{ key: string; commit: string }[]> {
+  const { rows } = await sql<{ key: string; commit: string }>`
+    with ${onThePath(since)}
+    select distinct on (artifact.depth, artifact.key) artifact.key, release_service.commit_sha as commit
+    from root
+      join release_service using (release_id)
+      join artifact on artifact.key = release_service.artifact_key
+    where artifact.state = 'failed' and artifact.problem ->> 'code' = ${GIVEN_UP}
+    order by artifact.depth, artifact.key, release_id`.execute(db);
+  return rows;
+}
