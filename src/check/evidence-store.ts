@@ -6,6 +6,7 @@ import { json, type Sql } from '../store/database.ts';
 import type { EvidenceTable } from '../store/tables.ts';
 import type { Evidence, RecordedEvidence } from './evidence.ts';
 import type { CheckAnswer } from './kind.ts';
+import { LEVELS } from './report/sarif.ts';
 
 /** Keeps an answer for good. The same id again changes nothing: the first answer stays. */
 export async function recordEvidence(db: Sql, evidence: Evidence): Promise<void> {
@@ -99,15 +100,24 @@ const Result = z.looseObject({
       failures: z.array(z.object({ name: z.string(), message: z.string() })),
     })
     .optional(),
+  coverage: z.object({ covered: z.number(), total: z.number() }).optional(),
+  findings: z
+    .object({
+      counts: z.record(z.enum(LEVELS), z.number()),
+      first: z.array(z.object({ level: z.enum(LEVELS), rule: z.string(), message: z.string(), where: z.string() })),
+    })
+    .optional(),
   ran: z.object({ runner: z.enum(['docker', 'runc', 'bwrap', 'chroot', 'host']), isolates: z.boolean() }).optional(),
 });
 
 function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
-  const { summary, tests, ran } = Result.parse(row.result);
+  const { summary, tests, coverage, findings, ran } = Result.parse(row.result);
   const answer: CheckAnswer = {
     verdict: row.verdict,
     summary,
     ...(tests === undefined ? {} : { tests }),
+    ...(coverage === undefined ? {} : { coverage }),
+    ...(findings === undefined ? {} : { findings }),
     ...(ran === undefined ? {} : { ran }),
   };
   return {

@@ -5,6 +5,8 @@ import type { SourceTree, TreeEntry } from '../git/tree.ts';
 import type { Digest } from '../lib/digest.ts';
 import type { LogLine } from '../lib/log.ts';
 import type { CheckFamily } from './check.ts';
+import type { LineCounts, TestCounts } from './report/report.ts';
+import type { Findings } from './report/sarif.ts';
 
 /** `error`: the question could not be answered (no report, out of time). Only `passed` is green. */
 export type CheckVerdict = 'passed' | 'failed' | 'error';
@@ -15,16 +17,11 @@ export interface CheckAnswer {
   /** One line for people. No secret and no argument list. */
   readonly summary: string;
   readonly tests?: TestCounts;
+  /** Lines of the source, of those that can run. */
+  readonly coverage?: LineCounts;
+  readonly findings?: Findings;
   /** Where it ran; `isolates: false` says that the answer rests on the machine as well as on the image. */
   readonly ran?: { readonly runner: TaskRunner['name']; readonly isolates: boolean };
-}
-
-export interface TestCounts {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-  /** The first of them. */
-  readonly failures: readonly { readonly name: string; readonly message: string }[];
 }
 
 /** One question about one service, with all that may be looked at to answer it. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import type { CheckAnswer, CheckTools } from '../../kind.ts';
 import { copyingRunner } from '../../testing/copying-runner.ts';
 import { memorySource } from '../../testing/source.ts';
 import { answerOf, command } from './command.ts';
+import { reportFields, reportsOf } from './reports.ts';
 
 const TEST = `
 import { test } from 'node:test';
@@ -165,21 +167,93 @@ test('a link inside the tests stays one', async () => {
   expect(lines).toEqual(['real']);
 });
 
-test('exit code and report must agree before it is green', () => {
-  const good = '<testsuite><testcase name="a"/></testsuite>';
-  const bad = '<testsuite><testcase name="a"><failure message="no"/></testcase></testsuite>';
-  expect(answerOf({ kind: 'exited', code: 0 }, undefined).verdict).toBe('passed');
+test('exit code and report must agree before it is green', async () => {
+  const [report] = reportsOf(z.strictObject(reportFields).parse({ junit: 'reports/junit.xml' }));
+  const said = async (text: string) => (report === undefined ? [] : [await report.say(text)]);
+  const good = await said('<testsuite><testcase name="a"/></testsuite>');
+  const bad = await said('<testsuite><testcase name="a"><failure message="no"/></testcase></testsuite>');
+  expect(answerOf({ kind: 'exited', code: 0 }, []).verdict).toBe('passed');
   expect(answerOf({ kind: 'exited', code: 0 }, good).verdict).toBe('passed');
   expect(answerOf({ kind: 'exited', code: 1 }, good).verdict).toBe('failed');
   expect(answerOf({ kind: 'exited', code: 0 }, bad)).toMatchObject({ verdict: 'failed', tests: { failed: 1 } });
-  expect(answerOf({ kind: 'exited', code: 0 }, '<testsuite/>').verdict).toBe('error');
-  expect(answerOf({ kind: 'exited', code: 0 }, 'x').verdict).toBe('error');
-  expect(answerOf({ kind: 'exited', code: 0 }, null).verdict).toBe('error');
+  expect(answerOf({ kind: 'exited', code: 0 }, await said('<testsuite/>')).verdict).toBe('error');
+  expect(answerOf({ kind: 'exited', code: 0 }, await said('x')).verdict).toBe('error');
   expect(answerOf({ kind: 'killed', signal: 'SIGKILL' }, good)).toMatchObject({
     verdict: 'error',
     tests: { passed: 1 },
   });
 });
+
+test('every report that was asked for is read, and the worst of them is the answer', async () => {
+  const write = (files: Record<string, string>) => ({
+    run: [
+      'node',
+      '-e',
+      `for (const [file, text] of ${JSON.stringify(Object.entries(files))}) fs.writeFileSync(file, text)`,
+    ],
+    junit: 'reports/junit.xml',
+    coverage: { lcov: 'coverage/lcov.info', min: 60 },
+    sarif: { file: 'reports/lint.sarif' },
+  });
+  const junit = '<testsuite><testcase name="a"/></testsuite>';
+  const good = {
+    'reports/junit.xml': junit,
+    'coverage/lcov.info': fixture('coverage-reports/vitest.lcov'),
+    'reports/lint.sarif': '{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"results":[]}]}',
+  };
+  expect(await ask(write(good), {})).toMatchObject({
+    verdict: 'passed',
+    summary: '1 passed, 0 failed, 0 skipped; 60 % of 5 lines ran; 0 errors, 0 warnings, 0 notes',
+    coverage: { covered: 3, total: 5 },
+    findings: { counts: { error: 0, warning: 0, note: 0 } },
+  });
+  const poor = { ...good, 'coverage/lcov.info': `${good['coverage/lcov.info']}SF:b.js\nDA:1,0\nend_of_record\n` };
+  expect(await ask(write(poor), {})).toMatchObject({
+    verdict: 'failed',
+    summary: 'it ended with exit code 0, but 50 % of 6 lines ran, 60 % are wanted',
+    tests: { passed: 1 },
+  });
+  const unsafe = { ...poor, 'reports/lint.sarif': fixture('sarif/eslint.sarif') };
+  expect(await ask(write(unsafe), {})).toMatchObject({
+    verdict: 'failed',
+    summary: expect.stringMatching(/60 % are wanted; 1 error, 0 warnings, 0 notes \(no-eval in \S+money\.js:13\)$/),
+  });
+  const { 'coverage/lcov.info': _, ...without } = good;
+  expect(await ask(write(without), {})).toMatchObject({
+    verdict: 'error',
+    summary: 'it ended with exit code 0, but its LCOV file is not there',
+  });
+});
+
+test('a report in the UTF-16 of Windows is read, and one in no encoding is not', async () => {
+  const text = '<testsuite><testcase name="a"/></testsuite>';
+  const write = (bytes: Buffer) => [
+    'node',
+    '-e',
+    `fs.writeFileSync('reports/junit.xml', Buffer.from('${bytes.toString('base64')}', 'base64'))`,
+  ];
+  const utf16 = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(text, 'utf16le')]);
+  expect(await ask({ run: write(utf16), junit: 'reports/junit.xml' }, {})).toMatchObject({ verdict: 'passed' });
+  const latin = Buffer.from(text.replace('"a"', '"\xe4"'), 'latin1');
+  expect(await ask({ run: write(latin), junit: 'reports/junit.xml' }, {})).toMatchObject({
+    verdict: 'error',
+    summary: 'it ended with exit code 0, but its JUnit report is not UTF-8',
+  });
+});
+
+test.each([
+  [{ coverage: { min: 80 } }],
+  [{ coverage: { lcov: 'a/b', cobertura: 'a/c' } }],
+  [{ coverage: { lcov: 'lcov.info' } }],
+  [{ coverage: { lcov: 'a/b', min: 101 } }],
+  [{ sarif: { file: 'a/b', errors: -1 } }],
+])('what cannot be read as a wish for a report is refused: %j', (fields) => {
+  expect(z.strictObject(command.fields).safeParse({ run: 'true', ...fields }).success).toBe(false);
+});
+
+function fixture(name: string): string {
+  return readFileSync(new URL(`../../../../fixtures/${name}`, import.meta.url), 'utf8');
+}
 
 async function ask(
   fields: Record<string, unknown>,

@@ -5,8 +5,9 @@ import { z } from 'zod';
 import type { RunResult, RunSpec } from '../../../container/runtime.ts';
 import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
 import { Command, listOf, RelativePath, VariableName } from '../../../lib/fields.ts';
-import { checkKind, type CheckAnswer, type CheckRequest, type TestCounts } from '../../kind.ts';
-import { JUNIT_LIMIT_BYTES, parseJunit } from './junit.ts';
+import { checkKind, type CheckAnswer, type CheckRequest } from '../../kind.ts';
+import { REPORT_LIMIT_BYTES } from '../../report/report.ts';
+import { reportFields, reportsOf, type Said } from './reports.ts';
 import { type TestsFolder, writeTestsFolder } from './tests-folder.ts';
 
 /** Folders that hold tests by custom; what is there of them is mounted when the check does not say what. */
@@ -19,21 +20,15 @@ const fields = {
   mount: listOf(Inside)
     .optional()
     .describe('Files and folders of the service laid over the image (test, tests, spec, __tests__)'),
-  junit: Inside.refine((path) => path.includes('/'), 'a file in a folder, such as reports/junit.xml')
-    .optional()
-    .describe('The JUnit report that it writes; its folder is made and can be written to'),
+  ...reportFields,
   env: z.record(VariableName, z.string()).default({}).describe('Variables of the program'),
 };
-
-/** How many failed tests the summary names, and how much of each name; all of them are in the log. */
-const NAMED = 3;
-const LONGEST_NAME = 80;
 
 type Definition = z.output<z.ZodObject<typeof fields>>;
 
 /**
  * A program run in the artifact's own image, with the tests mounted over it: what is released stays clean of them.
- * Its exit code is the answer, and its JUnit report must not say otherwise.
+ * Its exit code is the answer, and no report that it writes may say otherwise.
  */
 export const command = checkKind({
   name: 'command',
@@ -45,7 +40,8 @@ export const command = checkKind({
     const { definition, source, log, signal, timeoutMs } = request;
     const absent = definition.mount?.find((root) => !isThere(source, root));
     if (absent !== undefined) return { verdict: 'error', summary: `the service has no "${absent}" to mount` };
-    const reports = definition.junit === undefined ? [] : [posix.dirname(definition.junit)];
+    const wanted = reportsOf(definition);
+    const reports = [...new Set(wanted.map(({ path }) => posix.dirname(path)))];
     const hidden = reports.find(
       (report) => isThere(source, report) && !rootsOf(definition).some((root) => isWithin(report, root)),
     );
@@ -66,9 +62,13 @@ export const command = checkKind({
         ...(Object.keys(request.urls).length === 0 ? {} : { network: 'host' as const }), // URLs are on this machine
       };
       const result = await runner.run(spec, { log, signal, timeoutMs });
-      const report =
-        definition.junit === undefined ? undefined : await folder.read(definition.junit, JUNIT_LIMIT_BYTES);
-      return { ...answerOf(result, report), ran: { runner: runner.name, isolates: runner.isolates } };
+      const said = await Promise.all(
+        wanted.map(async (report) => {
+          const read = await folder.read(report.path, REPORT_LIMIT_BYTES);
+          return 'wrong' in read ? report.unread(read.wrong) : report.say(read.text);
+        }),
+      );
+      return { ...answerOf(result, said), ran: { runner: runner.name, isolates: runner.isolates } };
     } finally {
       // the program may have made folders that only its own user may empty: that is no reason to lose its answer
       await folder.remove().catch(() => log(`note: the folder of the tests could not be removed: ${folder.path}`));
@@ -76,36 +76,21 @@ export const command = checkKind({
   },
 });
 
-/** @param report the report's text; null when it was asked for and is not there, undefined when none was asked for */
-export function answerOf(result: RunResult, report: string | null | undefined): CheckAnswer {
-  const tests = typeof report === 'string' ? parseJunit(report) : undefined;
-  const counts = tests === undefined || 'wrong' in tests ? undefined : tests;
-  const told = counts === undefined ? {} : { tests: counts };
+/** @param said what each report says that was asked for */
+export function answerOf(result: RunResult, said: readonly Said[]): CheckAnswer {
+  const told = Object.assign({}, ...said.map((one) => one.told)) as Said['told'];
+  const read = said.filter(({ told: what }) => Object.keys(what).length > 0).map(({ words }) => words);
+  const also = read.length === 0 ? '' : `: ${read.join('; ')}`;
   if (result.kind === 'timed-out') return { verdict: 'error', summary: 'it was not done in time', ...told };
   if (result.kind === 'killed')
-    return { verdict: 'error', summary: `it was ended by ${result.signal}${spoken(counts)}`, ...told };
+    return { verdict: 'error', summary: `it was ended by ${result.signal}${also}`, ...told };
   if (result.code !== 0)
-    return { verdict: 'failed', summary: `it ended with exit code ${result.code}${spoken(counts)}`, ...told };
-  if (tests === undefined) {
-    if (report === undefined) return { verdict: 'passed', summary: 'it ended with exit code 0' };
-    return { verdict: 'error', summary: 'it ended with exit code 0, and its JUnit report is not there' };
-  }
-  if ('wrong' in tests) return { verdict: 'error', summary: `it ended with exit code 0, but ${tests.wrong}` };
-  if (tests.failed > 0) return { verdict: 'failed', summary: `exit code 0${spoken(tests)}`, tests };
-  if (tests.passed === 0) return { verdict: 'error', summary: `it proved nothing${spoken(tests)}`, tests };
-  return { verdict: 'passed', summary: spoken(tests).slice(2), tests };
-}
-
-function spoken(tests: TestCounts | undefined): string {
-  if (tests === undefined) return '';
-  const names = tests.failures.slice(0, NAMED).map(({ name }) => clip(name));
-  const more = tests.failed > names.length ? ', and more' : '';
-  const failed = names.length === 0 ? '' : ` (${names.join(', ')}${more})`;
-  return `: ${tests.passed} passed, ${tests.failed} failed${failed}, ${tests.skipped} skipped`;
-}
-
-function clip(name: string): string {
-  return name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME)}...`;
+    return { verdict: 'failed', summary: `it ended with exit code ${result.code}${also}`, ...told };
+  const worst = (['failed', 'error'] as const).find((verdict) => said.some((one) => one.verdict === verdict));
+  if (worst === undefined)
+    return { verdict: 'passed', summary: read.length === 0 ? 'it ended with exit code 0' : read.join('; '), ...told };
+  const why = said.filter(({ verdict }) => verdict === worst).map(({ words }) => words);
+  return { verdict: worst, summary: `it ended with exit code 0, but ${why.join('; ')}`, ...told };
 }
 
 function testsOf(definition: Definition, source: SourceTree): readonly TreeEntry[] {

@@ -8,8 +8,8 @@ import { CheckError } from '../../error.ts';
 /** A temporary folder with the tests of one run; it is mounted over the image, which stays as it is. */
 export interface TestsFolder {
   readonly path: string;
-  /** A text that the program has written, or null when there is none that can be read safely. */
-  read(path: string, limitBytes: number): Promise<string | null>;
+  /** A text that the program has written; `wrong` says why there is none, and follows its name. */
+  read(path: string, limitBytes: number): Promise<{ readonly text: string } | { readonly wrong: string }>;
   remove(): Promise<void>;
 }
 
@@ -82,20 +82,35 @@ async function writeEntry(root: string, source: SourceTree, { mode, oid, path }:
 }
 
 /** The program may have put a link or a pipe where the report should be: neither is followed nor waited for. */
-async function readInside(root: string, file: string, limitBytes: number): Promise<string | null> {
+async function readInside(
+  root: string,
+  file: string,
+  limitBytes: number,
+): Promise<{ readonly text: string } | { readonly wrong: string }> {
   try {
     const real = await realpath(join(root, file));
-    if (real !== join(await realpath(root), file)) return null;
+    if (real !== join(await realpath(root), file)) return { wrong: 'is a link' };
     const handle = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
-      const stat = await handle.stat();
-      if (!stat.isFile() || stat.size > limitBytes) return null;
-      return await handle.readFile('utf8');
+      const found = await handle.stat();
+      if (!found.isFile()) return { wrong: 'is no file' };
+      if (found.size > limitBytes) return { wrong: `has more than ${limitBytes / 1024 / 1024} MB` };
+      return textOf(await handle.readFile());
     } finally {
       await handle.close();
     }
+  } catch (error) {
+    return { wrong: (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'is not there' : 'cannot be read' };
+  }
+}
+
+/** UTF-8, or UTF-16 with the mark that Windows puts before it. */
+function textOf(bytes: Buffer): { readonly text: string } | { readonly wrong: string } {
+  const isUtf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
+  try {
+    return { text: new TextDecoder(isUtf16 ? 'utf-16le' : 'utf-8', { fatal: true }).decode(bytes) };
   } catch {
-    return null;
+    return { wrong: 'is not UTF-8' };
   }
 }
 

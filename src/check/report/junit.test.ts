@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { cases } from '../../../lib/testing/cases.ts';
+import { cases } from '../../lib/testing/cases.ts';
 import { parseJunit } from './junit.ts';
 
 const fixture = (name: string): string =>
-  readFileSync(new URL(`../../../../fixtures/junit/${name}.xml`, import.meta.url), 'utf8');
+  readFileSync(new URL(`../../../fixtures/junit/${name}.xml`, import.meta.url), 'utf8');
 
 test.each([
   ['node-test', { passed: 2, failed: 1, skipped: 2 }],
@@ -15,15 +15,15 @@ test.each([
   ['pytest', { passed: 1, failed: 2, skipped: 1 }],
   ['mocha', { passed: 1, failed: 1, skipped: 0 }],
   ['jest', { passed: 1, failed: 1, skipped: 1 }],
-])('the report of %s is counted test by test', (tool, counts) => {
-  expect(parseJunit(fixture(tool))).toMatchObject(counts);
+])('the report of %s is counted test by test', async (tool, counts) => {
+  expect(await parseJunit(fixture(tool))).toMatchObject(counts);
 });
 
-test('a failure keeps its name and message, entities decoded', () => {
-  expect(parseJunit(fixture('node-test'))).toMatchObject({
+test('a failure keeps its name and message, entities decoded', async () => {
+  expect(await parseJunit(fixture('node-test'))).toMatchObject({
     failures: [{ name: expect.stringContaining('basket > refuses'), message: 'one is <not> two & never' }],
   });
-  expect(parseJunit(fixture('vitest'))).toMatchObject({
+  expect(await parseJunit(fixture('vitest'))).toMatchObject({
     failures: [
       {
         name: 'a.test.js > basket > refuses "a < b & c"',
@@ -31,20 +31,22 @@ test('a failure keeps its name and message, entities decoded', () => {
       },
     ],
   });
-  expect(parseJunit(fixture('jest'))).toMatchObject({
+  expect(await parseJunit(fixture('jest'))).toMatchObject({
     failures: [{ message: expect.stringContaining('assert.equal(received, expected)') }],
   });
 });
 
-test('a long message is never cut in the middle of a character', () => {
+test('a long message is never cut in the middle of a character', async () => {
   const message = `${'x'.repeat(496)}\u{1F600}${'y'.repeat(10)}`;
-  const report = parseJunit(`<testsuite><testcase name="a"><failure message="${message}"/></testcase></testsuite>`);
+  const report = await parseJunit(
+    `<testsuite><testcase name="a"><failure message="${message}"/></testcase></testsuite>`,
+  );
   expect(report).toMatchObject({ failures: [{ message: `${'x'.repeat(496)}...` }] });
 });
 
-test('a suite without cases, and one that failed by itself', () => {
-  expect(parseJunit('<testsuites/>')).toEqual({ passed: 0, failed: 0, skipped: 0, failures: [] });
-  expect(parseJunit('<testsuite name="a"><error message="no database"/></testsuite>')).toEqual({
+test('a suite without cases, and one that failed by itself', async () => {
+  expect(await parseJunit('<testsuites/>')).toEqual({ passed: 0, failed: 0, skipped: 0, failures: [] });
+  expect(await parseJunit('<testsuite name="a"><error message="no database"/></testsuite>')).toEqual({
     passed: 0,
     failed: 1,
     skipped: 0,
@@ -58,11 +60,11 @@ test.each([
   ['<html/>', 'no test suite'],
   ['<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>', 'DOCTYPE'],
   [`${'<testsuite>'.repeat(10_000)}${'</testsuite>'.repeat(10_000)}`, 'not XML'],
-])('what is no report is refused: %.40s', (text, wrong) => {
-  expect(parseJunit(text)).toMatchObject({ wrong: expect.stringContaining(wrong) });
+])('what is no report is refused: %.40s', async (text, wrong) => {
+  expect(await parseJunit(text)).toMatchObject({ wrong: expect.stringContaining(wrong) });
 });
 
-test('no text makes the reader fail', () => {
+test('no text makes the reader fail', async () => {
   const pieces =
     '<testsuite> </testsuite> <testcase_name="a"> </testcase> <failure/> <skipped/> <error_message=" " > < & &#x0; &lt; <![CDATA[ ' +
     ']]> <!-- --> <?xml ?> __proto__ <constructor/> x';
@@ -73,9 +75,9 @@ test('no text makes the reader fail', () => {
     fc.string({ unit: 'binary' }),
     fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join('')),
   );
-  fc.assert(
-    fc.property(text, (text) => {
-      const found = parseJunit(text);
+  await fc.assert(
+    fc.asyncProperty(text, async (text) => {
+      const found = await parseJunit(text);
       expect('wrong' in found || found.passed + found.failed + found.skipped >= 0).toBe(true);
     }),
     cases(1000),
