@@ -15,6 +15,8 @@ export interface CheckDefinition {
   /** Ask again even when the question and its digests are the same as before. */
   readonly always: boolean;
   readonly timeoutMs: number;
+  /** How often it is asked once more when it did not pass. */
+  readonly retries: number;
   /** The kind's own fields, defaults filled in. */
   readonly definition: unknown;
 }
@@ -42,10 +44,11 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
       during: z.enum(kind.during).default(kind.during[0]).describe(`When it is asked (${kind.during[0]})`),
       always: z.boolean().default(false).describe('Ask again though nothing changed (false)'),
       timeout: Wait.default(600_000).describe('How long it may take (10m)'),
+      retries: z.int().min(0).max(5).default(0).describe('How often it is tried once more when it did not pass (0)'),
     })
     .transform((fields): CheckDefinition => {
-      const { during, always, timeout, ...definition } = Common.parse(fields);
-      return { kind: kind.name, during, always, timeoutMs: timeout, definition };
+      const { during, always, timeout, retries, ...definition } = Common.parse(fields);
+      return { kind: kind.name, during, always, timeoutMs: timeout, retries, definition };
     });
 }
 
@@ -54,4 +57,5 @@ const Common = z.looseObject({
   during: z.enum(['build', 'release', 'deployment']),
   always: z.boolean(),
   timeout: z.number(),
+  retries: z.number(),
 });

@@ -31,7 +31,7 @@ test.each(checks.map((kind) => [kind.name, kind] as const))('%s keeps the contra
   expect(checks.filter(({ name }) => name === kind.name)).toHaveLength(1);
   const required = Object.values(kind.fields).filter((field) => !(field as z.ZodType).safeParse(undefined).success);
   expect(required.length).toBeGreaterThan(0); // else two kinds could not be told apart
-  for (const common of ['during', 'always', 'timeout']) expect(kind.fields).not.toHaveProperty(common);
+  for (const common of ['during', 'always', 'timeout', 'retries']) expect(kind.fields).not.toHaveProperty(common);
   expect(z.toJSONSchema(z.strictObject(kind.fields), { io: 'input' })).toMatchObject({ type: 'object' });
   expect(kindOf({ ...unit, kind: kind.name })).toBe(kind);
 });
@@ -61,6 +61,7 @@ test.each<[string, Partial<QuestionParts>]>([
   ['a test that moved', { source: memorySource({ 'test/b.js': 'a' }) }],
   ['a test that can be executed', { source: memorySource({ 'test/a.js': { mode: '100755', text: 'a' } }) }],
   ['another command', { check: schema.parse({ run: 'node --test .', during: 'build' }) }],
+  ['more tries', { check: { ...unit, retries: 1 } }],
   ['another service', { service: 'api' }],
   ['another environment', { environment: { MODE: 'x' } }],
   ['a newer kind', { kind: { ...kindOf(unit), version: '2' } }],
@@ -92,6 +93,13 @@ test('asking tells the verdict in the log, and a cancelled one is not asked', as
   const tools = { runner: copyingRunner(), image: () => Promise.reject(new Error('none')), directory: '/nowhere' };
   expect(await askCheck(check, request, tools)).toMatchObject({ verdict: 'error' });
   expect(lines).toEqual(['check smoke of web: error: service "web" has no URL here']);
+  lines.length = 0;
+  expect(await askCheck({ ...check, retries: 1 }, request, tools)).toMatchObject({
+    verdict: 'error',
+    summary: 'service "web" has no URL here (2 tries)',
+  });
+  expect(lines).toHaveLength(3);
+  expect(lines[1]).toBe('try 2 of 2');
   const cancelled = { ...request, signal: AbortSignal.abort(new Error('cancelled')) };
   await expect(askCheck(check, cancelled, tools)).rejects.toThrow('cancelled');
 });

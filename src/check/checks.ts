@@ -3,6 +3,7 @@ import { CheckError } from './error.ts';
 import type { CheckAnswer, CheckKind, CheckRequest, CheckTools } from './kind.ts';
 import { command } from './kinds/command/command.ts';
 import { httpProbe } from './kinds/http-probe/http-probe.ts';
+import { answerOfTries } from './tries.ts';
 
 /** Every kind of check. The first kind whose fields fit is taken. */
 export const checks: readonly CheckKind[] = [command, httpProbe];
@@ -18,18 +19,26 @@ export function kindOf(check: CheckDefinition): CheckKind {
   });
 }
 
-/** Asks one check. A time limit or a cancel ends whatever was started; @throws what Towpath itself could not do */
+/**
+ * Asks one check, and once more as often as it may be retried while it does not pass. A time limit (of each try) or a
+ * cancel ends whatever was started; @throws what Towpath itself could not do
+ */
 export async function askCheck(
   check: CheckDefinition,
   request: Omit<CheckRequest<unknown>, 'definition' | 'timeoutMs'>,
   tools: CheckTools,
 ): Promise<CheckAnswer> {
-  request.signal.throwIfAborted();
-  const answer = await kindOf(check).ask(
-    { ...request, definition: check.definition, timeoutMs: check.timeoutMs },
-    tools,
-  );
-  request.signal.throwIfAborted();
-  request.log(`check ${request.check} of ${request.service}: ${answer.verdict}: ${answer.summary}`);
-  return answer;
+  const tries: CheckAnswer[] = [];
+  do {
+    request.signal.throwIfAborted();
+    if (tries.length > 0) request.log(`try ${tries.length + 1} of ${check.retries + 1}`);
+    const answer = await kindOf(check).ask(
+      { ...request, definition: check.definition, timeoutMs: check.timeoutMs },
+      tools,
+    );
+    request.signal.throwIfAborted();
+    request.log(`check ${request.check} of ${request.service}: ${answer.verdict}: ${answer.summary}`);
+    tries.push(answer);
+  } while (tries.at(-1)?.verdict !== 'passed' && tries.length <= check.retries);
+  return answerOfTries(tries);
 }

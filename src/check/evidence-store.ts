@@ -107,17 +107,19 @@ const Result = z.looseObject({
       first: z.array(z.object({ level: z.enum(LEVELS), rule: z.string(), message: z.string(), where: z.string() })),
     })
     .optional(),
+  earlier: z.array(z.object({ verdict: z.enum(['failed', 'error']), summary: z.string() })).optional(),
   ran: z.object({ runner: z.enum(['docker', 'runc', 'bwrap', 'chroot', 'host']), isolates: z.boolean() }).optional(),
 });
 
 function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
-  const { summary, tests, coverage, findings, ran } = Result.parse(row.result);
+  const { summary, tests, coverage, findings, earlier, ran } = Result.parse(row.result);
   const answer: CheckAnswer = {
     verdict: row.verdict,
     summary,
     ...(tests === undefined ? {} : { tests }),
     ...(coverage === undefined ? {} : { coverage }),
     ...(findings === undefined ? {} : { findings }),
+    ...(earlier === undefined ? {} : { earlier }),
     ...(ran === undefined ? {} : { ran }),
   };
   return {

@@ -20,6 +20,8 @@ export interface CheckAnswer {
   /** Lines of the source, of those that can run. */
   readonly coverage?: LineCounts;
   readonly findings?: Findings;
+  /** Tries before this one that did not pass, first to last; a pass after any of them is flaky. */
+  readonly earlier?: readonly { readonly verdict: Exclude<CheckVerdict, 'passed'>; readonly summary: string }[];
   /** Where it ran; `isolates: false` says that the answer rests on the machine as well as on the image. */
   readonly ran?: { readonly runner: TaskRunner['name']; readonly isolates: boolean };
 }

@@ -25,6 +25,7 @@ export function questionOf({ check, kind, service, digests, source, environment 
     version: kind.version,
     during: check.during,
     definition: check.definition,
+    ...(check.retries === 0 ? {} : { retries: check.retries }), // who may try more often asks for less
     service,
     tests: kind.inputs(check.definition, source).map(({ mode, oid, path }) => [mode, oid, path]),
     digests,

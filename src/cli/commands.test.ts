@@ -360,7 +360,7 @@ test('after a refusal the log of an environment is that of the promotion before 
 test('the log of a check is asked by its name, that of the service that failed first', async () => {
   const { releases } = house.useCases;
   const { releases: plain } = fakeUseCases();
-  const answer = { id: 'evi_1', check: 'unit', service: 'web', summary: '', at: '2026-11-21T00:00:00Z' };
+  const answer = { id: 'evi_1', check: 'unit', service: 'web', flaky: false, summary: '', at: '2026-11-21T00:00:00Z' };
   releases.show = async (...args) => ({
     ...(await plain.show(...args)),
     evidence: [

@@ -11,6 +11,7 @@ import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import { placesIn } from '../places.ts';
 import type { LineageView, ReportedView } from '../view/path.ts';
+import { evidenceView } from './evidence-view.ts';
 import { releaseOf } from './releases.ts';
 import { projectNamed } from './project-named.ts';
 import { briefOf, briefsOf } from './views.ts';
@@ -54,17 +55,7 @@ export async function lineage({ store }: House, project: string, subject: string
       reported: reportedOf(reports.get(key)),
       upon: upon.get(key) ?? [],
     })),
-    evidence: [...new Map(evidence.map((item) => [item.id, item])).values()].map(
-      ({ id, check, service, answer, at, logId }) => ({
-        id,
-        check,
-        service,
-        verdict: answer.verdict,
-        summary: answer.summary,
-        at: at.toISOString(),
-        logId,
-      }),
-    ),
+    evidence: [...new Map(evidence.map((item) => [item.id, item])).values()].map(evidenceView),
     environments: await travelsOf(db, ids),
   };
 }

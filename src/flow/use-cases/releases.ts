@@ -18,6 +18,7 @@ import type { House } from '../house.ts';
 import { yank } from '../yank.ts';
 import type { MixRequest, UseCases } from '../use-cases.ts';
 import type { ReleaseView } from '../view/release.ts';
+import { evidenceView } from './evidence-view.ts';
 import { testRelease } from './test-release.ts';
 import { projectNamed } from './project-named.ts';
 import { promotionViews, releaseViews } from './views.ts';
@@ -40,15 +41,7 @@ export function releaseCases(house: House): UseCases['releases'] {
       const promotions = await promotionsOf(store.db, { projectId: release.projectId, releaseId: release.id }, 50);
       return {
         ...(await viewOf(store.db, release.id)),
-        evidence: (await evidenceFor(store.db, release)).map(({ id, check, service, answer, at, logId }) => ({
-          id,
-          check,
-          service,
-          verdict: answer.verdict,
-          summary: answer.summary,
-          at: at.toISOString(),
-          logId,
-        })),
+        evidence: (await evidenceFor(store.db, release)).map(evidenceView),
         promotions: await promotionViews(store.db, promotions),
       };
     },

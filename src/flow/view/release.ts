@@ -50,6 +50,8 @@ export interface EvidenceView {
   readonly check: string;
   readonly service: string | null;
   readonly verdict: 'passed' | 'failed' | 'error';
+  /** It passed after a try that did not. */
+  readonly flaky: boolean;
   readonly summary: string;
   readonly at: string;
   readonly logId: string | null;

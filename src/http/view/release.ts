@@ -22,6 +22,7 @@ export const Evidence = view<EvidenceView>()('Evidence', {
   check: z.string(),
   service: z.string().nullable(),
   verdict: z.enum(['passed', 'failed', 'error']),
+  flaky: z.boolean(),
   summary: z.string(),
   at: Instant,
   logId: z.string().nullable(),

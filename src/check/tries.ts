@@ -1,0 +1,24 @@
+import type { CheckAnswer } from './kind.ts';
+
+/**
+ * What several tries say together. One that passed ends them, and is flaky if others did not. Else a failure counts for
+ * more than what could not be answered, whichever came last.
+ * @param tries at least one, in their order
+ */
+export function answerOfTries(tries: readonly CheckAnswer[]): CheckAnswer {
+  const last = tries.at(-1) ?? { verdict: 'error', summary: 'it was not asked' };
+  const answer = last.verdict === 'error' ? (tries.findLast(({ verdict }) => verdict === 'failed') ?? last) : last;
+  const earlier = tries.flatMap((one) =>
+    one === answer || one.verdict === 'passed' ? [] : [{ verdict: one.verdict, summary: one.summary }],
+  );
+  if (earlier.length === 0) return answer;
+  const words =
+    answer.verdict === 'passed'
+      ? `flaky, passed at try ${tries.length}: ${answer.summary}`
+      : `${answer.summary} (${tries.length} tries)`;
+  return { ...answer, summary: words, earlier };
+}
+
+export function isFlaky({ verdict, earlier }: CheckAnswer): boolean {
+  return verdict === 'passed' && earlier !== undefined;
+}

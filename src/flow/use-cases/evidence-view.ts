@@ -1,0 +1,16 @@
+import type { RecordedEvidence } from '../../check/evidence.ts';
+import { isFlaky } from '../../check/tries.ts';
+import type { EvidenceView } from '../view/release.ts';
+
+export function evidenceView({ id, check, service, answer, at, logId }: RecordedEvidence): EvidenceView {
+  return {
+    id,
+    check,
+    service,
+    verdict: answer.verdict,
+    flaky: isFlaky(answer),
+    summary: answer.summary,
+    at: at.toISOString(),
+    logId,
+  };
+}
