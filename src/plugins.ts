@@ -26,6 +26,7 @@ import type { House } from './flow/house.ts';
 import { systemClock } from './lib/clock.ts';
 import { type Digest, sha256Hex } from './lib/digest.ts';
 import { TowpathError } from './lib/error.ts';
+import { createFence } from './lib/fence/fence.ts';
 import { outsideRegistries } from './registry/client/outside.ts';
 import { parseReference } from './registry/reference.ts';
 import type { Registry } from './registry/registry.ts';
@@ -76,6 +77,8 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
   const engine = dockerWhenNeeded(docker);
   const outside = outsideRegistries({ environment: process.env });
   const agentFor = outsideAgents({ environment: process.env });
+  const fence = createFence({ allow: process.env['TOWPATH_OUTGOING_ALLOW'] });
+  const fencedAgentFor = outsideAgents({ environment: process.env, fence });
   const keys = accessKeys(process.env, process.env['TOWPATH_ZIPS_KEYS'] || undefined, secretOf);
   const bucket =
     zips === undefined
@@ -163,7 +166,7 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
     registryAt,
     secretOf,
     hosts: createHostAccess({ clock: systemClock, secretOf, wait: (ms) => pause(ms) }),
-    issuerKeys: createIssuerKeys({ clock: systemClock, agentFor }),
+    issuerKeys: createIssuerKeys({ clock: systemClock, agentFor: fencedAgentFor }),
     machine: {
       revive: (log) => processDriver.revive(log),
       capOutputs: () => processDriver.capOutputs(),

@@ -30,6 +30,8 @@ export interface IssuerKeysOptions {
 const FRESH_MS = 10 * 60_000;
 /** No issuer is asked more often, however many tokens name keys that it does not have. */
 const PAUSE_MS = 10_000;
+const NOT_ALLOWED =
+  'it is at an address of the network of this server, which TOWPATH_OUTGOING_ALLOW does not name there';
 const MAX_BYTES = 256 * 1024;
 const MAX_KEYS = 100;
 
@@ -105,6 +107,7 @@ async function fetchJson(
     return JSON.parse(bytes.toString('utf8')) as unknown;
   } catch (error) {
     if (hasCode(error, 'access.issuer-unavailable')) throw error;
+    if (hasCode(error, 'outgoing.refused')) throw issuerAway(issuer, NOT_ALLOWED);
     if (error instanceof SyntaxError) throw issuerAway(issuer, 'it answered something that is not JSON');
     throw issuerAway(issuer, `it does not answer (${reasonOf(error)})`);
   }

@@ -2,10 +2,12 @@ import type { ServerResponse } from 'node:http';
 
 import fc from 'fast-check';
 import { base64url, SignJWT, UnsecuredJWT } from 'jose';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { Agent } from 'undici';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 
 import { fixedClock, type FixedClock } from '../../lib/clock.ts';
 import { problemOf } from '../../lib/error.ts';
+import { createFence } from '../../lib/fence/fence.ts';
 import { cases } from '../../lib/testing/cases.ts';
 import { type Internet, startInternet } from '../../registry/testing/internet.ts';
 import type { Claims } from '../identity.ts';
@@ -179,6 +181,17 @@ test('an issuer that does not answer, or not in time, is not waited for', async 
     expect(await told(await actions.sign(actionsClaims(clock.now(), { iss })), impatient)).toMatchObject({
       code: 'access.issuer-unavailable',
       what: expect.stringContaining('does not answer') as string,
+    });
+});
+
+test('an issuer in the network of the server is not asked unless the administrator allows it', async () => {
+  const agent = new Agent({ connect: createFence().connector({}) });
+  onTestFinished(() => agent.close());
+  const fenced = createIssuerKeys({ clock, agentFor: () => agent });
+  for (const iss of ['https://127.0.0.1:1', 'https://localhost:1', 'https://[::ffff:10.0.0.1]'])
+    expect(await told(await actions.sign(actionsClaims(clock.now(), { iss })), fenced)).toMatchObject({
+      code: 'access.issuer-unavailable',
+      what: expect.stringContaining('TOWPATH_OUTGOING_ALLOW') as string,
     });
 });
 

@@ -5,6 +5,7 @@ import * as tls from 'node:tls';
 import { Agent, EnvHttpProxyAgent } from 'undici';
 import type { Dispatcher } from 'undici';
 
+import type { Fence } from '../../lib/fence/fence.ts';
 import type { AgentFor } from './transport.ts';
 
 /** How many connections one host gets, and how long each is kept. */
@@ -15,22 +16,29 @@ export interface OutsideAgentsOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** Where docker looks for the authorities of a host: `HOST/*.crt` below it. */
   readonly certificates?: string;
+  /** For addresses that somebody else names. A proxy finds out by itself what a name means: then it is the fence. */
+  readonly fence?: Fence;
 }
 
 /**
  * Connections as this machine makes them: by its proxies, and trusting for each host whom docker trusts for it. What
  * docker was told about one host is believed of no other. This machine itself is never asked through a proxy.
  */
-export function outsideAgents({ environment, certificates = '/etc/docker/certs.d' }: OutsideAgentsOptions): AgentFor {
+export function outsideAgents({
+  environment,
+  certificates = '/etc/docker/certs.d',
+  fence,
+}: OutsideAgentsOptions): AgentFor {
   const agents = new Map<string, Dispatcher>();
   const make = (url: URL): Dispatcher => {
     const authorities = authoritiesOf(certificates, url);
     const trust = authorities.length === 0 ? {} : { ca: [...trustedByAll(environment), ...authorities] };
-    if (isHere(url)) return new Agent({ ...POOL, connect: trust });
+    const connect = fence?.connector(trust) ?? trust;
+    if (isHere(url)) return new Agent({ ...POOL, connect });
     const proxy = (name: string) => environment[name.toLowerCase()] ?? environment[name] ?? '';
     return new EnvHttpProxyAgent({
       ...POOL,
-      connect: trust,
+      connect, // of what is reached directly; a proxy is reached by a connection of its own
       requestTls: trust,
       httpProxy: proxy('HTTP_PROXY'),
       httpsProxy: proxy('HTTPS_PROXY'),
@@ -38,6 +46,7 @@ export function outsideAgents({ environment, certificates = '/etc/docker/certs.d
     });
   };
   return (url) => {
+    fence?.check(url);
     const agent = agents.get(url.origin) ?? make(url);
     agents.set(url.origin, agent);
     return agent;
