@@ -34,7 +34,7 @@ beforeAll(async () => {
   await writeFile(authorities, certificate.cert);
   ci = createServer(certificate).listen(0, '127.0.0.1');
   [server, repository, registry] = await Promise.all([
-    startServer({ env: { NODE_EXTRA_CA_CERTS: authorities } }),
+    startServer({ env: { NODE_EXTRA_CA_CERTS: authorities, TOWPATH_OUTGOING_ALLOW: '127.0.0.1' } }),
     createRepository(),
     debianRegistryHost(),
   ]);
