@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { choiceOf, Command, Duration, Memory, Name, RelativePath } from '../lib/fields.ts';
+import { choiceOf, Command, Duration, LimitsField, Name, RelativePath } from '../lib/fields.ts';
 
 /** A part of a project that is built on its own. */
 export interface ServiceDefinition<Check = unknown> {
@@ -72,13 +72,7 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
       port: z.int().min(1).max(65_535).optional().describe('Where it listens; a worker has none'),
       health: Health.optional().describe('A path to ask, or a path with its times'),
       replicas: z.int().min(1).max(100).optional().describe('How many run (1)'),
-      limits: z
-        .strictObject({
-          memory: Memory.optional().describe('Such as 256M'),
-          cpus: z.number().min(0.01).max(256).optional().describe('Such as 0.5'),
-        })
-        .default({})
-        .describe('What it may use'),
+      limits: LimitsField.prefault({}).describe('What it may use'),
       checks: z.record(Name, check).default({}).describe('Questions asked of what was built'),
     })
     .superRefine((service, context) => {
@@ -109,10 +103,7 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
         ...(port === undefined ? {} : { port }),
         ...(health === undefined ? {} : { health }),
         replicas: replicas ?? 1,
-        limits: {
-          ...(limits.memory === undefined ? {} : { memoryMb: limits.memory }),
-          ...(limits.cpus === undefined ? {} : { cpus: limits.cpus }),
-        },
+        limits,
         checks,
       } satisfies ServiceDefinition<Check>;
     });

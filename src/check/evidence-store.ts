@@ -108,7 +108,13 @@ const Result = z.looseObject({
     })
     .optional(),
   earlier: z.array(z.object({ verdict: z.enum(['failed', 'error']), summary: z.string() })).optional(),
-  ran: z.object({ runner: z.enum(['docker', 'runc', 'bwrap', 'chroot', 'host']), isolates: z.boolean() }).optional(),
+  ran: z
+    .object({
+      runner: z.enum(['docker', 'runc', 'bwrap', 'chroot', 'host']),
+      isolates: z.boolean(),
+      notHeld: z.array(z.enum(['memoryMb', 'cpus', 'pids'])).optional(),
+    })
+    .optional(),
 });
 
 function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {

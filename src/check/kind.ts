@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 
-import type { ImageOnMachine, TaskRunner } from '../container/runtime.ts';
+import type { ImageOnMachine, Limits, TaskRunner } from '../container/runtime.ts';
 import type { SourceTree, TreeEntry } from '../git/tree.ts';
 import type { Digest } from '../lib/digest.ts';
 import type { LogLine } from '../lib/log.ts';
@@ -23,7 +23,12 @@ export interface CheckAnswer {
   /** Tries before this one that did not pass, first to last; a pass after any of them is flaky. */
   readonly earlier?: readonly { readonly verdict: Exclude<CheckVerdict, 'passed'>; readonly summary: string }[];
   /** Where it ran; `isolates: false` says that the answer rests on the machine as well as on the image. */
-  readonly ran?: { readonly runner: TaskRunner['name']; readonly isolates: boolean };
+  readonly ran?: {
+    readonly runner: TaskRunner['name'];
+    readonly isolates: boolean;
+    /** Limits of the check that this machine could not hold it to. */
+    readonly notHeld?: readonly (keyof Limits)[] | undefined;
+  };
 }
 
 /** One question about one service, with all that may be looked at to answer it. */

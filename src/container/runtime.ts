@@ -18,8 +18,14 @@ export interface RunSpec {
    * URLs of environments. Otherwise a runner that can gives it a network of its own, with a way out.
    */
   readonly network?: 'host';
-  readonly limits?: { readonly memoryMb?: number; readonly cpus?: number; readonly pids?: number };
+  readonly limits?: Limits;
   readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface Limits {
+  readonly memoryMb?: number;
+  readonly cpus?: number;
+  readonly pids?: number;
 }
 
 /** An image that this machine can start: for Docker a pulled reference, for processes an unpacked root folder. */
@@ -50,7 +56,10 @@ export interface TaskRunner {
   ): Promise<RunResult>;
 }
 
-export type RunResult =
+export type RunResult = (
   | { readonly kind: 'exited'; readonly code: number }
   | { readonly kind: 'timed-out' }
-  | { readonly kind: 'killed'; readonly signal: string };
+  /** It, or a program that it started, wanted more memory than its limit. */
+  | { readonly kind: 'out-of-memory' }
+  | { readonly kind: 'killed'; readonly signal: string }
+) & { /** Limits that this machine could not hold it to. */ readonly notHeld?: readonly (keyof Limits)[] };

@@ -71,6 +71,17 @@ export const Memory = z
   .regex(/^[1-9]\d{0,5}[MG]$/, 'an amount of memory such as 256M or 2G')
   .transform((text) => Number(text.slice(0, -1)) * (text.endsWith('G') ? 1024 : 1));
 
+/** What a program may use. */
+export const LimitsField = z
+  .strictObject({
+    memory: Memory.optional().describe('Such as 256M'),
+    cpus: z.number().min(0.01).max(256).optional().describe('Such as 0.5'),
+  })
+  .transform(({ memory, cpus }) => ({
+    ...(memory === undefined ? {} : { memoryMb: memory }),
+    ...(cpus === undefined ? {} : { cpus }),
+  }));
+
 /** One or several. */
 export function listOf<T extends z.ZodType>(item: T) {
   return z.union([item, z.array(item)]).transform((value): z.output<T>[] => (Array.isArray(value) ? value : [value]));

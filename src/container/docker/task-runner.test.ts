@@ -102,7 +102,7 @@ test('a task that takes more memory than it may have is killed, and that is said
     argv: ['sh', '-c', 'x=a; while true; do x="$x$x"; done'],
     limits: { memoryMb: 16 },
   });
-  expect(result).toEqual({ kind: 'killed', signal: 'SIGKILL' });
+  expect(result).toEqual({ kind: 'out-of-memory' });
 });
 
 test('a container left under the name of the task by a killed server is replaced', async () => {

@@ -52,7 +52,7 @@ async function runToEnd(
     await output.ended;
     const state = await inspectContainer(engine, spec.name);
     if (state !== null && !stopped.aborted) {
-      return state.outOfMemory ? { kind: 'killed', signal: 'SIGKILL' } : { kind: 'exited', code: state.exitCode };
+      return state.outOfMemory ? { kind: 'out-of-memory' } : { kind: 'exited', code: state.exitCode };
     }
   } catch (error) {
     if (!stopped.aborted) throw error;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { ContainerError } from '../container-error.ts';
 import { pathInRoot } from '../rootfs/root-path.ts';
-import type { ImageOnMachine, RunSpec, TaskRunner } from '../runtime.ts';
+import type { ImageOnMachine, RunResult, RunSpec, TaskRunner } from '../runtime.ts';
 
 /** A way to run a program of an unpacked image: it turns a spec into the command line that does it on this machine. */
 export interface Launcher {
@@ -38,6 +38,8 @@ export interface Command {
   readonly account: Account | null;
   /** Written to descriptor 3, which the program reads to its end before it does anything: it is in its limits by then. */
   readonly awaited?: string;
+  /** Whether such an end means that it wanted more memory than its limit; for a launcher that holds limits itself. */
+  wentOutOfMemory?(result: RunResult): boolean;
   /** Undoes what `prepare` did outside the scratch folder, and brings back what a copy of a writable mount holds. */
   finish(): Promise<void>;
 }

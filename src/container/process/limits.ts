@@ -1,25 +1,31 @@
 import { access, mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { RunSpec } from '../runtime.ts';
-
-export type Limits = NonNullable<RunSpec['limits']>;
+import type { Limits } from '../runtime.ts';
 
 /** A control group that holds one run to its limits. */
 export interface LimitGroup {
   /** Limits that this machine cannot hold, by name: to be said, never to be passed over. */
   readonly notHeld: readonly (keyof Limits)[];
   add(pid: number): Promise<void>;
+  /** Whether something in it was ended because it wanted more memory than there is; ask before it is removed. */
+  wentOutOfMemory(): Promise<boolean>;
   remove(): Promise<void>;
 }
 
 const ROOT = '/sys/fs/cgroup';
 const PERIOD_US = 100_000;
+const UNLIMITED: LimitGroup = {
+  notHeld: [],
+  add: () => Promise.resolve(),
+  wentOutOfMemory: () => Promise.resolve(false),
+  remove: () => Promise.resolve(),
+};
 
 /** Makes a control group (version 1 or 2, whichever the machine has) where this process may; else says what is not held. */
 export async function limitGroup(name: string, limits: Limits): Promise<LimitGroup> {
   const wanted = (['memoryMb', 'cpus', 'pids'] as const).filter((limit) => limits[limit] !== undefined);
-  if (wanted.length === 0) return { notHeld: [], add: () => Promise.resolve(), remove: () => Promise.resolve() };
+  if (wanted.length === 0) return UNLIMITED;
   const unified = await exists(join(ROOT, 'cgroup.controllers'));
   const folders: string[] = [];
   const notHeld: (keyof Limits)[] = [];
@@ -44,6 +50,11 @@ export async function limitGroup(name: string, limits: Limits): Promise<LimitGro
     notHeld,
     add: async (pid) => {
       for (const folder of folders) await writeFile(join(folder, 'cgroup.procs'), String(pid)).catch(ignoreGone);
+    },
+    wentOutOfMemory: async () => {
+      const tellers = folders.flatMap((folder) => [join(folder, 'memory.events'), join(folder, 'memory.oom_control')]);
+      const texts = await Promise.all(tellers.map((file) => readFile(file, 'utf8').catch(() => '')));
+      return texts.some((text) => /^oom_kill [1-9]/m.test(text));
     },
     remove: () => removeLimitGroup(name),
   };

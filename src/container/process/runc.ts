@@ -5,6 +5,8 @@ import { type Command, type Launcher, type LaunchSpec, programOf, workdirOf } fr
 import { findProgram, runQuietly } from './programs.ts';
 import { planView, type ViewPart } from './view.ts';
 
+/** What runc ends with when the program was ended by SIGKILL. */
+const KILLED = 128 + 9;
 const NETWORK_FILES = ['/etc/resolv.conf', '/etc/hosts'];
 
 /**
@@ -60,6 +62,8 @@ async function prepare(spec: LaunchSpec, scratch: string): Promise<Command> {
     env: { PATH: process.env['PATH'] ?? '' },
     cwd: '/',
     account: null,
+    // the group of a container is gone when it has ended, and nobody else but the kernel kills it like this
+    wentOutOfMemory: (result) => limits.memoryMb !== undefined && result.kind === 'exited' && result.code === KILLED,
     finish: async () => {
       await runQuietly([runc, '--root', state, 'delete', '--force', id]);
     },

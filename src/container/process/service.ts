@@ -4,7 +4,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import { removeTree } from '../rootfs/folders.ts';
 import type { Launcher, LaunchSpec } from './launcher.ts';
-import { groupMembers, type Limits, limitGroup, removeLimitGroup } from './limits.ts';
+import type { Limits } from '../runtime.ts';
+import { groupMembers, limitGroup, removeLimitGroup } from './limits.ts';
 import { MARK, markedProcesses, type MarkedProcess } from './marked.ts';
 import { launch, settle, signalGroup } from './start.ts';
 

@@ -71,7 +71,10 @@ async function run(
     signal.removeEventListener('abort', end);
     await command.finish();
     signal.throwIfAborted();
-    return timedOut ? { kind: 'timed-out' } : result;
+    const notHeld = group.notHeld.length === 0 ? {} : { notHeld: group.notHeld };
+    if (timedOut) return { kind: 'timed-out', ...notHeld };
+    const isStarved = (await group.wentOutOfMemory()) || command.wentOutOfMemory?.(result) === true;
+    return { ...(isStarved ? { kind: 'out-of-memory' } : result), ...notHeld };
   } finally {
     await group.remove();
   }

@@ -233,7 +233,9 @@ function npmFailed(result: RunResult): ArtifactError {
       ? `ended with exit code ${result.code}`
       : result.kind === 'timed-out'
         ? `took longer than ${TIMEOUT_MS / 60_000} minutes`
-        : `was ended by ${result.signal}`;
+        : result.kind === 'out-of-memory'
+          ? 'ran out of memory'
+          : `was ended by ${result.signal}`;
   return new ArtifactError({
     code: 'artifact.npm-failed',
     what: `npm ci ${how}.`,

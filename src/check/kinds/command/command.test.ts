@@ -184,6 +184,17 @@ test('exit code and report must agree before it is green', async () => {
   });
 });
 
+test('who ran out of memory gave no answer, and a limit that nothing holds is told', () => {
+  expect(answerOf({ kind: 'out-of-memory' }, [])).toEqual({
+    verdict: 'error',
+    summary: 'it was ended: out of memory',
+  });
+  expect(answerOf({ kind: 'exited', code: 0, notHeld: ['memoryMb', 'cpus'] }, [])).toEqual({
+    verdict: 'passed',
+    summary: 'it ended with exit code 0 (this machine cannot limit its memory and cpus)',
+  });
+});
+
 test('every report that was asked for is read, and the worst of them is the answer', async () => {
   const write = (files: Record<string, string>) => ({
     run: [

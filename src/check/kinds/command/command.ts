@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 import type { RunResult, RunSpec } from '../../../container/runtime.ts';
 import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
-import { Command, listOf, RelativePath, VariableName } from '../../../lib/fields.ts';
+import { Command, LimitsField, listOf, RelativePath, VariableName } from '../../../lib/fields.ts';
 import { checkKind, type CheckAnswer, type CheckRequest } from '../../kind.ts';
 import { REPORT_LIMIT_BYTES } from '../../report/report.ts';
 import { reportFields, reportsOf, type Said } from './reports.ts';
@@ -21,6 +21,7 @@ const fields = {
     .optional()
     .describe('Files and folders of the service laid over the image (test, tests, spec, __tests__)'),
   ...reportFields,
+  limits: LimitsField.optional().describe('What it may use, as far as the runner can hold it to that'),
   env: z.record(VariableName, z.string()).default({}).describe('Variables of the program'),
 };
 
@@ -59,6 +60,7 @@ export const command = checkKind({
         workdir,
         mounts: mountsOf(definition, source, reports, folder, workdir),
         labels: { 'dev.towpath.check': request.check },
+        ...(definition.limits === undefined ? {} : { limits: definition.limits }),
         ...(Object.keys(request.urls).length === 0 ? {} : { network: 'host' as const }), // URLs are on this machine
       };
       const result = await runner.run(spec, { log, signal, timeoutMs });
@@ -68,7 +70,9 @@ export const command = checkKind({
           return 'wrong' in read ? report.unread(read.wrong) : report.say(read.text);
         }),
       );
-      return { ...answerOf(result, said), ran: { runner: runner.name, isolates: runner.isolates } };
+      const { notHeld } = result;
+      const ran = { runner: runner.name, isolates: runner.isolates, ...(notHeld === undefined ? {} : { notHeld }) };
+      return { ...answerOf(result, said), ran };
     } finally {
       // the program may have made folders that only its own user may empty: that is no reason to lose its answer
       await folder.remove().catch(() => log(`note: the folder of the tests could not be removed: ${folder.path}`));
@@ -78,10 +82,19 @@ export const command = checkKind({
 
 /** @param said what each report says that was asked for */
 export function answerOf(result: RunResult, said: readonly Said[]): CheckAnswer {
+  const answer = judged(result, said);
+  if (result.notHeld === undefined) return answer;
+  const limits = result.notHeld.map((limit) => (limit === 'memoryMb' ? 'memory' : limit)).join(' and ');
+  return { ...answer, summary: `${answer.summary} (this machine cannot limit its ${limits})` };
+}
+
+function judged(result: RunResult, said: readonly Said[]): CheckAnswer {
   const told = Object.assign({}, ...said.map((one) => one.told)) as Said['told'];
   const read = said.filter(({ told: what }) => Object.keys(what).length > 0).map(({ words }) => words);
   const also = read.length === 0 ? '' : `: ${read.join('; ')}`;
   if (result.kind === 'timed-out') return { verdict: 'error', summary: 'it was not done in time', ...told };
+  if (result.kind === 'out-of-memory')
+    return { verdict: 'error', summary: `it was ended: out of memory${also}`, ...told };
   if (result.kind === 'killed')
     return { verdict: 'error', summary: `it was ended by ${result.signal}${also}`, ...told };
   if (result.code !== 0)
