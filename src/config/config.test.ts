@@ -71,6 +71,7 @@ test('the whole of a file is read and normalised', () => {
         during: 'build',
         always: false,
         timeoutMs: 600_000,
+        retries: 0,
         definition: { run: 'node --test', junit: 'reports/junit.xml' },
       },
       smoke: {
@@ -78,6 +79,7 @@ test('the whole of a file is read and normalised', () => {
         during: 'deployment',
         always: false,
         timeoutMs: 600_000,
+        retries: 0,
         definition: { http: { path: '/healthz', status: 200 } },
       },
     },
