@@ -35,20 +35,27 @@ export async function evidenceById(db: Sql, id: string): Promise<RecordedEvidenc
   return row === undefined ? null : evidenceOf(row);
 }
 
-/** @returns question -> its latest answer; a question that was never answered is not in it */
+/** @returns question -> its latest answer; a question that was never answered is not in it. One look-up for each, however often it was asked. */
 export async function latestAnswers(
   db: Sql,
   questions: readonly string[],
 ): Promise<ReadonlyMap<string, RecordedEvidence>> {
   if (questions.length === 0) return new Map();
   const rows = await db
-    .selectFrom('evidence')
-    .selectAll()
-    .distinctOn('question')
-    .where('question', 'in', questions)
-    .orderBy('question')
-    .orderBy('at', 'desc')
-    .orderBy('id', 'desc')
+    .selectFrom(sql<{ question: string }>`unnest(${[...new Set(questions)]}::text[])`.as<'asked'>(sql`asked(question)`))
+    .innerJoinLateral(
+      (from) =>
+        from
+          .selectFrom('evidence')
+          .selectAll('evidence')
+          .whereRef('evidence.question', '=', 'asked.question')
+          .orderBy('evidence.at', 'desc')
+          .orderBy('evidence.id', 'desc')
+          .limit(1)
+          .as('latest'),
+      (join) => join.onTrue(),
+    )
+    .selectAll('latest')
     .execute();
   return new Map(rows.map((row) => [row.question, evidenceOf(row)]));
 }

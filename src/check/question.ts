@@ -1,5 +1,5 @@
 import type { SourceTree } from '../git/tree.ts';
-import { type Digest, hashOfJson } from '../lib/digest.ts';
+import { canonicalJson, type Digest, hashOfJson } from '../lib/digest.ts';
 import type { CheckDefinition } from './check.ts';
 import type { CheckKind, CheckVerdict } from './kind.ts';
 
@@ -41,4 +41,17 @@ export function buildQuestionOf(parts: Pick<QuestionParts, 'check' | 'kind' | 's
 /** An unchanged question is not asked twice; one that was never answered, or only by an error, is. */
 export function mustAsk(check: CheckDefinition, latest: { readonly verdict: CheckVerdict } | null): boolean {
   return check.always || latest === null || latest.verdict === 'error';
+}
+
+/** The parts in which two definitions ask something else, such as `run`; empty when they ask the same of the same tests. */
+export function differenceOf(one: CheckDefinition, other: CheckDefinition): string[] {
+  if (one.kind !== other.kind) return ['kind'];
+  const [here, there] = [partsOf(one), partsOf(other)];
+  const names = [...new Set([...here.keys(), ...there.keys()])];
+  return names.filter((name) => here.get(name) !== there.get(name));
+}
+
+function partsOf({ during, definition }: CheckDefinition): Map<string, string> {
+  const parts = Object.entries({ during, ...Object(definition) } as Record<string, unknown>);
+  return new Map(parts.filter(([, part]) => part !== undefined).map(([name, part]) => [name, canonicalJson(part)]));
 }

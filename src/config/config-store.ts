@@ -31,6 +31,16 @@ export async function recordConfigProblem(db: Sql, repositoryId: string, problem
     .execute();
 }
 
+/** Of which commit the configuration is that is in force for a repository; null when none was ever read. */
+export async function configCommitOf(db: Sql, repositoryId: string): Promise<string | null> {
+  const row = await db
+    .selectFrom('repository')
+    .select('config_commit')
+    .where('id', '=', repositoryId)
+    .executeTakeFirst();
+  return row?.config_commit ?? null;
+}
+
 export interface RulingConfig {
   readonly repositoryId: string;
   readonly defaultBranch: string;

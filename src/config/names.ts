@@ -34,14 +34,15 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
             return [plain(where, 'a soak without an environment before', '`from` beside it')];
           if (gate.kind !== 'check') return [];
           const asked = checks.get(gate.name);
+          const named = gate.freshMs === undefined ? where : [...where, 'check'];
           const known = [
             ...GATE_WORDS,
             ...[...checks].filter(([, during]) => !during.every(isLate)).map(([name]) => name),
           ];
           if (asked === undefined)
-            return [dangling(where, `there is no gate or check "${gate.name}"`, 'gate or check', known, gate.name)];
+            return [dangling(named, `there is no gate or check "${gate.name}"`, 'gate or check', known, gate.name)];
           if (!asked.every(isLate)) return [];
-          return [plain(where, `check "${gate.name}" is asked only after a deployment`, 'it under `verify`')];
+          return [plain(named, `check "${gate.name}" is asked only after a deployment`, 'it under `verify`')];
         }),
         ...environment.verify.flatMap((check, at) => {
           const where = [...path, 'verify', at];

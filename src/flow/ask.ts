@@ -1,7 +1,7 @@
 import type { ArtifactRow } from '../artifact/artifact-store.ts';
 import type { CheckDefinition } from '../check/check.ts';
 import { askCheck, kindOf } from '../check/checks.ts';
-import type { Evidence, RecordedEvidence } from '../check/evidence.ts';
+import type { Evidence } from '../check/evidence.ts';
 import { evidenceById, latestAnswers, recordEvidence } from '../check/evidence-store.ts';
 import { mustAsk, questionOf } from '../check/question.ts';
 import type { ProjectConfig } from '../config/config.ts';
@@ -71,16 +71,16 @@ export async function askDuringBuild(
   return evidence;
 }
 
-/** Asks a check, by name, of every service of a release that has it. @param how `again`: also what is answered */
+/** Asks a check, by name, of every service of a release that has it. @param how `sinceMs`: also what was answered by then */
 export async function askRelease(
   house: House,
   release: Release,
   name: string,
-  { signal, again }: { readonly signal: AbortSignal; readonly again: boolean },
+  { signal, sinceMs = 0 }: { readonly signal: AbortSignal; readonly sinceMs: number | undefined },
 ): Promise<Evidence[]> {
   const evidence: Evidence[] = [];
   for (const question of await questionsOf(house, release, name)) {
-    if (!again && !(await isOpen(house, question))) continue;
+    if (!(await isOpen(house, question, sinceMs))) continue;
     evidence.push(
       await ask(house, release.projectId, question, { urls: {}, releaseId: release.id, environmentId: null, signal }),
     );
@@ -118,23 +118,10 @@ export async function askAfterDeployment(
   }
 }
 
-/** The latest answer to a check, by service. A service whose question was never asked has none. */
-export async function answersOf(
-  house: House,
-  release: Release,
-  name: string,
-): Promise<{ service: string; latest: RecordedEvidence | null }[]> {
-  const questions = await questionsOf(house, release, name);
-  const answers = await latestAnswers(
-    house.store.db,
-    questions.map(({ id }) => id),
-  );
-  return questions.map(({ id, service }) => ({ service, latest: answers.get(id) ?? null }));
-}
-
-/** Is this still to be asked? An unchanged question is not asked twice. */
-async function isOpen(house: House, { id, check }: Question): Promise<boolean> {
-  return mustAsk(check, (await latestAnswers(house.store.db, [id])).get(id)?.answer ?? null);
+/** Is this still to be asked? An unchanged question is not asked twice, unless its answer has become too old. */
+async function isOpen(house: House, { id, check }: Question, sinceMs: number): Promise<boolean> {
+  const latest = (await latestAnswers(house.store.db, [id])).get(id);
+  return mustAsk(check, latest?.answer ?? null) || (latest !== undefined && latest.at.getTime() <= sinceMs);
 }
 
 /** A check, by name, of every service of a release that has it. */

@@ -13,6 +13,8 @@ import { isTransient } from './transient.ts';
 interface Asked {
   readonly releaseId: string;
   readonly check: string;
+  /** Asked again where it was answered before. */
+  readonly sinceMs?: number;
   /** Of a person who wants it asked whatever was answered before; told with each answer. */
   readonly test?: string;
 }
@@ -20,12 +22,14 @@ interface Asked {
 /** Asks one check of a release's artifacts; whoever waits for the answer looks again. */
 export function checkFlow(house: House) {
   return durable('check', async (asked: Asked) => {
-    const { releaseId, check, test } = asked;
+    const { releaseId, check, sinceMs, test } = asked;
     const evidence = await step(
       'ask',
       async ({ signal }) => {
         const release = await releaseById(house.store.db, releaseId);
-        return release === null ? [] : askRelease(house, release, check, { signal, again: test !== undefined });
+        return release === null
+          ? []
+          : askRelease(house, release, check, { signal, sinceMs: test === undefined ? sinceMs : Infinity });
       },
       { retry: { attempts: 3, firstMs: 1000, when: isTransient } },
     ).catch(async (error: unknown) => {

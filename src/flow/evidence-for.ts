@@ -1,25 +1,92 @@
-import type { EvidenceState } from '../path/facts.ts';
+import type { CheckDefinition } from '../check/check.ts';
+import { latestAnswers } from '../check/evidence-store.ts';
+import { differenceOf } from '../check/question.ts';
+import type { ProjectConfig } from '../config/config.ts';
+import { configCommitOf } from '../config/config-store.ts';
+import type { AnswerFacts } from '../path/facts.ts';
 import type { Release } from '../release/release.ts';
-import { answersOf } from './ask.ts';
+import { namedCommits } from '../release/release-store.ts';
+import { repositoryById } from '../source/member-store.ts';
+import { questionsOf } from './ask.ts';
 import type { House } from './house.ts';
+import { configAt } from './project-config.ts';
 
-/** The state of each check over all services that have it: one failure fails it, one missing answer leaves it missing. */
+/**
+ * What is known of each check, for each service of a release that is asked it. Evidence is bound to the class of its commit:
+ * one that was the head of the protected branch asks what that branch asked; of any other commit an answer counts where the
+ * protected branch asks the same. Tests are not compared: they come with the code that they test, and change with it.
+ * @param bound false in a preview, whose branch says itself what is asked of it
+ */
 export async function evidenceFor(
   house: House,
   release: Release,
   checks: readonly string[],
-): Promise<Record<string, EvidenceState>> {
-  const states = await Promise.all(checks.map(async (check) => [check, await stateOf(house, release, check)] as const));
-  return Object.fromEntries(states);
+  bound: boolean,
+): Promise<Record<string, AnswerFacts[]>> {
+  if (checks.length === 0) return {};
+  const asks = bound ? await protectedAsks(house, release) : null;
+  const each = await Promise.all(
+    checks.map(async (check) => {
+      const questions = new Map((await questionsOf(house, release, check)).map((one) => [one.service, one]));
+      const latest = await latestAnswers(
+        house.store.db,
+        [...questions.values()].map(({ id }) => id),
+      );
+      const answers = release.services.flatMap(({ service, commit }): AnswerFacts[] => {
+        const question = questions.get(service);
+        const stands = standing(
+          question?.check,
+          asks === null || asks.own.has(commit) ? null : asks.of(service, check),
+        );
+        if (stands === null) return [];
+        const evidence = question === undefined ? undefined : latest.get(question.id);
+        return [
+          {
+            service,
+            ...stands,
+            latest:
+              evidence === undefined
+                ? null
+                : {
+                    evidence: evidence.id,
+                    verdict: evidence.answer.verdict,
+                    at: evidence.at.getTime(),
+                    summary: evidence.answer.summary,
+                  },
+          },
+        ];
+      });
+      return [check, answers] as const;
+    }),
+  );
+  return Object.fromEntries(each);
 }
 
-async function stateOf(house: House, release: Release, check: string): Promise<EvidenceState> {
-  const answers = await answersOf(house, release, check);
-  const bad = answers.find(({ latest }) => latest !== null && latest.answer.verdict !== 'passed');
-  if (bad?.latest)
-    return { state: 'failed', at: bad.latest.at.getTime(), what: `${bad.service}: ${bad.latest.answer.summary}` };
-  // a check that no service of this commit has proves nothing: the gate must not be passed by deleting the check
-  if (answers.length === 0) return { state: 'absent' };
-  if (answers.some(({ latest }) => latest === null)) return { state: 'missing' };
-  return { state: 'passed', at: Math.max(...answers.map(({ latest }) => latest?.at.getTime() ?? 0)) };
+/** @param there what the protected branch asks; null where that does not matter */
+function standing(
+  here: CheckDefinition | undefined,
+  there: CheckDefinition | 'nothing' | null,
+): Pick<AnswerFacts, 'asked' | 'differs'> | null {
+  if (there === null) return here === undefined ? null : { asked: 'same', differs: [] };
+  if (here === undefined) return there === 'nothing' ? null : { asked: 'only-there', differs: [] };
+  if (there === 'nothing') return { asked: 'only-here', differs: [] };
+  const differs = differenceOf(here, there);
+  return { asked: differs.length === 0 ? 'same' : 'otherwise', differs };
+}
+
+interface ProtectedAsks {
+  /** The commits of the release that were the head of the protected branch. */
+  readonly own: ReadonlySet<string>;
+  of(service: string, check: string): CheckDefinition | 'nothing';
+}
+
+async function protectedAsks(house: House, release: Release): Promise<ProtectedAsks> {
+  const { db } = house.store;
+  const { defaultBranch } = await repositoryById(db, release.repositoryId);
+  const commits = [...new Set(release.services.map(({ commit }) => commit))];
+  const own = await namedCommits(db, release.repositoryId, `refs/heads/${defaultBranch}`, commits);
+  // as it is in force: a head that cannot be read changes nothing
+  const head = commits.every((commit) => own.has(commit)) ? null : await configCommitOf(db, release.repositoryId);
+  const config: ProjectConfig | null = head === null ? null : await configAt(house, release.repositoryId, head);
+  return { own, of: (service, check) => config?.services[service]?.checks[check] ?? 'nothing' };
 }

@@ -78,7 +78,8 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
     order: await orderBetween(house, environment, current, release),
     currentName: current === null ? null : nameOf(current, names.get(current.id) ?? []),
     predecessors: await predecessorsOf(house, environment, definition.from, release),
-    evidence: checks.length === 0 ? {} : await evidenceFor(house, release, checks),
+    protectedBranch: ruling.defaultBranch,
+    evidence: await evidenceFor(house, release, checks, environment.previewBranch === null),
     approvals:
       wish.id === null
         ? []

@@ -127,7 +127,7 @@ async function decide(
       detail: { reasons: decision.reasons },
       ...(decision.wakeAtMs === undefined ? {} : { wakeAtMs: decision.wakeAtMs }),
     });
-    for (const check of decision.checks) await house.starts.check(tx, promotion.releaseId, check);
+    for (const wanted of decision.checks) await house.starts.check(tx, promotion.releaseId, wanted);
     return null;
   }
   if ((await endings(tx, promotion.environmentId)).length > 0) return waitForEnd(house, tx, promotion);

@@ -1,3 +1,4 @@
+import type { WantedCheck } from '../path/policy.ts';
 import type { Tx } from '../store/database.ts';
 
 /** Starts of workflows, each within the transaction that gives it its cause: both are stored, or neither. */
@@ -12,7 +13,7 @@ export interface Starts {
   /** Looks at a promotion (again). Does nothing when it has ended. */
   promote(tx: Tx, promotionId: string): Promise<void>;
   /** Does nothing while it is being asked. */
-  check(tx: Tx, releaseId: string, check: string): Promise<void>;
+  check(tx: Tx, releaseId: string, wanted: WantedCheck): Promise<void>;
   /** Asks a check whatever it answered before. @param test who asks: once for each */
   test(tx: Tx, releaseId: string, check: string, test: string): Promise<void>;
   /** Empties what is to be empty. @param again tells a new try from the first, which is asked for any number of times and runs once */

@@ -1,3 +1,4 @@
+import type { CheckVerdict } from '../check/kind.ts';
 import type { Gate } from './gate.ts';
 
 /**
@@ -24,8 +25,10 @@ export interface PromotionFacts {
   /** What runs there now, for messages. */
   readonly currentName: string | null;
   readonly predecessors: readonly PredecessorFacts[];
-  /** Latest evidence per check, over all services that have it. */
-  readonly evidence: Readonly<Record<string, EvidenceState>>;
+  /** The branch whose head the path is read from. */
+  readonly protectedBranch: string;
+  /** For each check that a gate names: what is known of it for each service that is asked it, here or on the protected branch. */
+  readonly evidence: Readonly<Record<string, readonly AnswerFacts[]>>;
   readonly approvals: readonly ApprovalFacts[];
   readonly roles: Readonly<Record<string, readonly string[]>>;
   /** User -> names and addresses in git; who is in it has no others. */
@@ -69,13 +72,23 @@ export interface PredecessorFacts {
   readonly runsNow: boolean;
 }
 
-export type EvidenceState =
-  | { readonly state: 'passed'; readonly at: number }
-  | { readonly state: 'failed'; readonly at: number; readonly what: string }
-  | { readonly state: 'missing' }
-  /** No service of the release has a check of this name: nobody could ever answer. */
-  | { readonly state: 'absent' }
-  | { readonly state: 'running' };
+export interface AnswerFacts {
+  readonly service: string;
+  /**
+   * How its question stands to the one of the protected branch: `same` also where that does not matter, in a preview and for
+   * a commit that was the head of that branch.
+   */
+  readonly asked: 'same' | 'otherwise' | 'only-here' | 'only-there';
+  /** Of one that is asked otherwise: the parts of the definition, such as `run`. */
+  readonly differs: readonly string[];
+  /** The latest answer to the release's own question; null while it has none. */
+  readonly latest: {
+    readonly evidence: string;
+    readonly verdict: CheckVerdict;
+    readonly at: number;
+    readonly summary: string;
+  } | null;
+}
 
 export interface ApprovalFacts {
   readonly by: string;

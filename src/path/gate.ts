@@ -7,8 +7,8 @@ import { FreezeWindow } from './freeze-window.ts';
 export type Gate =
   /** The image is the very one that was tested on the branch. */
   | { readonly kind: 'unchanged' }
-  /** The latest answer of the check of this name, for every service that has one, is a pass. */
-  | { readonly kind: 'check'; readonly name: string }
+  /** The latest answer of the check of this name, for every service that has one, is a pass, and not older than `freshMs`. */
+  | { readonly kind: 'check'; readonly name: string; readonly freshMs?: number }
   | { readonly kind: 'approvals'; readonly of: string; readonly count: number; readonly expiresMs: number }
   /** The release has run in the environment before for so long. */
   | { readonly kind: 'soak'; readonly ms: number }
@@ -28,6 +28,12 @@ export const GateSchema = z.union([
   z
     .string('a gate')
     .transform((word): Gate => (word === 'unchanged' ? { kind: 'unchanged' } : { kind: 'check', name: word })),
+  z
+    .strictObject({
+      check: z.string().describe('A check'),
+      fresh: Duration.refine((ms) => ms >= 60_000, 'at least 1m').describe('How old its answer may be'),
+    })
+    .transform(({ check, fresh }): Gate => ({ kind: 'check', name: check, freshMs: fresh })),
   z
     .strictObject({
       approvals: Approvals.optional().describe('People of a role must agree'),

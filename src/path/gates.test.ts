@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { cases } from '../lib/testing/cases.ts';
-import type { ApprovalFacts } from './facts.ts';
+import type { AnswerFacts, ApprovalFacts } from './facts.ts';
 import { decideGate } from './gates.ts';
+import type { CheckGate } from './gates/check.ts';
 import type { GateVerdict } from './policy.ts';
-import { anyFacts, factsOf, type FactsPatch, NOW } from './testing/facts.ts';
+import { answerOf, anyFacts, factsOf, type FactsPatch, NOW } from './testing/facts.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -19,7 +20,7 @@ function yes(by: string, at = NOW - HOUR): ApprovalFacts {
 }
 
 function what(verdict: GateVerdict): string {
-  return verdict.kind === 'pass' ? 'pass' : verdict.reason.what;
+  return verdict.reason?.what ?? verdict.kind;
 }
 
 test('n people of the role have to agree', () => {
@@ -156,18 +157,56 @@ test('fewer voices never pass where more did not', () => {
   );
 });
 
-test('a check passes only by a pass; a failure refuses, and what nobody asked yet is asked', () => {
-  const unit = { kind: 'check', name: 'unit' } as const;
-  const verdict = (evidence: Parameters<typeof factsOf>[0]) => decideGate(unit, factsOf(evidence));
-  expect(verdict({ evidence: { unit: { state: 'passed', at: 1 } } })).toEqual({ kind: 'pass' });
-  expect(verdict({ evidence: { unit: { state: 'failed', at: 1, what: 'web: 1 of 9' } } }).kind).toBe('refuse');
-  expect(verdict({ evidence: {} })).toMatchObject({ kind: 'wait', checks: ['unit'], wakeAtMs: NOW + 60_000 });
-  expect(verdict({ evidence: { unit: { state: 'running' } } })).not.toHaveProperty('checks');
-});
+describe('a check', () => {
+  const verdict = (answers: readonly AnswerFacts[], gate: Partial<CheckGate> = {}, patch: FactsPatch = {}) =>
+    decideGate({ kind: 'check', name: 'unit', ...gate }, factsOf({ ...patch, evidence: { unit: answers } }));
 
-test('a check that no service has can prove nothing: deleting it does not open the gate', () => {
-  const verdict = decideGate({ kind: 'check', name: 'unit' }, factsOf({ evidence: { unit: { state: 'absent' } } }));
-  expect(verdict.kind).toBe('refuse');
+  test('passes only by a pass; a failure refuses, and what nobody asked yet is asked', () => {
+    expect(verdict([answerOf('passed')])).toMatchObject({ kind: 'pass', reason: { evidence: ['evi_1'] } });
+    expect(verdict([answerOf('failed')]).kind).toBe('refuse');
+    expect(what(verdict([answerOf('error', { summary: 'no report' })]))).toBe(
+      'unit could not be answered for 4f2a91c: web: no report',
+    );
+    expect(verdict([answerOf(null)])).toMatchObject({
+      kind: 'wait',
+      checks: [{ check: 'unit' }],
+      wakeAtMs: NOW + 60_000,
+    });
+  });
+
+  test('that no service has can prove nothing: deleting it does not open the gate', () => {
+    expect(verdict([]).kind).toBe('refuse');
+  });
+
+  test('is asked again when its answer is older than the gate takes, and a pass says until when it counts', () => {
+    const gate = { freshMs: DAY };
+    expect(verdict([answerOf('passed', { at: NOW - HOUR })], gate)).toMatchObject({
+      kind: 'pass',
+      reason: { untilMs: NOW - HOUR + DAY },
+    });
+    const stale = verdict([answerOf('passed'), answerOf('passed', { service: 'api', at: NOW - DAY })], gate);
+    expect(stale).toMatchObject({ kind: 'wait', checks: [{ check: 'unit', sinceMs: NOW - DAY }] });
+    expect(what(stale)).toContain('its answer may be at most 1d old; it is being asked again');
+    expect(verdict([answerOf('failed', { at: NOW - 9 * DAY })], gate).kind).toBe('refuse');
+  });
+
+  test('of a branch counts only where the protected branch asks the same; one that came by itself waits for that', () => {
+    const loose = [answerOf('passed', { asked: 'otherwise', differs: ['run', 'junit'] })];
+    const byHand = { promotion: { automatic: false } };
+    expect(what(verdict(loose, {}, byHand))).toBe(
+      'What 4f2a91c says of unit does not count in qa: main asks unit of web with another run, junit.',
+    );
+    expect(verdict(loose, {}, byHand)).toMatchObject({
+      kind: 'refuse',
+      reason: { fix: expect.stringContaining('into main') },
+    });
+    expect(verdict(loose).kind).toBe('wait');
+    expect(what(verdict([answerOf('passed'), answerOf(null, { service: 'api', asked: 'only-there' })]))).toContain(
+      'main asks unit of api and this release does not',
+    );
+    expect(what(verdict([answerOf('passed', { asked: 'only-here' })]))).toContain('main asks no unit of web');
+    expect(verdict([answerOf('failed', { asked: 'otherwise', differs: ['run'] })]).kind).toBe('refuse');
+  });
 });
 
 test('soak counts the time in a predecessor, and ends at a known instant where it runs now', () => {

@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { cases } from '../lib/testing/cases.ts';
-import type { PromotionFacts } from './facts.ts';
+import type { AnswerFacts, PromotionFacts } from './facts.ts';
 import { type Decision, decidePromotion } from './policy.ts';
-import { anyFacts, factsOf } from './testing/facts.ts';
+import { answerOf, anyAnswer, anyFacts, factsOf } from './testing/facts.ts';
 
 /** The gates that spoke, in order. */
 function spoke(decision: Decision): string[] {
@@ -122,7 +122,7 @@ test('every reason is named, and refusals come before waits', () => {
     order: 'older',
     release: { yanked: 'wrong tax', mixed: true },
     environment: { hold: { reason: 'x', by: 'y' }, gates: [{ kind: 'check', name: 'unit' }] },
-    evidence: { unit: { state: 'failed', at: 0, what: 'web: 1 of 9 failed' } },
+    evidence: { unit: [answerOf('failed')] },
   });
   expect(spoke(decidePromotion(facts))).toEqual(['yank', 'order', 'mix', 'unit']);
 });
@@ -137,8 +137,13 @@ test('the wait is looked at again when its first part may have changed', () => {
       ],
     },
     predecessors: [{ name: 'qa', ranMs: 2000, runsNow: true }],
+    evidence: { unit: [answerOf(null)] },
   });
-  expect(decidePromotion(facts)).toMatchObject({ kind: 'wait', wakeAtMs: facts.now + 3000, checks: ['unit'] });
+  expect(decidePromotion(facts)).toMatchObject({
+    kind: 'wait',
+    wakeAtMs: facts.now + 3000,
+    checks: [{ check: 'unit' }],
+  });
 });
 
 test('an automatic promotion never goes to an older commit, nor to a diverged one of the path', () => {
@@ -162,16 +167,26 @@ test('nothing moves by itself into an environment on hold', () => {
 test('a go means that every check of the gates has passed', () => {
   holds(({ environment, evidence, promotion }, { kind }) => {
     if (kind !== 'go' || promotion.kind === 'rollback') return true;
-    return environment.gates.every((gate) => gate.kind !== 'check' || evidence[gate.name]?.state === 'passed');
+    return environment.gates.every(
+      (gate) =>
+        gate.kind !== 'check' ||
+        ((evidence[gate.name] ?? []).some(() => true) &&
+          (evidence[gate.name] ?? []).every(({ latest }) => latest?.verdict === 'passed')),
+    );
   });
+});
+
+const anyBad = anyAnswer.map((answer): AnswerFacts => {
+  const latest = answer.latest ?? { evidence: 'evi_3', at: 0, summary: 'no' };
+  return { ...answer, latest: { ...latest, verdict: 'failed' } };
 });
 
 test('negative evidence never helps', () => {
   fc.assert(
-    fc.property(anyFacts, fc.constantFrom('unit', 'smoke'), (facts, check) => {
+    fc.property(anyFacts, fc.constantFrom('unit', 'smoke'), anyBad, (facts, check, bad) => {
       const worse: PromotionFacts = {
         ...facts,
-        evidence: { ...facts.evidence, [check]: { state: 'failed', at: facts.now, what: 'no' } },
+        evidence: { ...facts.evidence, [check]: [...(facts.evidence[check] ?? []), bad] },
       };
       expect(rank(decidePromotion(worse))).toBeGreaterThanOrEqual(rank(decidePromotion(facts)));
     }),

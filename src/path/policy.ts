@@ -12,24 +12,30 @@ export type Decision =
       readonly kind: 'wait';
       readonly reasons: readonly Reason[];
       readonly wakeAtMs?: number;
-      readonly checks: readonly string[];
+      readonly checks: readonly WantedCheck[];
     }
   | { readonly kind: 'refuse'; readonly reasons: readonly Reason[] };
 
-/** What one gate says. */
+/** A check that has to be asked, also where it was answered before `sinceMs`. */
+export interface WantedCheck {
+  readonly check: string;
+  readonly sinceMs?: number;
+}
+
+/** What one gate says. Of a pass the reason says what it rests upon, and until when that holds. */
 export type GateVerdict =
-  | { readonly kind: 'pass' }
-  | { readonly kind: 'wait'; readonly reason: Reason; readonly wakeAtMs?: number; readonly checks?: readonly string[] }
+  | { readonly kind: 'pass'; readonly reason?: Reason }
+  | {
+      readonly kind: 'wait';
+      readonly reason: Reason;
+      readonly wakeAtMs?: number;
+      readonly checks?: readonly WantedCheck[];
+    }
   | { readonly kind: 'refuse'; readonly reason: Reason };
 
 /** May this release go into this environment now? Refusals win over waits; every reason is named, not only the first. */
 export function decidePromotion(facts: PromotionFacts): Decision {
-  const released = decideRelease(facts);
-  // without artifacts there is nothing that the other conditions could be asked of
-  const verdicts =
-    released.kind === 'wait'
-      ? [released]
-      : [released, ...(facts.promotion.kind === 'rollback' ? [] : decidePath(facts))];
+  const verdicts = verdictsOf(facts);
   const refusals = verdicts.flatMap((verdict) => (verdict.kind === 'refuse' ? [verdict.reason] : []));
   if (refusals.length > 0) return { kind: 'refuse', reasons: refusals };
   const waits = verdicts.flatMap((verdict) => (verdict.kind === 'wait' ? [verdict] : []));
@@ -39,8 +45,22 @@ export function decidePromotion(facts: PromotionFacts): Decision {
     kind: 'wait',
     reasons: waits.map(({ reason }) => reason),
     ...(wakes.length === 0 ? {} : { wakeAtMs: Math.min(...wakes) }),
-    checks: [...new Set(waits.flatMap(({ checks }) => checks ?? []))],
+    checks: eachOnce(waits.flatMap(({ checks }) => checks ?? [])),
   };
+}
+
+function verdictsOf(facts: PromotionFacts): GateVerdict[] {
+  const released = decideRelease(facts);
+  // without artifacts there is nothing that the other conditions could be asked of
+  if (released.kind === 'wait') return [released];
+  return [released, ...(facts.promotion.kind === 'rollback' ? [] : decidePath(facts))];
+}
+
+/** Of several gates that want one check, the one that wants the newest answer. */
+function eachOnce(checks: readonly WantedCheck[]): WantedCheck[] {
+  const wanted = new Map<string, WantedCheck>();
+  for (const one of checks) if ((one.sinceMs ?? 0) >= (wanted.get(one.check)?.sinceMs ?? 0)) wanted.set(one.check, one);
+  return [...wanted.values()];
 }
 
 /** What holds for a rollback too: there is something to run, and nobody barred it. */

@@ -39,6 +39,8 @@ export interface Reason {
   readonly fix?: string;
   /** Milliseconds since the epoch. */
   readonly untilMs?: number;
+  /** Ids of the answers that it rests upon. */
+  readonly evidence?: readonly string[];
 }
 
 /** What a state carries besides its name; kept as JSON beside it. */

@@ -272,6 +272,26 @@ export async function recordedNamesOf(db: Sql, ids: readonly string[]): Promise<
   return tagsFirst(rows);
 }
 
+/** Of some commits of a repository, those that were ever taken in under the name of a branch or tag. */
+export async function namedCommits(
+  db: Sql,
+  repositoryId: string,
+  ref: string,
+  commits: readonly string[],
+): Promise<ReadonlySet<string>> {
+  if (commits.length === 0) return new Set();
+  const rows = await db
+    .selectFrom('release')
+    .innerJoin('release_name', 'release_name.release_id', 'release.id')
+    .select('release.commit_sha')
+    .where('release.repository_id', '=', repositoryId)
+    .where('release.commit_sha', 'in', commits)
+    .where('release.mixed', '=', false)
+    .where('release_name.ref', '=', ref)
+    .execute();
+  return new Set(rows.map(({ commit_sha }) => commit_sha));
+}
+
 function tagsFirst(rows: readonly { release_id: string; ref: string }[]): Map<string, string[]> {
   const names = groupBy(rows, ({ release_id }) => release_id);
   return new Map(

@@ -10,6 +10,7 @@ import {
 } from '../../environment/environment-store.ts';
 import { endEnvironment, recordStopped, stopEnvironment } from '../../environment/ending-store.ts';
 import { exactName } from '../../environment/place.ts';
+import { formatDuration } from '../../lib/duration.ts';
 import { TowpathError } from '../../lib/error.ts';
 import type { PathEnvironment } from '../../path/path.ts';
 import { openPromotions, promotionsOf } from '../../path/promotion-list-store.ts';
@@ -234,7 +235,7 @@ function gateName(gate: PathEnvironment['gates'][number]): string {
     case 'unchanged':
       return 'unchanged';
     case 'check':
-      return gate.name;
+      return gate.freshMs === undefined ? gate.name : `${gate.name} of the last ${formatDuration(gate.freshMs)}`;
     case 'approvals':
       return `${gate.count} approval${gate.count === 1 ? '' : 's'} of ${gate.of}`;
     case 'soak':

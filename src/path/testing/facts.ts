@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-import type { ApprovalFacts, EvidenceState, GitIdentity, Order, PredecessorFacts, PromotionFacts } from '../facts.ts';
+import type { AnswerFacts, ApprovalFacts, GitIdentity, Order, PredecessorFacts, PromotionFacts } from '../facts.ts';
 import type { Gate } from '../gate.ts';
 
 export const NOW = Date.UTC(2026, 4, 20, 12);
@@ -30,6 +30,7 @@ export function factsOf({ promotion, environment, release, ...rest }: FactsPatch
     order: 'newer',
     currentName: 'v1.0.0',
     predecessors: [],
+    protectedBranch: 'main',
     evidence: {},
     approvals: [],
     roles: { managers: ['bob', 'eve', 'ana'] },
@@ -42,6 +43,15 @@ export function factsOf({ promotion, environment, release, ...rest }: FactsPatch
   };
 }
 
+/** What is known of a check of the service `web`: nothing, or a verdict of an hour ago. */
+export function answerOf(
+  verdict: 'passed' | 'failed' | 'error' | null,
+  { at = NOW - HOUR, summary = '9 passed', ...rest }: Partial<AnswerFacts> & { at?: number; summary?: string } = {},
+): AnswerFacts {
+  const latest = verdict === null ? null : { evidence: 'evi_1', verdict, at, summary };
+  return { service: 'web', asked: 'same', differs: [], latest, ...rest };
+}
+
 const anyName = fc.constantFrom('ana', 'bob', 'eve', 'Mallory');
 const anyIdentity: fc.Arbitrary<GitIdentity> = fc.record({
   name: fc.constantFrom('Ana', 'bob', 'Robert', 'Eve E.'),
@@ -51,7 +61,9 @@ const anyInstant = fc.integer({ min: NOW - 100 * HOUR, max: NOW });
 
 const anyGate: fc.Arbitrary<Gate> = fc.oneof(
   fc.constant<Gate>({ kind: 'unchanged' }),
-  fc.constantFrom('unit', 'smoke').map((name): Gate => ({ kind: 'check', name })),
+  fc
+    .record({ name: fc.constantFrom('unit', 'smoke'), fresh: fc.option(fc.integer({ min: 1, max: 50 * HOUR })) })
+    .map(({ name, fresh }): Gate => ({ kind: 'check', name, ...(fresh === null ? {} : { freshMs: fresh }) })),
   fc.record({
     kind: fc.constant('approvals' as const),
     of: fc.constantFrom('managers', 'nobody'),
@@ -64,11 +76,25 @@ const anyGate: fc.Arbitrary<Gate> = fc.oneof(
   }),
 );
 
-const anyEvidence: fc.Arbitrary<EvidenceState> = fc.oneof(
-  anyInstant.map((at): EvidenceState => ({ state: 'passed', at })),
-  anyInstant.map((at): EvidenceState => ({ state: 'failed', at, what: 'web: 1 of 9 failed' })),
-  fc.constantFrom<EvidenceState>({ state: 'missing' }, { state: 'running' }, { state: 'absent' }),
-);
+export const anyAnswer: fc.Arbitrary<AnswerFacts> = fc.record({
+  service: fc.constantFrom('web', 'api'),
+  asked: fc.constantFrom(
+    'same' as const,
+    'same' as const,
+    'otherwise' as const,
+    'only-here' as const,
+    'only-there' as const,
+  ),
+  differs: fc.constantFrom([], ['run']),
+  latest: fc.option(
+    fc.record({
+      evidence: fc.constantFrom('evi_1', 'evi_2'),
+      verdict: fc.constantFrom('passed' as const, 'passed' as const, 'failed' as const, 'error' as const),
+      at: anyInstant,
+      summary: fc.constantFrom('9 passed', '1 of 9 failed'),
+    }),
+  ),
+});
 
 const anyApproval: fc.Arbitrary<ApprovalFacts> = fc.record({
   by: anyName,
@@ -109,7 +135,7 @@ export const anyFacts: fc.Arbitrary<PromotionFacts> = fc
     }),
     order: fc.constantFrom<Order>('first', 'newer', 'older', 'same', 'diverged'),
     predecessors: fc.uniqueArray(anyPredecessor, { maxLength: 3, selector: ({ name }) => name }),
-    evidence: fc.dictionary(fc.constantFrom('unit', 'smoke'), anyEvidence),
+    evidence: fc.dictionary(fc.constantFrom('unit', 'smoke'), fc.array(anyAnswer, { maxLength: 3 })),
     approvals: fc.uniqueArray(anyApproval, { maxLength: 4, selector: ({ by }) => by }),
     users: fc.dictionary(anyName, fc.uniqueArray(fc.constantFrom('ana@shop.example', 'Robert'), { maxLength: 2 })),
     authors: fc.uniqueArray(anyIdentity, { maxLength: 3 }),
