@@ -26,7 +26,7 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
         }),
         ...environment.gates.flatMap((gate, at) => {
           const where = [...path, 'gates', at];
-          if (gate.kind === 'approvals' && !roles.includes(gate.of))
+          if (gate.kind === 'approvals' && typeof gate.of === 'string' && !roles.includes(gate.of))
             return [dangling([...where, 'approvals', 'of'], `there is no role "${gate.of}"`, 'role', roles, gate.of)];
           if (gate.kind === 'approvals' && gate.count > usersOf(config, gate.of))
             return [plain([...where, 'approvals', 'count'], tooFew(config, gate.of), 'at most that many approvals')];
@@ -126,13 +126,14 @@ function placeOfBase(services: ProjectConfig['services'], service: string, base:
   return ['services', service, section, build?.builder ?? '', 'from', bases?.indexOf(base) ?? 0];
 }
 
-function usersOf(config: ProjectConfig, role: string): number {
-  return new Set(config.roles[role]).size;
+function usersOf(config: ProjectConfig, of: string | readonly string[]): number {
+  return new Set(typeof of === 'string' ? config.roles[of] : of).size;
 }
 
-function tooFew(config: ProjectConfig, role: string): string {
-  const users = usersOf(config, role);
-  return `role "${role}" has ${users === 0 ? 'no users' : users === 1 ? 'one user' : `${users} users`}`;
+function tooFew(config: ProjectConfig, of: string | readonly string[]): string {
+  const users = usersOf(config, of);
+  const count = users === 0 ? 'no users' : users === 1 ? 'one user' : `${users} users`;
+  return typeof of === 'string' ? `role "${of}" has ${count}` : `the list has ${count}`;
 }
 
 function checksOf(config: ProjectConfig): ReadonlyMap<string, readonly string[]> {

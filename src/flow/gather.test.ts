@@ -66,6 +66,17 @@ test('an approval that has expired does not count any more, and the wait ends wh
   await world.reaches(id, 'live');
 });
 
+test('an approval is given for the configuration that is there, and asked for again when that is another', async () => {
+  const { id } = await world.request('signed', first);
+  await world.useCases.promotions.approve(id, undefined, 'bob');
+  await world.says(id, 'so far: bob');
+  const changed = config().replace('count: 2, expires: 1h } }]', '$&, config: { GREETING: hello }');
+  await world.push({ files: { 'towpath.yaml': `project: gated\n${changed}` } });
+  await world.says(id, 'bob approved it for another configuration of signed than it has now');
+  for (const by of ['bob', 'eve']) await world.useCases.promotions.approve(id, undefined, by);
+  await world.reaches(id, 'live');
+});
+
 test('a soak is waited out by itself, and time counts that other commits brought', async () => {
   const docs = await world.push({ branch: 'feature/docs', from: 'main', files: { 'README.md': 'More.\n' } });
   await world.git('update-ref', 'refs/heads/main', docs);

@@ -83,7 +83,11 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
     approvals:
       wish.id === null
         ? []
-        : (await approvalsOf(db, wish.id)).map(({ at, ...voice }) => ({ ...voice, at: at.getTime() })),
+        : (await approvalsOf(db, wish.id)).map(({ at, circumstances: its, ...voice }) => ({
+            ...voice,
+            at: at.getTime(),
+            forThis: its === circumstances,
+          })),
     roles: ruling.config.roles,
     users: ruling.config.users,
     ...(await handsIn(house, current ?? (await ranLast(house, environment)), release)),

@@ -1,5 +1,3 @@
-import { sql } from 'kysely';
-
 import { newId } from '../lib/ids.ts';
 import type { Sql } from '../store/database.ts';
 
@@ -7,10 +5,12 @@ export interface Approval {
   readonly by: string;
   readonly verdict: 'approved' | 'rejected';
   readonly comment: string | null;
+  /** What the release would run under when it was given, as a hash; null of one from before that was kept. */
+  readonly circumstances: string | null;
   readonly at: Date;
 }
 
-/** One voice per person: said again, the last word counts. */
+/** A voice stays for good as it was given; said again by the same person, the newest counts. */
 export async function recordApproval(db: Sql, promotionId: string, voice: Omit<Approval, 'at'>): Promise<void> {
   await db
     .insertInto('approval')
@@ -20,26 +20,30 @@ export async function recordApproval(db: Sql, promotionId: string, voice: Omit<A
       by_user: voice.by,
       verdict: voice.verdict,
       comment: voice.comment,
+      circumstances: voice.circumstances,
     })
-    .onConflict((conflict) =>
-      conflict
-        .columns(['promotion_id', 'by_user'])
-        .doUpdateSet({ verdict: voice.verdict, comment: voice.comment, at: sql<Date>`clock_timestamp()` }),
-    )
     .execute();
 }
 
-export async function approvalsOf(db: Sql, promotionId: string): Promise<Approval[]> {
+/** The last word of each person, the oldest first. @param at as it was at that instant; else now */
+export async function approvalsOf(db: Sql, promotionId: string, at?: Date): Promise<Approval[]> {
   const rows = await db
     .selectFrom('approval')
     .selectAll()
+    .distinctOn('by_user')
     .where('promotion_id', '=', promotionId)
-    .orderBy('at')
+    .$if(at !== undefined, (query) => query.where('at', '<=', at ?? new Date()))
+    .orderBy('by_user')
+    .orderBy('at', 'desc')
+    .orderBy('id', 'desc')
     .execute();
-  return rows.map((row) => ({
-    by: row.by_user,
-    verdict: row.verdict,
-    comment: row.comment,
-    at: row.at,
-  }));
+  return rows
+    .toSorted((one, other) => one.at.getTime() - other.at.getTime())
+    .map((row) => ({
+      by: row.by_user,
+      verdict: row.verdict,
+      comment: row.comment,
+      circumstances: row.circumstances,
+      at: row.at,
+    }));
 }

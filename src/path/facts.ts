@@ -95,6 +95,8 @@ export interface ApprovalFacts {
   readonly verdict: 'approved' | 'rejected';
   readonly at: number;
   readonly comment: string | null;
+  /** It was given for what the release would run under now. */
+  readonly forThis: boolean;
 }
 
 export type UnchangedFacts =

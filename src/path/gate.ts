@@ -9,7 +9,13 @@ export type Gate =
   | { readonly kind: 'unchanged' }
   /** The latest answer of the check of this name, for every service that has one, is a pass, and not older than `freshMs`. */
   | { readonly kind: 'check'; readonly name: string; readonly freshMs?: number }
-  | { readonly kind: 'approvals'; readonly of: string; readonly count: number; readonly expiresMs: number }
+  | {
+      readonly kind: 'approvals';
+      /** A role, or people by their names. */
+      readonly of: string | readonly string[];
+      readonly count: number;
+      readonly expiresMs: number;
+    }
   /** The release has run in the environment before for so long. */
   | { readonly kind: 'soak'; readonly ms: number }
   | { readonly kind: 'freeze'; readonly windows: readonly FreezeWindow[] };
@@ -18,7 +24,9 @@ export type Gate =
 export const GATE_WORDS = ['unchanged'] as const;
 
 const Approvals = z.strictObject({
-  of: z.string().describe('A role of this file'),
+  of: z
+    .union([z.string(), z.array(z.string().min(1)).min(1, 'at least one user')], 'a role, or a list of users')
+    .describe('A role of this file, or users by their names'),
   count: z.int().min(1).max(100).default(1).describe('How many different people (1)'),
   expires: Duration.default(604_800_000).describe('How long an approval counts (7d)'),
 });

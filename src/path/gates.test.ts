@@ -16,7 +16,7 @@ function approvals(count: number, ...given: ApprovalFacts[]): GateVerdict {
 }
 
 function yes(by: string, at = NOW - HOUR): ApprovalFacts {
-  return { by, verdict: 'approved', at, comment: null };
+  return { by, verdict: 'approved', at, comment: null, forThis: true };
 }
 
 function what(verdict: GateVerdict): string {
@@ -138,6 +138,24 @@ test('an approval expires at a known instant', () => {
   expect(approvals(1, yes('bob', NOW - DAY)).kind).toBe('wait');
   expect(approvals(1, yes('bob', NOW - DAY + 1)).kind).toBe('pass');
   expect(approvals(2, yes('bob', NOW - HOUR))).toMatchObject({ kind: 'wait', wakeAtMs: NOW - HOUR + DAY });
+});
+
+test('an approval counts for the configuration that it was given for, and a rejection for any', () => {
+  const other = { ...yes('bob'), forThis: false };
+  expect(what(approvals(1, other))).toBe(
+    'It waits for 1 more approval of managers (bob approved it for another configuration of qa than it has now).',
+  );
+  expect(what(approvals(1, other, yes('eve')))).toBe('Approved by eve.');
+  expect(approvals(1, yes('eve'), { ...other, verdict: 'rejected' }).kind).toBe('refuse');
+});
+
+test('people may be named instead of a role', () => {
+  const verdict = (...given: ApprovalFacts[]) =>
+    decideGate({ kind: 'approvals', of: ['bob', 'dee'], count: 2, expiresMs: DAY }, factsOf({ approvals: given }));
+  expect(what(verdict(yes('bob'), yes('eve')))).toBe(
+    'It waits for 1 more approval of bob or dee (so far: bob) (eve is not of bob or dee).',
+  );
+  expect(verdict(yes('bob'), yes('dee'))).toMatchObject({ kind: 'pass', reason: { untilMs: NOW - HOUR + DAY } });
 });
 
 test('one rejection refuses, with its comment', () => {

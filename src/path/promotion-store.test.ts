@@ -163,9 +163,9 @@ test('a failure bars under what it happened under, and one of the surroundings b
 
 test('a person has one voice, and the last word counts', async () => {
   const { id } = await requestPromotion(store.db, wish(true));
-  await recordApproval(store.db, id, { by: 'bob', verdict: 'approved', comment: null });
-  await recordApproval(store.db, id, { by: 'eve', verdict: 'approved', comment: 'fine' });
-  await recordApproval(store.db, id, { by: 'bob', verdict: 'rejected', comment: 'I looked again' });
+  await recordApproval(store.db, id, { by: 'bob', verdict: 'approved', comment: null, circumstances: 'c' });
+  await recordApproval(store.db, id, { by: 'eve', verdict: 'approved', comment: 'fine', circumstances: 'c' });
+  await recordApproval(store.db, id, { by: 'bob', verdict: 'rejected', comment: 'I looked again', circumstances: 'c' });
   expect(await approvalsOf(store.db, id)).toMatchObject([
     { by: 'eve', verdict: 'approved' },
     { by: 'bob', verdict: 'rejected', comment: 'I looked again' },

@@ -73,6 +73,7 @@ export interface ApprovalTable {
   comment: string | null;
   at: Generated<Timestamp>;
   expires_at: Timestamp | null;
+  circumstances: string | null;
 }
 
 export interface ArtifactTable {

@@ -12,6 +12,7 @@ import { endEnvironment, recordStopped, stopEnvironment } from '../../environmen
 import { exactName } from '../../environment/place.ts';
 import { formatDuration } from '../../lib/duration.ts';
 import { TowpathError } from '../../lib/error.ts';
+import { called } from '../../path/gates/approvals.ts';
 import type { PathEnvironment } from '../../path/path.ts';
 import { openPromotions, promotionsOf } from '../../path/promotion-list-store.ts';
 import { movePromotion, requestPromotion } from '../../path/promotion-store.ts';
@@ -237,7 +238,7 @@ function gateName(gate: PathEnvironment['gates'][number]): string {
     case 'check':
       return gate.freshMs === undefined ? gate.name : `${gate.name} of the last ${formatDuration(gate.freshMs)}`;
     case 'approvals':
-      return `${gate.count} approval${gate.count === 1 ? '' : 's'} of ${gate.of}`;
+      return `${gate.count} approval${gate.count === 1 ? '' : 's'} of ${called(gate)}`;
     case 'soak':
       return `soak ${gate.ms / 1000} s`;
     case 'freeze':

@@ -1,5 +1,5 @@
 import { recordAudit } from '../../audit/audit-store.ts';
-import { environmentNamed, lockEnvironment } from '../../environment/environment-store.ts';
+import { environmentById, environmentNamed, lockEnvironment } from '../../environment/environment-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { decidePromotion } from '../../path/policy.ts';
 import { approvalsOf, recordApproval } from '../../path/approval-store.ts';
@@ -15,11 +15,12 @@ import { findPromotion } from '../../path/find-promotion-store.ts';
 import { headline } from '../../path/headline.ts';
 import { isEnded, isWorking } from '../../path/promotion.ts';
 import { draftMix, partsOfMix } from '../../release/mix-store.ts';
-import { releaseById } from '../../release/release-store.ts';
+import { releaseById, requireRelease } from '../../release/release-store.ts';
 import type { Sql, Tx } from '../../store/database.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import { once } from '../../store/once.ts';
-import { gather } from '../gather.ts';
+import { circumstancesOf } from '../circumstances.ts';
+import { definitionOf, gather } from '../gather.ts';
 import type { House } from '../house.ts';
 import { placeFor } from '../places.ts';
 import { putBack } from '../put-back.ts';
@@ -42,7 +43,7 @@ export function promotionCases(house: House): UseCases['promotions'] {
       return {
         ...(await promotionView(store.db, promotion)),
         reasons: reasonsOf(promotion.detail),
-        approvals: (await approvalsOf(store.db, promotion.id)).map(({ at, ...voice }) => ({
+        approvals: (await approvalsOf(store.db, promotion.id)).map(({ at, circumstances: _its, ...voice }) => ({
           ...voice,
           at: at.toISOString(),
         })),
@@ -149,7 +150,10 @@ function isMix(request: PromoteRequest): request is PromoteRequest & Pick<MixReq
   return request.services !== undefined && Object.keys(request.services).length > 0;
 }
 
-/** One voice, and the promotion looks again: in one transaction, so that no approval is lost and none counts twice. */
+/**
+ * One voice, and the promotion looks again: in one transaction, so that no approval is lost and none counts twice. It is given
+ * for this release as it would run now.
+ */
 async function voice(
   house: House,
   id: string,
@@ -157,6 +161,7 @@ async function voice(
   comment: string | undefined,
   by: string,
 ): Promise<PromotionView> {
+  const circumstances = await wouldRunUnder(house, await requirePromotion(house.store.db, id));
   const promotionId = await once(house.store, async (tx) => {
     const found = await requirePromotion(tx, id);
     if (isEnded(found.state)) {
@@ -166,7 +171,7 @@ async function voice(
         fix: 'Ask for a new one with `towpath promote`.',
       });
     }
-    await recordApproval(tx, found.id, { by, verdict, comment: comment ?? null });
+    await recordApproval(tx, found.id, { by, verdict, comment: comment ?? null, circumstances });
     await recordAudit(tx, {
       actor: by,
       action: `promotion.${verdict}`,
@@ -183,6 +188,12 @@ async function voice(
     return found.id;
   });
   return promotionView(house.store.db, promotionId);
+}
+
+async function wouldRunUnder(house: House, { environmentId, releaseId }: Promotion): Promise<string> {
+  const { db } = house.store;
+  const definition = definitionOf(await environmentById(db, environmentId));
+  return circumstancesOf(house, definition, await requireRelease(db, releaseId));
 }
 
 /**

@@ -3,8 +3,8 @@ import type { ApprovalFacts, GitIdentity, PromotionFacts } from '../facts.ts';
 import type { GateVerdict } from '../policy.ts';
 
 export interface ApprovalsGate {
-  /** A role of `towpath.yaml`. */
-  readonly of: string;
+  /** A role of `towpath.yaml`, or people by their names. */
+  readonly of: string | readonly string[];
   readonly count: number;
   readonly expiresMs: number;
 }
@@ -12,10 +12,11 @@ export interface ApprovalsGate {
 /**
  * `count` different people of the role, and among them at least one who did not write what is promoted. Whoever cannot be
  * told from an author proves that alone by number: of more people than there are unknown authors one is none of them. An
- * approval counts until it expires; one rejection by somebody of the role refuses.
+ * approval counts until it expires, and for the release and the configuration that it was given for; one rejection by somebody
+ * of the role refuses.
  */
 export function decideApprovals(gate: ApprovalsGate, facts: PromotionFacts): GateVerdict {
-  const allowed = new Set((facts.roles[gate.of] ?? []).map((user) => user.toLowerCase()));
+  const allowed = new Set(peopleOf(gate, facts).map((user) => user.toLowerCase()));
   const voices = facts.approvals.filter(({ by }) => allowed.has(by.toLowerCase()));
   const no = voices.find(({ verdict }) => verdict === 'rejected');
   if (no !== undefined) {
@@ -29,20 +30,48 @@ export function decideApprovals(gate: ApprovalsGate, facts: PromotionFacts): Gat
       },
     };
   }
-  const valid = eachOnce(voices.filter(({ at }) => at + gate.expiresMs > facts.now));
+  const inTime = voices.filter(({ at }) => at + gate.expiresMs > facts.now);
+  const valid = eachOnce(inTime.filter(({ forThis }) => forThis));
+  const outdated = inTime.filter(({ forThis }) => !forThis);
   const missing = gate.count - valid.length;
   if (missing > 0)
     return waits(
       gate,
       valid,
-      `waits for ${missing} more approval${missing === 1 ? '' : 's'} of ${gate.of}${saidSo(valid)}${others(gate, facts, allowed)}`,
+      `waits for ${missing} more approval${missing === 1 ? '' : 's'} of ${called(gate)}${saidSo(valid)}${others(gate, facts, allowed)}${forAnother(outdated, facts)}`,
     );
   const hands = valid.map(({ by }) => authorshipOf(by, facts));
   const untold = valid.filter((_voice, at) => hands[at] === 'unknown');
   const strangers = strangersOf(facts);
-  if (hands.includes('other') || untold.length > strangers.length) return { kind: 'pass' };
+  if (hands.includes('other') || untold.length > strangers.length) return approved(gate, valid);
   if (untold.length > 0) return waits(gate, valid, untoldFrom(untold, strangers), listing(untold));
-  return waits(gate, valid, `waits for an approval of ${gate.of} by somebody who did not write it${saidSo(valid)}`);
+  return waits(
+    gate,
+    valid,
+    `waits for an approval of ${called(gate)} by somebody who did not write it${saidSo(valid)}`,
+  );
+}
+
+function peopleOf({ of }: ApprovalsGate, { roles }: PromotionFacts): readonly string[] {
+  return typeof of === 'string' ? (roles[of] ?? []) : of;
+}
+
+/** How those are called who may approve. */
+export function called({ of }: Pick<ApprovalsGate, 'of'>): string {
+  return typeof of === 'string' ? of : of.join(' or ');
+}
+
+function approved(gate: ApprovalsGate, valid: readonly ApprovalFacts[]): GateVerdict {
+  const each = valid.map(({ by, comment }) => `${by}${comment === null ? '' : ` (${comment})`}`);
+  const untilMs = Math.min(...valid.map(({ at }) => at + gate.expiresMs));
+  return { kind: 'pass', reason: { gate: 'approvals', what: `Approved by ${each.join(', ')}.`, untilMs } };
+}
+
+/** What they looked at is not what would run now. */
+function forAnother(outdated: readonly ApprovalFacts[], { environment }: PromotionFacts): string {
+  if (outdated.length === 0) return '';
+  const names = [...new Set(outdated.map(({ by }) => by))].join(', ');
+  return ` (${names} approved it for another configuration of ${environment.name} than it has now)`;
 }
 
 function untoldFrom(untold: readonly ApprovalFacts[], strangers: readonly GitIdentity[]): string {
@@ -80,5 +109,5 @@ function saidSo(valid: readonly ApprovalFacts[]): string {
 /** Who said yes and does not count would else wonder why nothing happens. */
 function others(gate: ApprovalsGate, { approvals }: PromotionFacts, allowed: ReadonlySet<string>): string {
   const names = [...new Set(approvals.map(({ by }) => by))].filter((by) => !allowed.has(by.toLowerCase()));
-  return names.length === 0 ? '' : ` (${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} not of ${gate.of})`;
+  return names.length === 0 ? '' : ` (${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} not of ${called(gate)})`;
 }

@@ -101,6 +101,7 @@ const anyApproval: fc.Arbitrary<ApprovalFacts> = fc.record({
   verdict: fc.constantFrom('approved' as const, 'approved' as const, 'rejected' as const),
   at: anyInstant,
   comment: fc.option(fc.string()),
+  forThis: fc.boolean(),
 });
 
 const anyPredecessor: fc.Arbitrary<PredecessorFacts> = fc
