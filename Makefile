@@ -1,5 +1,5 @@
 # Every command sets up what it needs; see CONTRIBUTING.md.
-.PHONY: setup machine cosign demo demo-ci test kill fuzz bench
+.PHONY: setup machine cosign demo demo-ci test test-sonar kill fuzz bench
 
 NODE_22 := node tools/node22.js
 VITEST := node_modules/vitest/vitest.mjs
@@ -43,6 +43,11 @@ test: setup machine
 # The kill suite alone; its last line is `N passed, N failed`.
 kill: setup machine
 	@$(NODE_22) $(VITEST) run --config vitest.kill.config.ts
+
+# A real SonarQube and its scanner: 300 MB from Maven Central, two gigabytes of memory, some minutes. Nightly, not in `make test`.
+test-sonar: setup
+	node tools/packages.js sonar
+	$(NODE_22) $(VITEST) run --config vitest.sonar.config.ts
 
 # Each property with a hundred times its cases, or as many as TOWPATH_FUZZ says, and a seed of its own.
 fuzz: setup machine

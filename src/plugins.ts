@@ -23,6 +23,7 @@ import { createProxyControl } from './deploy/proxy/control.ts';
 import { probe } from './deploy/proxy/probe.ts';
 import type { MachineCare } from './flow/care/care.ts';
 import type { House } from './flow/house.ts';
+import type { OutsideServer, Servers } from './check/server.ts';
 import { systemClock } from './lib/clock.ts';
 import { type Digest, sha256Hex } from './lib/digest.ts';
 import { TowpathError } from './lib/error.ts';
@@ -133,13 +134,21 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
   const dockerDriver = createDockerDriver({ ...local, engine, installation: sha256Hex(data).slice(0, 8) });
   const drivers: DeployDriver[] = [processDriver, dockerDriver];
 
+  const outsideServer = ({ url, token }: NonNullable<Servers['sonar']>): OutsideServer => ({
+    url,
+    token: () => secretOf(token),
+    agentFor: fencedAgentFor,
+  });
+
   return {
     platform,
     families,
     bucket,
     builders: new Map(builders.map((plugin) => [plugin.name, plugin.create(parts)])),
     drivers: new Map(drivers.map((driver) => [driver.name, driver])),
-    async checkToolsFor(repository) {
+    async checkToolsFor(repository, servers) {
+      const { sonar } = servers;
+      const outside = { sonar: sonar === undefined ? null : outsideServer(sonar) };
       const found = await findDocker(docker);
       if (found !== null)
         return {
@@ -147,6 +156,7 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
           image: async (_service, digest, signal) =>
             pulled(registry, repository, await runnable(repository, digest, signal), platform),
           directory: work,
+          ...outside,
         };
       const [runner] = tasks;
       if (runner === undefined) throw noRunner();
@@ -155,6 +165,7 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
         image: async (_service, digest, signal) =>
           unpacked(registry, repository, await runnable(repository, digest, signal), signal),
         directory: work,
+        ...outside,
       };
     },
     async resolveBase(reference) {

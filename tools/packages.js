@@ -29,10 +29,14 @@ const WANTED = {
   wrk: 'wrk',
 };
 
+/** For what is only run when it is asked for: `node tools/packages.js sonar`. */
+const WHEN_ASKED = { sonar: { maven: 'mvn', 'openjdk-17-jre-headless': 'java', unzip: 'unzip' } };
+
 const NO_SERVICES = '/usr/sbin/policy-rc.d';
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const trouble = setUp();
+  const asked = process.argv[2];
+  const trouble = setUp(asked === undefined ? WANTED : WHEN_ASKED[asked]);
   if (trouble !== null) {
     process.stderr.write(`${trouble}\n`);
     process.exitCode = 1;
@@ -40,11 +44,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
 }
 
 /** @returns null when all is there, else what is missing and what to do */
-function setUp() {
+function setUp(wanted) {
   if (process.platform !== 'linux') {
-    return `The tests need Linux with: ${Object.keys(WANTED).join(', ')}.\nRun them in a Debian machine or container.`;
+    return `The tests need Linux with: ${Object.keys(wanted).join(', ')}.\nRun them in a Debian machine or container.`;
   }
-  const missing = missingPackages();
+  const missing = missingPackages(wanted);
   if (missing.length === 0) return null;
   if (process.getuid?.() !== 0 || !isDebian()) {
     return `The tests need these Debian packages, which are not here: ${missing.join(', ')}.
@@ -52,14 +56,14 @@ Run \`sudo apt-get install ${missing.join(' ')}\` (or what your system calls the
   }
   process.stderr.write(`installing ${missing.join(', ')}\n`);
   install(missing);
-  const still = missingPackages();
+  const still = missingPackages(wanted);
   return still.length === 0
     ? null
     : `These packages could not be installed: ${still.join(', ')}.\nSee what apt-get said above; the machine needs a reachable Debian mirror.`;
 }
 
-function missingPackages() {
-  return Object.entries(WANTED)
+function missingPackages(wanted) {
+  return Object.entries(wanted)
     .filter(([, program]) => programPath(program) === null)
     .map(([name]) => name);
 }

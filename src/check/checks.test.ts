@@ -19,6 +19,7 @@ test('each kind is told apart by its own fields', () => {
     definition: { run: ['node', '--test'] },
   });
   expect(schema.parse({ http: { path: '/' } })).toMatchObject({ kind: 'http-probe', during: 'deployment' });
+  expect(schema.parse({ sonar: 'shop:web' })).toMatchObject({ kind: 'sonar', during: 'release' });
   expect(schema.safeParse({}).success).toBe(false);
   expect(schema.safeParse({ run: 'a', http: { path: '/' } }).success).toBe(false);
 });
@@ -84,13 +85,15 @@ test('asking tells the verdict in the log, and a cancelled one is not asked', as
     check: 'smoke',
     service: 'web',
     digest: sha256('1'),
+    commit: '4f2a91c',
     source: parts.source,
     urls: {},
     name: 'x',
     log: (line: string) => lines.push(line),
     signal: new AbortController().signal,
   };
-  const tools = { runner: copyingRunner(), image: () => Promise.reject(new Error('none')), directory: '/nowhere' };
+  const image = () => Promise.reject(new Error('none'));
+  const tools = { runner: copyingRunner(), image, directory: '/nowhere', sonar: null };
   expect(await askCheck(check, request, tools)).toMatchObject({ verdict: 'error' });
   expect(lines).toEqual(['check smoke of web: error: service "web" has no URL here']);
   lines.length = 0;

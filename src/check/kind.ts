@@ -7,6 +7,7 @@ import type { LogLine } from '../lib/log.ts';
 import type { CheckFamily } from './check.ts';
 import type { LineCounts, TestCounts } from './report/report.ts';
 import type { Findings } from './report/sarif.ts';
+import type { OutsideServer } from './server.ts';
 
 /** `error`: the question could not be answered (no report, out of time). Only `passed` is green. */
 export type CheckVerdict = 'passed' | 'failed' | 'error';
@@ -38,6 +39,8 @@ export interface CheckRequest<Definition> {
   readonly check: string;
   readonly service: string;
   readonly digest: Digest;
+  /** Of the service; other commits may have the same digest. */
+  readonly commit: string;
   /** The service's files at the commit under test, also those that the build left out. */
   readonly source: SourceTree;
   /** Where each service answers, for a question that is asked of a deployment. */
@@ -56,6 +59,8 @@ export interface CheckTools {
   readonly image: (service: string, digest: Digest, signal: AbortSignal) => Promise<ImageOnMachine>;
   /** Where temporary folders may lie. */
   readonly directory: string;
+  /** The project's own; null where it names none. */
+  readonly sonar: OutsideServer | null;
 }
 
 /**

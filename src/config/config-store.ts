@@ -59,8 +59,8 @@ export async function rulingConfig(db: Sql, projectId: string): Promise<RulingCo
     .executeTakeFirst();
   if (row === undefined || row.config === null) return null;
   // written by `recordConfig` alone; one that an earlier version has read lacks what came later
-  const config = row.config as Omit<ProjectConfig, 'users' | 'repositories' | 'identities'> &
-    Partial<Pick<ProjectConfig, 'users' | 'repositories' | 'identities'>>;
+  const config = row.config as Omit<ProjectConfig, 'users' | 'repositories' | 'identities' | 'servers'> &
+    Partial<Pick<ProjectConfig, 'users' | 'repositories' | 'identities' | 'servers'>>;
   return {
     repositoryId: row.id,
     defaultBranch: row.default_branch,
@@ -69,6 +69,7 @@ export async function rulingConfig(db: Sql, projectId: string): Promise<RulingCo
       users: config.users ?? {},
       repositories: config.repositories ?? {},
       identities: config.identities ?? {},
+      servers: config.servers ?? {},
     },
   };
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type Trust, trustSchema } from '../access/trust.ts';
 import { type BuilderFamily, type ServiceDefinition, serviceSchema } from '../artifact/service.ts';
 import { type CheckDefinition, type CheckFamily, checkSchema } from '../check/check.ts';
+import { type Servers, ServersSchema } from '../check/server.ts';
 import { HOME } from '../environment/place.ts';
 import { choiceOf, Duration, Name } from '../lib/fields.ts';
 import { type PathEnvironment, pathEnvironmentSchema } from '../path/path.ts';
@@ -22,6 +23,8 @@ export interface ProjectConfig {
   readonly roles: Readonly<Record<string, readonly string[]>>;
   /** User -> names and addresses under which they commit. */
   readonly users: Readonly<Record<string, readonly string[]>>;
+  /** Those beside Towpath that checks ask. */
+  readonly servers: Servers;
   /** Name -> whose identity tokens are taken for a report. */
   readonly identities: Readonly<Record<string, Trust>>;
   /** How often the pins of outside base images are resolved anew; null: only by a person. */
@@ -88,6 +91,7 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .record(z.string().min(1, 'the name of a user'), z.array(z.string().min(1, 'a name or an address in git')))
         .default({})
         .describe('Who is who in git: user, and all names and addresses under which they commit'),
+      servers: ServersSchema.default({}).describe('Servers that checks ask: only what the default branch says counts'),
       identities: z
         .record(Name, trustSchema)
         .default({})

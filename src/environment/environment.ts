@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { type Choice, Duration, VariableName, Wait } from '../lib/fields.ts';
+import { type Choice, Duration, SecretReference, VariableName, Wait } from '../lib/fields.ts';
 import { placeholdersOf } from './variables.ts';
 
 /** A place where releases run, as it stands in towpath.yaml; what moves a release into it is the path's affair. */
@@ -55,10 +55,6 @@ const ConfigValue = Value.superRefine((text, context) => {
     if (wrong !== undefined) context.addIssue({ code: 'custom', message: wrong });
 });
 
-const Reference = z
-  .string('a reference to a secret: env:NAME or file:/path')
-  .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:\/\P{Cc}+)$/u, 'a reference to a secret: env:NAME or file:/path');
-
 /** The fields of an environment that are its own; the path adds those that say what moves in. */
 export function environmentFields(deploy: z.ZodType<Choice>) {
   return {
@@ -69,7 +65,7 @@ export function environmentFields(deploy: z.ZodType<Choice>) {
       .describe('One environment per branch, removed with it'),
     deploy: deploy.describe('The driver that makes it run, by its name or with its settings'),
     config: z.record(VariableName, ConfigValue).default({}).describe('Variables of the services'),
-    secrets: z.record(VariableName, Reference).default({}).describe('References to secrets, given as files'),
+    secrets: z.record(VariableName, SecretReference).default({}).describe('References to secrets, given as files'),
     verify: z.array(z.string()).default([]).describe('Checks asked of it after a deployment'),
     onFailure: OnFailure.describe('What happens when a deployment fails (rollback)'),
     settle: Wait.default(3000).describe('How long it must stay healthy before it counts as live (3s)'),

@@ -5,6 +5,7 @@ import type { Evidence } from '../check/evidence.ts';
 import { evidenceById, latestAnswers, recordEvidence } from '../check/evidence-store.ts';
 import { mustAsk, questionOf } from '../check/question.ts';
 import type { ProjectConfig } from '../config/config.ts';
+import { rulingConfig } from '../config/config-store.ts';
 import type { SourceTree } from '../git/tree.ts';
 import { type Digest, sha256Hex } from '../lib/digest.ts';
 import { TowpathError } from '../lib/error.ts';
@@ -182,13 +183,15 @@ async function ask(
       check: question.name,
       service: question.service,
       digest: question.digest,
+      commit: question.commit,
       source: question.source,
       urls: where.urls,
       name: `towpath-check-${logId.replace('_', '-')}`,
       log: line,
       signal: where.signal,
     };
-    const tools = await house.checkToolsFor(question.repository);
+    const ruling = await rulingConfig(house.store.db, projectId);
+    const tools = await house.checkToolsFor(question.repository, ruling?.config.servers ?? {});
     await requireIsolation(house, question.repositoryId, question.commit, tools.runner);
     const answer = await askCheck(question.check, request, tools);
     return {

@@ -4,6 +4,7 @@ import type { IssuerKeys } from '../access/oidc/issuer-keys.ts';
 import type { Builder } from '../artifact/builder.ts';
 import type { BlobPlace } from '../artifact/image-store.ts';
 import type { CheckTools } from '../check/kind.ts';
+import type { Servers } from '../check/server.ts';
 import type { Families } from '../config/config.ts';
 import type { DeployDriver } from '../deploy/driver.ts';
 import type { Mirror } from '../git/mirror.ts';
@@ -27,8 +28,8 @@ export interface House {
   readonly families: Families;
   readonly builders: ReadonlyMap<string, Builder>;
   readonly drivers: ReadonlyMap<string, DeployDriver>;
-  /** What the images of a repository are asked with: a runner of programs, scratch space. */
-  readonly checkToolsFor: (repository: string) => Promise<CheckTools>;
+  /** What the images of a repository are asked with: a runner of programs, scratch space, servers that the project names. */
+  readonly checkToolsFor: (repository: string, servers: Servers) => Promise<CheckTools>;
   /** Where our artifacts rest. */
   readonly registry: Registry;
   /** Where zips rest, when not there. */

@@ -34,7 +34,7 @@ export async function admitStrangers(
   commit: string,
   config: ProjectConfig,
 ): Promise<void> {
-  if (!(await house.checkToolsFor('')).runner.isolates) throw notIsolated();
+  if (!(await house.checkToolsFor('', {})).runner.isolates) throw notIsolated();
   const { config_commit: head } = await house.store.db
     .selectFrom('repository')
     .select('config_commit')

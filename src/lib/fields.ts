@@ -20,6 +20,11 @@ export const Name = z
 /** A name of an environment variable. */
 export const VariableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable');
 
+/** Where a secret is found at the moment of use; never the secret. */
+export const SecretReference = z
+  .string('a reference to a secret: env:NAME or file:/path')
+  .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:\/\P{Cc}+)$/u, 'a reference to a secret: env:NAME or file:/path');
+
 const DAY_MS = 86_400_000;
 
 /** Milliseconds, written as `30s`, `15m`, `1h` or `14d`. */

@@ -4,6 +4,7 @@ import { z } from 'zod';
 
 import type { Clock } from '../../lib/clock.ts';
 import { hasCode } from '../../lib/error.ts';
+import { readUpTo } from '../../lib/read-up-to.ts';
 import { issuerAway } from '../identity-error.ts';
 
 /** The public keys of one issuer, as they were last had. */
@@ -111,22 +112,6 @@ async function fetchJson(
     if (error instanceof SyntaxError) throw issuerAway(issuer, 'it answered something that is not JSON');
     throw issuerAway(issuer, `it does not answer (${reasonOf(error)})`);
   }
-}
-
-/** @returns null when there is more; the connection is given up then */
-async function readUpTo(body: AsyncIterable<unknown> & { destroy(): unknown }, limit: number): Promise<Buffer | null> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    const bytes = Buffer.from(chunk as Uint8Array);
-    size += bytes.length;
-    if (size > limit) {
-      body.destroy();
-      return null;
-    }
-    chunks.push(bytes);
-  }
-  return Buffer.concat(chunks);
 }
 
 function reasonOf(error: unknown): string {

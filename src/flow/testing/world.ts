@@ -160,13 +160,14 @@ export async function createWorld(
     },
     builders: new Map([builder, external].map((one) => [one.name, one])),
     drivers: new Map([driver, other].map((one) => [one.name, one])),
-    checkToolsFor: async () => ({
+    checkToolsFor: async (_repository, { sonar }) => ({
       runner: { name: 'host', isolates: state.isolates, run: async () => state.answer() },
       image: async (service, digest) => ({
         reference: `registry.test/${service}@${digest}`,
         config: { entrypoint: [], command: [], env: {}, workdir: '/', user: '' },
       }),
       directory,
+      sonar: sonar === undefined ? null : { url: sonar.url, token: () => Promise.resolve(sonar.token), agentFor },
     }),
     registry,
     content: embedded.content(),

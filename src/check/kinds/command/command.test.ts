@@ -277,6 +277,7 @@ async function ask(
     runner: copyingRunner(),
     image: async () => ({ reference: `r/web@${sha256('web')}`, rootfs: join(home, 'rootfs'), config }),
     directory: join(home, 'work'),
+    sonar: null,
   };
   return command.ask(
     {
@@ -284,6 +285,7 @@ async function ask(
       check: 'unit',
       service: 'web',
       digest: sha256('web'),
+      commit: '4f2a91c',
       source,
       urls: {},
       name: 'check-1',

@@ -72,6 +72,7 @@ async function ask(runner: TaskRunner): Promise<{ answer: CheckAnswer; lines: st
       check: 'unit',
       service: 'web',
       digest: image.digest,
+      commit: '4f2a91c',
       source: memorySource(files),
       urls: {},
       name: `towpath-check-${process.pid}`,
@@ -79,7 +80,7 @@ async function ask(runner: TaskRunner): Promise<{ answer: CheckAnswer; lines: st
       log: (line) => lines.push(line),
       signal: new AbortController().signal,
     },
-    { runner, image: async () => ({ reference, config }), directory },
+    { runner, image: async () => ({ reference, config }), directory, sonar: null },
   );
   expect(await readdir(directory)).toEqual([]);
   return { answer, lines };

@@ -114,6 +114,7 @@ async function probe(
       check: 'smoke',
       service: 'web',
       digest: sha256('web'),
+      commit: '4f2a91c',
       source: memorySource({}),
       urls: url === undefined ? {} : { web: url },
       name: 'check-1',
@@ -125,6 +126,7 @@ async function probe(
       runner: copyingRunner(),
       image: () => Promise.reject(new Error('a probe needs no image')),
       directory: '/nowhere',
+      sonar: null,
     },
   );
 }
