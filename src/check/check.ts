@@ -21,6 +21,12 @@ export interface CheckDefinition {
   readonly definition: unknown;
 }
 
+/** What an answer is about besides the artifact. */
+export interface Comparison {
+  /** Which lines of the service changed since the commit that its own is compared with. */
+  readonly changes: boolean;
+}
+
 /** What the configuration must know of a kind of check. */
 export interface CheckFamily {
   readonly name: string;
@@ -28,6 +34,8 @@ export interface CheckFamily {
   readonly fields: z.ZodRawShape;
   /** When it can be asked; the first is the default. */
   readonly during: readonly [During, ...During[]];
+  /** What such a check compares with; a kind that compares nothing has none. */
+  readonly compares?: (definition: unknown) => Comparison;
 }
 
 /** The piece of towpath.yaml under `checks: { <name>: ... }`. */
@@ -46,8 +54,14 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
       timeout: Wait.default(600_000).describe('How long it may take (10m)'),
       retries: z.int().min(0).max(5).default(0).describe('How often it is tried once more when it did not pass (0)'),
     })
-    .transform((fields): CheckDefinition => {
+    .transform((fields, context): CheckDefinition => {
       const { during, always, timeout, retries, ...definition } = Common.parse(fields);
+      if (during === 'build' && kind.compares?.(definition).changes === true)
+        context.addIssue({
+          code: 'custom',
+          path: ['during'],
+          message: '`release` or `deployment`: what changed is asked of a commit, and a build belongs to none',
+        });
       return { kind: kind.name, during, always, timeoutMs: timeout, retries, definition };
     });
 }

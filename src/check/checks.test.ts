@@ -65,9 +65,16 @@ test.each<[string, Partial<QuestionParts>]>([
   ['more tries', { check: { ...unit, retries: 1 } }],
   ['another service', { service: 'api' }],
   ['another environment', { environment: { MODE: 'x' } }],
+  ['other changes', { against: { changed: [['a.js', null, '100644 1']] } }],
   ['a newer kind', { kind: { ...kindOf(unit), version: '2' } }],
 ])('a question is another one with %s', (_, other) => {
   expect(questionOf({ ...parts, ...other })).not.toBe(questionOf(parts));
+});
+
+test('what changed is asked of a commit, so not while an artifact is built', () => {
+  const wish = (during: string) => ({ run: 'x', coverage: { lcov: 'a/b', changed: { min: 80 } }, during });
+  expect(() => schema.parse(wish('build'))).toThrow('a build belongs to none');
+  expect(schema.parse(wish('release'))).toMatchObject({ kind: 'command', during: 'release' });
 });
 
 test('an answered question is not asked twice, unless it must always be', () => {

@@ -108,6 +108,14 @@ const Result = z.looseObject({
     })
     .optional(),
   coverage: z.object({ covered: z.number(), total: z.number() }).optional(),
+  changed: z
+    .object({
+      covered: z.number(),
+      total: z.number(),
+      uncovered: z.array(z.string()),
+      unreported: z.array(z.string()),
+    })
+    .optional(),
   findings: z
     .object({
       counts: z.record(z.enum(LEVELS), z.number()),
@@ -125,12 +133,13 @@ const Result = z.looseObject({
 });
 
 function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
-  const { summary, tests, coverage, findings, earlier, ran } = Result.parse(row.result);
+  const { summary, tests, coverage, changed, findings, earlier, ran } = Result.parse(row.result);
   const answer: CheckAnswer = {
     verdict: row.verdict,
     summary,
     ...(tests === undefined ? {} : { tests }),
     ...(coverage === undefined ? {} : { coverage }),
+    ...(changed === undefined ? {} : { changed }),
     ...(findings === undefined ? {} : { findings }),
     ...(earlier === undefined ? {} : { earlier }),
     ...(ran === undefined ? {} : { ran }),

@@ -1,10 +1,12 @@
 import type { z } from 'zod';
 
 import type { ImageOnMachine, Limits, TaskRunner } from '../container/runtime.ts';
+import type { ChangedLines } from '../git/changed-lines.ts';
 import type { SourceTree, TreeEntry } from '../git/tree.ts';
 import type { Digest } from '../lib/digest.ts';
 import type { LogLine } from '../lib/log.ts';
-import type { CheckFamily } from './check.ts';
+import type { CheckFamily, Comparison } from './check.ts';
+import type { ChangedCoverage } from './report/changed.ts';
 import type { LineCounts, TestCounts } from './report/report.ts';
 import type { Findings } from './report/sarif.ts';
 import type { OutsideServer } from './server.ts';
@@ -20,6 +22,7 @@ export interface CheckAnswer {
   readonly tests?: TestCounts;
   /** Lines of the source, of those that can run. */
   readonly coverage?: LineCounts;
+  readonly changed?: ChangedCoverage;
   readonly findings?: Findings;
   /** Tries before this one that did not pass, first to last; a pass after any of them is flaky. */
   readonly earlier?: readonly { readonly verdict: Exclude<CheckVerdict, 'passed'>; readonly summary: string }[];
@@ -43,6 +46,8 @@ export interface CheckRequest<Definition> {
   readonly commit: string;
   /** The service's files at the commit under test, also those that the build left out. */
   readonly source: SourceTree;
+  /** The lines that changed, relative to the service; there for a definition that compares them. */
+  readonly changed?: () => Promise<ChangedLines>;
   /** Where each service answers, for a question that is asked of a deployment. */
   readonly urls: Readonly<Record<string, string>>;
   /** Safe as the name of a container, unique among what runs on this machine. */
@@ -77,11 +82,16 @@ export interface CheckKind<Definition = unknown> extends CheckFamily {
 
 /** Ties a kind to the type of its own fields, which the configuration has parsed; outside of it that type is not known. */
 export function checkKind<Fields extends z.ZodRawShape>(
-  kind: Omit<CheckKind<z.output<z.ZodObject<Fields>>>, 'fields'> & { readonly fields: Fields },
+  kind: Omit<CheckKind<z.output<z.ZodObject<Fields>>>, 'fields' | 'compares'> & {
+    readonly fields: Fields;
+    readonly compares?: (definition: z.output<z.ZodObject<Fields>>) => Comparison;
+  },
 ): CheckKind {
   type Definition = z.output<z.ZodObject<Fields>>;
+  const { compares, ...rest } = kind;
   return {
-    ...kind,
+    ...rest,
+    ...(compares === undefined ? {} : { compares: (definition) => compares(definition as Definition) }),
     inputs: (definition, source) => kind.inputs(definition as Definition, source),
     ask: (request, tools) => kind.ask(request as CheckRequest<Definition>, tools),
   };

@@ -12,13 +12,15 @@ export interface QuestionParts {
   readonly source: SourceTree;
   /** What the environment adds to the answer, for a question that is asked of a deployment; else null. */
   readonly environment: Readonly<Record<string, string>> | null;
+  /** What it is compared with, for a question that compares. */
+  readonly against?: Readonly<Record<string, unknown>>;
 }
 
 /**
- * The identity of a question: equal exactly when the definition, the tests, the digests under test and the
- * environment's configuration are. Neither the check's name nor its time limit is part of it, nor any commit.
+ * The identity of a question: equal exactly when the definition, the tests, the digests under test, the
+ * environment's configuration and what is compared with are. Neither the check's name nor its time limit is part of it, nor any commit.
  */
-export function questionOf({ check, kind, service, digests, source, environment }: QuestionParts): string {
+export function questionOf({ check, kind, service, digests, source, environment, against }: QuestionParts): string {
   return hashOfJson({
     v: 1,
     kind: kind.name,
@@ -30,6 +32,7 @@ export function questionOf({ check, kind, service, digests, source, environment 
     tests: kind.inputs(check.definition, source).map(({ mode, oid, path }) => [mode, oid, path]),
     digests,
     environment,
+    ...(against === undefined ? {} : { against }),
   });
 }
 

@@ -13,6 +13,7 @@ import { newId } from '../lib/ids.ts';
 import type { LogLine } from '../lib/log.ts';
 import type { Release, ReleaseService } from '../release/release.ts';
 import { openLog } from '../store/log-store.ts';
+import { type Changes, changesOf } from './compared.ts';
 import type { Deployment } from './deploy-release.ts';
 import type { House } from './house.ts';
 import { treeOf } from './plan-artifacts.ts';
@@ -32,6 +33,8 @@ interface Question {
   readonly repositoryId: string;
   readonly commit: string;
   readonly source: SourceTree;
+  /** For a question about what changed. */
+  readonly changes: Changes | null;
 }
 
 /** Checks with `during: build`, of one service. Only what no evidence answers yet is asked; every answer is given. */
@@ -156,8 +159,14 @@ async function questionFor(
   if (service === undefined || check === undefined) return null;
   const source = await treeOf(house, repositoryId, part.commit, service);
   const digests = { [part.service]: part.digest };
-  const id = questionOf({ check, kind: kindOf(check), service: part.service, digests, source, environment });
-  return { id, name, check, ...part, repositoryId, source };
+  const kind = kindOf(check);
+  const changes =
+    kind.compares?.(check.definition).changes === true
+      ? await changesOf(house, { repositoryId, commit: part.commit, service: part.service, path: service.path })
+      : null;
+  const against = changes === null ? {} : { against: { changed: changes.files } };
+  const id = questionOf({ check, kind, service: part.service, digests, source, environment, ...against });
+  return { id, name, check, ...part, repositoryId, source, changes };
 }
 
 async function ask(
@@ -179,12 +188,14 @@ async function ask(
     alsoLog?.(text);
   };
   try {
+    if (question.changes !== null) line(`what changed is what changed since ${question.changes.since ?? 'nothing'}`);
     const request = {
       check: question.name,
       service: question.service,
       digest: question.digest,
       commit: question.commit,
       source: question.source,
+      ...(question.changes === null ? {} : { changed: question.changes.lines }),
       urls: where.urls,
       name: `towpath-check-${logId.replace('_', '-')}`,
       log: line,

@@ -23,6 +23,8 @@ export interface History {
   log(range: LogRange): Promise<string[]>;
   /** Paths that differ between two commits, without looking for renames. */
   changedPaths(one: string, other: string): Promise<string[]>;
+  /** First parents of `head` that hold `from` without being it, oldest first; none when `head` does not hold it. */
+  broughtBy(from: string, head: string): Promise<string[]>;
 }
 
 export function createHistory(gitDir: string): History {
@@ -49,11 +51,15 @@ export function createHistory(gitDir: string): History {
     log: async ({ from, to, paths = [], firstParent = false, limit }) => {
       const range = from === undefined ? [to] : [to, `^${from}`];
       const options = [`--max-count=${limit}`, ...(firstParent ? ['--first-parent'] : [])];
-      const { stdout } = await ask(['rev-list', ...options, '--end-of-options', ...range, '--', ...paths]);
-      return stdout
-        .toString('latin1')
-        .split('\n')
-        .filter((line) => line !== '');
+      return linesOf(await ask(['rev-list', ...options, '--end-of-options', ...range, '--', ...paths]));
+    },
+    broughtBy: async (from, head) => {
+      const range = ['--end-of-options', head, `^${from}`, '--'];
+      // with `--first-parent` git would not see that a merge leads to what it merged
+      const holding = new Set(linesOf(await ask(['rev-list', '--ancestry-path', ...range])));
+      return linesOf(await ask(['rev-list', '--first-parent', '--reverse', ...range])).filter((sha) =>
+        holding.has(sha),
+      );
     },
     changedPaths: async (one, other) => {
       const options = ['-r', '-z', '--name-only', '--no-renames', '--no-ext-diff', '--ignore-submodules=none'];
@@ -64,4 +70,11 @@ export function createHistory(gitDir: string): History {
         .filter((path) => path !== '');
     },
   };
+}
+
+function linesOf({ stdout }: GitOutput): string[] {
+  return stdout
+    .toString('latin1')
+    .split('\n')
+    .filter((line) => line !== '');
 }

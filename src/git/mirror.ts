@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 
 import { hasCode } from '../lib/error.ts';
+import { type ChangedLines, changedLinesOf, differenceOf } from './changed-lines.ts';
 import { notACommit, parseCommit, type CommitInfo } from './commit.ts';
 import { git, requireGit } from './git.ts';
 import { GitError } from './git-error.ts';
@@ -51,6 +52,10 @@ export interface Mirror {
   firstParentPosition(commit: string): Promise<number>;
   log(range: LogRange): Promise<CommitInfo[]>;
   changedPaths(one: string, other: string): Promise<string[]>;
+  /** What changed in the files of a folder, by the ids of its two trees; null for one that was not there. */
+  changedLines(before: string | null, after: string): Promise<ChangedLines>;
+  /** The commits of a branch, from its head down by first parents, that came upon `from` or brought it in; oldest first. */
+  broughtBy(from: string, head: string): Promise<string[]>;
   /** Packs small packs together; for a sweep now and then. */
   maintain(signal?: AbortSignal): Promise<void>;
   close(): void;
@@ -137,6 +142,13 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
     firstParentPosition: (commit) => history.firstParentPosition(commit),
     log: async (range) => Promise.all((await history.log(range)).map(readCommit)),
     changedPaths: (one, other) => history.changedPaths(one, other),
+    changedLines: async (before, after) => {
+      const [old, now] = await Promise.all([before === null ? [] : trees.list(before), trees.list(after)]);
+      const files = differenceOf(old, now).flatMap((one) => [one.before, one.after]);
+      await fetcher.prefetch(files.flatMap((file) => (file === null || file.mode === '160000' ? [] : [file.oid])));
+      return changedLinesOf(folder.view, before, after);
+    },
+    broughtBy: (from, head) => history.broughtBy(from, head),
     maintain: (signal) => network.maintain(signal),
     close: () => reader.close(),
   };

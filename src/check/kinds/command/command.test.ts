@@ -8,7 +8,7 @@ import { z } from 'zod';
 
 import type { SourceTree } from '../../../git/tree.ts';
 import { sha256, sha256Hex } from '../../../lib/digest.ts';
-import type { CheckAnswer, CheckTools } from '../../kind.ts';
+import type { CheckAnswer, CheckRequest, CheckTools } from '../../kind.ts';
 import { copyingRunner } from '../../testing/copying-runner.ts';
 import { memorySource } from '../../testing/source.ts';
 import { answerOf, command } from './command.ts';
@@ -169,7 +169,8 @@ test('a link inside the tests stays one', async () => {
 
 test('exit code and report must agree before it is green', async () => {
   const [report] = reportsOf(z.strictObject(reportFields).parse({ junit: 'reports/junit.xml' }));
-  const said = async (text: string) => (report === undefined ? [] : [await report.say(text)]);
+  const said = async (text: string) =>
+    report === undefined ? [] : [await report.say(text, { files: [], workdir: '/', changed: undefined })];
   const good = await said('<testsuite><testcase name="a"/></testsuite>');
   const bad = await said('<testsuite><testcase name="a"><failure message="no"/></testcase></testsuite>');
   expect(answerOf({ kind: 'exited', code: 0 }, []).verdict).toBe('passed');
@@ -236,6 +237,33 @@ test('every report that was asked for is read, and the worst of them is the answ
   });
 });
 
+test('of the lines that changed a share of their own must have run, tests left out', async () => {
+  const lcov = 'SF:/app/src/a.js\nDA:1,1\nDA:2,1\nDA:3,0\nend_of_record\nSF:test/a.test.js\nDA:1,1\nend_of_record\n';
+  const run = ['node', '-e', `fs.writeFileSync('coverage/lcov.info', ${JSON.stringify(lcov)})`];
+  const files = { 'src/a.js': '', 'src/b.js': '', 'test/a.test.js': '' };
+  const askOf = (lines: Record<string, [number, number][]>, report = run, min = 60) =>
+    ask({ run: report, coverage: { lcov: 'coverage/lcov.info', changed: { min } } }, files, {
+      changed: async () => new Map(Object.entries(lines)),
+    });
+  expect(await askOf({ 'src/a.js': [[2, 3]], 'test/a.test.js': [[1, 1]] })).toMatchObject({
+    verdict: 'failed',
+    summary:
+      'it ended with exit code 0, but 75 % of 4 lines ran; 50 % of 2 changed lines ran, 60 % are wanted (not run: src/a.js:3)',
+    coverage: { covered: 3, total: 4 },
+    changed: { covered: 1, total: 2, uncovered: ['src/a.js:3'], unreported: [] },
+  });
+  expect(await askOf({ 'src/a.js': [[1, 2]], 'src/b.js': [[1, 1]] })).toMatchObject({
+    verdict: 'passed',
+    summary: '75 % of 4 lines ran; 100 % of 2 changed lines ran; the report does not name src/b.js',
+  });
+  expect(await askOf({})).toMatchObject({ verdict: 'passed', summary: '75 % of 4 lines ran; no changed line can run' });
+  const elsewhere = ['node', '-e', `fs.writeFileSync('coverage/lcov.info', 'SF:z.js\\nDA:1,1\\nend_of_record')`];
+  expect(await askOf({ 'src/a.js': [[1, 1]] }, elsewhere)).toMatchObject({
+    verdict: 'error',
+    summary: expect.stringContaining('names no file of the service'),
+  });
+});
+
 test('a report in the UTF-16 of Windows is read, and one in no encoding is not', async () => {
   const text = '<testsuite><testcase name="a"/></testsuite>';
   const write = (bytes: Buffer) => [
@@ -257,6 +285,7 @@ test.each([
   [{ coverage: { lcov: 'a/b', cobertura: 'a/c' } }],
   [{ coverage: { lcov: 'lcov.info' } }],
   [{ coverage: { lcov: 'a/b', min: 101 } }],
+  [{ coverage: { lcov: 'a/b', changed: {} } }],
   [{ sarif: { file: 'a/b', errors: -1 } }],
 ])('what cannot be read as a wish for a report is refused: %j', (fields) => {
   expect(z.strictObject(command.fields).safeParse({ run: 'true', ...fields }).success).toBe(false);
@@ -269,7 +298,7 @@ function fixture(name: string): string {
 async function ask(
   fields: Record<string, unknown>,
   files: Parameters<typeof memorySource>[0],
-  more: { urls?: Record<string, string>; timeoutMs?: number; signal?: AbortSignal; log?: (line: string) => void } = {},
+  more: Partial<Pick<CheckRequest<unknown>, 'urls' | 'timeoutMs' | 'signal' | 'log' | 'changed'>> = {},
 ): Promise<CheckAnswer> {
   const source: SourceTree = memorySource(files);
   const config = { entrypoint: [], command: [], env: {}, workdir: '/app', user: '' };

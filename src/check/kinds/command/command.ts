@@ -7,7 +7,7 @@ import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
 import { Command, LimitsField, listOf, RelativePath, VariableName } from '../../../lib/fields.ts';
 import { checkKind, type CheckAnswer, type CheckRequest } from '../../kind.ts';
 import { REPORT_LIMIT_BYTES } from '../../report/report.ts';
-import { reportFields, reportsOf, type Said } from './reports.ts';
+import { reportFields, reportsOf, type Said, type Scene } from './reports.ts';
 import { type TestsFolder, writeTestsFolder } from './tests-folder.ts';
 
 /** Folders that hold tests by custom; what is there of them is mounted when the check does not say what. */
@@ -37,6 +37,7 @@ export const command = checkKind({
   fields,
   during: ['release', 'build', 'deployment'],
   inputs: testsOf,
+  compares: ({ coverage }) => ({ changes: coverage?.changed !== undefined }),
   async ask(request, { runner, image, directory }) {
     const { definition, source, log, signal, timeoutMs } = request;
     const absent = definition.mount?.find((root) => !isThere(source, root));
@@ -49,16 +50,17 @@ export const command = checkKind({
     if (hidden !== undefined)
       return { verdict: 'error', summary: `the report would hide the service's own folder "${hidden}"` };
     const under = await image(request.service, request.digest, signal);
-    const folder = await writeTestsFolder(directory, source, testsOf(definition, source), reports);
+    const tests = testsOf(definition, source);
+    const scene = { ...(await sceneOf(request, tests)), workdir: under.config.workdir || '/' };
+    const folder = await writeTestsFolder(directory, source, tests, reports);
     try {
-      const workdir = under.config.workdir === '' ? '/' : under.config.workdir;
       const spec: RunSpec = {
         name: request.name,
         image: under,
         argv: definition.run,
         env: variablesOf(request),
-        workdir,
-        mounts: mountsOf(definition, source, reports, folder, workdir),
+        workdir: scene.workdir,
+        mounts: mountsOf(definition, source, reports, folder, scene.workdir),
         labels: { 'dev.towpath.check': request.check },
         ...(definition.limits === undefined ? {} : { limits: definition.limits }),
         ...(Object.keys(request.urls).length === 0 ? {} : { network: 'host' as const }), // URLs are on this machine
@@ -67,7 +69,7 @@ export const command = checkKind({
       const said = await Promise.all(
         wanted.map(async (report) => {
           const read = await folder.read(report.path, REPORT_LIMIT_BYTES);
-          return 'wrong' in read ? report.unread(read.wrong) : report.say(read.text);
+          return 'wrong' in read ? report.unread(read.wrong) : report.say(read.text, scene);
         }),
       );
       const { notHeld } = result;
@@ -104,6 +106,17 @@ function judged(result: RunResult, said: readonly Said[]): CheckAnswer {
     return { verdict: 'passed', summary: read.length === 0 ? 'it ended with exit code 0' : read.join('; '), ...told };
   const why = said.filter(({ verdict }) => verdict === worst).map(({ words }) => words);
   return { verdict: worst, summary: `it ended with exit code 0, but ${why.join('; ')}`, ...told };
+}
+
+/** Tests are no part of what is measured: that they ran says nothing. */
+async function sceneOf(
+  { definition, source, changed }: CheckRequest<Definition>,
+  tests: readonly TreeEntry[],
+): Promise<Pick<Scene, 'files' | 'changed'>> {
+  if (definition.coverage?.changed === undefined) return { files: [], changed: undefined };
+  const isTest = new Set(tests.map(({ path }) => path));
+  const files = source.entries.flatMap(({ path }) => (isTest.has(path) ? [] : [path]));
+  return { files, changed: await changed?.() };
 }
 
 function testsOf(definition: Definition, source: SourceTree): readonly TreeEntry[] {

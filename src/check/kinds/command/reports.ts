@@ -1,17 +1,20 @@
 import { z } from 'zod';
 
+import type { ChangedLines } from '../../../git/changed-lines.ts';
 import { RelativePath } from '../../../lib/fields.ts';
 import type { CheckAnswer, CheckVerdict } from '../../kind.ts';
+import { type ChangedCoverage, changedCoverage } from '../../report/changed.ts';
 import { parseCobertura } from '../../report/cobertura.ts';
 import { parseJunit } from '../../report/junit.ts';
 import { parseLcov } from '../../report/lcov.ts';
-import type { Coverage, Reading, TestCounts } from '../../report/report.ts';
+import type { Coverage, LineCounts, Reading, TestCounts } from '../../report/report.ts';
 import { type Findings, type Level, LEVELS, parseSarif } from '../../report/sarif.ts';
 
 const File = RelativePath.refine((path) => path !== '.', 'a part of the service, not the whole').refine(
   (path) => path.includes('/'),
   'a file in a folder, such as reports/junit.xml',
 );
+const PerCent = z.number().min(0).max(100);
 const Most = z.int().nonnegative();
 
 /** The reports that a command may have to write; their folders are made and can be written to. */
@@ -21,7 +24,11 @@ export const reportFields = {
     .strictObject({
       lcov: File.optional().describe('The LCOV file that it writes'),
       cobertura: File.optional().describe('The Cobertura report that it writes'),
-      min: z.number().min(0).max(100).default(0).describe('Per cent of the lines that must have run (0)'),
+      min: PerCent.default(0).describe('Per cent of the lines that must have run (0)'),
+      changed: z
+        .strictObject({ min: PerCent.describe('Per cent of the changed lines that must have run') })
+        .optional()
+        .describe('The lines that changed since the commit that a release is compared with'),
     })
     .refine(
       ({ lcov, cobertura }) => (lcov === undefined) !== (cobertura === undefined),
@@ -47,12 +54,21 @@ export interface Said {
   readonly verdict: CheckVerdict;
   /** For a summary; for an error a phrase that follows "but". */
   readonly words: string;
-  readonly told: Pick<CheckAnswer, 'tests' | 'coverage' | 'findings'>;
+  readonly told: Pick<CheckAnswer, 'tests' | 'coverage' | 'changed' | 'findings'>;
+}
+
+/** What a report is read against. */
+export interface Scene {
+  /** Of the service, without its tests. */
+  readonly files: readonly string[];
+  /** Where they lie in the image. */
+  readonly workdir: string;
+  readonly changed: ChangedLines | undefined;
 }
 
 export interface WantedReport {
   readonly path: string;
-  say(text: string): Promise<Said>;
+  say(text: string, scene: Scene): Promise<Said>;
   /** What it is when it cannot be read. @param wrong follows its name: "is not there" */
   unread(wrong: string): Said;
 }
@@ -60,10 +76,16 @@ export interface WantedReport {
 export function reportsOf({ junit, coverage, sarif }: Definition): readonly WantedReport[] {
   return [
     ...(junit === undefined ? [] : [wanted('JUnit report', junit, parseJunit, sayTests)]),
-    ...(coverage?.lcov === undefined ? [] : [wanted('LCOV file', coverage.lcov, parseLcov, sayCoverage(coverage.min))]),
+    ...(coverage?.lcov === undefined
+      ? []
+      : [wanted('LCOV file', coverage.lcov, parseLcov, (report, scene) => sayCoverage(report, coverage, scene))]),
     ...(coverage?.cobertura === undefined
       ? []
-      : [wanted('Cobertura report', coverage.cobertura, parseCobertura, sayCoverage(coverage.min))]),
+      : [
+          wanted('Cobertura report', coverage.cobertura, parseCobertura, (report, scene) =>
+            sayCoverage(report, coverage, scene),
+          ),
+        ]),
     ...(sarif === undefined
       ? []
       : [
@@ -78,15 +100,15 @@ function wanted<Report extends object>(
   name: string,
   path: string,
   parse: (text: string) => Promise<Reading<Report>>,
-  say: (report: Report) => Said,
+  say: (report: Report, scene: Scene) => Said,
 ): WantedReport {
   const unread = (wrong: string): Said => ({ verdict: 'error', words: `its ${name} ${wrong}`, told: {} });
   return {
     path,
     unread,
-    async say(text) {
+    async say(text, scene) {
       const report = await parse(text);
-      return 'wrong' in report ? unread(report.wrong) : say(report);
+      return 'wrong' in report ? unread(report.wrong) : say(report, scene);
     },
   };
 }
@@ -105,19 +127,45 @@ function sayTests(tests: TestCounts): Said {
   return { verdict: 'passed', words, told: { tests } };
 }
 
-const sayCoverage =
-  (min: number) =>
-  (files: Coverage): Said => {
-    const hits = [...files.values()].flatMap((lines) => [...lines.values()]);
-    const coverage = { covered: hits.filter((times) => times > 0).length, total: hits.length };
-    const { covered, total } = coverage;
-    if (total === 0)
-      return { verdict: 'error', words: 'its report of coverage has no line that can run', told: { coverage } };
-    const isEnough = covered * 100 >= min * total;
-    // rounded down: 79.96 is not 80
-    const words = `${Math.floor((covered * 1000) / total) / 10} % of ${total} lines ran${isEnough ? '' : `, ${min} % are wanted`}`;
-    return { verdict: isEnough ? 'passed' : 'failed', words, told: { coverage } };
+function sayCoverage(report: Coverage, wish: NonNullable<Definition['coverage']>, scene: Scene): Said {
+  const whole = sayWhole(report, wish.min);
+  if (wish.changed === undefined || whole.verdict === 'error') return whole;
+  const found = changedCoverage(report, scene.changed ?? new Map(), scene);
+  if (found === null)
+    return { verdict: 'error', words: 'its report of coverage names no file of the service', told: whole.told };
+  const part = sayChanged(found, wish.changed.min);
+  return {
+    verdict: whole.verdict === 'failed' ? 'failed' : part.verdict,
+    words: `${whole.words}; ${part.words}`,
+    told: { ...whole.told, ...part.told },
   };
+}
+
+function sayWhole(report: Coverage, min: number): Said {
+  const hits = [...report.values()].flatMap((lines) => [...lines.values()]);
+  const coverage = { covered: hits.filter((times) => times > 0).length, total: hits.length };
+  if (coverage.total === 0)
+    return { verdict: 'error', words: 'its report of coverage has no line that can run', told: { coverage } };
+  return { ...sayShare(coverage, min, 'lines'), told: { coverage } };
+}
+
+function sayChanged(changed: ChangedCoverage, min: number): Said {
+  const { uncovered, unreported, total } = changed;
+  const share =
+    total === 0
+      ? { verdict: 'passed' as const, words: 'no changed line can run' }
+      : sayShare(changed, min, 'changed lines');
+  const missed = uncovered.length === 0 ? '' : ` (not run: ${firstOf(uncovered)})`;
+  const unknown = unreported.length === 0 ? '' : `; the report does not name ${firstOf(unreported)}`;
+  return { verdict: share.verdict, words: `${share.words}${missed}${unknown}`, told: { changed } };
+}
+
+function sayShare({ covered, total }: LineCounts, min: number, lines: string): Pick<Said, 'verdict' | 'words'> {
+  const isEnough = covered * 100 >= min * total;
+  // rounded down: 79.96 is not 80
+  const words = `${Math.floor((covered * 1000) / total) / 10} % of ${total} ${lines} ran`;
+  return isEnough ? { verdict: 'passed', words } : { verdict: 'failed', words: `${words}, ${min} % are wanted` };
+}
 
 function sayFindings(findings: Findings, most: Readonly<Record<Level, number | undefined>>): Said {
   const { counts, first } = findings;
@@ -127,6 +175,10 @@ function sayFindings(findings: Findings, most: Readonly<Record<Level, number | u
   const named = first.filter(({ level }) => beyond.includes(level)).slice(0, NAMED);
   const spoken = named.map(({ rule, where }) => clip(where === '' ? rule : `${rule} in ${where}`)).join(', ');
   return { verdict: 'failed', words: `${words} (${spoken})`, told: { findings } };
+}
+
+function firstOf(names: readonly string[]): string {
+  return `${names.slice(0, NAMED).map(clip).join(', ')}${names.length > NAMED ? ' and more' : ''}`;
 }
 
 function clip(name: string): string {
