@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { sha256 } from '../lib/digest.ts';
 import { type CheckDefinition, checkSchema } from './check.ts';
 import { askCheck, checks, kindOf } from './checks.ts';
-import { type QuestionParts, mustAsk, questionOf } from './question.ts';
+import { differenceOf, mustAsk, type QuestionParts, questionOf } from './question.ts';
 import { copyingRunner } from './testing/copying-runner.ts';
 import { memorySource } from './testing/source.ts';
 
@@ -75,6 +75,21 @@ test('what changed is asked of a commit, so not while an artifact is built', () 
   const wish = (during: string) => ({ run: 'x', coverage: { lcov: 'a/b', changed: { min: 80 } }, during });
   expect(() => schema.parse(wish('build'))).toThrow('a build belongs to none');
   expect(schema.parse(wish('release'))).toMatchObject({ kind: 'command', during: 'release' });
+});
+
+test('two definitions differ in what makes their questions differ, and in nothing else', () => {
+  const others: [CheckDefinition, string[]][] = [
+    [schema.parse({ run: 'node --test .', during: 'build' }), ['run']],
+    [schema.parse({ run: 'node --test', during: 'release' }), ['during']],
+    [{ ...unit, retries: 2 }, ['retries']],
+    [schema.parse({ sonar: 'shop:web' }), ['kind']],
+    [{ ...unit, timeoutMs: 1, always: true }, []],
+  ];
+  for (const [check, differs] of others) {
+    expect(differenceOf(unit, check)).toEqual(differs);
+    const asked = questionOf({ ...parts, check, kind: kindOf(check) });
+    expect(asked === questionOf(parts)).toBe(differs.length === 0);
+  }
 });
 
 test('an answered question is not asked twice, unless it must always be', () => {

@@ -54,7 +54,7 @@ export function differenceOf(one: CheckDefinition, other: CheckDefinition): stri
   return names.filter((name) => here.get(name) !== there.get(name));
 }
 
-function partsOf({ during, definition }: CheckDefinition): Map<string, string> {
-  const parts = Object.entries({ during, ...Object(definition) } as Record<string, unknown>);
+function partsOf({ during, retries, definition }: CheckDefinition): Map<string, string> {
+  const parts = Object.entries({ during, retries, ...Object(definition) } as Record<string, unknown>);
   return new Map(parts.filter(([, part]) => part !== undefined).map(([name, part]) => [name, canonicalJson(part)]));
 }
