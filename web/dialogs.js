@@ -124,7 +124,8 @@ export async function whyDialog(project, subject) {
     const why = await ask('GET', `${path`/projects/${project}/why`}?subject=${encodeURIComponent(subject)}`);
     answer.replaceChildren(
       el('p', { class: 'verdict' }, why.headline),
-      reasonList(why.reasons),
+      reasonList(why.environments.length === 0 ? why.reasons : why.reasons.filter(({ gate }) => gate !== 'promotion')),
+      ...why.environments.map(whyPlace),
       el(
         'ul',
         { class: 'soft' },
@@ -134,6 +135,28 @@ export async function whyDialog(project, subject) {
   } catch (problem) {
     answer.textContent = problem.message;
   }
+}
+
+/** One environment, each condition with what it rests upon. */
+function whyPlace({ environment, verdict, headline, lines, unknown }) {
+  const marks = { pass: 'holds', wait: 'waits', refuse: 'no' };
+  const answer = ({ check, service, verdict: said, at, reusedFrom }) =>
+    `${check}${service === null ? '' : ` of ${service}`} ${said} ${ago(at)}${reusedFrom === null ? '' : `, reused from ${reusedFrom}`}`;
+  const line = ({ gate, what, fix, until, evidence, verdict: mark }) =>
+    el(
+      'li',
+      { class: `mark ${mark}` },
+      `${marks[mark]} ${gate}: ${what}${until === null ? '' : ` (until ${until})`}`,
+      evidence.map((one) => el('div', { class: 'soft', title: one.id }, answer(one))),
+      fix === null ? '' : el('div', {}, fix),
+    );
+  return el(
+    'section',
+    {},
+    el('p', { class: `verdict ${verdict}` }, `${environment} ${headline}`),
+    el('ul', {}, lines.map(line)),
+    unknown.map((what) => el('p', { class: 'soft' }, what)),
+  );
 }
 
 /** What the policy says before anything is done: the same function answers that decides afterwards. */

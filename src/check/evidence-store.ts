@@ -35,10 +35,21 @@ export async function evidenceById(db: Sql, id: string): Promise<RecordedEvidenc
   return row === undefined ? null : evidenceOf(row);
 }
 
-/** @returns question -> its latest answer; a question that was never answered is not in it. One look-up for each, however often it was asked. */
+export async function evidenceByIds(db: Sql, ids: readonly string[]): Promise<ReadonlyMap<string, RecordedEvidence>> {
+  if (ids.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('evidence')
+    .selectAll()
+    .where('id', 'in', [...new Set(ids)])
+    .execute();
+  return new Map(rows.map((row) => [row.id, evidenceOf(row)]));
+}
+
+/** @returns question -> its latest answer; a question that was never answered is not in it. One look-up for each, however often it was asked. @param at as it was at that instant; else now */
 export async function latestAnswers(
   db: Sql,
   questions: readonly string[],
+  at?: Date,
 ): Promise<ReadonlyMap<string, RecordedEvidence>> {
   if (questions.length === 0) return new Map();
   const rows = await db
@@ -49,6 +60,7 @@ export async function latestAnswers(
           .selectFrom('evidence')
           .selectAll('evidence')
           .whereRef('evidence.question', '=', 'asked.question')
+          .$if(at !== undefined, (query) => query.where('evidence.at', '<=', at ?? new Date()))
           .orderBy('evidence.at', 'desc')
           .orderBy('evidence.id', 'desc')
           .limit(1)

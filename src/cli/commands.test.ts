@@ -274,7 +274,16 @@ test('a promotion is named by its number in two words, and only within its proje
   expect(house.useCases.world.deeds).toContainEqual({ by: 'ada', deed: 'approved pro_1' });
   const foreign = await towpath('cancel promotion 1 --project bank');
   expect(foreign).toMatchObject({ exit: 64, err: expect.stringContaining('There is no promotion 1 in bank') });
-  expect((await towpath('why qa prod')).exit).toBe(64);
+  expect((await towpath('cancel qa prod')).exit).toBe(64);
+});
+
+test('why of a release in one environment shows each condition with its evidence', async () => {
+  const { out } = await towpath('why v1.0.0 prod --at 2026-05-01T09:00Z');
+  expect(out).toContain('prod is refused: lint failed');
+  expect(out).toContain('  ok  unit: unit passed: web: 9 passed\n      unit of web passed 2');
+  expect(out).toContain('evi_1, reused from #1 (1111111)');
+  expect(out).toContain('  no  lint: lint failed\n      Fix it and push.\n  (Holds are not known.)');
+  expect(await towpath('why v1.0.0 prod --at Monday')).toMatchObject({ err: expect.stringContaining('an instant') });
 });
 
 test('logs are those of a promotion, an environment, or the build of a service', async () => {

@@ -1,6 +1,8 @@
+import type { WhyLineView, WhyPlaceView, WhyView } from '../flow/view/path.ts';
 import { EXIT } from './exit.ts';
 import { reasonText } from './promotion-answer.ts';
 import { subjectOf } from './subject.ts';
+import type { Paint } from './text.ts';
 import { needs, type Verb } from './verb.ts';
 
 export const why: Verb = (program, run) => {
@@ -8,22 +10,55 @@ export const why: Verb = (program, run) => {
     .command('why')
     .description('say what something waits for, why it was refused, or how it came to run')
     .argument('<subject>', 'an environment, a promotion (`promotion 12`, or its id) or a release')
-    .argument('[number]', 'after the word `promotion`: which one')
+    .argument('[environment]', 'of a release: there alone; after the word `promotion`: its number')
+    .option('--at <instant>', 'of a release: as it would have been decided then, such as 2026-11-23T09:00Z')
     .addHelpText('after', needs('path.why'))
     .action(
-      run(async (context, _options, word = '', number) => {
-        const subject = subjectOf(word, number);
+      run<{ at?: string }>(async (context, { at }, word = '', second) => {
+        const isPromotion = second === undefined || word === 'promotion';
         const client = await context.client();
         const project = await context.project();
-        const answer = await client.call('path.why', { params: { project }, query: { subject } });
-        context.out.data(answer, ({ headline, reasons, story }) =>
-          [
-            context.out.paint('bold', headline),
-            ...reasons.map(reasonText),
-            ...story.map(({ at, what }) => `${context.out.paint('dim', at)}  ${what}`),
-          ].join('\n'),
-        );
+        const query = {
+          subject: isPromotion ? subjectOf(word, second) : word,
+          ...(isPromotion ? {} : { environment: second }),
+          ...(at === undefined ? {} : { at }),
+        };
+        const answer = await client.call('path.why', { params: { project }, query });
+        context.out.data(answer, (view) => whyText(view, context.out.paint));
         return EXIT.ok;
       }),
     );
 };
+
+function whyText({ headline, reasons, story, environments }: WhyView, paint: Paint): string {
+  return [
+    paint('bold', headline),
+    ...(environments.length === 0 ? reasons : reasons.filter(({ gate }) => gate !== 'promotion')).map(reasonText),
+    ...environments.flatMap((place) => placeText(place, paint)),
+    ...story.map(({ at, what }) => `${paint('dim', at)}  ${what}`),
+  ].join('\n');
+}
+
+const COLOURS = { runs: 'green', go: 'green', wait: 'yellow', refuse: 'red' } as const;
+
+function placeText({ environment, verdict, headline, lines, unknown }: WhyPlaceView, paint: Paint): string[] {
+  return [
+    `${paint(COLOURS[verdict], environment)} ${headline}`,
+    ...lines.flatMap((line) => lineText(line, paint)),
+    ...unknown.map((what) => `  ${paint('dim', `(${what})`)}`),
+  ];
+}
+
+const MARKS = { pass: 'ok', wait: 'waits', refuse: 'no' } as const;
+
+function lineText({ verdict, gate, what, fix, until, evidence }: WhyLineView, paint: Paint): string[] {
+  const end = until === null ? '' : ` (until ${until})`;
+  return [
+    `  ${MARKS[verdict]}  ${gate}: ${what}${end}`,
+    ...evidence.map(({ check, service, verdict: said, at, id, reusedFrom }) => {
+      const origin = reusedFrom === null ? '' : `, reused from ${reusedFrom}`;
+      return `      ${paint('dim', `${check}${service === null ? '' : ` of ${service}`} ${said} ${at}, ${id}${origin}`)}`;
+    }),
+    ...(fix === null ? [] : [`      ${fix}`]),
+  ];
+}

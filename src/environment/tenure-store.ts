@@ -108,23 +108,42 @@ export async function tenuresOf(db: Sql, environmentId: string, limit: number): 
   }));
 }
 
-/** For how long artifacts of this fingerprint ran in an environment, added up; null when they never did. */
+/** For how long artifacts of this fingerprint ran in an environment, added up; null when they never did. @param at by that instant; else now */
 export async function ranFor(
   db: Sql,
   environmentId: string,
   fingerprint: string,
+  at?: Date,
 ): Promise<{ ranMs: number; runsNow: boolean } | null> {
+  const until = at === undefined ? sql<Date>`clock_timestamp()` : sql<Date>`${at}::timestamptz`;
   const row = await db
     .selectFrom('tenure')
     .innerJoin('release', 'release.id', 'tenure.release_id')
     .select([
       sql<
         number | null
-      >`extract(epoch from sum(coalesce(tenure.ended_at, clock_timestamp()) - tenure.began_at)) * 1000`.as('ran'),
-      sql<boolean | null>`bool_or(tenure.ended_at is null)`.as('now'),
+      >`extract(epoch from sum(least(coalesce(tenure.ended_at, ${until}), ${until}) - tenure.began_at)) * 1000`.as(
+        'ran',
+      ),
+      sql<boolean | null>`bool_or(tenure.ended_at is null or tenure.ended_at > ${until})`.as('now'),
     ])
     .where('tenure.environment_id', '=', environmentId)
     .where('release.fingerprint', '=', fingerprint)
+    .$if(at !== undefined, (query) => query.where('tenure.began_at', '<=', at ?? new Date()))
     .executeTakeFirst();
   return row === undefined || row.ran === null ? null : { ranMs: Math.floor(row.ran), runsNow: row.now === true };
+}
+
+/** What an environment ran at an instant, with its promotion; null when nothing did. */
+export async function ranAt(db: Sql, environmentId: string, at: Date): Promise<string | null> {
+  const row = await db
+    .selectFrom('tenure')
+    .select('release_id')
+    .where('environment_id', '=', environmentId)
+    .where('began_at', '<=', at)
+    .where((eb) => eb.or([eb('ended_at', 'is', null), eb('ended_at', '>', at)]))
+    .orderBy('began_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.release_id ?? null;
 }

@@ -99,3 +99,51 @@ test('a tag on a branch waits until main asks the same; once merged, commits of 
   const branch = await world.request('trial', head);
   expect((await world.reaches(branch.id, 'refused')).headline).toContain('with another run');
 });
+
+test('why of a release says of each environment what it rests upon, and what would have been said then', async () => {
+  const first = await world.push({ branch: 'feature/why', from: 'main', says: { web: 'why' } });
+  await world.live('feature/why', first);
+  const docs = await world.push({ branch: 'feature/why', files: { 'README.md': 'Read this.\n' } });
+  await world.live('feature/why', docs);
+  const then = new Date();
+  const trial = async (at?: Date) => {
+    const where = { environment: 'trial', ...(at === undefined ? {} : { at }) };
+    const { environments } = await world.useCases.why(world.project, docs, where);
+    return environments[0];
+  };
+  const passed = { verdict: 'passed', check: 'unit', summary: expect.any(String) };
+  expect(await trial()).toMatchObject({
+    verdict: 'go',
+    lines: [
+      {
+        verdict: 'pass',
+        evidence: [passed, { ...passed, service: 'web', reusedFrom: expect.stringContaining(first.slice(0, 7)) }],
+      },
+    ],
+  });
+  world.answer = () => ({ kind: 'exited', code: 1 });
+  await world.useCases.releases.test(world.project, docs, 'unit', 'olga');
+  await until(async () => ((await trial())?.verdict === 'refuse' ? true : null));
+  expect(await trial()).toMatchObject({
+    headline: expect.stringContaining('is refused: unit failed'),
+    lines: [{ evidence: [{ verdict: 'failed', reusedFrom: null }, {}] }],
+  });
+  expect(await trial(then)).toMatchObject({
+    verdict: 'go',
+    unknown: [expect.stringContaining('a hold')],
+    lines: [{ evidence: [passed, passed] }],
+  });
+  const everywhere = await world.useCases.why(world.project, docs);
+  expect(everywhere.environments.map(({ environment, verdict }) => [environment, verdict])).toEqual([
+    ['trial', 'refuse'],
+    ['recent', 'refuse'],
+    ['tagged', 'refuse'],
+  ]);
+  await world.useCases.releases.yank(world.project, docs, 'wrong tax', 'olga');
+  const barred = new Date();
+  await world.useCases.releases.unyank(world.project, docs, 'olga');
+  expect((await trial(barred))?.lines[0]).toMatchObject({ gate: 'yank', what: expect.stringContaining('wrong tax') });
+  expect((await trial())?.lines.map(({ gate }) => gate)).toEqual(['unit']);
+  const before = world.useCases.why(world.project, docs, { at: new Date('2020-01-01T00:00:00Z') });
+  await expect(before).rejects.toMatchObject({ code: 'path.unknown-then' });
+});

@@ -11,26 +11,34 @@ import { questionsOf } from './ask.ts';
 import type { House } from './house.ts';
 import { configAt } from './project-config.ts';
 
+export interface Then {
+  readonly at: Date;
+  readonly commit: string | null;
+}
+
 /**
  * What is known of each check, for each service of a release that is asked it. Evidence is bound to the class of its commit:
  * one that was the head of the protected branch asks what that branch asked; of any other commit an answer counts where the
  * protected branch asks the same. Tests are not compared: they come with the code that they test, and change with it.
  * @param bound false in a preview, whose branch says itself what is asked of it
+ * @param then as it was at an instant, and of which commit the configuration in force was; else now
  */
 export async function evidenceFor(
   house: House,
   release: Release,
   checks: readonly string[],
   bound: boolean,
+  then?: Then,
 ): Promise<Record<string, AnswerFacts[]>> {
   if (checks.length === 0) return {};
-  const asks = bound ? await protectedAsks(house, release) : null;
+  const asks = bound ? await protectedAsks(house, release, then) : null;
   const each = await Promise.all(
     checks.map(async (check) => {
       const questions = new Map((await questionsOf(house, release, check)).map((one) => [one.service, one]));
       const latest = await latestAnswers(
         house.store.db,
         [...questions.values()].map(({ id }) => id),
+        then?.at,
       );
       const answers = release.services.flatMap(({ service, commit }): AnswerFacts[] => {
         const question = questions.get(service);
@@ -80,13 +88,14 @@ interface ProtectedAsks {
   of(service: string, check: string): CheckDefinition | 'nothing';
 }
 
-async function protectedAsks(house: House, release: Release): Promise<ProtectedAsks> {
+async function protectedAsks(house: House, release: Release, then?: Then): Promise<ProtectedAsks> {
   const { db } = house.store;
   const { defaultBranch } = await repositoryById(db, release.repositoryId);
   const commits = [...new Set(release.services.map(({ commit }) => commit))];
-  const own = await namedCommits(db, release.repositoryId, `refs/heads/${defaultBranch}`, commits);
+  const own = await namedCommits(db, release.repositoryId, `refs/heads/${defaultBranch}`, commits, then?.at);
   // as it is in force: a head that cannot be read changes nothing
-  const head = commits.every((commit) => own.has(commit)) ? null : await configCommitOf(db, release.repositoryId);
+  const inForce = then === undefined ? () => configCommitOf(db, release.repositoryId) : () => then.commit;
+  const head = commits.every((commit) => own.has(commit)) ? null : await inForce();
   const config: ProjectConfig | null = head === null ? null : await configAt(house, release.repositoryId, head);
   return { own, of: (service, check) => config?.services[service]?.checks[check] ?? 'nothing' };
 }

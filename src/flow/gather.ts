@@ -4,7 +4,7 @@ import { rulingConfig } from '../config/config-store.ts';
 import { type EnvironmentRow, environmentById, environmentsOf } from '../environment/environment-store.ts';
 import { ranFor, tenuresOf } from '../environment/tenure-store.ts';
 import { TowpathError } from '../lib/error.ts';
-import type { GitIdentity, Order, PredecessorFacts, PromotionFacts } from '../path/facts.ts';
+import type { GitIdentity, Order, PredecessorFacts, PromotionFacts, UnchangedFacts } from '../path/facts.ts';
 import { orderOf, orderOfEditions } from '../path/order.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { approvalsOf } from '../path/approval-store.ts';
@@ -92,15 +92,13 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
     users: ruling.config.users,
     ...(await handsIn(house, current ?? (await ranLast(house, environment)), release)),
     failedHere: await failureHere(db, environment.id, release.fingerprint, circumstances),
-    unchanged: definition.gates.some(({ kind }) => kind === 'unchanged')
-      ? decideWhetherUnchanged(
-          await mergeFacts(house, release, {
-            name: nameOf(release, names.get(release.id) ?? []),
-            environmentId: environment.id,
-            target: targetOf(definition, (await repositoryById(db, release.repositoryId)).defaultBranch),
-          }),
-        )
-      : { kind: 'same' },
+    unchanged: await unchangedFor(
+      house,
+      environment,
+      definition,
+      release,
+      nameOf(release, names.get(release.id) ?? []),
+    ),
   };
   return { facts, definition, currentReleaseId: environment.currentReleaseId, circumstances };
 }
@@ -110,13 +108,27 @@ export function definitionOf(environment: Pick<EnvironmentRow, 'definition'>): P
   return environment.definition as PathEnvironment;
 }
 
+/** For the gate of that name; whoever has none is not looked at. */
+export async function unchangedFor(
+  house: House,
+  environment: EnvironmentRow,
+  definition: PathEnvironment,
+  release: Release,
+  name: string,
+): Promise<UnchangedFacts> {
+  if (!definition.gates.some(({ kind }) => kind === 'unchanged')) return { kind: 'same' };
+  const { defaultBranch } = await repositoryById(house.store.db, release.repositoryId);
+  const target = targetOf(definition, defaultBranch);
+  return decideWhetherUnchanged(await mergeFacts(house, release, { name, environmentId: environment.id, target }));
+}
+
 /** The branches that are merged to: what only they had was tested on no branch. */
 function targetOf({ on }: PathEnvironment, defaultBranch: string): (ref: string) => boolean {
   const merged = on.kind === 'merge' ? branchFilter(on.pattern) : () => false;
   return (ref) => ref === `refs/heads/${defaultBranch}` || merged(ref);
 }
 
-async function orderBetween(
+export async function orderBetween(
   house: House,
   { previewRef }: EnvironmentRow,
   current: Release | null,
@@ -150,18 +162,20 @@ async function isHead({ store }: House, release: Release, ref: string): Promise<
   return row?.commit_sha === release.commit;
 }
 
-async function predecessorsOf(
+export async function predecessorsOf(
   house: House,
   environment: EnvironmentRow,
   from: readonly string[],
   release: Release,
+  at?: Date,
 ): Promise<PredecessorFacts[]> {
   if (from.length === 0) return [];
   const all = await environmentsOf(house.store.db, environment.projectId);
   return Promise.all(
     from.map(async (name) => {
       const predecessor = all.find((one) => one.name === name);
-      const ran = predecessor === undefined ? null : await ranFor(house.store.db, predecessor.id, release.fingerprint);
+      const ran =
+        predecessor === undefined ? null : await ranFor(house.store.db, predecessor.id, release.fingerprint, at);
       return { name, ranMs: ran?.ranMs ?? null, runsNow: ran?.runsNow ?? false };
     }),
   );
@@ -174,7 +188,7 @@ async function ranLast({ store }: House, { id }: EnvironmentRow): Promise<Releas
 }
 
 /** Who has a hand in what this release brings beyond what runs, in each of its parts. */
-async function handsIn(
+export async function handsIn(
   house: House,
   current: Release | null,
   release: Release,

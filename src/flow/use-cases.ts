@@ -91,8 +91,11 @@ export interface UseCases {
     /** Ends a preview now, or an environment that the path does not name any more. */
     remove(project: string, environment: string, by: string): Promise<EnvironmentView>;
   };
-  /** @param subject an environment's name, a promotion (its id, the beginning of it, or `promotion 12`), or a release */
-  why(project: string, subject: string): Promise<WhyView>;
+  /**
+   * @param subject an environment's name, a promotion (its id, the beginning of it, or `promotion 12`), or a release
+   * @param where of a release: in one environment, or as it was at an instant
+   */
+  why(project: string, subject: string, where?: { environment?: string; at?: Date }): Promise<WhyView>;
   /** @param from and @param to an environment's name or a release */
   diff(project: string, from: string, to: string): Promise<DiffView>;
   /** Both ways: from a commit, release, digest or environment to all that stands before and behind it. */

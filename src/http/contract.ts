@@ -11,7 +11,7 @@ import { Diff, PromoteOutcome, Promotion, PromotionWithStory } from './view/prom
 import { Sweep } from './view/registry.ts';
 import { Release, ReleaseWithStory, Test } from './view/release.ts';
 import { Report, ReportRequest } from './view/report.ts';
-import { ID_CURSOR, listOf, Name, NUMBER_CURSOR, pageOf, pageQuery, ReleaseName, Remark } from './view/view.ts';
+import { ID_CURSOR, listOf, Moment, Name, NUMBER_CURSOR, pageOf, pageQuery, ReleaseName, Remark } from './view/view.ts';
 
 /** What goes over the wire for one operation. `answer: null` is a stream, a file, or nothing. */
 export interface Exchange {
@@ -98,7 +98,15 @@ export const CONTRACT = {
     status: 202,
   },
   'environment.remove': { params: ofEnvironment, answer: Environment },
-  'path.why': { params: inProject, query: z.object({ subject: Name }), answer: Why },
+  'path.why': {
+    params: inProject,
+    query: z.object({
+      subject: Name,
+      environment: Name.optional().describe('Of a release: in this environment alone'),
+      at: Moment.optional().describe('Of a release: as it would have been decided then'),
+    }),
+    answer: Why,
+  },
   'path.diff': { params: inProject, query: z.object({ from: Name, to: Name }), answer: Diff },
   'path.lineage': { params: inProject, query: z.object({ subject: Name }), answer: Lineage },
   'log.read': {

@@ -230,7 +230,7 @@ describe('a check', () => {
 test('soak counts the time in a predecessor, and ends at a known instant where it runs now', () => {
   const soak = (...predecessors: { name: string; ranMs: number | null; runsNow: boolean }[]) =>
     decideGate({ kind: 'soak', ms: HOUR }, factsOf({ predecessors }));
-  expect(soak({ name: 'qa', ranMs: HOUR, runsNow: false })).toEqual({ kind: 'pass' });
+  expect(what(soak({ name: 'qa', ranMs: HOUR, runsNow: false }))).toBe('It ran 60 min in qa.');
   expect(soak({ name: 'qa', ranMs: HOUR - 1000, runsNow: true })).toEqual({
     kind: 'wait',
     reason: { gate: 'soak', what: 'It has to run 1 s more in qa.', untilMs: NOW + 1000 },
@@ -264,7 +264,7 @@ test('a freeze holds everybody until its windows have closed, and gives the reas
   );
   expect(verdict).toMatchObject({ kind: 'wait', wakeAtMs: NOW + HOUR });
   expect(what(verdict)).toContain('qa is frozen (the fair) until 2026-05-20T13:00:00.000Z');
-  expect(decideGate({ kind: 'freeze', windows: [later] }, factsOf())).toEqual({ kind: 'pass' });
+  expect(what(decideGate({ kind: 'freeze', windows: [later] }, factsOf()))).toBe('qa is not frozen.');
 });
 
 test('unchanged refuses other artifacts than the tested ones; the first ever is the base line', () => {
@@ -273,7 +273,7 @@ test('unchanged refuses other artifacts than the tested ones; the first ever is 
     kind: 'refuse',
     reason: { what: 'It is another image.', fix: 'Merge again.' },
   });
-  expect(decideGate({ kind: 'unchanged' }, factsOf({ unchanged, order: 'first' }))).toEqual({ kind: 'pass' });
+  expect(decideGate({ kind: 'unchanged' }, factsOf({ unchanged, order: 'first' })).kind).toBe('pass');
   const unknown = { kind: 'unknown', what: 'Its branch is being taken in.' } as const;
   expect(decideGate({ kind: 'unchanged' }, factsOf({ unchanged: unknown }))).toMatchObject({
     kind: 'wait',

@@ -49,6 +49,17 @@ export function decidePromotion(facts: PromotionFacts): Decision {
   };
 }
 
+/** One condition and how it stands; those that hold too, as far as there is something to say. */
+export interface Finding {
+  readonly verdict: GateVerdict['kind'];
+  readonly reason: Reason;
+}
+
+/** The same verdicts that the decision is made from, each with its reason. */
+export function explainPromotion(facts: PromotionFacts): readonly Finding[] {
+  return verdictsOf(facts).flatMap(({ kind: verdict, reason }) => (reason === undefined ? [] : [{ verdict, reason }]));
+}
+
 function verdictsOf(facts: PromotionFacts): GateVerdict[] {
   const released = decideRelease(facts);
   // without artifacts there is nothing that the other conditions could be asked of

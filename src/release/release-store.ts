@@ -272,12 +272,19 @@ export async function recordedNamesOf(db: Sql, ids: readonly string[]): Promise<
   return tagsFirst(rows);
 }
 
-/** Of some commits of a repository, those that were ever taken in under the name of a branch or tag. */
+/** Whether a release had its artifacts at an instant, and has them still. */
+export async function readyAt(db: Sql, id: string, at: Date): Promise<boolean> {
+  const row = await db.selectFrom('release').select('ready_at').where('id', '=', id).executeTakeFirst();
+  return row !== undefined && row.ready_at !== null && row.ready_at <= at;
+}
+
+/** Of some commits of a repository, those that were ever taken in under the name of a branch or tag. @param at by that instant */
 export async function namedCommits(
   db: Sql,
   repositoryId: string,
   ref: string,
   commits: readonly string[],
+  at?: Date,
 ): Promise<ReadonlySet<string>> {
   if (commits.length === 0) return new Set();
   const rows = await db
@@ -288,6 +295,7 @@ export async function namedCommits(
     .where('release.commit_sha', 'in', commits)
     .where('release.mixed', '=', false)
     .where('release_name.ref', '=', ref)
+    .$if(at !== undefined, (query) => query.where('release_name.named_at', '<=', at ?? new Date()))
     .execute();
   return new Set(rows.map(({ commit_sha }) => commit_sha));
 }

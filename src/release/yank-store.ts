@@ -1,3 +1,5 @@
+import { sql } from 'kysely';
+
 import type { Sql } from '../store/database.ts';
 import { fingerprintOf, type Release } from './release.ts';
 
@@ -52,4 +54,24 @@ export async function yanksOf(
 /** Equal for releases of one project that are the same thing to run. */
 export function twinKey(release: { readonly project_id: string; readonly fingerprint: string }): string {
   return `${release.project_id}/${release.fingerprint}`;
+}
+
+/** Why these artifacts were barred at an instant, as the events tell it; null when they were not. */
+export async function yankedAt(
+  db: Sql,
+  { projectId, fingerprint }: Pick<Release, 'projectId' | 'fingerprint'>,
+  at: Date,
+): Promise<string | null> {
+  const row = await db
+    .selectFrom('event')
+    .innerJoin('release', 'release.id', 'event.subject')
+    .select(['event.kind', sql<string | null>`event.data ->> 'reason'`.as('reason')])
+    .where('event.kind', 'in', ['release.yanked', 'release.unyanked'])
+    .where('event.at', '<=', at)
+    .where('release.project_id', '=', projectId)
+    .where('release.fingerprint', '=', fingerprint)
+    .orderBy('event.id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.kind === 'release.yanked' ? (row.reason ?? '') : null;
 }

@@ -58,3 +58,23 @@ export async function eventsInWork(db: Sql, limit: number): Promise<{ id: string
     .map(({ id, seen_at: at }) => ({ id, seenAtMs: at.getTime() }))
     .toSorted((one, other) => one.seenAtMs - other.seenAtMs);
 }
+
+/** Where a branch was seen to point at an instant and before, the newest first. */
+export async function headsUntil(
+  db: Sql,
+  repositoryId: string,
+  ref: string,
+  at: Date,
+  limit: number,
+): Promise<string[]> {
+  const rows = await db
+    .selectFrom('ref_event')
+    .select('after_sha')
+    .where('repository_id', '=', repositoryId)
+    .where('ref', '=', ref)
+    .where('seen_at', '<=', at)
+    .orderBy('seen_at', 'desc')
+    .limit(limit)
+    .execute();
+  return rows.flatMap(({ after_sha }) => after_sha ?? []);
+}

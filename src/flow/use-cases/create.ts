@@ -31,7 +31,7 @@ export function createUseCases(house: House): UseCases {
     registry: registryCases(house),
     promotions: promotionCases(house),
     environments: environmentCases(house),
-    why: (project, subject) => why(house, project, subject),
+    why: (project, subject, where) => why(house, project, subject, where),
     diff: (project, from, to) => diff(house, project, from, to),
     lineage: (project, subject) => lineage(house, project, subject),
     logs: logCases(house),

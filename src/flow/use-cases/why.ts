@@ -18,21 +18,35 @@ import { notThere } from './not-there.ts';
 import { releaseOf } from './releases.ts';
 import { projectNamed } from './project-named.ts';
 import { environmentViews, promotionViews, reasonsOf, releaseViews } from './views.ts';
+import { whyPlaces, type WhyWhere } from './why-places.ts';
 
-/** Invariant 14: why something waits, was refused, is held, or is live. */
-export async function why(house: House, project: string, subject: string): Promise<WhyView> {
+/**
+ * Invariant 14: why something waits, was refused, is held, or is live. With an environment or an instant it is about a release.
+ * @throws TowpathError `path.future`, and as `factsAt`
+ */
+export async function why(house: House, project: string, subject: string, where: WhyWhere = {}): Promise<WhyView> {
   const { db } = house.store;
+  if (where.at !== undefined && where.at.getTime() > house.clock.now()) throw notYet(where.at);
+  if (where.environment !== undefined || where.at !== undefined) return whyRelease(house, project, subject, where);
   const { id } = await projectNamed(db, project);
   const promotion = await findPromotion(db, subject, id);
   if (promotion !== null) return whyPromotion(house, promotion);
   const environment = await whyEnvironment(house, project, subject);
   if (environment !== null) return environment;
   try {
-    return await whyRelease(house, project, subject);
+    return await whyRelease(house, project, subject, {});
   } catch (error) {
     if (!hasCode(error, 'release.unknown')) throw error;
     throw await nothingCalled(db, id, subject);
   }
+}
+
+function notYet(at: Date): TowpathError {
+  return new TowpathError({
+    code: 'path.future',
+    what: `${at.toISOString()} has not come yet.`,
+    fix: 'Ask without a time: what waits says until when.',
+  });
 }
 
 async function nothingCalled(db: Sql, projectId: string, subject: string): Promise<TowpathError> {
@@ -51,6 +65,8 @@ async function whyPromotion({ store }: House, promotion: Promotion): Promise<Why
   return {
     subject: name,
     headline: headline(promotion.state, promotion.detail),
+    at: null,
+    environments: [],
     reasons: reasonsOf(promotion.detail),
     story: (await eventsOf(store.db, promotion.id)).map(({ to, detail, at }) => ({
       at: at.toISOString(),
@@ -74,6 +90,8 @@ async function whyEnvironment({ store }: House, project: string, name: string): 
   return {
     subject: name,
     headline: views.map(({ headline }) => headline).join('; '),
+    at: null,
+    environments: [],
     reasons: each(({ reasons }) => reasons),
     story: each(({ story }) => story),
   };
@@ -118,6 +136,8 @@ async function whyPlace(store: House['store'], environment: EnvironmentRow): Pro
   return {
     subject: environment.name,
     headline: `${environment.name} ${runs}${unnamed}${held}${waits}`,
+    at: null,
+    environments: [],
     reasons,
     story: [
       ...(await reportsBehind(store.db, [...(parts?.values() ?? [])].flat())),
@@ -160,9 +180,15 @@ function whyEnding({ name, unnamedAt, expiresAt, stopAskedAt }: EnvironmentRow):
   ];
 }
 
-async function whyRelease({ store }: House, project: string, word: string): Promise<WhyView> {
+async function whyRelease(house: House, project: string, word: string, where: WhyWhere): Promise<WhyView> {
+  const { store } = house;
   const release = await releaseOf(store.db, project, word);
   const [view] = await releaseViews(store.db, [release.id]);
+  const environments = await whyPlaces(house, release, where);
+  if (where.at !== undefined) {
+    const [subject, at] = [view === undefined ? word : label(view), where.at.toISOString()];
+    return { subject, headline: `${subject} at ${at}`, at, environments, reasons: [], story: [] };
+  }
   const yank = view?.yank ?? null;
   const problem = view?.problem ?? null;
   const reasons: ReasonView[] = [
@@ -185,6 +211,8 @@ async function whyRelease({ store }: House, project: string, word: string): Prom
   return {
     subject: view === undefined ? word : label(view),
     headline: `${view === undefined ? word : label(view)} is ${view?.state ?? 'unknown'}${yank === null ? '' : ' and yanked'}`,
+    at: null,
+    environments,
     reasons,
     story: [
       {

@@ -6,10 +6,36 @@ import type { PromotionState } from '../../path/promotion.ts';
 
 export interface WhyView {
   readonly subject: string;
+  /** The instant that was asked about; null for now. */
+  readonly at: string | null;
   readonly headline: string;
   readonly reasons: readonly ReasonView[];
   /** What was looked at, oldest first. */
   readonly story: readonly { readonly at: string; readonly what: string }[];
+  /** Of a release: how it stands to each environment of the path. */
+  readonly environments: readonly WhyPlaceView[];
+}
+
+/** What the policy says of a release in an environment, condition by condition. */
+export interface WhyPlaceView {
+  readonly environment: string;
+  readonly verdict: 'runs' | 'go' | 'wait' | 'refuse';
+  readonly headline: string;
+  /** The earliest instant at which something in the answer changes by itself. */
+  readonly until: string | null;
+  /** The one that is on its way there. */
+  readonly promotion: string | null;
+  readonly lines: readonly WhyLineView[];
+  /** What was not recorded as of the instant that was asked about. */
+  readonly unknown: readonly string[];
+}
+
+export interface WhyLineView extends ReasonView {
+  readonly verdict: 'pass' | 'wait' | 'refuse';
+  readonly evidence: readonly (EvidenceView & {
+    /** The release that it was asked for, when that is another one: an unchanged question is not asked twice. */
+    readonly reusedFrom: string | null;
+  })[];
 }
 
 export interface CommitView {

@@ -1,7 +1,7 @@
 import type { Identity } from '../../access/identity.ts';
 import type { LogBatch, OutputBatch, Page, PageRequest, UseCases } from '../../flow/use-cases.ts';
 import type { MatrixEnvironment } from '../../flow/view/environment.ts';
-import type { DiffView } from '../../flow/view/path.ts';
+import type { DiffView, WhyPlaceView } from '../../flow/view/path.ts';
 import type { PromotionView } from '../../flow/view/promotion.ts';
 import type { ReportView } from '../../flow/view/report.ts';
 import type { ReleaseView } from '../../flow/view/release.ts';
@@ -323,8 +323,10 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
         return viewOf(environmentNamed(world, name));
       },
     },
-    why: async (_project, subject) => ({
+    why: async (_project, subject, { environment, at } = {}) => ({
       subject,
+      at: at?.toISOString() ?? null,
+      environments: environment === undefined ? [] : [whyPlace(environment)],
       headline: `${subject} waits for 1 approval of release-managers`,
       reasons: [{ gate: 'approvals', what: '0 of 1 given', fix: 'towpath approve prod', until: null }],
       story: [{ at: START, what: 'requested by Ada' }],
@@ -463,4 +465,22 @@ function missing(noun: string, name: string): TowpathError {
 
 function failure(code: string, what: string, fix: string): TowpathError {
   return new TowpathError({ code, what, fix });
+}
+
+function whyPlace(environment: string): WhyPlaceView {
+  const answer = { id: 'evi_1', check: 'unit', service: 'web', verdict: 'passed' as const, flaky: false };
+  const passed = { ...answer, summary: '9 passed', at: START, logId: 'log_1', reusedFrom: '#1 (1111111)' };
+  const rest = { fix: null, until: null };
+  return {
+    environment,
+    verdict: 'refuse',
+    headline: 'is refused: lint failed',
+    until: null,
+    promotion: null,
+    lines: [
+      { gate: 'unit', what: 'unit passed: web: 9 passed', verdict: 'pass', evidence: [passed], ...rest },
+      { gate: 'lint', what: 'lint failed', verdict: 'refuse', evidence: [], ...rest, fix: 'Fix it and push.' },
+    ],
+    unknown: ['Holds are not known.'],
+  };
 }

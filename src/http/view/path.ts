@@ -1,14 +1,32 @@
 import { z } from 'zod';
 
 import type { AuditView, EventView, LogBatch, OutputBatch } from '../../flow/use-cases.ts';
-import type { LineageView, ReportedView, WhyView } from '../../flow/view/path.ts';
+import type { LineageView, ReportedView, WhyPlaceView, WhyView } from '../../flow/view/path.ts';
 import { Identity } from './identity.ts';
 import { Brief, Reason, State } from './promotion.ts';
 import { Evidence } from './release.ts';
 import { DigestText, Instant, listOf, view } from './view.ts';
 
+const WhyLine = view<WhyPlaceView['lines'][number]>()('WhyLine', {
+  ...Reason.shape,
+  verdict: z.enum(['pass', 'wait', 'refuse']),
+  evidence: listOf(Evidence.extend({ reusedFrom: z.string().nullable() }).meta({ id: 'WhyEvidence' })),
+});
+
+const WhyPlace = view<WhyPlaceView>()('WhyPlace', {
+  environment: z.string(),
+  verdict: z.enum(['runs', 'go', 'wait', 'refuse']),
+  headline: z.string(),
+  until: Instant.nullable(),
+  promotion: z.string().nullable(),
+  lines: listOf(WhyLine),
+  unknown: listOf(z.string()),
+});
+
 export const Why = view<WhyView>()('Why', {
   subject: z.string(),
+  at: Instant.nullable(),
+  environments: listOf(WhyPlace),
   headline: z.string(),
   reasons: listOf(Reason),
   story: listOf(z.object({ at: Instant, what: z.string() })),

@@ -17,6 +17,14 @@ export function listOf<Item extends z.ZodType>(item: Item): z.ZodType<readonly z
 }
 
 export const Instant = z.string().describe('ISO 8601, UTC');
+/** What people type for an instant. */
+export const Moment = z
+  .string()
+  .regex(
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/,
+    'an instant with its zone such as 2026-11-23T09:00Z',
+  )
+  .refine((text) => !Number.isNaN(Date.parse(text)), 'an instant that exists');
 export const DigestText = z.templateLiteral(['sha256:', z.string()]).describe('sha256:<64 hex digits>');
 export const Name = z.string().min(1).max(300);
 /** What people type for a release: an id, a number (`#12`), a commit of 7 digits or more, a branch or a tag. */

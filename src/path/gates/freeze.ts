@@ -8,7 +8,7 @@ export function decideFreeze(
   { now, environment }: PromotionFacts,
 ): GateVerdict {
   const untilMs = frozenUntil(gate.windows, now);
-  if (untilMs === null) return { kind: 'pass' };
+  if (untilMs === null) return { kind: 'pass', reason: { gate: 'freeze', what: `${environment.name} is not frozen.` } };
   const why = gate.windows.find((window) => window.reason !== undefined && frozenUntil([window], now) !== null)?.reason;
   return {
     kind: 'wait',

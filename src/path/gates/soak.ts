@@ -10,7 +10,9 @@ export function decideSoak(gate: { readonly ms: number }, { predecessors, now }:
   const [nearest] = predecessors.toSorted(
     (a, b) => Number(b.runsNow) - Number(a.runsNow) || (b.ranMs ?? -1) - (a.ranMs ?? -1),
   );
-  if (predecessors.some(({ ranMs }) => ranMs !== null && ranMs >= gate.ms)) return { kind: 'pass' };
+  const done = predecessors.find(({ ranMs }) => ranMs !== null && ranMs >= gate.ms);
+  if (done !== undefined)
+    return { kind: 'pass', reason: { gate: 'soak', what: `It ran ${spoken(done.ranMs ?? 0)} in ${done.name}.` } };
   const left = gate.ms - (nearest?.ranMs ?? 0);
   if (nearest?.runsNow === true) {
     return {

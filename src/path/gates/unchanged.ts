@@ -6,7 +6,13 @@ import type { GateVerdict } from '../policy.ts';
  * comes first into an empty environment is the base line: nothing was there to be tested against.
  */
 export function decideUnchanged({ unchanged, order, now }: PromotionFacts): GateVerdict {
-  if (unchanged.kind === 'same' || order === 'first') return { kind: 'pass' };
+  if (unchanged.kind === 'same')
+    return { kind: 'pass', reason: { gate: 'unchanged', what: 'Its artifacts are those that were tested before.' } };
+  if (order === 'first')
+    return {
+      kind: 'pass',
+      reason: { gate: 'unchanged', what: 'Nothing runs there that it could have been tested against.' },
+    };
   if (unchanged.kind === 'unknown')
     return { kind: 'wait', reason: { gate: 'unchanged', what: unchanged.what }, wakeAtMs: now + LOOK_AGAIN_MS };
   return { kind: 'refuse', reason: { gate: 'unchanged', what: unchanged.what, fix: unchanged.fix } };
