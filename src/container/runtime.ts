@@ -45,13 +45,33 @@ export interface ImageConfig {
   readonly user: string;
 }
 
+/** A server that a task needs: it is started before the task, and gone after it. */
+export interface BesideSpec {
+  /** The host name under which the task reaches it. */
+  readonly name: string;
+  readonly image: ImageOnMachine;
+  /** Replaces the image's command; its entrypoint stays. */
+  readonly command?: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly port: number;
+  /** A program of the part that ends with exit code 0 once it is ready. Without it: once its port takes connections. */
+  readonly ready?: readonly string[];
+  readonly readyWithinMs: number;
+  readonly limits?: Limits;
+}
+
+export interface TaskSpec extends RunSpec {
+  /** Names are unique. They see each other and the task sees them, by a network that nothing else is in. */
+  readonly beside?: readonly BesideSpec[];
+}
+
 /** Runs one program to its end (a check, `npm ci`); services that stay are the drivers' affair. */
 export interface TaskRunner {
   readonly name: 'docker' | 'runc' | 'bwrap' | 'chroot' | 'host';
   /** False where the program can reach the machine's files; recorded with what the program proved. */
   readonly isolates: boolean;
   run(
-    spec: RunSpec,
+    spec: TaskSpec,
     options: { readonly log: LogLine; readonly signal: AbortSignal; readonly timeoutMs: number },
   ): Promise<RunResult>;
 }
@@ -62,4 +82,11 @@ export type RunResult = (
   /** It, or a program that it started, wanted more memory than its limit. */
   | { readonly kind: 'out-of-memory' }
   | { readonly kind: 'killed'; readonly signal: string }
-) & { /** Limits that this machine could not hold it to. */ readonly notHeld?: readonly (keyof Limits)[] };
+  /** It was not started, for what it needs beside it did not run. @property why a sentence without its end */
+  | { readonly kind: 'unready'; readonly why: string }
+) & {
+  /** Limits that this machine could not hold it to. */
+  readonly notHeld?: readonly (keyof Limits)[];
+  /** Parts beside it that ended by themselves while it ran. */
+  readonly lost?: readonly string[];
+};

@@ -9,11 +9,17 @@ import type { DockerEngine } from './engine.ts';
 import { asked, askedFor, askedToRemove, statusOf } from './error.ts';
 import { demultiplex } from './log-lines.ts';
 
-/** What only a container that stays needs besides what to run. */
+/** How a container is reached and how it stays, besides what to run. */
 export interface Service {
   /** The program's port inside, and the port of this machine's loopback where it is reached; it stays over restarts. */
   readonly port?: { readonly inside: number; readonly onMachine: number };
   readonly network?: string;
+  /** Its host name for others in that network. */
+  readonly alias?: string;
+  /** Host name -> address, beside what the network knows. */
+  readonly hosts?: ReadonlyMap<string, string>;
+  /** Replaces the image's command, and leaves its entrypoint. */
+  readonly command?: readonly string[];
   /** Begun anew by the engine when it ends by itself, and when the engine comes back. */
   readonly restarts: boolean;
 }
@@ -31,6 +37,8 @@ export interface ContainerState {
   readonly labels: Readonly<Record<string, string>>;
   /** Port inside -> port of this machine. */
   readonly ports: ReadonlyMap<number, number>;
+  /** Network -> its address there; while it runs. */
+  readonly addresses: ReadonlyMap<string, string>;
 }
 
 /** Rights that no service of ours needs and that help an intruder: raw packets, devices, file capabilities, audit. */
@@ -125,6 +133,30 @@ export async function attachLog(engine: DockerEngine, name: string, log: LogLine
   return { ended };
 }
 
+/** Runs a program in a container that runs. @returns its exit code; null when the container (or the program) is not there */
+export async function execIn(
+  engine: DockerEngine,
+  name: string,
+  argv: readonly string[],
+  signal: AbortSignal,
+): Promise<number | null> {
+  const run = async (): Promise<number | null> => {
+    const exec = await engine.docker
+      .getContainer(name)
+      .exec({ Cmd: [...argv], AttachStdout: true, AttachStderr: true, abortSignal: signal });
+    const stream = await exec.start({ abortSignal: signal });
+    for await (const _ of stream) signal.throwIfAborted();
+    return (await exec.inspect()).ExitCode;
+  };
+  try {
+    return await askedFor(`run a program in ${name}`, run());
+  } catch (error) {
+    signal.throwIfAborted();
+    if (/is not running|not found|no such file|OCI runtime exec failed/i.test(String(error))) return null;
+    throw error;
+  }
+}
+
 /** The last lines that the container printed: what people need to see when it does not become healthy. */
 export async function lastLines(engine: DockerEngine, name: string, count: number): Promise<string[]> {
   const options = { follow: false, stdout: true, stderr: true, tail: count } as const;
@@ -153,6 +185,7 @@ function optionsOf(engine: DockerEngine, spec: RunSpec, service: Service | undef
     name: spec.name,
     Image: spec.image.reference,
     ...(spec.argv === undefined ? {} : { Entrypoint: [], Cmd: [...spec.argv] }),
+    ...(service?.command === undefined ? {} : { Cmd: [...service.command] }),
     ...(spec.workdir === undefined ? {} : { WorkingDir: spec.workdir }),
     ...(spec.user === undefined ? {} : { User: spec.user }),
     Env: Object.entries(spec.env).map(([name, value]) => `${name}=${value}`),
@@ -173,11 +206,17 @@ function optionsOf(engine: DockerEngine, spec: RunSpec, service: Service | undef
       CapDrop: DROPPED,
       LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } },
       ...(network === undefined ? {} : { NetworkMode: network }),
+      ...(service?.hosts === undefined
+        ? {}
+        : { ExtraHosts: [...service.hosts].map(([name, address]) => `${name}:${address}`) }),
       ...(port === undefined
         ? {}
         : { PortBindings: { [`${port.inside}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(port.onMachine) }] } }),
       RestartPolicy: { Name: service?.restarts === true ? 'unless-stopped' : 'no' },
     },
+    ...(network === undefined || service?.alias === undefined
+      ? {}
+      : { NetworkingConfig: { EndpointsConfig: { [network]: { Aliases: [service.alias] } } } }),
   };
 }
 
@@ -199,5 +238,8 @@ function stateOf(found: Docker.ContainerInspectInfo): ContainerState {
     outOfMemory: found.State.OOMKilled,
     labels: found.Config.Labels,
     ports: new Map(ports),
+    addresses: new Map(
+      Object.entries(found.NetworkSettings.Networks).map(([network, { IPAddress }]) => [network, IPAddress]),
+    ),
   };
 }

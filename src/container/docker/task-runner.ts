@@ -1,4 +1,6 @@
+import { allEnded } from '../../lib/all-ended.ts';
 import type { RunResult, RunSpec, TaskRunner } from '../runtime.ts';
+import { addressesOf, type Beside, lostOf, removeBeside, startBeside, untilReady } from './beside.ts';
 import {
   attachLog,
   createContainer,
@@ -11,26 +13,47 @@ import type { DockerEngine } from './engine.ts';
 import { asked } from './error.ts';
 import { pullImage } from './images.ts';
 
-/** Every container that ran a task carries this label with the task's name, so that a sweep finds what a killed server left. */
+/** Every container (and network) of a task carries this label with the task's name, so that a sweep finds what a killed server left. */
 export const TASK_LABEL = 'dev.towpath.task';
 
-/** Runs a program to its end in a container of its own, which is removed whatever happens. */
+/** Runs a program to its end in a container of its own, with what it needs beside it; all are removed whatever happens. */
 export function dockerTaskRunner(engine: DockerEngine): TaskRunner {
   return {
     name: 'docker',
     isolates: true,
     async run(spec, { log, signal, timeoutMs }) {
       signal.throwIfAborted();
-      await pullImage(engine, spec.image.reference, { log, signal });
-      await removeContainer(engine, spec.name); // left by a server that was killed in the middle
-      await createContainer(engine, { ...spec, labels: { ...spec.labels, [TASK_LABEL]: spec.name } });
-      try {
-        return await runToEnd(engine, spec, log, signal, timeoutMs);
-      } finally {
+      const labels = { ...spec.labels, [TASK_LABEL]: spec.name };
+      const beside: Beside = { engine, task: spec.name, parts: spec.beside ?? [], labels };
+      const remove = async (): Promise<void> => {
         await removeContainer(engine, spec.name);
+        if (beside.parts.length > 0) await removeBeside(beside);
+      };
+      await remove(); // left by a server that was killed in the middle
+      try {
+        const pulled = pullImage(engine, spec.image.reference, { log, signal });
+        if (beside.parts.length === 0) {
+          await pulled;
+          await createContainer(engine, { ...spec, labels });
+          return await runToEnd(engine, spec, log, signal, timeoutMs);
+        }
+        await allEnded([pulled, startBeside(beside, { log, signal })]);
+        const [why] = await allEnded([untilReady(beside, { log, signal }), createBeside(beside, { ...spec, labels })]);
+        if (why !== null) return { kind: 'unready', why };
+        const result = await runToEnd(engine, spec, log, signal, timeoutMs);
+        const lost = await lostOf(beside);
+        return lost.length === 0 ? result : { ...result, lost };
+      } finally {
+        await remove();
       }
     },
   };
+}
+
+async function createBeside(beside: Beside, spec: RunSpec): Promise<void> {
+  const isInside = spec.network === undefined;
+  const where = isInside ? { network: beside.task } : { hosts: await addressesOf(beside) };
+  await createContainer(beside.engine, spec, { ...where, restarts: false });
 }
 
 async function runToEnd(

@@ -13,6 +13,8 @@ import { MARK, markedProcesses } from './marked.ts';
 import { launch, settle, signalGroup } from './start.ts';
 
 const GRACE_MS = 2000;
+const NOTHING_BESIDE =
+  'it needs parts beside it, and this machine has no Docker Engine to run them: start one, or set DOCKER_HOST';
 const MAX_LINE = 16 * 1024;
 
 /**
@@ -25,6 +27,7 @@ export function taskRunner(launcher: Launcher, directory: string): TaskRunner {
     isolates: launcher.isolates,
     run: async (spec, options) => {
       options.signal.throwIfAborted();
+      if (spec.beside !== undefined && spec.beside.length > 0) return { kind: 'unready', why: NOTHING_BESIDE };
       const scratch = join(directory, `task-${process.pid}-${randomBytes(6).toString('hex')}`);
       await mkdir(scratch, { recursive: true, mode: 0o755 });
       try {

@@ -228,17 +228,27 @@ function cannotRun(reasons: readonly string[]): ArtifactError {
 }
 
 function npmFailed(result: RunResult): ArtifactError {
-  const how =
-    result.kind === 'exited'
-      ? `ended with exit code ${result.code}`
-      : result.kind === 'timed-out'
-        ? `took longer than ${TIMEOUT_MS / 60_000} minutes`
-        : result.kind === 'out-of-memory'
-          ? 'ran out of memory'
-          : `was ended by ${result.signal}`;
+  const how = howItEnded(result);
   return new ArtifactError({
     code: 'artifact.npm-failed',
     what: `npm ci ${how}.`,
     fix: 'Its last lines in the build log say why; `npm ci` in a clean clone should fail alike.',
   });
+}
+
+function howItEnded(result: RunResult): string {
+  switch (result.kind) {
+    case 'exited':
+      return `ended with exit code ${result.code}`;
+    case 'timed-out':
+      return `took longer than ${TIMEOUT_MS / 60_000} minutes`;
+    case 'out-of-memory':
+      return 'ran out of memory';
+    case 'killed':
+      return `was ended by ${result.signal}`;
+    case 'unready':
+      return `was not started: ${result.why}`;
+    default:
+      return result satisfies never;
+  }
 }

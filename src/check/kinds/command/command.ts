@@ -84,16 +84,24 @@ export const command = checkKind({
 
 /** @param said what each report says that was asked for */
 export function answerOf(result: RunResult, said: readonly Said[]): CheckAnswer {
-  const answer = judged(result, said);
+  const lost = result.lost ?? [];
+  const answer = judgedWith(lost, judged(result, said));
   if (result.notHeld === undefined) return answer;
   const limits = result.notHeld.map((limit) => (limit === 'memoryMb' ? 'memory' : limit)).join(' and ');
   return { ...answer, summary: `${answer.summary} (this machine cannot limit its ${limits})` };
+}
+
+/** Without what it needs a program does not fail by itself. */
+function judgedWith(lost: readonly string[], answer: CheckAnswer): CheckAnswer {
+  if (lost.length === 0 || answer.verdict === 'passed') return answer;
+  return { ...answer, verdict: 'error', summary: `${answer.summary} (${lost.join(' and ')} ended while it ran)` };
 }
 
 function judged(result: RunResult, said: readonly Said[]): CheckAnswer {
   const told = Object.assign({}, ...said.map((one) => one.told)) as Said['told'];
   const read = said.filter(({ told: what }) => Object.keys(what).length > 0).map(({ words }) => words);
   const also = read.length === 0 ? '' : `: ${read.join('; ')}`;
+  if (result.kind === 'unready') return { verdict: 'error', summary: result.why };
   if (result.kind === 'timed-out') return { verdict: 'error', summary: 'it was not done in time', ...told };
   if (result.kind === 'out-of-memory')
     return { verdict: 'error', summary: `it was ended: out of memory${also}`, ...told };
