@@ -76,6 +76,7 @@ async function ask(commit: string, project = PROJECT, token = sonarQube.token): 
     digest: sha256('web'),
     commit,
     source: memorySource({}),
+    parts: [],
     urls: {},
     name: 'quality',
     log: () => undefined,

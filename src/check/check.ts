@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
-import { Wait } from '../lib/fields.ts';
+import { listOf, Name, Wait } from '../lib/fields.ts';
+import type { Backing } from './backing.ts';
 
 /**
  * When a question is asked: `build` before the artifact counts as built (a failure means that there is none),
@@ -17,6 +18,10 @@ export interface CheckDefinition {
   readonly timeoutMs: number;
   /** How often it is asked once more when it did not pass. */
   readonly retries: number;
+  /** The names of what must run beside it. */
+  readonly with: readonly string[];
+  /** What these names mean in this file. */
+  readonly backing: Readonly<Record<string, Backing>>;
   /** The kind's own fields, defaults filled in. */
   readonly definition: unknown;
 }
@@ -36,6 +41,8 @@ export interface CheckFamily {
   readonly during: readonly [During, ...During[]];
   /** What such a check compares with; a kind that compares nothing has none. */
   readonly compares?: (definition: unknown) => Comparison;
+  /** Whether parts can run beside it. */
+  readonly hasParts?: boolean;
 }
 
 /** The piece of towpath.yaml under `checks: { <name>: ... }`. */
@@ -45,6 +52,17 @@ export function checkSchema(kinds: readonly CheckFamily[]): z.ZodType<CheckDefin
   return z.union([first, ...rest]);
 }
 
+/** Fills in what the names under `with` mean; a name that means nothing stays a name. */
+export function withBacking(check: CheckDefinition, backing: Readonly<Record<string, Backing>>): CheckDefinition {
+  const known = check.with.flatMap((name) => {
+    const found = Object.hasOwn(backing, name) ? backing[name] : undefined;
+    return found === undefined ? [] : [[name, found] as const];
+  });
+  return { ...check, backing: Object.fromEntries(known) };
+}
+
+const With = listOf(Name).default([]).describe('Parts under `backing` that must run beside it');
+
 function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
   return z
     .strictObject({
@@ -52,17 +70,18 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
       during: z.enum(kind.during).default(kind.during[0]).describe(`When it is asked (${kind.during[0]})`),
       always: z.boolean().default(false).describe('Ask again though nothing changed (false)'),
       timeout: Wait.default(600_000).describe('How long it may take (10m)'),
+      ...(kind.hasParts === true ? { with: With } : {}),
       retries: z.int().min(0).max(5).default(0).describe('How often it is tried once more when it did not pass (0)'),
     })
     .transform((fields, context): CheckDefinition => {
-      const { during, always, timeout, retries, ...definition } = Common.parse(fields);
+      const { during, always, timeout, retries, with: parts, ...definition } = Common.parse(fields);
       if (during === 'build' && kind.compares?.(definition).changes === true)
         context.addIssue({
           code: 'custom',
           path: ['during'],
           message: '`release` or `deployment`: what changed is asked of a commit, and a build belongs to none',
         });
-      return { kind: kind.name, during, always, timeoutMs: timeout, retries, definition };
+      return { kind: kind.name, during, always, timeoutMs: timeout, retries, with: parts, backing: {}, definition };
     });
 }
 
@@ -72,4 +91,5 @@ const Common = z.looseObject({
   always: z.boolean(),
   timeout: z.number(),
   retries: z.number(),
+  with: z.array(z.string()).default([]),
 });

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 
 import { sha256 } from '../lib/digest.ts';
+import { backingSchema, type PinnedPart } from './backing.ts';
 import { type CheckDefinition, checkSchema } from './check.ts';
 import { askCheck, checks, kindOf } from './checks.ts';
 import { differenceOf, mustAsk, type QuestionParts, questionOf } from './question.ts';
@@ -41,12 +42,19 @@ test('a kind that a newer server knows is refused', () => {
   expect(() => kindOf({ ...unit, kind: 'scan' })).toThrow(/Upgrade this server/);
 });
 
+const part = (image: string): PinnedPart => ({
+  ...backingSchema.parse({ image, port: 5432 }),
+  name: 'postgres',
+  digest: sha256('17'),
+});
+
 const parts: QuestionParts = {
   check: unit,
   kind: kindOf(unit),
   service: 'web',
   digests: { web: sha256('1') },
   source: memorySource({ 'server.js': 'x', 'test/a.js': 'a' }),
+  parts: [],
   environment: null,
 };
 
@@ -64,6 +72,7 @@ test.each<[string, Partial<QuestionParts>]>([
   ['another command', { check: schema.parse({ run: 'node --test .', during: 'build' }) }],
   ['more tries', { check: { ...unit, retries: 1 } }],
   ['another service', { service: 'api' }],
+  ['a part beside it', { parts: [part('postgres:17')] }],
   ['another environment', { environment: { MODE: 'x' } }],
   ['other changes', { against: { changed: [['a.js', null, '100644 1']] } }],
   ['a newer kind', { kind: { ...kindOf(unit), version: '2' } }],
@@ -85,11 +94,19 @@ test('two definitions differ in what makes their questions differ, and in nothin
     [schema.parse({ sonar: 'shop:web' }), ['kind']],
     [{ ...unit, timeoutMs: 1, always: true }, []],
   ];
+  expect(differenceOf(unit, { ...unit, backing: { postgres: part('postgres:17') } })).toEqual(['with']);
   for (const [check, differs] of others) {
     expect(differenceOf(unit, check)).toEqual(differs);
     const asked = questionOf({ ...parts, check, kind: kindOf(check) });
     expect(asked === questionOf(parts)).toBe(differs.length === 0);
   }
+});
+
+test('the part beside it belongs to a question by its digest and settings, not by the name of its image or its patience', () => {
+  const one = questionOf({ ...parts, parts: [part('postgres:17')] });
+  expect(questionOf({ ...parts, parts: [{ ...part('mirror/postgres:17'), timeout: 1 }] })).toBe(one);
+  expect(questionOf({ ...parts, parts: [{ ...part('postgres:17'), digest: sha256('other') }] })).not.toBe(one);
+  expect(questionOf({ ...parts, parts: [{ ...part('postgres:17'), env: { A: 'b' } }] })).not.toBe(one);
 });
 
 test('an answered question is not asked twice, unless it must always be', () => {
@@ -109,6 +126,7 @@ test('asking tells the verdict in the log, and a cancelled one is not asked', as
     digest: sha256('1'),
     commit: '4f2a91c',
     source: parts.source,
+    parts: [],
     urls: {},
     name: 'x',
     log: (line: string) => lines.push(line),

@@ -5,6 +5,7 @@ import type { ChangedLines } from '../git/changed-lines.ts';
 import type { SourceTree, TreeEntry } from '../git/tree.ts';
 import type { Digest } from '../lib/digest.ts';
 import type { LogLine } from '../lib/log.ts';
+import type { PinnedPart } from './backing.ts';
 import type { CheckFamily, Comparison } from './check.ts';
 import type { ChangedCoverage } from './report/changed.ts';
 import type { LineCounts, TestCounts } from './report/report.ts';
@@ -48,6 +49,8 @@ export interface CheckRequest<Definition> {
   readonly source: SourceTree;
   /** The lines that changed, relative to the service; there for a definition that compares them. */
   readonly changed?: () => Promise<ChangedLines>;
+  /** What runs beside it while it is asked. */
+  readonly parts: readonly PinnedPart[];
   /** Where each service answers, for a question that is asked of a deployment. */
   readonly urls: Readonly<Record<string, string>>;
   /** Safe as the name of a container, unique among what runs on this machine. */

@@ -1,5 +1,6 @@
 import type { SourceTree } from '../git/tree.ts';
 import { canonicalJson, type Digest, hashOfJson } from '../lib/digest.ts';
+import { keyOfParts, type PinnedPart, wishesOf } from './backing.ts';
 import type { CheckDefinition } from './check.ts';
 import type { CheckKind, CheckVerdict } from './kind.ts';
 
@@ -10,6 +11,8 @@ export interface QuestionParts {
   /** Service -> digest: what it is asked of. */
   readonly digests: Readonly<Record<string, Digest>>;
   readonly source: SourceTree;
+  /** What runs beside it. */
+  readonly parts: readonly PinnedPart[];
   /** What the environment adds to the answer, for a question that is asked of a deployment; else null. */
   readonly environment: Readonly<Record<string, string>> | null;
   /** What it is compared with, for a question that compares. */
@@ -17,10 +20,19 @@ export interface QuestionParts {
 }
 
 /**
- * The identity of a question: equal exactly when the definition, the tests, the digests under test, the
- * environment's configuration and what is compared with are. Neither the check's name nor its time limit is part of it, nor any commit.
+ * The identity of a question: equal exactly when the definition, the tests, the digests under test, what runs beside it,
+ * the environment's configuration and what is compared with are. Neither the check's name nor its time limit is part of it, nor any commit.
  */
-export function questionOf({ check, kind, service, digests, source, environment, against }: QuestionParts): string {
+export function questionOf({
+  check,
+  kind,
+  service,
+  digests,
+  source,
+  parts,
+  environment,
+  against,
+}: QuestionParts): string {
   return hashOfJson({
     v: 1,
     kind: kind.name,
@@ -28,6 +40,7 @@ export function questionOf({ check, kind, service, digests, source, environment,
     during: check.during,
     definition: check.definition,
     ...(check.retries === 0 ? {} : { retries: check.retries }), // who may try more often asks for less
+    ...(parts.length === 0 ? {} : { beside: keyOfParts(parts) }),
     service,
     tests: kind.inputs(check.definition, source).map(({ mode, oid, path }) => [mode, oid, path]),
     digests,
@@ -37,7 +50,7 @@ export function questionOf({ check, kind, service, digests, source, environment,
 }
 
 /** What a check asks of whatever is built, before anything is: its definition and its tests. */
-export function buildQuestionOf(parts: Pick<QuestionParts, 'check' | 'kind' | 'source'>): string {
+export function buildQuestionOf(parts: Pick<QuestionParts, 'check' | 'kind' | 'source' | 'parts'>): string {
   return questionOf({ ...parts, service: '', digests: {}, environment: null });
 }
 
@@ -54,7 +67,10 @@ export function differenceOf(one: CheckDefinition, other: CheckDefinition): stri
   return names.filter((name) => here.get(name) !== there.get(name));
 }
 
-function partsOf({ during, retries, definition }: CheckDefinition): Map<string, string> {
-  const parts = Object.entries({ during, retries, ...Object(definition) } as Record<string, unknown>);
+function partsOf({ during, retries, backing, definition }: CheckDefinition): Map<string, string> {
+  const parts = Object.entries({ during, retries, with: wishesOf(backing), ...Object(definition) } as Record<
+    string,
+    unknown
+  >);
   return new Map(parts.filter(([, part]) => part !== undefined).map(([name, part]) => [name, canonicalJson(part)]));
 }

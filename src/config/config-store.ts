@@ -41,6 +41,8 @@ export async function configCommitOf(db: Sql, repositoryId: string): Promise<str
   return row?.config_commit ?? null;
 }
 
+type Later = 'users' | 'repositories' | 'identities' | 'servers' | 'backing';
+
 export interface RulingConfig {
   readonly repositoryId: string;
   readonly defaultBranch: string;
@@ -59,8 +61,7 @@ export async function rulingConfig(db: Sql, projectId: string): Promise<RulingCo
     .executeTakeFirst();
   if (row === undefined || row.config === null) return null;
   // written by `recordConfig` alone; one that an earlier version has read lacks what came later
-  const config = row.config as Omit<ProjectConfig, 'users' | 'repositories' | 'identities' | 'servers'> &
-    Partial<Pick<ProjectConfig, 'users' | 'repositories' | 'identities' | 'servers'>>;
+  const config = row.config as Omit<ProjectConfig, Later> & Partial<Pick<ProjectConfig, Later>>;
   return {
     repositoryId: row.id,
     defaultBranch: row.default_branch,
@@ -70,6 +71,19 @@ export async function rulingConfig(db: Sql, projectId: string): Promise<RulingCo
       repositories: config.repositories ?? {},
       identities: config.identities ?? {},
       servers: config.servers ?? {},
+      backing: config.backing ?? {},
     },
   };
+}
+
+/** What the default branches of a project's repositories say, as last read without a problem. */
+export async function configsInForce(db: Sql, projectId: string): Promise<Pick<ProjectConfig, 'services'>[]> {
+  const rows = await db
+    .selectFrom('repository')
+    .select('config')
+    .where('project_id', '=', projectId)
+    .where('left_at', 'is', null)
+    .orderBy('id')
+    .execute();
+  return rows.flatMap(({ config }) => (config === null ? [] : [config as ProjectConfig])); // written by `recordConfig` alone
 }

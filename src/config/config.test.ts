@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 
 import { parseConfig } from './config.ts';
+import { families as realFamilies } from './families.ts';
 import { ConfigError, type ConfigProblem } from './problem.ts';
 import { families } from './testing/families.ts';
 
@@ -72,6 +73,8 @@ test('the whole of a file is read and normalised', () => {
         always: false,
         timeoutMs: 600_000,
         retries: 0,
+        with: [],
+        backing: {},
         definition: { run: 'node --test', junit: 'reports/junit.xml' },
       },
       smoke: {
@@ -80,6 +83,8 @@ test('the whole of a file is read and normalised', () => {
         always: false,
         timeoutMs: 600_000,
         retries: 0,
+        with: [],
+        backing: {},
         definition: { http: { path: '/healthz', status: 200 } },
       },
     },
@@ -330,19 +335,36 @@ test('words that objects inherit are no names of ours', () => {
   expect(problemsOf(`${SHOP}__proto__: {}\n`)).toContainEqual(expect.objectContaining({ path: '__proto__' }));
 });
 
-function problemsOf(text: string): readonly ConfigProblem[] {
-  return errorOf(text).problems;
+function problemsOf(text: string, known = families): readonly ConfigProblem[] {
+  return errorOf(text, known).problems;
 }
 
-function errorOf(text: string): ConfigError {
+function errorOf(text: string, known = families): ConfigError {
   try {
-    parseConfig(text, families);
+    parseConfig(text, known);
   } catch (error) {
     if (error instanceof ConfigError) return error;
     throw error;
   }
   throw new Error('It was accepted.');
 }
+
+test('a part beside a check, and one that an environment mocks, must be there', () => {
+  const text = `project: shop
+services:
+  web: { path: ., build: { node: { start: a.js } }, checks: { unit: { run: "true", with: [postgres, redsi] } } }
+backing:
+  postgres: { image: "postgres:17", port: 5432, mock: { image: "mock:1", port: 1 } }
+  redis: { image: "redis:7", port: 6379 }
+environments:
+  qa: { on: manual, deploy: docker, mocks: [postgres, redis, s3] }
+`;
+  expect(problemsOf(text, realFamilies)).toMatchObject([
+    { line: 3, what: 'there is no backing part "redsi"', nearest: 'redis' },
+    { line: 8, what: '"redis" has no mock' },
+    { line: 8, what: 'there is no backing part "s3"', expected: 'a backing part with a mock: postgres' },
+  ]);
+});
 
 test('what builds upon no base of the file is told where it says so, with the word that was meant', () => {
   expect(basesRefused('{ start: a.js, from: node-bse }')).toEqual([

@@ -2,7 +2,8 @@ import { z } from 'zod';
 
 import { type Trust, trustSchema } from '../access/trust.ts';
 import { type BuilderFamily, type ServiceDefinition, serviceSchema } from '../artifact/service.ts';
-import { type CheckDefinition, type CheckFamily, checkSchema } from '../check/check.ts';
+import { type Backing, backingSchema } from '../check/backing.ts';
+import { type CheckDefinition, type CheckFamily, checkSchema, withBacking } from '../check/check.ts';
 import { type Servers, ServersSchema } from '../check/server.ts';
 import { HOME } from '../environment/place.ts';
 import { choiceOf, Duration, Name } from '../lib/fields.ts';
@@ -19,6 +20,8 @@ export const CONFIG_FILE = 'towpath.yaml';
 export interface ProjectConfig {
   readonly project: string;
   readonly services: Readonly<Record<string, ServiceDefinition<CheckDefinition>>>;
+  /** Name -> what checks may have beside them. */
+  readonly backing: Readonly<Record<string, Backing>>;
   /** Role -> user names. */
   readonly roles: Readonly<Record<string, readonly string[]>>;
   /** User -> names and addresses under which they commit. */
@@ -83,6 +86,7 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .record(Name, serviceSchema(builders, checkSchema(checks)))
         .refine((services) => Object.keys(services).length > 0, 'at least one service')
         .describe('What is built, each on its own'),
+      backing: z.record(Name, backingSchema).default({}).describe('Servers that checks need beside them, by host name'),
       roles: z
         .record(Name, z.array(z.string().min(1, 'the name of a user')))
         .default({})
@@ -110,9 +114,17 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .default({})
         .describe('Where releases run, in the order of the path'),
     })
-    .transform(({ base, ...rest }): ProjectConfig => ({
+    .transform(({ base, services, ...rest }): ProjectConfig => ({
       ...rest,
+      services: mapped(services, (service) => ({
+        ...service,
+        checks: mapped(service.checks, (check) => withBacking(check, rest.backing)),
+      })),
       base: { refreshEveryMs: base.refresh ?? null },
       path: Object.keys(rest.environments),
     }));
+}
+
+function mapped<Of, To>(all: Readonly<Record<string, Of>>, to: (one: Of) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(all).map(([name, one]) => [name, to(one)]));
 }

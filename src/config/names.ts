@@ -14,6 +14,7 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
     ...findReservedChecks(config),
     ...findChecksElsewhere(config),
     ...findBases(config),
+    ...findParts(config),
     ...Object.entries(config.environments).flatMap(([name, environment], index) => {
       const path = ['environments', name];
       const before = environments.slice(0, index);
@@ -52,6 +53,14 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
           if (asked.some(isLate)) return [];
           return [plain(where, `check "${check}" is not asked of a deployment`, '`during: deployment` in that check')];
         }),
+        ...(environment.mocks ?? []).flatMap((name, at) => {
+          const known = Object.keys(config.backing).filter((part) => config.backing[part]?.mock !== undefined);
+          const where = [...path, 'mocks', at];
+          if (known.includes(name)) return [];
+          if (!Object.hasOwn(config.backing, name))
+            return [dangling(where, `there is no backing part "${name}"`, 'backing part with a mock', known, name)];
+          return [plain(where, `"${name}" has no mock`, `\`mock\` under \`backing\` in "${name}"`)];
+        }),
         ...Object.entries(environment.config).flatMap(([key, value]) =>
           placeholdersOf(value).flatMap((placeholder) =>
             placeholder.name.startsWith('branch.') && environment.on.kind !== 'branch'
@@ -76,6 +85,27 @@ function findReservedChecks(config: ProjectConfig): Finding[] {
       ...plain(['services', service, 'checks', word], `"${word}" is a gate of its own`, 'another name'),
       at: 'key',
     })),
+  );
+}
+
+function findParts({ services, backing }: ProjectConfig): Finding[] {
+  const known = Object.keys(backing);
+  return Object.entries(services).flatMap(([service, { checks }]) =>
+    Object.entries(checks).flatMap(([check, { with: names }]) =>
+      names.flatMap((name, at) =>
+        known.includes(name)
+          ? []
+          : [
+              dangling(
+                ['services', service, 'checks', check, 'with', at],
+                `there is no backing part "${name}"`,
+                'backing part',
+                known,
+                name,
+              ),
+            ],
+      ),
+    ),
   );
 }
 

@@ -17,6 +17,8 @@ export interface EnvironmentDefinition {
   readonly secrets: Readonly<Record<string, string>>;
   /** Checks asked of it after a deployment. */
   readonly verify: readonly string[];
+  /** Backing parts that are mocked for the checks that are asked of it. */
+  readonly mocks?: readonly string[] | undefined;
   readonly onFailure: { readonly action: 'rollback' | 'hold' | 'keep'; readonly yank: boolean };
   /** How long it must stay healthy before it counts as live. */
   readonly settleMs: number;
@@ -67,6 +69,7 @@ export function environmentFields(deploy: z.ZodType<Choice>) {
     config: z.record(VariableName, ConfigValue).default({}).describe('Variables of the services'),
     secrets: z.record(VariableName, SecretReference).default({}).describe('References to secrets, given as files'),
     verify: z.array(z.string()).default([]).describe('Checks asked of it after a deployment'),
+    mocks: z.array(z.string()).optional().describe('Backing parts that are mocked for its checks'),
     onFailure: OnFailure.describe('What happens when a deployment fails (rollback)'),
     settle: Wait.default(3000).describe('How long it must stay healthy before it counts as live (3s)'),
     keep: z.int().min(1).max(1000).default(5).describe('Releases kept ready for a rollback (5)'),

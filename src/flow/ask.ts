@@ -1,4 +1,5 @@
 import type { ArtifactRow } from '../artifact/artifact-store.ts';
+import { type PinnedPart, pinnedParts } from '../check/backing.ts';
 import type { CheckDefinition } from '../check/check.ts';
 import { askCheck, kindOf } from '../check/checks.ts';
 import type { Evidence } from '../check/evidence.ts';
@@ -13,6 +14,7 @@ import { newId } from '../lib/ids.ts';
 import type { LogLine } from '../lib/log.ts';
 import type { Release, ReleaseService } from '../release/release.ts';
 import { openLog } from '../store/log-store.ts';
+import { pinParts } from './backing.ts';
 import { type Changes, changesOf } from './compared.ts';
 import type { Deployment } from './deploy-release.ts';
 import type { House } from './house.ts';
@@ -35,6 +37,13 @@ interface Question {
   readonly source: SourceTree;
   /** For a question about what changed. */
   readonly changes: Changes | null;
+  readonly parts: readonly PinnedPart[];
+}
+
+/** What the environment adds to questions that are asked of a deployment there. */
+interface Surroundings {
+  readonly urls: Readonly<Record<string, string>>;
+  readonly mocks: readonly string[];
 }
 
 /** Checks with `during: build`, of one service. Only what no evidence answers yet is asked; every answer is given. */
@@ -55,7 +64,9 @@ export async function askDuringBuild(
   const names = Object.entries(config.services[artifact.service]?.checks ?? {}).flatMap(([name, { during }]) =>
     during === 'build' ? [name] : [],
   );
-  const questions = await Promise.all(names.map((name) => questionFor(house, repositoryId, config, part, name)));
+  const questions = await Promise.all(
+    names.map((name) => questionFor(house, artifact.projectId, repositoryId, config, part, name)),
+  );
   const evidence: Evidence[] = [];
   for (const question of questions) {
     if (question === null) continue;
@@ -103,7 +114,7 @@ export async function askAfterDeployment(
 ): Promise<void> {
   const { environment, definition, release, operation, signal, urls, log } = deployment;
   for (const name of definition.verify) {
-    for (const question of await questionsOf(house, release, name, urls)) {
+    for (const question of await questionsOf(house, release, name, { urls, mocks: definition.mocks ?? [] })) {
       const id = `evi_${sha256Hex(`${operation} ${question.id}`).slice(0, 26)}`;
       const where = { urls, releaseId: release.id, environmentId: environment.id, signal };
       const found: Evidence = (await evidenceById(house.store.db, id)) ?? {
@@ -133,14 +144,14 @@ export async function questionsOf(
   house: House,
   release: Release,
   name: string,
-  environment: Readonly<Record<string, string>> | null = null,
+  surroundings: Surroundings | null = null,
 ): Promise<Question[]> {
   const questions = await Promise.all(
     release.services.map(async (part: ReleaseService) => {
       if (part.digest === null) return null;
       const config = await configAt(house, release.repositoryId, part.commit);
       const image = { ...part, digest: part.digest, repository: part.builtIn };
-      return questionFor(house, release.repositoryId, config, image, name, environment);
+      return questionFor(house, release.projectId, release.repositoryId, config, image, name, surroundings);
     }),
   );
   return questions.filter((question) => question !== null);
@@ -148,25 +159,29 @@ export async function questionsOf(
 
 async function questionFor(
   house: House,
+  projectId: string,
   repositoryId: string,
   config: ProjectConfig,
   part: { service: string; commit: string; digest: Digest; repository: string },
   name: string,
-  environment: Readonly<Record<string, string>> | null = null,
+  surroundings: Surroundings | null = null,
 ): Promise<Question | null> {
   const service = config.services[part.service];
   const check = service?.checks[name];
   if (service === undefined || check === undefined) return null;
   const source = await treeOf(house, repositoryId, part.commit, service);
   const digests = { [part.service]: part.digest };
+  const pins = await pinParts(house, projectId, [{ service: part.service, name, check }]);
+  const parts = pinnedParts(check.backing, surroundings?.mocks ?? [], pins);
+  const environment = surroundings?.urls ?? null;
   const kind = kindOf(check);
   const changes =
     kind.compares?.(check.definition).changes === true
       ? await changesOf(house, { repositoryId, commit: part.commit, service: part.service, path: service.path })
       : null;
   const against = changes === null ? {} : { against: { changed: changes.files } };
-  const id = questionOf({ check, kind, service: part.service, digests, source, environment, ...against });
-  return { id, name, check, ...part, repositoryId, source, changes };
+  const id = questionOf({ check, kind, service: part.service, digests, source, parts, environment, ...against });
+  return { id, name, check, ...part, repositoryId, source, parts, changes };
 }
 
 async function ask(
@@ -196,6 +211,7 @@ async function ask(
       commit: question.commit,
       source: question.source,
       ...(question.changes === null ? {} : { changed: question.changes.lines }),
+      parts: question.parts,
       urls: where.urls,
       name: `towpath-check-${logId.replace('_', '-')}`,
       log: line,

@@ -10,7 +10,7 @@ import { configAt } from './project-config.ts';
  * secrets, how each service is started, and what its `verify` checks ask. Artifacts that failed may do well under others.
  */
 export async function circumstancesOf(house: House, definition: PathEnvironment, release: Release): Promise<string> {
-  const { deploy, config, secrets, verify, settleMs, timeoutMs } = definition;
+  const { deploy, config, secrets, verify, mocks = [], settleMs, timeoutMs } = definition;
   const services = await Promise.all(
     release.services.map(async ({ service, commit }) => {
       const { services: all } = await configAt(house, release.repositoryId, commit);
@@ -21,5 +21,15 @@ export async function circumstancesOf(house: House, definition: PathEnvironment,
   const questions = await Promise.all(
     verify.map(async (name) => (await questionsOf(house, release, name)).map(({ id }) => id).toSorted()),
   );
-  return hashOfJson({ v: 1, deploy, config, secrets, settleMs, timeoutMs, services, questions });
+  return hashOfJson({
+    v: 1,
+    deploy,
+    config,
+    secrets,
+    settleMs,
+    timeoutMs,
+    services,
+    questions,
+    ...(mocks.length === 0 ? {} : { mocks }),
+  });
 }

@@ -4,6 +4,7 @@ import { artifactKey, type KeyInputs } from '../artifact/key.ts';
 import type { WantedArtifact } from '../artifact/artifact-store.ts';
 import { pinBase, pinsOf } from '../artifact/pin-store.ts';
 import type { ServiceDefinition } from '../artifact/service.ts';
+import { pinnedParts, type PinsOf } from '../check/backing.ts';
 import type { CheckDefinition } from '../check/check.ts';
 import { kindOf } from '../check/checks.ts';
 import { buildQuestionOf } from '../check/question.ts';
@@ -11,6 +12,7 @@ import { CONFIG_FILE, type ProjectConfig } from '../config/config.ts';
 import type { SourceTree } from '../git/tree.ts';
 import type { Digest } from '../lib/digest.ts';
 import { hasCode, problemOf, TowpathError } from '../lib/error.ts';
+import { checksWithParts, pinParts } from './backing.ts';
 import type { House } from './house.ts';
 
 export interface PlannedArtifact extends WantedArtifact {
@@ -19,8 +21,8 @@ export interface PlannedArtifact extends WantedArtifact {
 
 /**
  * What a commit's services are made of, as keys. Reads trees only, no file contents but those that name base images; an
- * outside base that has no pin yet is resolved here, once.
- * @throws TowpathError `source.fork-base` when strangers name one that has no pin
+ * outside image that has no pin yet, a base or a part beside a check, is resolved here, once.
+ * @throws TowpathError `source.fork-base`, `source.fork-part` when strangers name one that has no pin
  */
 export async function planArtifacts(
   house: House,
@@ -38,6 +40,7 @@ export async function planArtifacts(
     .executeTakeFirstOrThrow();
   const read = await readSources(house, repositoryId, commit, config);
   const pins = await pinned(house, projectId, read, isOfStrangers);
+  const parts = await pinParts(house, projectId, checksWithParts(config), { isOfStrangers });
   for (const { service, definition, source, whole, builder, references } of read) {
     const bases = definition.bases.flatMap((name) => planned.get(name) ?? []);
     const settings = definition.build.definition;
@@ -50,7 +53,7 @@ export async function planArtifacts(
       trees: source.entries.map(({ path, mode, oid }) => ({ path, mode, oid })),
       parents: Object.fromEntries(bases.map((base) => [base.service, base.key])),
       pins: Object.fromEntries(references.flatMap((name) => (pins[name] === undefined ? [] : [[name, pins[name]]]))),
-      checks: buildChecks(definition, whole),
+      checks: buildChecks(definition, whole, parts),
     };
     planned.set(service, {
       key: artifactKey(inputs),
@@ -112,10 +115,17 @@ function refuseUndeclared(service: string, references: readonly string[], { serv
   });
 }
 
-function buildChecks({ checks }: ServiceDefinition<CheckDefinition>, source: SourceTree): Record<string, string> {
+function buildChecks(
+  { checks }: ServiceDefinition<CheckDefinition>,
+  source: SourceTree,
+  pins: PinsOf,
+): Record<string, string> {
   const asked = Object.entries(checks).filter(([, { during }]) => during === 'build');
   return Object.fromEntries(
-    asked.map(([name, check]) => [name, buildQuestionOf({ check, kind: kindOf(check), source })]),
+    asked.map(([name, check]) => {
+      const parts = pinnedParts(check.backing, [], pins);
+      return [name, buildQuestionOf({ check, kind: kindOf(check), source, parts })];
+    }),
   );
 }
 

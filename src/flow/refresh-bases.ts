@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 
-import { listPins, movePin, type Pin, recordAsked } from '../artifact/pin-store.ts';
+import { movePin, type Pin, recordAsked } from '../artifact/pin-store.ts';
 import { recordAudit } from '../audit/audit-store.ts';
 import type { Digest } from '../lib/digest.ts';
 import { type Problem, problemOf } from '../lib/error.ts';
@@ -8,6 +8,7 @@ import { seeAgain } from '../source/ref-event-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
 import { once } from '../store/once.ts';
+import { pinsInUse } from './backing.ts';
 import type { House } from './house.ts';
 import { resolveBase } from './plan-artifacts.ts';
 
@@ -94,7 +95,7 @@ async function planHeads(house: House, tx: Tx, projectId: string, by: string): P
 /** By the schedule of `towpath.yaml`: pins that are built upon and whose registries were not asked for that long. */
 export async function refreshWhatIsDue(house: House, projectId: string, everyMs: number): Promise<readonly PinMove[]> {
   const dueBefore = house.clock.now() - everyMs;
-  const pins = await listPins(house.store.db, projectId);
+  const pins = await pinsInUse(house.store.db, projectId);
   const due = pins.filter(({ services, askedAt }) => services.length > 0 && askedAt.getTime() <= dueBefore);
   if (due.length === 0) return [];
   const plan = await planRefresh(house, due);

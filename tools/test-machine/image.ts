@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -28,11 +28,12 @@ export interface TestImage {
 
 /**
  * Makes a small image from programs of this machine, since no public image can be fetched: `busybox` has a shell, its
- * tools and `httpd` (2 MB); `node` has these and this very Node (some 40 MB, made once and kept). Equal input, equal image.
+ * tools and `httpd` (2 MB); `node` has these and this very Node (some 40 MB, made once and kept), `postgres` the server and
+ * clients of Debian. Equal input, equal image.
  * @param options.files path inside -> content
  */
 export async function makeTestImage(options: {
-  readonly base: 'busybox' | 'node';
+  readonly base: TestBase;
   readonly files?: Readonly<Record<string, string>>;
   readonly argv: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -68,6 +69,16 @@ export async function makeTestImage(options: {
   return { digest: sha256(manifest), manifest, mediaType: MANIFEST, blobs };
 }
 
+/** A server that begins empty, takes connections of user `postgres` from anywhere, and is gone with its container. */
+export function makePostgresImage(): Promise<TestImage> {
+  const begin = [
+    'initdb --pgdata=/tmp/data --username=postgres --auth=trust --no-sync --locale=C --encoding=UTF8 > /dev/null',
+    "echo 'host all all all trust' >> /tmp/data/pg_hba.conf",
+    `exec postgres -D /tmp/data -k /tmp -c listen_addresses='*' -c fsync=off`,
+  ];
+  return makeTestImage({ base: 'postgres', argv: ['sh', '-c', begin.join(' && ')], user: 'node' });
+}
+
 /** Pushes to an open registry over plain HTTP. @returns `host/repository@sha256:...` */
 export async function pushTestImage(host: string, repository: string, image: TestImage): Promise<string> {
   const base = `http://${host}/v2/${repository}`;
@@ -94,10 +105,21 @@ interface Entry {
   readonly mode?: number;
 }
 
-async function baseLayer(base: 'busybox' | 'node'): Promise<Buffer> {
+type TestBase = 'busybox' | 'node' | 'postgres';
+
+const POSTGRES = ['initdb', 'postgres', 'psql', 'pg_isready'];
+
+async function baseLayer(base: TestBase): Promise<Buffer> {
   const busybox = programPath('busybox') ?? 'busybox';
-  const programs = { '/bin/busybox': busybox, ...(base === 'node' ? { '/bin/node': process.execPath } : {}) };
-  const key = createHash('sha256').update(`2 ${process.version} ${process.arch} `);
+  const postgres = base === 'postgres' ? dirname(await realpath(programPath('postgres') ?? 'postgres')) : '';
+  const programs = {
+    '/bin/busybox': busybox,
+    ...(base === 'node' ? { '/bin/node': process.execPath } : {}),
+    ...(base === 'postgres'
+      ? Object.fromEntries(POSTGRES.map((name) => [`${postgres}/${name}`, `${postgres}/${name}`]))
+      : {}),
+  };
+  const key = createHash('sha256').update(`2 ${process.version} ${process.arch} ${postgres} `);
   key.update(await readFile(busybox));
   const kept = join(cache, `${base}-${key.digest('hex').slice(0, 16)}.tar.gz`);
   const found = await readFile(kept).catch(() => null);
@@ -116,17 +138,33 @@ async function baseLayer(base: 'busybox' | 'node'): Promise<Buffer> {
     { path: '/home/node/', mode: 0o777 },
     ...applets.map((name) => ({ path: `/bin/${name}`, link: 'busybox' })),
   ];
+  if (base === 'postgres') {
+    const [, version = ''] = /postgresql\/(\d+)\//.exec(postgres) ?? [];
+    files.push(...POSTGRES.map((name) => ({ path: `/bin/${name}`, link: `${postgres}/${name}` })));
+    for (const name of ['dict_snowball.so', 'plpgsql.so'])
+      files.push(...(await filesBelow(join(postgres, '../lib', name))));
+    files.push(...(await filesBelow(`/usr/share/postgresql/${version}`)));
+  }
   for (const [path, program] of Object.entries(programs)) {
     files.push({ path, bytes: await readFile(await realpath(program)), mode: 0o755 });
     for (const library of await librariesOf(program)) {
       files.push({ path: library, bytes: await readFile(await realpath(library)), mode: 0o755 });
     }
   }
-  const layer = gzipSync(await tarOf(files), { level: 1 });
+  const each = new Map(files.map((file) => [file.path, file])); // programs share libraries
+  const layer = gzipSync(await tarOf([...each.values()]), { level: 1 });
   await mkdir(dirname(kept), { recursive: true });
   await writeFile(`${kept}.${process.pid}`, layer);
   await rename(`${kept}.${process.pid}`, kept);
   return layer;
+}
+
+/** A file, or all files of a folder, as they lie on this machine. */
+async function filesBelow(path: string): Promise<Entry[]> {
+  if (!(await stat(path)).isDirectory()) return [{ path, bytes: await readFile(path), mode: 0o755 }];
+  const names = (await readdir(path, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+  const paths = names.map((entry) => join(entry.parentPath, entry.name)).toSorted();
+  return Promise.all(paths.map(async (file) => ({ path: file, bytes: await readFile(file) })));
 }
 
 /** What the program needs beside itself; nothing for a static one. */

@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { createIssuerKeys } from '../../access/oidc/issuer-keys.ts';
 import { createExternalBuilder, ExternalDefinition } from '../../artifact/builders/external/external.ts';
 import { checks } from '../../check/checks.ts';
+import type { RunResult, TaskSpec } from '../../container/runtime.ts';
 import { listRefs } from '../../git/ls-refs.ts';
 import { type FileChange, type Forge, startForge } from '../../git/testing/forge.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -52,6 +53,7 @@ export interface Push {
 /** What is there when the story begins. */
 export interface First extends Push {
   readonly bases?: Readonly<Record<string, Digest>>;
+  readonly answer?: World['answer'];
   /** Of Postgres; the run's own by default. */
   readonly server?: string;
   /** How issuers of identity tokens are reached. */
@@ -80,7 +82,7 @@ export interface World {
   /** What outside base images are today: reference -> digest. */
   readonly bases: Record<string, Digest>;
   /** How a check of type `run` ends; throws where it cannot be asked. */
-  answer: () => { kind: 'exited'; code: number };
+  answer: (spec: TaskSpec) => RunResult;
   /** Whether checks run apart from the machine. */
   isolates: boolean;
   /** What an environment runs: service -> what its image says. */
@@ -111,7 +113,13 @@ export type Would = Extract<PromoteAnswer, { kind: 'would' }>;
 export async function createWorld(
   project: string,
   config: string,
-  { bases = {}, server, agentFor = outsideAgents({ environment: {} }), ...first }: First = {},
+  {
+    bases = {},
+    answer = () => ({ kind: 'exited', code: 0 }),
+    server,
+    agentFor = outsideAgents({ environment: {} }),
+    ...first
+  }: First = {},
 ): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-world-'));
   const [store, forge] = await Promise.all([testEngineStore(server), startForge()]);
@@ -126,7 +134,7 @@ export async function createWorld(
     bases: { ...bases },
     baseOf: async (reference) => state.bases[reference] ?? null,
     isAway: () => false,
-    answer: () => ({ kind: 'exited', code: 0 }),
+    answer,
     isolates: true,
   };
   const holds = createHolds();
@@ -161,7 +169,7 @@ export async function createWorld(
     builders: new Map([builder, external].map((one) => [one.name, one])),
     drivers: new Map([driver, other].map((one) => [one.name, one])),
     checkToolsFor: async (_repository, { sonar }) => ({
-      runner: { name: 'host', isolates: state.isolates, run: async () => state.answer() },
+      runner: { name: 'host', isolates: state.isolates, run: async (spec) => state.answer(spec) },
       image: async (service, digest) => ({
         reference: `registry.test/${service}@${digest}`,
         config: { entrypoint: [], command: [], env: {}, workdir: '/', user: '' },

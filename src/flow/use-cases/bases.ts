@@ -1,8 +1,9 @@
-import { listPins, type Pin, usersAtHeads } from '../../artifact/pin-store.ts';
+import { type Pin, usersAtHeads } from '../../artifact/pin-store.ts';
 import { baseServicesOf, standingsOf } from '../../environment/standing-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { nearestWord } from '../../lib/nearest.ts';
+import { pinsInUse } from '../backing.ts';
 import type { House } from '../house.ts';
 import type { Sql } from '../../store/database.ts';
 import { moveBases, planRefresh } from '../refresh-bases.ts';
@@ -19,7 +20,7 @@ export function baseCases(house: House): UseCases['bases'] {
     },
     async refresh({ project, reference, dryRun = false }, by) {
       const { id } = await projectNamed(db, project);
-      const plan = await planRefresh(house, chosen(await listPins(db, id), reference));
+      const plan = await planRefresh(house, chosen(await pinsInUse(db, id), reference));
       const moves = dryRun ? plan.moves : await moveBases(house, id, plan, by);
       return { dryRun, moves, same: plan.same, failed: plan.failed };
     },
@@ -43,7 +44,7 @@ async function listBases(db: Sql, projectId: string): Promise<BaseView[]> {
     services: users.filter(({ name }) => name === service).map((user) => user.service),
     old: oldOf('service', service, digest),
   }));
-  const pins = (await listPins(db, projectId)).map(({ since, askedAt, ...pin }): BaseView => ({
+  const pins = (await pinsInUse(db, projectId)).map(({ since, askedAt, ...pin }): BaseView => ({
     ...pin,
     kind: 'outside',
     since: since.toISOString(),

@@ -316,6 +316,7 @@ async function ask(
       digest: sha256('web'),
       commit: '4f2a91c',
       source,
+      parts: [],
       urls: {},
       name: 'check-1',
       timeoutMs: 60_000,

@@ -2,9 +2,11 @@ import { posix } from 'node:path';
 
 import { z } from 'zod';
 
-import type { RunResult, RunSpec } from '../../../container/runtime.ts';
+import type { BesideSpec, RunResult, RunSpec, TaskSpec } from '../../../container/runtime.ts';
 import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
 import { Command, LimitsField, listOf, RelativePath, VariableName } from '../../../lib/fields.ts';
+import { parseReference } from '../../../registry/reference.ts';
+import { type PinnedPart, variablesOfParts } from '../../backing.ts';
 import { checkKind, type CheckAnswer, type CheckRequest } from '../../kind.ts';
 import { REPORT_LIMIT_BYTES } from '../../report/report.ts';
 import { reportFields, reportsOf, type Said, type Scene } from './reports.ts';
@@ -36,10 +38,11 @@ export const command = checkKind({
   version: '1',
   fields,
   during: ['release', 'build', 'deployment'],
+  hasParts: true,
   inputs: testsOf,
   compares: ({ coverage }) => ({ changes: coverage?.changed !== undefined }),
   async ask(request, { runner, image, directory }) {
-    const { definition, source, log, signal, timeoutMs } = request;
+    const { definition, source, parts, log, signal, timeoutMs } = request;
     const absent = definition.mount?.find((root) => !isThere(source, root));
     if (absent !== undefined) return { verdict: 'error', summary: `the service has no "${absent}" to mount` };
     const wanted = reportsOf(definition);
@@ -54,13 +57,14 @@ export const command = checkKind({
     const scene = { ...(await sceneOf(request, tests)), workdir: under.config.workdir || '/' };
     const folder = await writeTestsFolder(directory, source, tests, reports);
     try {
-      const spec: RunSpec = {
+      const spec: TaskSpec = {
         name: request.name,
         image: under,
         argv: definition.run,
         env: variablesOf(request),
         workdir: scene.workdir,
         mounts: mountsOf(definition, source, reports, folder, scene.workdir),
+        beside: parts.map(besideOf),
         labels: { 'dev.towpath.check': request.check },
         ...(definition.limits === undefined ? {} : { limits: definition.limits }),
         ...(Object.keys(request.urls).length === 0 ? {} : { network: 'host' as const }), // URLs are on this machine
@@ -161,7 +165,25 @@ function isWithin(path: string, root: string): boolean {
   return path === root || path.startsWith(`${root}/`);
 }
 
-function variablesOf({ definition, check, service, urls }: CheckRequest<Definition>): Record<string, string> {
+function besideOf(part: PinnedPart): BesideSpec {
+  const { name, port, command, env, ready, timeout, limits } = part;
+  const { host, repository } = parseReference(part.image);
+  // an engine reads by itself what the image says of its running
+  const config = { entrypoint: [], command: [], env: {}, workdir: '', user: '' };
+  const image = { reference: `${host}/${repository}@${part.digest}`, config };
+  return {
+    name,
+    image,
+    port,
+    env,
+    readyWithinMs: timeout,
+    ...(command === undefined ? {} : { command }),
+    ...(ready === undefined ? {} : { ready }),
+    ...(limits === undefined ? {} : { limits }),
+  };
+}
+
+function variablesOf({ definition, check, service, urls, parts }: CheckRequest<Definition>): Record<string, string> {
   const own = urls[service];
   return {
     CI: 'true',
@@ -169,6 +191,7 @@ function variablesOf({ definition, check, service, urls }: CheckRequest<Definiti
     TOWPATH_SERVICE: service,
     ...(own === undefined ? {} : { TOWPATH_URL: own }),
     ...Object.fromEntries(Object.entries(urls).map(([name, url]) => [urlVariable(name), url])),
+    ...variablesOfParts(parts),
     ...definition.env,
   };
 }

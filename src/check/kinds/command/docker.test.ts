@@ -5,13 +5,19 @@ import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 
-import { makeTestImage, pushTestImage, type TestImage } from '../../../../tools/test-machine/image.ts';
+import {
+  makePostgresImage,
+  makeTestImage,
+  pushTestImage,
+  type TestImage,
+} from '../../../../tools/test-machine/image.ts';
 import { debianRegistryHost, dockerHost } from '../../../../tools/test-machine/machine.ts';
 import { connectDocker, type DockerEngine } from '../../../container/docker/engine.ts';
 import { inspectImage, pullImage } from '../../../container/docker/images.ts';
 import { dockerTaskRunner } from '../../../container/docker/task-runner.ts';
 import type { TaskRunner } from '../../../container/runtime.ts';
 import { createRegistryClient } from '../../../registry/client/client.ts';
+import { backingSchema, type PinnedPart, pinnedParts } from '../../backing.ts';
 import type { CheckAnswer } from '../../kind.ts';
 import { memorySource } from '../../testing/source.ts';
 import { command } from './command.ts';
@@ -61,19 +67,49 @@ test('the digest under test is the same before and after, in the registry and in
   expect(after.registry?.digest).toBe(image.digest);
 });
 
-async function ask(runner: TaskRunner): Promise<{ answer: CheckAnswer; lines: string[] }> {
+test('a check of a Postgres that is made for it alone finds it ready and empty, each time', async () => {
+  const postgres = await makePostgresImage();
+  const image = (await pushTestImage(host, 'check/postgres', postgres)).replace('@', ':16@');
+  const backing = backingSchema.parse({
+    image,
+    port: 5432,
+    ready: 'pg_isready -h 127.0.0.1 -U postgres',
+    tells: { PGUSER: 'postgres' },
+  });
+  const parts = pinnedParts({ postgres: backing }, [], { [image]: postgres.digest });
+  const run = [
+    'sh',
+    '-c',
+    'psql -h $TOWPATH_POSTGRES_HOST -p $TOWPATH_POSTGRES_PORT -Atc "create table once(); select 6 * 7"',
+  ];
+  reference = image.replace(':16@', '@'); // it has a client too
+  for (const _ of [1, 2]) {
+    const { answer, lines } = await ask(dockerTaskRunner(engine), { definition: { run }, parts });
+    expect(lines.filter((line) => !line.startsWith('postgres | ')).slice(-2)).toEqual(['CREATE TABLE', '42']);
+    expect(answer).toMatchObject({ verdict: 'passed', ran: { runner: 'docker' } });
+  }
+});
+
+async function ask(
+  runner: TaskRunner,
+  {
+    definition = { run: ['sh', '-c', PROGRAM], junit: 'reports/junit.xml' },
+    parts = [],
+  }: { definition?: object; parts?: PinnedPart[] } = {},
+): Promise<{ answer: CheckAnswer; lines: string[] }> {
   const directory = await mkdtemp(join(tmpdir(), 'check-docker-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const lines: string[] = [];
   const config = { entrypoint: [], command: ['sh'], env: {}, workdir: '/app', user: '1000' };
   const answer = await command.ask(
     {
-      definition: z.strictObject(command.fields).parse({ run: ['sh', '-c', PROGRAM], junit: 'reports/junit.xml' }),
+      definition: z.strictObject(command.fields).parse(definition),
       check: 'unit',
       service: 'web',
       digest: image.digest,
       commit: '4f2a91c',
       source: memorySource(files),
+      parts,
       urls: {},
       name: `towpath-check-${process.pid}`,
       timeoutMs: 60_000,

@@ -116,6 +116,7 @@ async function probe(
       digest: sha256('web'),
       commit: '4f2a91c',
       source: memorySource({}),
+      parts: [],
       urls: url === undefined ? {} : { web: url },
       name: 'check-1',
       timeoutMs,

@@ -130,6 +130,7 @@ async function ask(asked: unknown, commit: string, url: string | null, lines: st
       digest: sha256('web'),
       commit,
       source: memorySource({}),
+      parts: [],
       urls: {},
       name: 'check-1',
       timeoutMs: 60_000,
