@@ -121,7 +121,7 @@ function promoteButton(project, name, { kind }, may) {
 }
 
 function placeState(project, name, place, may, withPromote) {
-  const { named, current, hold, open, lastTrouble, missing, canRollBack } = place;
+  const { named, current, hold, open, lastTrouble, missing, revoked, canRollBack } = place;
   const key = (what) => `${project}/${name}/${what}`;
   const label = (what) => ({ 'aria-label': `${what} ${name}` });
   const about = { project, environment: name };
@@ -133,6 +133,14 @@ function placeState(project, name, place, may, withPromote) {
           el('p', { class: 'soft subject', title: current.subject }, current.subject),
           el('p', { class: 'soft' }, el('time', { datetime: current.since }, ago(current.since))),
         ],
+    current?.yank ? el('p', { class: 'note bad' }, `yanked by ${current.yank.by}: ${current.yank.reason}`) : '',
+    revoked.map(({ check, service, verdict, summary, since }) =>
+      el(
+        'p',
+        { class: 'note bad' },
+        `${check} of ${service} ${verdict === 'failed' ? 'failed' : 'could not be answered'} ${ago(since)} for what runs here: ${summary}`,
+      ),
+    ),
     named ? '' : el('p', { class: 'note' }, 'not named in towpath.yaml any more'),
     hold === null ? '' : el('p', { class: 'note' }, `held by ${hold.by}: ${hold.reason}`),
     open.map((promotion) => openPromotion(project, promotion, may)),

@@ -1,5 +1,5 @@
 import { HOME } from '../environment/place.ts';
-import { type MatrixEnvironment, type MatrixView, missingText } from '../flow/view/environment.ts';
+import { type MatrixEnvironment, type MatrixView, missingText, troublesOf } from '../flow/view/environment.ts';
 import { unreadyText } from '../flow/view/unready.ts';
 import { ago, shortSha, table, type Paint } from './text.ts';
 
@@ -67,7 +67,7 @@ function runningText(place: MatrixEnvironment | undefined): string {
   const { current } = place;
   if (current === null) return '-';
   const name = current.names[0] ?? shortSha(current.commit);
-  return `#${current.number} ${name}${current.yanked ? ' YANKED' : ''}`;
+  return `#${current.number} ${name}${current.yanked ? ' YANKED' : ''}${place.revoked.length > 0 ? ' FAILED' : ''}`;
 }
 
 /** The mark says that the next environment of the path runs something older. */
@@ -76,10 +76,8 @@ function cellText(place: MatrixEnvironment | undefined, service: string): string
   return cell === undefined ? '-' : `${cell.digest.slice(7, 19)}${cell.ahead ? AHEAD : ''}`;
 }
 
-function notesOn(
-  { name, named, stopAskedAt, hold, open, lastTrouble, missing, cells }: MatrixEnvironment,
-  paint: Paint,
-): string[] {
+function notesOn(place: MatrixEnvironment, paint: Paint): string[] {
+  const { name, named, stopAskedAt, hold, open, lastTrouble, missing, cells } = place;
   const unrun = cells.flatMap(({ service, runs }) =>
     runs ? [] : [`${name}: ${service} is promoted, and not run here`],
   );
@@ -90,6 +88,7 @@ function notesOn(
       : [paint('yellow', `${name}: not named in towpath.yaml any more; \`towpath env remove ${name}\` ends it`)]),
     ...(stopAskedAt === null ? [] : [paint('yellow', `${name}: what runs there is being taken down`)]),
     ...(hold === null ? [] : [paint('yellow', `${name}: held by ${hold.by}: ${hold.reason}`)]),
+    ...troublesOf(place).map(({ what, fix }) => paint('red', `${name}: ${what} ${fix}`)),
     ...open.map(({ release, state, headline }) => paint('yellow', `${name}: #${release.number} ${state}: ${headline}`)),
     ...(lastTrouble === null ? [] : [paint('red', `${name}: #${lastTrouble.release.number} ${lastTrouble.headline}`)]),
     ...missing.map((image) => paint('red', `${name}: ${missingText(image)}`)),

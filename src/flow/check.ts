@@ -8,6 +8,7 @@ import { askRelease } from './ask.ts';
 import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
+import { revoke } from './revoke.ts';
 import { isTransient } from './transient.ts';
 
 interface Asked {
@@ -37,6 +38,7 @@ export function checkFlow(house: House) {
       throw error;
     });
     await transaction('record', async (tx) => {
+      for (const item of evidence) await revoke(house, tx, item);
       for (const item of evidence) {
         await recordEvidence(tx, item);
         await recordEvent(tx, {

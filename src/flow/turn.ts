@@ -14,6 +14,7 @@ import type { Deployment, Watched } from './deploy-release.ts';
 import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';
 import { nameImages } from './name-images.ts';
+import { recordGateQuestions } from './revoke.ts';
 import { wake, wakeFollowers } from './wake.ts';
 
 /** What a promotion knows of the place that it works in. Plain JSON: it is written down between the steps. */
@@ -34,9 +35,13 @@ export interface Load {
   readonly operation: string;
 }
 
-/** `env-<environment>` moves to what is about to run, and a name of its own keeps the release for a rollback. */
+/**
+ * `env-<environment>` moves to what is about to run, and a name of its own keeps the release for a rollback. What its gates ask
+ * is written down, so that a later answer finds it.
+ */
 export async function tagEnvironment(house: House, turn: Turn, { releaseId }: Load): Promise<void> {
   const { environment, release } = await placeOf(house, turn, releaseId);
+  await recordGateQuestions(house, release);
   await nameImages(house, release, ({ repository, digest }) => [
     ...planTags(repository, digest, [{ kind: 'environment', environment: environmentOf(environment.name) }]),
     { repository, digest, tag: keepTag(environment.slug, release.number), moves: false },

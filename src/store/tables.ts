@@ -43,6 +43,7 @@ export interface Tables {
   ref_event: RefEventTable;
   release: ReleaseTable;
   release_name: ReleaseNameTable;
+  release_question: ReleaseQuestionTable;
   release_service: ReleaseServiceTable;
   repository: RepositoryTable;
   tenure: TenureTable;
@@ -376,6 +377,13 @@ export interface ReleaseNameTable {
   release_id: string;
   ref: string;
   named_at: Generated<Timestamp>;
+}
+
+export interface ReleaseQuestionTable {
+  release_id: string;
+  check_name: string;
+  service: string;
+  question: string;
 }
 
 export interface ReleaseServiceTable {

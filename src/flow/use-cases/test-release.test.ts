@@ -17,6 +17,8 @@ services:
 roles: { managers: [bob] }
 environments:
   gated: { on: manual, accepts: any, gates: [integration], deploy: stage, settle: 0ms }
+  follows: { on: manual, accepts: any, deploy: stage, settle: 0ms }
+  strict: { on: manual, accepts: any, gates: [integration], deploy: stage, settle: 0ms, onFailure: { yank: true } }
   signed: { on: manual, accepts: any, gates: [integration, { approvals: { of: managers } }], deploy: stage, settle: 0ms }
 `;
 
@@ -55,6 +57,62 @@ test('a re-run that fails takes an earlier pass back, and those that wait look a
   answer(1);
   await ask(commit);
   expect((await world.reaches(id, 'refused')).headline).toContain('integration failed');
+});
+
+test('a re-run that fails is shown wherever these artifacts run, until it passes or something else does', async () => {
+  const before = await built('before');
+  await world.reaches((await world.request('follows', before)).id, 'live');
+  const commit = await built('runs');
+  for (const place of ['gated', 'follows']) await world.reaches((await world.request(place, commit)).id, 'live');
+  const revoked = async (place: string) =>
+    (await world.environment(place)).revoked.map(({ check, service }) => `${check} ${service}`);
+  answer(1);
+  await told((await ask(commit, 'integration')).id);
+  for (const place of ['gated', 'follows'])
+    expect(await revoked(place)).toEqual(['integration api', 'integration web']);
+  const { reasons } = await world.useCases.why(world.project, 'follows');
+  expect(reasons[0]).toMatchObject({
+    gate: 'integration',
+    what: expect.stringContaining('which runs here'),
+    fix: expect.stringContaining('`towpath rollback follows` brings #'),
+  });
+  answer(0);
+  await told((await ask(commit, 'integration')).id);
+  expect(await revoked('gated')).toEqual([]);
+  const { rows } = {
+    rows: await world.house.store.db
+      .selectFrom('event')
+      .selectAll()
+      .where('kind', 'in', ['environment.revoked', 'environment.cleared'])
+      .orderBy('id')
+      .execute(),
+  };
+  expect(rows.map(({ kind }) => kind)).toEqual([
+    ...Array(4).fill('environment.revoked'),
+    ...Array(4).fill('environment.cleared'),
+  ]);
+  answer(1);
+  await told((await ask(commit, 'integration')).id);
+  expect(await revoked('follows')).toHaveLength(2);
+  answer(0);
+  await world.reaches((await world.request('follows', before)).id, 'live');
+  expect(await revoked('follows')).toEqual([]);
+});
+
+test('where a failure bars, one of a re-run bars what runs there, and says how to go back', async () => {
+  const commit = await built('barred');
+  await world.reaches((await world.request('strict', commit)).id, 'live');
+  answer(1);
+  await told((await ask(commit, 'integration')).id);
+  expect((await world.environment('strict')).current).toMatchObject({
+    yanked: true,
+    yank: { by: 'towpath', reason: expect.stringMatching(/^integration of (api|web) failed: /) },
+  });
+  const { reasons } = await world.useCases.why(world.project, 'strict');
+  expect(reasons.map(({ gate }) => gate)).toEqual(['yank', 'integration', 'integration']);
+  expect(reasons[0]?.fix).toContain('It cannot be rolled back');
+  const again = await world.request('gated', commit);
+  expect((await world.reaches(again.id, 'refused')).headline).toContain('is yanked');
 });
 
 test('what could not be asked is asked again at once, also while nobody looks, and says when it could not', async () => {

@@ -1,6 +1,7 @@
 import { missingImages } from '../../environment/missing-image-store.ts';
 import { type EnvironmentRow } from '../../environment/environment-store.ts';
 import { environmentOf, memberOf } from '../../environment/place.ts';
+import { revokedIn } from '../../environment/revoked-store.ts';
 import { tenuresOf } from '../../environment/tenure-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { TowpathError } from '../../lib/error.ts';
@@ -91,10 +92,7 @@ export async function releaseViews(db: Sql, ids: readonly string[]): Promise<Rel
         author,
         createdAt: release.createdAt.toISOString(),
         problem: release.problem,
-        yank:
-          release.yank === null
-            ? null
-            : { reason: release.yank.reason, by: release.yank.by, at: release.yank.at.toISOString() },
+        yank: yankView(release),
         services: (services.get(id) ?? []).map(({ service, commit, key, state, digest, builtFor, logId }) => ({
           service,
           commit,
@@ -107,6 +105,10 @@ export async function releaseViews(db: Sql, ids: readonly string[]): Promise<Rel
       },
     ];
   });
+}
+
+function yankView({ yank }: Pick<ReleaseHead, 'yank'>): ReleaseView['yank'] {
+  return yank === null ? null : { reason: yank.reason, by: yank.by, at: yank.at.toISOString() };
 }
 
 /** @param of its id, or the promotion as it was read: then all that is said of it is of that moment */
@@ -227,6 +229,7 @@ export async function environmentViews(db: Sql, environments: readonly Environme
   const open = await openPromotions(db, ids);
   const ended = await lastEnded(db, ids);
   const missing = await missingImages(db, ids);
+  const revoked = await revokedIn(db, ids);
   const openViews = new Map((await promotionViews(db, open)).map((view) => [view.id, view]));
   const endedViews = new Map((await promotionViews(db, ended)).map((view) => [view.id, view]));
   const briefs = await briefsOf(
@@ -255,7 +258,15 @@ export async function environmentViews(db: Sql, environments: readonly Environme
         current:
           current === undefined
             ? null
-            : { ...briefOf(current), since: (environment.currentSince ?? new Date(0)).toISOString() },
+            : {
+                ...briefOf(current),
+                since: (environment.currentSince ?? new Date(0)).toISOString(),
+                yank: yankView(current.release),
+              },
+        revoked: (revoked.get(environment.id) ?? []).map(({ environmentId: _environment, since, ...rest }) => ({
+          ...rest,
+          since: since.toISOString(),
+        })),
         open: open
           .filter(({ environmentId }) => environmentId === environment.id)
           .flatMap(({ id }) => openViews.get(id) ?? []),

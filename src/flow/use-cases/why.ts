@@ -11,7 +11,7 @@ import { servicesOf } from '../../release/release-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import { placesIn } from '../places.ts';
-import { missingText, type MissingImageView } from '../view/environment.ts';
+import { missingText, type MissingImageView, troublesOf } from '../view/environment.ts';
 import type { WhyView } from '../view/path.ts';
 import type { ReasonView } from '../view/promotion.ts';
 import { notThere } from './not-there.ts';
@@ -108,6 +108,7 @@ async function whyPlace(store: House['store'], environment: EnvironmentRow): Pro
   const ended = (await lastEnded(store.db, [environment.id])).filter(({ state }) => state !== 'live');
   const reasons: ReasonView[] = [
     ...whyEnding(environment),
+    ...(view === undefined ? [] : troublesOf(view)).map((trouble) => ({ ...trouble, until: null })),
     ...(view?.missing ?? []).map(whyMissing),
     ...(environment.hold === null
       ? []

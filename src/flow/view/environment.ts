@@ -55,7 +55,14 @@ export interface EnvironmentView {
   /** Since when it is being stopped; null when it is not, or not any more. */
   readonly stopAskedAt: string | null;
   readonly hold: HoldView | null;
-  readonly current: (ReleaseBrief & { readonly since: string }) | null;
+  readonly current:
+    | (ReleaseBrief & {
+        readonly since: string;
+        readonly yank: { readonly reason: string; readonly by: string; readonly at: string } | null;
+      })
+    | null;
+  /** Checks that are gates on the path, and whose latest answer about what runs here is not a pass. */
+  readonly revoked: readonly RevokedView[];
   /** What is on its way in, the newest first. */
   readonly open: readonly PromotionView[];
   /** The newest ended one that did not go live, while nothing newer did. */
@@ -63,6 +70,51 @@ export interface EnvironmentView {
   /** What runs there or can be rolled back to, and is gone from the registry. */
   readonly missing: readonly MissingImageView[];
   readonly canRollBack: { readonly to: ReleaseBrief } | { readonly to: null; readonly reason: string };
+}
+
+export interface RevokedView {
+  readonly check: string;
+  readonly service: string;
+  readonly verdict: 'failed' | 'error';
+  readonly summary: string;
+  readonly evidence: string;
+  readonly logId: string | null;
+  readonly since: string;
+}
+
+/** What speaks against what runs there, a sentence each, and what to do. */
+export function troublesOf({
+  name,
+  current,
+  revoked,
+  canRollBack,
+}: Pick<EnvironmentView, 'name' | 'current' | 'revoked' | 'canRollBack'>): {
+  gate: string;
+  what: string;
+  fix: string;
+}[] {
+  if (current === null) return [];
+  const { yank } = current;
+  const back =
+    canRollBack.to === null
+      ? `It cannot be rolled back: ${canRollBack.reason}`
+      : `\`towpath rollback ${name}\` brings #${canRollBack.to.number} back.`;
+  return [
+    ...(yank === null
+      ? []
+      : [
+          {
+            gate: 'yank',
+            what: `#${current.number}, which runs here, is yanked by ${yank.by}: ${yank.reason}`,
+            fix: `${back} \`towpath unyank #${current.number}\` lifts it.`,
+          },
+        ]),
+    ...revoked.map(({ check, service, verdict, summary, since }) => ({
+      gate: check,
+      what: `${check} of ${service} ${verdict === 'failed' ? 'failed' : 'could not be answered'} for #${current.number}, which runs here, at ${since}: ${summary}`,
+      fix: `${back} \`towpath test #${current.number} ${check}\` asks it again.`,
+    })),
+  ];
 }
 
 export interface MissingImageView {

@@ -97,7 +97,7 @@ export function viewOf({ cells: _cells, ...environment }: MatrixEnvironment): En
 export function deployedOf(release: ReleaseView, environment: MatrixEnvironment): MatrixEnvironment {
   return {
     ...environment,
-    current: { ...briefOf(release), since: START },
+    current: { ...briefOf(release), since: START, yank: null },
     cells: environment.cells.map((cell, index) => ({
       ...cell,
       releaseId: release.id,
@@ -157,10 +157,11 @@ function environmentOf(name: string, release: ReleaseView, ahead: boolean): Matr
     named: true,
     stopAskedAt: null,
     hold: null,
-    current: { ...briefOf(release), since: START },
+    current: { ...briefOf(release), since: START, yank: null },
     open: [],
     lastTrouble: null,
     missing: [],
+    revoked: [],
     canRollBack: { to: null, reason: 'nothing ran here before' },
     cells: release.services.map(({ service, digest }, index) => ({
       service,

@@ -8,6 +8,7 @@ import type {
   MatrixEnvironment,
   MatrixView,
   MissingImageView,
+  RevokedView,
 } from '../../flow/view/environment.ts';
 import type { UnreadyRelease } from '../../flow/view/unready.ts';
 import { Brief, Promotion, releaseBriefShape } from './promotion.ts';
@@ -18,6 +19,17 @@ const Hold = view<HoldView>()('Hold', { reason: z.string(), by: z.string(), sinc
 
 const Current = view<NonNullable<EnvironmentView['current']>>()('CurrentRelease', {
   ...releaseBriefShape,
+  since: Instant,
+  yank: z.object({ reason: z.string(), by: z.string(), at: Instant }).nullable(),
+});
+
+const Revoked = view<RevokedView>()('RevokedCheck', {
+  check: z.string(),
+  service: z.string(),
+  verdict: z.enum(['failed', 'error']),
+  summary: z.string(),
+  evidence: z.string(),
+  logId: z.string().nullable(),
   since: Instant,
 });
 
@@ -44,6 +56,7 @@ const environmentShape = {
   stopAskedAt: Instant.nullable(),
   hold: Hold.nullable(),
   current: Current.nullable(),
+  revoked: listOf(Revoked),
   open: listOf(Promotion),
   lastTrouble: Promotion.nullable(),
   missing: listOf(Missing),

@@ -1,0 +1,100 @@
+import { groupBy } from '../lib/group.ts';
+import type { Sql } from '../store/database.ts';
+
+/** A check that is a gate on the path, and whose latest answer about what an environment runs is not a pass. */
+export interface Revoked {
+  readonly environmentId: string;
+  readonly check: string;
+  readonly service: string;
+  readonly verdict: 'failed' | 'error';
+  readonly summary: string;
+  readonly evidence: string;
+  readonly logId: string | null;
+  readonly since: Date;
+}
+
+export interface ReleaseQuestion {
+  readonly check: string;
+  readonly service: string;
+  readonly question: string;
+}
+
+/** Safe to repeat: what a release is asked never changes, but more of its checks may have become gates. */
+export async function recordQuestions(
+  db: Sql,
+  releaseId: string,
+  questions: readonly ReleaseQuestion[],
+): Promise<void> {
+  if (questions.length === 0) return;
+  await db
+    .insertInto('release_question')
+    .values(
+      questions.map(({ check, service, question }) => ({
+        release_id: releaseId,
+        check_name: check,
+        service,
+        question,
+      })),
+    )
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** By environment: invariant 6 for what runs already. */
+export async function revokedIn(db: Sql, environmentIds: readonly string[]): Promise<Map<string, Revoked[]>> {
+  if (environmentIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('environment')
+    .innerJoin('release_question as asked', 'asked.release_id', 'environment.current_release_id')
+    .innerJoinLateral(
+      (from) =>
+        from
+          .selectFrom('evidence')
+          .select(['evidence.id', 'evidence.verdict', 'evidence.result', 'evidence.log_id', 'evidence.at'])
+          .whereRef('evidence.question', '=', 'asked.question')
+          .orderBy('evidence.at', 'desc')
+          .orderBy('evidence.id', 'desc')
+          .limit(1)
+          .as('latest'),
+      (join) => join.onTrue(),
+    )
+    .select([
+      'environment.id as environmentId',
+      'asked.check_name as check',
+      'asked.service',
+      'latest.id as evidence',
+      'latest.verdict',
+      'latest.result',
+      'latest.log_id as logId',
+      'latest.at as since',
+    ])
+    .where('environment.id', 'in', [...environmentIds])
+    .where('latest.verdict', '<>', 'passed')
+    .orderBy('asked.check_name')
+    .orderBy('asked.service')
+    .execute();
+  const revoked = rows.flatMap(({ verdict, result, ...row }) =>
+    verdict === 'passed' ? [] : [{ ...row, verdict, summary: summaryOf(result) }],
+  );
+  return groupBy(revoked, ({ environmentId }) => environmentId);
+}
+
+/** The environments that run a release which is asked this very question. */
+export async function environmentsAsked(
+  db: Sql,
+  question: string,
+): Promise<{ readonly environmentId: string; readonly releaseId: string; readonly definition: unknown }[]> {
+  return db
+    .selectFrom('release_question')
+    .innerJoin('environment', 'environment.current_release_id', 'release_question.release_id')
+    .select(['environment.id as environmentId', 'release_question.release_id as releaseId', 'environment.definition'])
+    .where('release_question.question', '=', question)
+    .where('environment.removed_at', 'is', null)
+    .orderBy('environment.id')
+    .execute();
+}
+
+function summaryOf(result: unknown): string {
+  const { summary } = Object(result) as { summary?: unknown };
+  return typeof summary === 'string' ? summary : '';
+}
