@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import type { Worker } from 'node:worker_threads';
 
 import { request } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -18,6 +19,8 @@ let directory: string;
 let embedded: EmbeddedRegistry;
 let served: Served;
 const errors: unknown[] = [];
+const threads: Worker[] = [];
+process.on('worker', (thread: Worker) => threads.push(thread));
 let mayPull = async (_repository: string) => true;
 
 beforeAll(async () => {
@@ -102,6 +105,18 @@ test('an upload with the wrong digest leaves nothing', async () => {
   expect((await ask('HEAD', `/v2/wrong/app/blobs/${sha256('right')}`)).status).toBe(404);
   expect(await ask('POST', '/v2/wrong/app/blobs/uploads/?digest=md5:abc')).toMatchObject({ status: 400 });
   expect(await readdir(join(directory, 'uploads', 'wrong+app'))).toEqual([]);
+});
+
+test('an upload is whole though the thread that hashed it ended in its midst', async () => {
+  const bytes = noise(3_000_000, 'thread');
+  const place = (await ask('POST', '/v2/thread/app/blobs/uploads/')).headers['location'] ?? '';
+  expect((await ask('PATCH', place, bytes.subarray(0, 2_000_000))).status).toBe(202);
+  expect(threads).not.toEqual([]);
+  await Promise.all(threads.map(async (thread) => thread.terminate()));
+  expect((await ask('PATCH', place, bytes.subarray(2_000_000))).status).toBe(202);
+  expect((await ask('PUT', `${place}?digest=${sha256(bytes)}`)).status).toBe(201);
+  expect((await ask('GET', `/v2/thread/app/blobs/${sha256(bytes)}`)).bytes.equals(bytes)).toBe(true);
+  expect(errors.splice(0)).toEqual([]);
 });
 
 test('forgotten uploads are swept, those still added to are not', async () => {

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, readdir, stat, unlink } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import type { Readable } from 'node:stream';
@@ -15,8 +13,11 @@ import type { BlobStore } from './blob-store.ts';
 import { algorithmOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
 import { isAbsent, makeFolder, removeOlder } from './durable-file.ts';
+import { gathering } from './gathering.ts';
 import { blobTooLarge, DEFAULT_LIMITS, tooManyUploads } from './limits.ts';
 import type { Limits } from './limits.ts';
+import { runningHash } from './running-hash.ts';
+import type { RunningHash } from './running-hash.ts';
 
 /**
  * Uploads that are under way: one file each, whose length is the only state. So an upload goes on after a kill where
@@ -42,15 +43,11 @@ export interface Uploads {
   sweep(beforeMs: number): Promise<number>;
 }
 
-/** A connection gives 64 KB at a time, and each write costs a turn of a thread: so what comes is gathered, but for no longer than this. */
-const GATHERED_BYTES = 1024 * 1024;
-const GATHERED_MS = 100;
-
 const ID = /^upl_[0-9a-z]{26}$/;
 
 export function openUploads(directory: string, blobs: BlobStore, limits: Limits = DEFAULT_LIMITS): Uploads {
   /** The running hash of uploads that this process has seen from their first byte. */
-  const hashes = new Map<string, { readonly hash: Hash; readonly size: number }>();
+  const hashes = new Map<string, { readonly hash: RunningHash; readonly size: number }>();
   const inTurn = keyedQueue();
   const senders = new Map<string, AbortController>();
 
@@ -86,26 +83,28 @@ export function openUploads(directory: string, blobs: BlobStore, limits: Limits 
   async function append(repository: string, id: string, content: Readable, start: number | null) {
     const before = await sizeOf(repository, id);
     if (start !== null && start !== before) throw outOfOrder(start, before);
-    const running = hashes.get(id);
-    const hash = running?.size === before ? running.hash : before === 0 ? createHash('sha256') : null;
+    const file = await open(fileOf(repository, id), 'a', 0o640);
+    if (hashes.get(id)?.size !== before) forget(id);
+    const hash = hashes.get(id)?.hash ?? (before === 0 ? runningHash() : null);
     hashes.delete(id); // until it is sure that the file has all that the hash has
     let total = before;
-    const file = await open(fileOf(repository, id), 'a', 0o640);
     const sender = new AbortController();
     senders.set(id, sender);
-    const sink = gathering(file);
+    const sink = gathering(file, hash);
     try {
       // A request that is destroyed takes its connection along: what stopped the writing is still to be answered.
       const chunks = addAbortSignal(sender.signal, content).iterator({ destroyOnReturn: false });
       for await (const chunk of chunks as AsyncIterable<Buffer>) {
         if (total + chunk.length > limits.blobBytes) throw blobTooLarge(limits);
         total += chunk.length;
-        hash?.update(chunk);
         await sink.write(chunk);
       }
     } finally {
       senders.delete(id);
-      await sink.end();
+      await sink.end().catch((error: unknown) => {
+        hash?.drop();
+        throw error;
+      });
       if (hash !== null) hashes.set(id, { hash, size: total });
     }
     return total;
@@ -121,14 +120,20 @@ export function openUploads(directory: string, blobs: BlobStore, limits: Limits 
   async function computedDigest(path: string, id: string, bytes: number, digest: ContentDigest): Promise<string> {
     const algorithm = algorithmOf(digest);
     const running = hashes.get(id);
-    if (algorithm === 'sha256' && running?.size === bytes) return `sha256:${running.hash.copy().digest('hex')}`;
+    const known = algorithm === 'sha256' && running?.size === bytes ? await running.hash.digest() : null;
+    if (known !== null) return `sha256:${known}`;
     const hash = createHash(algorithm);
     for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(chunk as Buffer);
     return `${algorithm}:${hash.digest('hex')}`;
   }
 
-  async function cancel(repository: string, id: string): Promise<boolean> {
+  function forget(id: string): void {
+    hashes.get(id)?.hash.drop();
     hashes.delete(id);
+  }
+
+  async function cancel(repository: string, id: string): Promise<boolean> {
+    forget(id);
     if (!ID.test(id)) return false;
     try {
       await unlink(fileOf(repository, id));
@@ -163,56 +168,16 @@ export function openUploads(directory: string, blobs: BlobStore, limits: Limits 
         try {
           await blobs.adopt(path, digest, await computedDigest(path, id, bytes, digest));
         } finally {
-          hashes.delete(id);
+          forget(id);
         }
       }),
     cancel: async (repository, id) => alone(id, () => cancel(repository, id)),
     sweep: async (beforeMs) => {
       const dropped = await removeOlder(directory, beforeMs);
-      for (const id of dropped) hashes.delete(id);
+      for (const id of dropped) forget(id);
       return dropped.length;
     },
   };
-}
-
-/** Writes to the end of a file while the next is gathered. An error of a write ends every call after it. */
-function gathering(file: FileHandle): { write(chunk: Buffer): Promise<void>; end(): Promise<void> } {
-  let chunks: Buffer[] = [];
-  let bytes = 0;
-  let writing = Promise.resolve();
-  /** @returns when what came before is written */
-  const turn = (): Promise<void> => {
-    const [before, gathered] = [writing, chunks];
-    [chunks, bytes] = [[], 0];
-    writing = before.then(() => writeAll(file, gathered));
-    writing.catch(() => undefined); // told by the next call
-    return before;
-  };
-  const beat = setInterval(() => void turn().catch(() => undefined), GATHERED_MS);
-  return {
-    async write(chunk) {
-      chunks.push(chunk);
-      bytes += chunk.length;
-      if (bytes >= GATHERED_BYTES) await turn();
-    },
-    async end() {
-      clearInterval(beat);
-      void turn().catch(() => undefined);
-      try {
-        await writing;
-      } finally {
-        await file.close();
-      }
-    },
-  };
-}
-
-/** One write may take less than it was given: on a disk that is nearly full it does. */
-async function writeAll(file: FileHandle, chunks: readonly Buffer[]): Promise<void> {
-  if (chunks.length === 0) return;
-  const { bytesWritten } = await file.writev(chunks);
-  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  if (bytesWritten < bytes) await file.writeFile(Buffer.concat(chunks).subarray(bytesWritten));
 }
 
 function outOfOrder(start: number, size: number): RegistryError {
