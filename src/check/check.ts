@@ -30,6 +30,8 @@ export interface CheckDefinition {
 export interface Comparison {
   /** Which lines of the service changed since the commit that its own is compared with. */
   readonly changes: boolean;
+  /** The environment whose running artifact it is measured against. */
+  readonly baseline: string | null;
 }
 
 /** What the configuration must know of a kind of check. */
@@ -75,11 +77,12 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
     })
     .transform((fields, context): CheckDefinition => {
       const { during, always, timeout, retries, with: parts, ...definition } = Common.parse(fields);
-      if (during === 'build' && kind.compares?.(definition).changes === true)
+      const compared = kind.compares?.(definition);
+      if (during === 'build' && (compared?.changes === true || (compared?.baseline ?? null) !== null))
         context.addIssue({
           code: 'custom',
           path: ['during'],
-          message: '`release` or `deployment`: what changed is asked of a commit, and a build belongs to none',
+          message: '`release` or `deployment`: what is built is the same whatever it is compared with',
         });
       return { kind: kind.name, during, always, timeoutMs: timeout, retries, with: parts, backing: {}, definition };
     });

@@ -5,7 +5,8 @@ import { type Digest, isDigest } from '../lib/digest.ts';
 import { json, type Sql } from '../store/database.ts';
 import type { EvidenceTable } from '../store/tables.ts';
 import type { Evidence, RecordedEvidence } from './evidence.ts';
-import type { CheckAnswer } from './kind.ts';
+import type { CheckAnswer, Performance } from './kind.ts';
+import { MEASURES } from './report/measures.ts';
 import { LEVELS } from './report/sarif.ts';
 
 /** Keeps an answer for good. The same id again changes nothing: the first answer stays. */
@@ -106,6 +107,35 @@ export async function evidenceOfDigest(
   return rows.map(evidenceOf);
 }
 
+/** What the same load measured last of this digest of a service where the check passed, there or nowhere in particular. */
+export async function lastMeasured(
+  db: Sql,
+  of: {
+    readonly projectId: string;
+    readonly check: string;
+    readonly service: string;
+    readonly digest: Digest;
+    readonly environmentId: string | null;
+    readonly load: string;
+  },
+): Promise<Performance | null> {
+  const row = await db
+    .selectFrom('evidence')
+    .selectAll()
+    .where('project_id', '=', of.projectId)
+    .where('check_name', '=', of.check)
+    .where('service', '=', of.service)
+    .where('verdict', '=', 'passed')
+    .where('environment_id', 'is not distinct from', of.environmentId)
+    .where(sql<boolean>`digests @> ${json({ [of.service]: of.digest })}::jsonb`)
+    .where(sql<boolean>`result -> 'performance' ->> 'load' = ${of.load}`)
+    .orderBy('at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row === undefined ? null : (evidenceOf(row).answer.performance ?? null);
+}
+
 const Digests = z.record(z.string(), z.custom<Digest>(isDigest));
 
 /** Rows of a newer server may say more than this one knows. */
@@ -134,6 +164,7 @@ const Result = z.looseObject({
       first: z.array(z.object({ level: z.enum(LEVELS), rule: z.string(), message: z.string(), where: z.string() })),
     })
     .optional(),
+  performance: z.object({ measures: z.partialRecord(z.enum(MEASURES), z.number()), load: z.string() }).optional(),
   earlier: z.array(z.object({ verdict: z.enum(['failed', 'error']), summary: z.string() })).optional(),
   ran: z
     .object({
@@ -145,7 +176,7 @@ const Result = z.looseObject({
 });
 
 function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
-  const { summary, tests, coverage, changed, findings, earlier, ran } = Result.parse(row.result);
+  const { summary, tests, coverage, changed, findings, performance, earlier, ran } = Result.parse(row.result);
   const answer: CheckAnswer = {
     verdict: row.verdict,
     summary,
@@ -153,6 +184,7 @@ function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
     ...(coverage === undefined ? {} : { coverage }),
     ...(changed === undefined ? {} : { changed }),
     ...(findings === undefined ? {} : { findings }),
+    ...(performance === undefined ? {} : { performance }),
     ...(earlier === undefined ? {} : { earlier }),
     ...(ran === undefined ? {} : { ran }),
   };

@@ -8,6 +8,7 @@ import type { LogLine } from '../lib/log.ts';
 import type { PinnedPart } from './backing.ts';
 import type { CheckFamily, Comparison } from './check.ts';
 import type { ChangedCoverage } from './report/changed.ts';
+import type { Measures } from './report/measures.ts';
 import type { LineCounts, TestCounts } from './report/report.ts';
 import type { Findings } from './report/sarif.ts';
 import type { OutsideServer } from './server.ts';
@@ -25,6 +26,7 @@ export interface CheckAnswer {
   readonly coverage?: LineCounts;
   readonly changed?: ChangedCoverage;
   readonly findings?: Findings;
+  readonly performance?: Performance;
   /** Tries before this one that did not pass, first to last; a pass after any of them is flaky. */
   readonly earlier?: readonly { readonly verdict: Exclude<CheckVerdict, 'passed'>; readonly summary: string }[];
   /** Where it ran; `isolates: false` says that the answer rests on the machine as well as on the image. */
@@ -34,6 +36,19 @@ export interface CheckAnswer {
     /** Limits of the check that this machine could not hold it to. */
     readonly notHeld?: readonly (keyof Limits)[] | undefined;
   };
+}
+
+/** What a load test measured. */
+export interface Performance {
+  readonly measures: Measures;
+  /** What was done to measure it: only the same load can be compared. */
+  readonly load: string;
+}
+
+/** What was measured of the artifact that a question compares with. */
+export interface Baseline {
+  readonly environment: string;
+  readonly measures: Measures;
 }
 
 /** One question about one service, with all that may be looked at to answer it. */
@@ -51,6 +66,8 @@ export interface CheckRequest<Definition> {
   readonly changed?: () => Promise<ChangedLines>;
   /** What runs beside it while it is asked. */
   readonly parts: readonly PinnedPart[];
+  /** What the same load measured of the artifact that is compared with; there for a definition that has a baseline. */
+  readonly baseline?: (load: string) => Promise<Baseline | null>;
   /** Where each service answers, for a question that is asked of a deployment. */
   readonly urls: Readonly<Record<string, string>>;
   /** Safe as the name of a container, unique among what runs on this machine. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 
+import { checks } from '../check/checks.ts';
 import { parseConfig } from './config.ts';
 import { families as realFamilies } from './families.ts';
 import { ConfigError, type ConfigProblem } from './problem.ts';
@@ -293,6 +294,15 @@ test.each<[string, string, string, Partial<ConfigProblem>]>([
 ])('refused with place and reason: %s', (_, old, wrong, problem) => {
   expect(SHOP).toContain(old);
   expect(problemsOf(SHOP.replace(old, () => wrong))).toContainEqual(expect.objectContaining(problem));
+});
+
+test('what is measured against an environment that is nowhere is refused', () => {
+  const load = 'run: load, performance: { k6: reports/k6.json, baseline: { environment: prd, slower: { p95: 10 } } }';
+  const text = SHOP.replace('run: node --test, during: build, junit: reports/junit.xml', load);
+  expect(() => parseConfig(text, { ...families, checks })).toThrow(
+    /check "unit" is measured against environment "prd": there is none of this name.*did you mean "prod"/,
+  );
+  expect(() => parseConfig(text.replace('prd', 'prod'), { ...families, checks })).not.toThrow();
 });
 
 test('every problem of one kind is told at once, in the order of the file', () => {

@@ -1,4 +1,5 @@
 import { buildOrder } from '../artifact/build-order.ts';
+import { checks as kinds } from '../check/checks.ts';
 import { GATE_WORDS } from '../path/gate.ts';
 import { placeholdersOf } from '../environment/variables.ts';
 import { nearestWord } from '../lib/nearest.ts';
@@ -15,6 +16,7 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
     ...findChecksElsewhere(config),
     ...findBases(config),
     ...findParts(config),
+    ...findBaselines(config),
     ...Object.entries(config.environments).flatMap(([name, environment], index) => {
       const path = ['environments', name];
       const before = environments.slice(0, index);
@@ -121,6 +123,19 @@ function findChecksElsewhere({ services }: ProjectConfig): Finding[] {
           '`during: release`, which asks it of the artifact that was reported',
         ),
       ),
+  );
+}
+
+/** A member's file has no environments: it names those of its home. */
+function findBaselines({ services, path: environments }: ProjectConfig): Finding[] {
+  if (environments.length === 0) return [];
+  return Object.entries(services).flatMap(([service, { checks }]) =>
+    Object.entries(checks).flatMap(([name, { kind, definition }]) => {
+      const baseline = kinds.find((one) => one.name === kind)?.compares?.(definition).baseline ?? null;
+      if (baseline === null || environments.includes(baseline)) return [];
+      const what = `check "${name}" is measured against environment "${baseline}": there is none of this name`;
+      return [dangling(['services', service, 'checks', name], what, 'environment', environments, baseline)];
+    }),
   );
 }
 

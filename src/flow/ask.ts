@@ -15,6 +15,7 @@ import type { LogLine } from '../lib/log.ts';
 import type { Release, ReleaseService } from '../release/release.ts';
 import { openLog } from '../store/log-store.ts';
 import { pinParts } from './backing.ts';
+import { type ArtifactBefore, artifactBefore, baselineOf } from './baseline.ts';
 import { type Changes, changesOf } from './compared.ts';
 import type { Deployment } from './deploy-release.ts';
 import type { House } from './house.ts';
@@ -38,6 +39,8 @@ interface Question {
   /** For a question about what changed. */
   readonly changes: Changes | null;
   readonly parts: readonly PinnedPart[];
+  /** For one that has a baseline: what it is measured against, if there is anything. */
+  readonly before: ArtifactBefore | null;
 }
 
 /** What the environment adds to questions that are asked of a deployment there. */
@@ -175,13 +178,27 @@ async function questionFor(
   const parts = pinnedParts(check.backing, surroundings?.mocks ?? [], pins);
   const environment = surroundings?.urls ?? null;
   const kind = kindOf(check);
-  const changes =
-    kind.compares?.(check.definition).changes === true
-      ? await changesOf(house, { repositoryId, commit: part.commit, service: part.service, path: service.path })
-      : null;
-  const against = changes === null ? {} : { against: { changed: changes.files } };
-  const id = questionOf({ check, kind, service: part.service, digests, source, parts, environment, ...against });
-  return { id, name, check, ...part, repositoryId, source, parts, changes };
+  const compared = kind.compares?.(check.definition) ?? { changes: false, baseline: null };
+  const changes = compared.changes
+    ? await changesOf(house, { repositoryId, commit: part.commit, service: part.service, path: service.path })
+    : null;
+  const before =
+    compared.baseline === null ? null : await artifactBefore(house, repositoryId, { ...part, in: compared.baseline });
+  const against = {
+    ...(changes === null ? {} : { changed: changes.files }),
+    ...(before === null ? {} : { baseline: before.digest }),
+  };
+  const id = questionOf({
+    check,
+    kind,
+    service: part.service,
+    digests,
+    source,
+    parts,
+    environment,
+    ...(Object.keys(against).length === 0 ? {} : { against }),
+  });
+  return { id, name, check, ...part, repositoryId, source, parts, changes, before };
 }
 
 async function ask(
@@ -212,6 +229,7 @@ async function ask(
       source: question.source,
       ...(question.changes === null ? {} : { changed: question.changes.lines }),
       parts: question.parts,
+      ...baselineOf(house, projectId, question, where.environmentId),
       urls: where.urls,
       name: `towpath-check-${logId.replace('_', '-')}`,
       log: line,

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { SourceTree } from '../../../git/tree.ts';
 import { sha256, sha256Hex } from '../../../lib/digest.ts';
 import type { CheckAnswer, CheckRequest, CheckTools } from '../../kind.ts';
+import type { Measures } from '../../report/measures.ts';
 import { copyingRunner } from '../../testing/copying-runner.ts';
 import { memorySource } from '../../testing/source.ts';
 import { answerOf, command } from './command.ts';
@@ -170,7 +171,9 @@ test('a link inside the tests stays one', async () => {
 test('exit code and report must agree before it is green', async () => {
   const [report] = reportsOf(z.strictObject(reportFields).parse({ junit: 'reports/junit.xml' }));
   const said = async (text: string) =>
-    report === undefined ? [] : [await report.say(text, { files: [], workdir: '/', changed: undefined })];
+    report === undefined
+      ? []
+      : [await report.say(text, { files: [], workdir: '/', changed: undefined, baseline: null, load: '' })];
   const good = await said('<testsuite><testcase name="a"/></testsuite>');
   const bad = await said('<testsuite><testcase name="a"><failure message="no"/></testcase></testsuite>');
   expect(answerOf({ kind: 'exited', code: 0 }, []).verdict).toBe('passed');
@@ -264,6 +267,55 @@ test('of the lines that changed a share of their own must have run, tests left o
   });
 });
 
+test('a load test is judged by limits of its own, and by what runs now', async () => {
+  const wrk = fixture('performance/wrk-latency.txt');
+  const run = ['node', '-e', `fs.writeFileSync('reports/wrk.txt', ${JSON.stringify(wrk)})`];
+  const asked: string[] = [];
+  const askFor = (wish: object, before: Measures | null = null, files: Parameters<typeof memorySource>[0] = {}) =>
+    ask({ run, performance: { wrk: 'reports/wrk.txt', ...wish } }, files, {
+      baseline: async (load) => {
+        asked.push(load);
+        return before === null ? null : { environment: 'prod', measures: before };
+      },
+    });
+  const measured = 'p50 7.64 ms, p90 39.7 ms, p99 64 ms, 429 requests/s, 0 % errors';
+  const limits = { max: { p90: '50ms', errors: 1 }, min: { rps: 400, requests: 900 } };
+  expect(await askFor(limits)).toMatchObject({
+    verdict: 'passed',
+    summary: measured,
+    performance: { measures: { mean: 15.41, p90: 39.72, rps: 429.36 } },
+  });
+  expect(await askFor({ max: { p90: '30ms' }, min: { rps: 500 } })).toMatchObject({
+    verdict: 'failed',
+    summary: `it ended with exit code 0, but ${measured}; p90 39.7 ms, at most p90 30 ms wanted; 429 requests/s, at least 500 requests/s wanted`,
+  });
+  for (const [wish, words] of [
+    [{ max: { p95: '50ms' } }, 'does not tell p95'],
+    [{ min: { requests: 1000 } }, '904 requests say nothing, 1000 are wanted'],
+  ] as const)
+    expect(await askFor(wish)).toMatchObject({ verdict: 'error', summary: expect.stringContaining(words) });
+
+  const baseline = { environment: 'prod', slower: { p90: 10, rps: 10 } };
+  expect(await askFor({ baseline }, { p90: 37, rps: 470 })).toMatchObject({ verdict: 'passed', summary: measured });
+  expect(await askFor({ baseline }, { p90: 30, rps: 858.72 })).toMatchObject({
+    verdict: 'failed',
+    summary: `it ended with exit code 0, but ${measured}; p90 is 32.4 % slower than in prod (p90 30 ms), at most 10 % are wanted; rps is 50 % fewer than in prod (859 requests/s), at most 10 % are wanted`,
+  });
+  const none = 'no baseline yet: what runs in prod was not measured so';
+  expect(await askFor({ baseline }, null)).toMatchObject({ verdict: 'passed', summary: `${measured}; ${none}` });
+  expect(await askFor({ baseline: { ...baseline, without: 'fail' } }, null)).toMatchObject({
+    verdict: 'failed',
+    summary: expect.stringContaining(none),
+  });
+  expect(await askFor({ baseline }, { p90: 40 })).toMatchObject({
+    verdict: 'passed',
+    summary: `${measured}; no baseline yet for rps in prod`,
+  });
+  expect(new Set(asked).size).toBe(1);
+  await askFor({ baseline }, null, { 'test/load.js': 'another load' });
+  expect(new Set(asked).size).toBe(2);
+});
+
 test('a report in the UTF-16 of Windows is read, and one in no encoding is not', async () => {
   const text = '<testsuite><testcase name="a"/></testsuite>';
   const write = (bytes: Buffer) => [
@@ -287,6 +339,10 @@ test.each([
   [{ coverage: { lcov: 'a/b', min: 101 } }],
   [{ coverage: { lcov: 'a/b', changed: {} } }],
   [{ sarif: { file: 'a/b', errors: -1 } }],
+  [{ performance: { max: { p95: '1s' } } }],
+  [{ performance: { k6: 'a/b', wrk: 'a/c' } }],
+  [{ performance: { k6: 'a/b', max: { p42: '1s' } } }],
+  [{ performance: { k6: 'a/b', baseline: { environment: 'prod', slower: {} } } }],
 ])('what cannot be read as a wish for a report is refused: %j', (fields) => {
   expect(z.strictObject(command.fields).safeParse({ run: 'true', ...fields }).success).toBe(false);
 });
@@ -298,7 +354,7 @@ function fixture(name: string): string {
 async function ask(
   fields: Record<string, unknown>,
   files: Parameters<typeof memorySource>[0],
-  more: Partial<Pick<CheckRequest<unknown>, 'urls' | 'timeoutMs' | 'signal' | 'log' | 'changed'>> = {},
+  more: Partial<Pick<CheckRequest<unknown>, 'urls' | 'timeoutMs' | 'signal' | 'log' | 'changed' | 'baseline'>> = {},
 ): Promise<CheckAnswer> {
   const source: SourceTree = memorySource(files);
   const config = { entrypoint: [], command: [], env: {}, workdir: '/app', user: '' };

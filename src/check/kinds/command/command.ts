@@ -4,6 +4,7 @@ import { z } from 'zod';
 
 import type { BesideSpec, RunResult, RunSpec, TaskSpec } from '../../../container/runtime.ts';
 import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
+import { hashOfJson } from '../../../lib/digest.ts';
 import { Command, LimitsField, listOf, RelativePath, VariableName } from '../../../lib/fields.ts';
 import { parseReference } from '../../../registry/reference.ts';
 import { type PinnedPart, variablesOfParts } from '../../backing.ts';
@@ -40,7 +41,10 @@ export const command = checkKind({
   during: ['release', 'build', 'deployment'],
   hasParts: true,
   inputs: testsOf,
-  compares: ({ coverage }) => ({ changes: coverage?.changed !== undefined }),
+  compares: ({ coverage, performance }) => ({
+    changes: coverage?.changed !== undefined,
+    baseline: performance?.baseline?.environment ?? null,
+  }),
   async ask(request, { runner, image, directory }) {
     const { definition, source, parts, log, signal, timeoutMs } = request;
     const absent = definition.mount?.find((root) => !isThere(source, root));
@@ -122,13 +126,22 @@ function judged(result: RunResult, said: readonly Said[]): CheckAnswer {
 
 /** Tests are no part of what is measured: that they ran says nothing. */
 async function sceneOf(
-  { definition, source, changed }: CheckRequest<Definition>,
+  { definition, source, parts, changed, baseline }: CheckRequest<Definition>,
   tests: readonly TreeEntry[],
-): Promise<Pick<Scene, 'files' | 'changed'>> {
-  if (definition.coverage?.changed === undefined) return { files: [], changed: undefined };
+): Promise<Omit<Scene, 'workdir'>> {
   const isTest = new Set(tests.map(({ path }) => path));
-  const files = source.entries.flatMap(({ path }) => (isTest.has(path) ? [] : [path]));
-  return { files, changed: await changed?.() };
+  const load = hashOfJson({
+    run: definition.run,
+    env: definition.env,
+    tests: tests.map(({ mode, oid, path }) => [mode, oid, path]),
+    parts: parts.map(({ name, digest }) => [name, digest]),
+  });
+  return {
+    files: source.entries.flatMap(({ path }) => (isTest.has(path) ? [] : [path])),
+    changed: await changed?.(),
+    baseline: (await baseline?.(load)) ?? null,
+    load,
+  };
 }
 
 function testsOf(definition: Definition, source: SourceTree): readonly TreeEntry[] {

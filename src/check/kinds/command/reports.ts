@@ -2,13 +2,17 @@ import { z } from 'zod';
 
 import type { ChangedLines } from '../../../git/changed-lines.ts';
 import { RelativePath } from '../../../lib/fields.ts';
-import type { CheckAnswer, CheckVerdict } from '../../kind.ts';
+import type { Baseline, CheckAnswer, CheckVerdict } from '../../kind.ts';
+import { parseAutocannon } from '../../report/autocannon.ts';
 import { type ChangedCoverage, changedCoverage } from '../../report/changed.ts';
 import { parseCobertura } from '../../report/cobertura.ts';
 import { parseJunit } from '../../report/junit.ts';
+import { parseK6 } from '../../report/k6.ts';
 import { parseLcov } from '../../report/lcov.ts';
 import type { Coverage, LineCounts, Reading, TestCounts } from '../../report/report.ts';
 import { type Findings, type Level, LEVELS, parseSarif } from '../../report/sarif.ts';
+import { parseWrk } from '../../report/wrk.ts';
+import { performanceFields, sayPerformance } from './performance.ts';
 
 const File = RelativePath.refine((path) => path !== '.', 'a part of the service, not the whole').refine(
   (path) => path.includes('/'),
@@ -45,6 +49,19 @@ export const reportFields = {
     })
     .optional()
     .describe('What static analysis found'),
+  performance: z
+    .strictObject({
+      k6: File.optional().describe('The summary of k6 that it writes'),
+      autocannon: File.optional().describe('The JSON of autocannon that it writes'),
+      wrk: File.optional().describe('The file with what wrk printed'),
+      ...performanceFields,
+    })
+    .refine(
+      ({ k6, autocannon, wrk }) => [k6, autocannon, wrk].filter((file) => file !== undefined).length === 1,
+      'one of `k6`, `autocannon` and `wrk`',
+    )
+    .optional()
+    .describe('How fast it answered under load'),
 };
 
 type Definition = z.output<z.ZodObject<typeof reportFields>>;
@@ -54,7 +71,7 @@ export interface Said {
   readonly verdict: CheckVerdict;
   /** For a summary; for an error a phrase that follows "but". */
   readonly words: string;
-  readonly told: Pick<CheckAnswer, 'tests' | 'coverage' | 'changed' | 'findings'>;
+  readonly told: Pick<CheckAnswer, 'tests' | 'coverage' | 'changed' | 'findings' | 'performance'>;
 }
 
 /** What a report is read against. */
@@ -64,6 +81,9 @@ export interface Scene {
   /** Where they lie in the image. */
   readonly workdir: string;
   readonly changed: ChangedLines | undefined;
+  readonly baseline: Baseline | null;
+  /** What the command does to measure: its program, variables and tests, and what runs beside it. */
+  readonly load: string;
 }
 
 export interface WantedReport {
@@ -73,7 +93,7 @@ export interface WantedReport {
   unread(wrong: string): Said;
 }
 
-export function reportsOf({ junit, coverage, sarif }: Definition): readonly WantedReport[] {
+export function reportsOf({ junit, coverage, sarif, performance }: Definition): readonly WantedReport[] {
   return [
     ...(junit === undefined ? [] : [wanted('JUnit report', junit, parseJunit, sayTests)]),
     ...(coverage?.lcov === undefined
@@ -93,8 +113,19 @@ export function reportsOf({ junit, coverage, sarif }: Definition): readonly Want
             sayFindings(findings, { error: sarif.errors, warning: sarif.warnings, note: sarif.notes }),
           ),
         ]),
+    ...LOAD_TESTS.flatMap(({ tool, name, parse }) => {
+      const file = performance?.[tool];
+      if (performance === undefined || file === undefined) return [];
+      return [wanted(name, file, parse, (measures, scene) => sayPerformance(measures, performance, scene))];
+    }),
   ];
 }
+
+const LOAD_TESTS = [
+  { tool: 'k6', name: 'summary of k6', parse: parseK6 },
+  { tool: 'autocannon', name: 'result of autocannon', parse: parseAutocannon },
+  { tool: 'wrk', name: 'output of wrk', parse: parseWrk },
+] as const;
 
 function wanted<Report extends object>(
   name: string,
