@@ -61,7 +61,7 @@ export function nodeService(place: Place, workspaces: Workspaces): Found {
   const { name, folder } = place;
   const manifest = manifestOf(textAt(place, 'package.json'));
   const isMember = [...workspaces.values()].includes(folder);
-  const start = startOf(place, manifest);
+  const start = startOf(place, manifest, isMember);
   if (start === null) {
     if (isMember || (folder === '.' && workspaces.size > 0)) return { why: null }; // packages that others import
     return { why: 'has a package.json, and nothing in it that Node alone starts (`scripts.start`, `main`).' };
@@ -122,6 +122,7 @@ const USUAL = ['server', 'index', 'app', 'main'].flatMap((name) => [`${name}.js`
 function startOf(
   place: Place,
   { main, scripts }: Manifest,
+  isMember: boolean,
 ): { readonly file: string; readonly command: string | readonly string[] } | null {
   const words = typeof scripts?.['start'] === 'string' ? scripts['start'].trim().split(/\s+/) : [];
   const file = words
@@ -133,12 +134,12 @@ function startOf(
     return { file, command: isPlain ? file : words };
   }
   if (words.length > 0) return null;
-  const isLibrary = /\/?packages?\//.test(`${place.folder}/`) && typeof main === 'string';
+  const mayBeImported = isMember || (/\/?packages?\//.test(`${place.folder}/`) && typeof main === 'string');
   const usual = [...(typeof main === 'string' ? [main.replace(/^\.\//, '')] : []), ...USUAL];
   const found = usual.find((one) => isIn(place, one));
   if (found === undefined) return null;
-  // a package that is imported has a `main` too: it is started only where it looks like a program
-  if (isLibrary && !/\bPORT\b|\.listen\(|setInterval\(/.test(textAt(place, found) ?? '')) return null;
+  // a package that is imported has a `main` or an index.js too: it is started only where it looks like a program
+  if (mayBeImported && !/\bPORT\b|\.listen\(|setInterval\(/.test(textAt(place, found) ?? '')) return null;
   return { file: found, command: found };
 }
 

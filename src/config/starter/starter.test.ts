@@ -95,6 +95,8 @@ test('npm workspaces, functions and base images of the repository are seen for w
     'services/api/test/a.test.mjs': '',
     'packages/money/package.json': JSON.stringify({ name: '@shop/money', main: 'index.js' }),
     'packages/money/index.js': '',
+    'services/texts/package.json': JSON.stringify({ name: '@shop/texts', exports: './index.js' }),
+    'services/texts/index.js': 'export const hello = 1;',
     'functions/thumbs/serverless.yml': 'service: thumbs',
     'functions/thumbs/package.json': '{}',
     'images/python-base/Dockerfile': 'FROM debian:12',
