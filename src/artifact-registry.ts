@@ -6,7 +6,7 @@ import { below } from './registry/below.ts';
 import { dockerCredentials } from './registry/client/docker-credentials.ts';
 import { outsideRegistries } from './registry/client/outside.ts';
 import { isImmutableTag, isReservedTag } from './registry/image-names.ts';
-import { parseReference } from './registry/reference.ts';
+import { type ImageReference, parseReference } from './registry/reference.ts';
 import type { Registry } from './registry/registry.ts';
 import { RegistryError } from './registry/error.ts';
 
@@ -66,12 +66,23 @@ function outside(place: string): ArtifactRegistry {
 /** @throws RegistryError `registry.name-invalid` */
 function placeOf(place: string): { host: string; prefix: string } {
   const text = place.replace(/\/+$/, '');
-  const { host, repository } = parseReference(`${text}/x`);
-  const prefix = repository.slice(0, -'/x'.length);
-  if (text.startsWith(host) && `${host}${prefix === '' ? '' : `/${prefix}`}` === text) return { host, prefix };
+  const reference = referenceOf(`${text}/x`);
+  if (reference !== undefined) {
+    const { host, repository } = reference;
+    const prefix = repository.slice(0, -'/x'.length);
+    if (text.startsWith(host) && `${host}${prefix === '' ? '' : `/${prefix}`}` === text) return { host, prefix };
+  }
   throw new RegistryError({
     code: 'registry.name-invalid',
     what: `"${place.slice(0, 200)}" is not the place of a registry.`,
     fix: 'Write TOWPATH_REGISTRY as `host`, `host:port` or `host/prefix`, without a scheme: `registry.example.org/towpath`.',
   });
+}
+
+function referenceOf(text: string): ImageReference | undefined {
+  try {
+    return parseReference(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { expect, onTestFinished, test } from 'vitest';
 
-import { takeDataDirectory } from './data-directory.ts';
+import { makeDataDirectory, takeDataDirectory } from './data-directory.ts';
 
 test('a data directory has one server at a time; the next one gets it when the first is done', async () => {
   const data = await directory();
@@ -29,6 +29,16 @@ test('a server that was killed holds nothing', async () => {
   await (
     await takeDataDirectory(data)
   )();
+});
+
+test('what cannot be a data directory is refused with what stands in the way', async () => {
+  const file = join(await directory(), 'file');
+  await writeFile(file, '');
+  for (const data of [file, join(file, 'below')])
+    await expect(makeDataDirectory(data)).rejects.toMatchObject({
+      code: 'server.data-unusable',
+      what: `The data directory ${data} cannot be used: a file is in the way.`,
+    });
 });
 
 async function directory(): Promise<string> {

@@ -7,14 +7,34 @@ import { hasCode, TowpathError } from './lib/error.ts';
 /**
  * Others of this machine may pass through the data directory (Postgres and services run as users of their own) but see
  * nothing of what is private in it.
+ * @throws TowpathError `server.data-unusable`
  */
 export async function makeDataDirectory(data: string): Promise<void> {
-  await mkdir(data, { recursive: true, mode: 0o711 });
-  for (const own of ['registry', 'mirrors', 'cache', 'proxy']) {
-    await mkdir(join(data, own), { recursive: true, mode: 0o700 });
-    await chmod(join(data, own), 0o700);
+  try {
+    await mkdir(data, { recursive: true, mode: 0o711 });
+    for (const own of ['registry', 'mirrors', 'cache', 'proxy']) {
+      await mkdir(join(data, own), { recursive: true, mode: 0o700 });
+      await chmod(join(data, own), 0o700);
+    }
+  } catch (cause) {
+    const why = UNUSABLE[String((cause as NodeJS.ErrnoException).code)];
+    if (why === undefined) throw cause;
+    const problem = {
+      code: 'server.data-unusable',
+      what: `The data directory ${data} cannot be used: ${why}.`,
+      fix: 'Give one that belongs to the user who starts the server, with --data or TOWPATH_DATA.',
+    };
+    throw new TowpathError(problem, { cause });
   }
 }
+
+const UNUSABLE: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not write there',
+  EPERM: 'it belongs to another user',
+  EROFS: 'its file system is read-only',
+  EEXIST: 'a file is in the way',
+  ENOTDIR: 'a file is in the way',
+};
 
 /** A server that was just told to end, or killed, may need a moment. */
 const ENDING_MS = 1000;

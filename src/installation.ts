@@ -31,7 +31,6 @@ import { listen, requireFreePort } from './http/listen.ts';
 import { createServer } from './http/server.ts';
 import { createWorkerServer } from './http/worker-server.ts';
 import { systemClock } from './lib/clock.ts';
-import { freePort } from './lib/port.ts';
 import { createPlugins } from './plugins.ts';
 import { createServerLog } from './server-log.ts';
 import { POLL_SETTINGS } from './source/poll-plan.ts';
@@ -104,16 +103,15 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   undo.push(giveBack);
   // image references hold the port, so it is known before anything listens on it
   const { host } = options;
-  const port = options.port === 0 ? await freePort(host) : options.port;
-  await requireFreePort(port, host);
+  const port = await requireFreePort(options);
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   const postgres = alone ? await startPostgres(join(options.data, 'pg'), log) : null;
   undo.push(async () => postgres?.stop());
   const databaseUrl = options.databaseUrl ?? postgres?.url ?? '';
   const engineLog = (level: 'debug' | 'info' | 'warn' | 'error', text: string): void => log[level](text);
-  await migrateEverything(databaseUrl, engineLog);
   const store = await openStore(databaseUrl);
   undo.push(() => store.close());
+  await migrateEverything(databaseUrl, engineLog);
   const engine = await createEngine({ store, log: engineLog });
   undo.push(() => engine.stop({ drainMs: 0 }));
   const guard = createGuard({ keeper: storedCredentials(store.db), clock: systemClock, random: randomBytes });

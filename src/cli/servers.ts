@@ -1,6 +1,6 @@
 import { usage } from './cli-error.ts';
 import { DEFAULT_PORT, dataDirectoryOf } from './settings.ts';
-import { collect, wholeNumber, type Verb } from './verb.ts';
+import { collect, port, type Verb } from './verb.ts';
 
 interface ListenOptions {
   readonly host: string;
@@ -15,7 +15,7 @@ export const up: Verb = (program, run) => {
     .command('up')
     .description('start everything on this machine: store, registry, server and worker')
     .option('--host <address>', 'where to listen; another than 127.0.0.1 shows the server to the network', '127.0.0.1')
-    .option('--port <number>', 'where to listen', wholeNumber, DEFAULT_PORT)
+    .option('--port <number>', 'where to listen', port, DEFAULT_PORT)
     .option('--public-url <url>', PUBLIC_URL, webAddress)
     .option('--watch <url>', 'a repository to watch from the start; may be repeated', collect, [])
     .action(
@@ -31,7 +31,7 @@ export const serve: Verb = (program, run) => {
     .command('serve')
     .description('start one server of several on a shared Postgres (TOWPATH_DATABASE_URL)')
     .option('--host <address>', 'where to listen', '127.0.0.1')
-    .option('--port <number>', 'where to listen', wholeNumber, DEFAULT_PORT)
+    .option('--port <number>', 'where to listen', port, DEFAULT_PORT)
     .option('--public-url <url>', PUBLIC_URL, webAddress)
     .option('--role <role>', 'api or worker; may be repeated; without it, both', collect, [])
     .option('--label <label>', 'what this worker can do, such as docker; may be repeated', collect, [])
@@ -64,7 +64,7 @@ export const demo: Verb = (program, run) => {
     .command('demo')
     .description('play the whole story on an example, from a branch to production')
     .option('--ci', 'no pauses; every step is asserted; ends by itself')
-    .option('--port <number>', 'where to listen; else a free one', wholeNumber)
+    .option('--port <number>', 'where to listen; else a free one', port)
     .action(
       run<{ ci?: boolean; port?: number }>((context, { ci = false, port }) =>
         context.house.demo({ data: context.common.data, port, ci, signal: context.io.signal }),

@@ -38,3 +38,9 @@ export function wholeNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw usage(`"${text}" is not a whole number.`, 'Write digits only.');
   return Number(text);
 }
+
+export function port(text: string): number {
+  const number = wholeNumber(text);
+  if (number > 65_535) throw usage(`There is no port ${text}.`, 'Ports go to 65535; 0 is any that is free.');
+  return number;
+}

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 
-import { isPortFree } from '../lib/port.ts';
+import { tryPort } from '../lib/port.ts';
 import { HttpError } from './http-error.ts';
 
 /** A server that is ready and does not listen yet. */
@@ -14,7 +14,7 @@ const CLOSING_MS = 3_000;
 
 /**
  * @returns closes it: requests that are under way get a moment to end, and are cut off then
- * @throws HttpError `http.port-taken`
+ * @throws HttpError `http.port-taken`, `http.address-unusable`
  */
 export async function listen(
   listener: Listener,
@@ -23,8 +23,7 @@ export async function listen(
   try {
     await listener.listen(where);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw portTaken(where.port);
-    throw error;
+    throw refusedBySystem(error, where);
   }
   return async () => {
     const late = setTimeout(() => listener.server.closeAllConnections(), CLOSING_MS);
@@ -33,15 +32,32 @@ export async function listen(
   };
 }
 
-/** Before anything else is started for it. @throws HttpError `http.port-taken` */
-export async function requireFreePort(port: number, host: string): Promise<void> {
-  if (!(await isPortFree(port, host))) throw portTaken(port);
+/**
+ * Before anything else is started for it.
+ * @param where port 0: a free one
+ * @returns the port
+ * @throws HttpError `http.port-taken`, `http.address-unusable`
+ */
+export async function requireFreePort(where: { readonly host: string; readonly port: number }): Promise<number> {
+  try {
+    return await tryPort(where.port, where.host);
+  } catch (error) {
+    throw refusedBySystem(error, where);
+  }
 }
 
-function portTaken(port: number): HttpError {
-  return new HttpError({
-    code: 'http.port-taken',
-    what: `Port ${port} of this machine is in use.`,
-    fix: 'Another Towpath or another program listens there. End it, or choose another port with --port (0 for any that is free).',
-  });
+function refusedBySystem(cause: unknown, { host, port }: { readonly host: string; readonly port: number }): HttpError {
+  if ((cause as NodeJS.ErrnoException).code === 'EADDRINUSE')
+    return new HttpError({
+      code: 'http.port-taken',
+      what: `Port ${port} of this machine is in use.`,
+      fix: 'Another Towpath or another program listens there. End it, or choose another port with --port (0 for any that is free).',
+    });
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const problem = {
+    code: 'http.address-unusable',
+    what: `The server cannot listen on ${host}, port ${port}: ${why}.`,
+    fix: 'Give an address of this machine with --host, and with --port a port that your user may listen on.',
+  };
+  return new HttpError(problem, { cause });
 }

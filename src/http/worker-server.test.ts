@@ -34,7 +34,7 @@ test('a port that is taken is named before anything is started, and when it is l
   await new Promise((resolve) => taken.once('listening', resolve));
   const address = taken.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  await expect(requireFreePort(port, '127.0.0.1')).rejects.toMatchObject({ code: 'http.port-taken' });
+  await expect(requireFreePort({ host: '127.0.0.1', port })).rejects.toMatchObject({ code: 'http.port-taken' });
   await expect(listen(server, { host: '127.0.0.1', port })).rejects.toMatchObject({ code: 'http.port-taken' });
 });
 
