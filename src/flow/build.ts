@@ -59,6 +59,17 @@ export function buildFlow(house: House) {
   });
 }
 
+/** A builder knows neither commit nor service, so it can only speak of its log. */
+function withCommands(problem: Problem, artifact: Pick<ArtifactRow, 'builtForCommit' | 'service'>): Problem {
+  if (!['buildah.build-failed', 'docker.build-failed'].includes(problem.code)) return problem;
+  const again = `\`towpath build ${artifact.builtForCommit.slice(0, 7)}\` builds it again.`;
+  return { ...problem, fix: `${logOf(artifact)} shows the step that failed. Fix it and push; ${again}` };
+}
+
+function logOf({ builtForCommit, service }: Pick<ArtifactRow, 'builtForCommit' | 'service'>): string {
+  return `\`towpath logs ${builtForCommit.slice(0, 7)} ${service}\``;
+}
+
 /** What was away for as long as we tried is a failure like others: said in the release, and asked for again with `towpath build`. */
 async function orFailed(work: Promise<Outcome>, giveUp: (problem: Problem) => Promise<void>): Promise<Outcome> {
   try {
@@ -145,7 +156,7 @@ async function build(house: House, key: string, signal: AbortSignal): Promise<Ou
       evidence: [],
     };
   } catch (error) {
-    const problem = problemOf(error, 'artifact.build-failed');
+    const problem = withCommands(problemOf(error, 'artifact.build-failed'), artifact);
     if (isTransient(error) || signal.aborted) {
       log.line(`${problem.what} It is tried again.`);
       await log.flush();
@@ -187,7 +198,7 @@ async function askChecks(house: House, key: string, built: BuiltRecord, signal: 
     problem: {
       code: 'artifact.check-failed',
       what: `the check "${failed.check}" ${failed.answer.verdict === 'failed' ? 'failed' : 'could not be run'}: ${failed.answer.summary}.`,
-      fix: `\`towpath logs ${artifact.builtForCommit.slice(0, 7)} ${artifact.service}\` shows what it said. Fix it and push; \`towpath build ${artifact.builtForCommit.slice(0, 7)}\` asks it again.`,
+      fix: `${logOf(artifact)} shows what it said. Fix it and push; \`towpath build ${artifact.builtForCommit.slice(0, 7)}\` asks it again.`,
     },
     evidence,
   };

@@ -67,8 +67,13 @@ export async function buildWithBuildah(buildah: Buildah, build: BuildahBuild): P
       ...Object.entries(build.args).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]),
       '-',
     ];
-    if ((await run([...store, ...bud], context, build.context)) !== 0) {
-      throw failed('build', 'See the log of the build for the step that failed.');
+    let reason = '';
+    const log = (line: string): void => {
+      reason = /^Error: (.+)/i.exec(line)?.[1] ?? reason;
+      build.log(line);
+    };
+    if ((await run([...store, ...bud], { ...context, log }, build.context)) !== 0) {
+      throw failed('build', 'See the log of the build for the step that failed.', reason);
     }
     const id = (await readFile(image, 'utf8')).trim().replace('sha256:', '');
     const pushed = join(work, 'digest');
@@ -157,6 +162,7 @@ function hostOf(reference: string): string {
   return reference.split('/')[0] ?? '';
 }
 
-function failed(what: 'build' | 'push', fix: string): BuildahError {
-  return new BuildahError({ code: `buildah.${what}-failed`, what: `The ${what} with Buildah failed.`, fix });
+function failed(what: 'build' | 'push', fix: string, reason = ''): BuildahError {
+  const why = reason === '' ? '' : `: ${reason.slice(0, 300)}`;
+  return new BuildahError({ code: `buildah.${what}-failed`, what: `The ${what} with Buildah failed${why}.`, fix });
 }

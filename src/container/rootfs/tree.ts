@@ -117,7 +117,9 @@ async function unpackLayer(
   // What stopped the writer, a full disk say, says more than the broken pipe that it causes.
   if (written.status === 'rejected' && (isOurs(written.reason) || isBrokenPipe(flowed))) throw written.reason;
   if (flowed.status === 'rejected')
-    throw isOfFormat(flowed.reason) ? malformed(layer, 'is no archive that can be read', flowed.reason) : flowed.reason;
+    throw isOfFormat(flowed.reason)
+      ? malformed(layer, `is no archive that can be read (${messageOf(flowed.reason)})`, flowed.reason)
+      : flowed.reason;
   if (written.status === 'rejected') throw written.reason;
   if (`sha256:${hash.digest('hex')}` !== layer.diffId) throw malformed(layer, 'does not hold what its image says');
 }
@@ -137,6 +139,10 @@ function malformed({ digest }: { digest: Digest }, why: string, cause?: unknown)
 function isOfFormat(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return code === '' ? error instanceof Error && error.name !== 'AbortError' : code.startsWith('Z_');
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, 100);
 }
 
 function isBrokenPipe(result: PromiseSettledResult<unknown>): boolean {
