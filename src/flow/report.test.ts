@@ -49,6 +49,8 @@ test('a release waits for its report and says so; a report brings the image here
   expect(why.reasons).toMatchObject([{ gate: 'artifact', until: expect.stringMatching(/^20/) as string }]);
   expect(why.reasons[0]?.what).toContain(command);
   expect((await world.useCases.why(PROJECT, 'dev')).reasons[0]?.what).toContain(command);
+  const { projects } = await world.useCases.matrix(PROJECT);
+  expect(projects[0]?.unready).toMatchObject([{ problem: { what: expect.stringContaining(command) as string } }]);
   const asked = await world.request('qa', first);
   expect((await world.says(asked.id, command)).state).toBe('waiting');
   expect(await world.engine.state(`build:${keyOf(waiting)}:1`)).toEqual({ kind: 'missing' });

@@ -1,9 +1,11 @@
 import { environmentsOf } from '../../environment/environment-store.ts';
 import { untoldOf } from '../../notify/notice-store.ts';
 import { groupBy } from '../../lib/group.ts';
-import { listReleases } from '../../release/release-store.ts';
+import { type ReleaseService, reportsWanted } from '../../release/release.ts';
+import { listReleases, servicesOf } from '../../release/release-store.ts';
 import type { House } from '../house.ts';
 import type { MatrixView } from '../view/environment.ts';
+import type { ProblemView } from '../view/project.ts';
 import { unreadyOf } from '../view/unready.ts';
 import { projectNamed } from './project-named.ts';
 import { presentIn } from './by-reference.ts';
@@ -42,6 +44,10 @@ export async function matrix({ store, clock }: House, project?: string): Promise
           db,
           newest.map((release) => release.id),
         );
+        const parts = await servicesOf(
+          db,
+          newest.filter(({ state }) => state === 'building').map((release) => release.id),
+        );
         return {
           name,
           services,
@@ -49,7 +55,7 @@ export async function matrix({ store, clock }: House, project?: string): Promise
             [...briefs.values()].map(({ release: { state, problem, mixed }, ...brief }) => ({
               ...briefOf(brief),
               state,
-              problem,
+              problem: problem ?? reportWanted(parts.get(brief.id) ?? []),
               mixed,
             })),
           ),
@@ -78,4 +84,12 @@ export async function matrix({ store, clock }: House, project?: string): Promise
       }),
     ),
   };
+}
+
+/** What another CI builds is not "being built": nobody here works on it. */
+function reportWanted(services: readonly ReleaseService[]): ProblemView | null {
+  const [wanted] = reportsWanted(services);
+  if (wanted === undefined) return null;
+  const until = new Date(wanted.untilMs).toISOString();
+  return { code: 'release.report-wanted', what: wanted.what, fix: `Report it until ${until}.` };
 }
