@@ -219,6 +219,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'build main',
     'release mix v1.0.0 --from web=main --from worker=v1.1.0',
     'project add https://git.example/other --name other',
+    'project add docs/.. --name here',
     'project set --webhook-secret env:HOOK --credential none',
     'project set --notices env:NOTICES',
     'project set --repository api --credential env:API_TOKEN',
@@ -237,6 +238,7 @@ test('cancel, hold, unyank, build, mix and refresh reach the server', async () =
     'retry main',
     'mix v1.0.0 {"web":"main","worker":"v1.1.0"}',
     'add https://git.example/other',
+    `add ${process.cwd()}`,
     'change shop {"credential":null,"webhookSecret":"env:HOOK"}',
     'change shop {"notices":"env:NOTICES"}',
     'change shop {"credential":"env:API_TOKEN","repository":"api"}',
@@ -590,9 +592,12 @@ test('artifact report says what becomes of it, and a CI needs no other right', a
   expect(waited.out).toContain('is refused: It is not there. Push it first.');
 
   const other = await towpath(words.replace(/1{64}/, '0'.repeat(64)), { env: ci });
-  expect(other.exit).toBe(1);
+  expect(other.exit).toBe(3);
   expect(other.err).toContain('Another digest stands.');
-  expect((await towpath(words.replace(/c{40}/, 'main'), { env: ci })).err).toContain('all digits of a commit');
+  const short = await towpath(words.replace(/c{40}/, 'ccccccc'), { env: ci });
+  expect(short).toMatchObject({ exit: 64, err: expect.stringContaining('git rev-parse HEAD') as string });
+  const tag = await towpath(words.replace(/sha256:1+/, 'v1'), { env: ci });
+  expect(tag).toMatchObject({ exit: 64, err: expect.stringContaining('not the digest of an image') as string });
   expect((await towpath(`${words} --provenance /none`, { env: ci })).exit).toBe(64);
 
   expect((await towpath('status', { env: ci })).exit).toBe(4);

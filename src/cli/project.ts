@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+
 import { Option } from 'commander';
 
 import type { ProjectView } from '../flow/view/project.ts';
@@ -14,14 +17,14 @@ export const project: Verb = (program, run) => {
   group
     .command('add')
     .description('watch one more repository')
-    .argument('<url>', 'https://, ssh://, user@host:path; file:// where the server allows it')
+    .argument('<url>', 'https://, ssh://, user@host:path; a folder of its machine where the server allows it')
     .option('--name <name>', 'else it is read from towpath.yaml')
     .option('--credential <reference>', 'where its token or key is: env:NAME or file:/path; never the value')
     .addOption(hostOption('what kind of server it is on, where its URL does not say it'))
     .addHelpText('after', needs('project.add'))
     .action(
       run<{ name?: string; credential?: string; host?: string }>(async (context, options, url = '') => {
-        const body = { url, ...options };
+        const body = { url: asGiven(url), ...options };
         context.out.data(await (await context.client()).call('project.add', { body }), projectText);
         return EXIT.ok;
       }),
@@ -106,6 +109,11 @@ export const project: Verb = (program, run) => {
       }),
     );
 };
+
+/** A folder is meant as seen from here, and the server stands elsewhere. */
+export function asGiven(repository: string): string {
+  return existsSync(repository) ? resolve(repository) : repository;
+}
 
 async function waitUntilGone(context: Context, { id, name }: ProjectView, timeoutMs?: number): Promise<void> {
   await waitFor(context, {

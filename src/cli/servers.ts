@@ -1,4 +1,5 @@
 import { usage } from './cli-error.ts';
+import { asGiven } from './project.ts';
 import { DEFAULT_PORT, dataDirectoryOf } from './settings.ts';
 import { collect, port, type Verb } from './verb.ts';
 
@@ -21,7 +22,14 @@ export const up: Verb = (program, run) => {
     .action(
       run<ListenOptions & { watch: string[] }>((context, { host, port, publicUrl, watch }) => {
         const data = dataDirectoryOf(context.common, context.io);
-        return context.house.up({ data, host, port, publicUrl, repositories: watch, signal: context.io.signal });
+        return context.house.up({
+          data,
+          host,
+          port,
+          publicUrl,
+          repositories: watch.map(asGiven),
+          signal: context.io.signal,
+        });
       }),
     );
 };

@@ -65,6 +65,6 @@ function refused(why: string): GitError {
   return new GitError({
     code: 'git.url-refused',
     what: `The URL of the repository is refused. ${why}`,
-    fix: 'Give a URL such as https://host/team/shop.git or git@host:team/shop.git, and the credential separately.',
+    fix: 'Give a URL such as https://host/team/shop.git or git@host:team/shop.git, and the credential separately; for `towpath up` also the path of a folder that is there.',
   });
 }
