@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 
 import { reporterOf } from '../artifact/report.ts';
 import type { ReportView } from '../flow/view/report.ts';
+import { isDigest } from '../lib/digest.ts';
 import { CliError, usage } from './cli-error.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
@@ -30,8 +31,8 @@ export const artifact: Verb = (program, run) => {
     .command('report')
     .description('report what another CI built of a service at a commit')
     .requiredOption('--service <name>', 'the service, as towpath.yaml calls it')
-    .requiredOption('--commit <sha>', 'the commit that it was built from, all digits')
-    .requiredOption('--digest <digest>', 'sha256:... of the image that was pushed')
+    .requiredOption('--commit <sha>', 'the commit that it was built from, all digits', commitSha)
+    .requiredOption('--digest <digest>', 'sha256:... of the image that was pushed', digestOf)
     .option('--image <repository>', 'registry and repository, where towpath.yaml has a pattern for them')
     .option('--provenance <file>', 'its SLSA provenance')
     .option(
@@ -88,6 +89,19 @@ export const artifact: Verb = (program, run) => {
       }),
     );
 };
+
+function commitSha(text: string): string {
+  if (/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text)) return text;
+  throw usage(`"${text}" is not a commit with all its digits.`, 'Give to --commit what `git rev-parse HEAD` prints.');
+}
+
+function digestOf(text: string): string {
+  if (isDigest(text)) return text;
+  throw usage(
+    `"${text}" is not the digest of an image.`,
+    'Give to --digest what the push printed: `sha256:` and 64 digits.',
+  );
+}
 
 async function readProvenance(file: string): Promise<string> {
   const found = await stat(file).catch(() => null);

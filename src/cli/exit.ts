@@ -41,5 +41,6 @@ export function exitOfError(error: unknown): ExitCode {
   if (code === 'cli.usage-invalid') return EXIT.usage;
   if (code === 'cli.cancelled') return EXIT.cancelled;
   if (code === 'cli.timeout') return EXIT.timeout;
+  if (code === 'artifact.report-conflict') return EXIT.refused;
   return code.endsWith('.refused') || code.endsWith('.barred') ? EXIT.refused : EXIT.failed;
 }
