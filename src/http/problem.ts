@@ -96,7 +96,7 @@ export function documentOf(
 export function describeFailure(error: unknown, requestId: string): ProblemDocument {
   if (hasZodFastifySchemaValidationErrors(error)) {
     const problems = error.validation.map(({ instancePath, message }) => ({
-      at: `${error.validationContext ?? 'request'}${instancePath.replaceAll('/', '.')}`,
+      at: `${error.validationContext ?? 'request'}${instancePath.replace(/\/$/, '').replaceAll('/', '.')}`,
       what: message ?? 'is not what was expected',
     }));
     const what = problems.map((problem) => `${problem.at}: ${problem.what}`).join('; ');
@@ -108,6 +108,7 @@ export function describeFailure(error: unknown, requestId: string): ProblemDocum
   if (isTransient(error)) return documentOf(STORE_AWAY, requestId);
   const status = foreignStatus(error);
   if (status >= 500) return documentOf(hidden(requestId), requestId, 500);
+  if (status === 413) return documentOf(TOO_LARGE, requestId, status);
   const what = error instanceof Error ? error.message : 'The question was not understood.';
   return documentOf({ code: codeOf(status), what, fix: 'Send it as /api/v1/openapi.json says.' }, requestId, status);
 }
@@ -125,8 +126,13 @@ function foreignStatus(error: unknown): number {
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
 }
 
+const TOO_LARGE: Problem = {
+  code: 'http.too-large',
+  what: 'The body is larger than is taken: the API takes 1 MiB, a webhook 5 MiB.',
+  fix: 'Send less; images are pushed to the registry (`docker push`), which has limits of its own.',
+};
+
 function codeOf(status: number): string {
-  if (status === 413) return 'http.too-large';
   return status === 415 ? 'http.media-type' : 'http.question-invalid';
 }
 

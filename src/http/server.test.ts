@@ -74,6 +74,25 @@ test('a misspelt field is refused, it is not dropped: a dry run must not become 
   expect(answer.json().what).toContain('dryrun');
 });
 
+test('a body of another form, or too large, is told what is taken', async () => {
+  const authorization = `Bearer ${await house.token('admin')}`;
+  const send = async (type: string, payload: string) =>
+    (
+      await house.server.inject({
+        method: 'POST',
+        url: '/api/v1/projects',
+        headers: { authorization, 'content-type': type },
+        payload,
+      })
+    ).json();
+  expect(await send('text/plain', '{}')).toMatchObject({ code: 'http.media-type', status: 415 });
+  expect(await send('application/json', '"text"')).toMatchObject({ problems: [{ at: 'body' }] });
+  expect(await send('application/json', `"${'x'.repeat(1024 * 1024)}"`)).toMatchObject({
+    code: 'http.too-large',
+    what: expect.stringContaining('1 MiB'),
+  });
+});
+
 test('a branch with slashes is one parameter', async () => {
   const headers = { authorization: `Bearer ${await house.token('viewer')}` };
   const url = `/api/v1/projects/shop/releases/${encodeURIComponent('feature/dark-header')}`;

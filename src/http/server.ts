@@ -57,9 +57,9 @@ function serverFactoryOf({ registry, guard, passes, registryOpenToLoopback = fal
     });
 }
 
-/** A client that always sends `content-type: application/json` may send no body where none is asked for. */
+/** JSON alone is taken. A client that always sends `content-type: application/json` may send no body where none is asked for. */
 function acceptEmptyJson(server: FastifyInstance): void {
-  server.removeContentTypeParser('application/json');
+  server.removeContentTypeParser(['application/json', 'text/plain']);
   server.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     if (body === '') return done(null, undefined);
     try {
