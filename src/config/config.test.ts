@@ -289,7 +289,7 @@ test.each<[string, string, string, Partial<ConfigProblem>]>([
     'roles: ann',
     { what: 'found "ann"', expected: 'a mapping' },
   ],
-  ['a doubled key', 'roles:', 'project:', { line: 16, what: expect.stringContaining('unique') }],
+  ['a doubled key', 'roles:', 'project:', { line: 16, what: 'the key "project" stands there twice' }],
   ['a tag of YAML', 'deploy: process', 'deploy: !Ref process', { line: 21 }],
 ])('refused with place and reason: %s', (_, old, wrong, problem) => {
   expect(SHOP).toContain(old);

@@ -1,8 +1,19 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, Parser, type CST } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  Parser,
+  type CST,
+  type YAMLError,
+} from 'yaml';
 
 import { isSoundText } from '../lib/sound-text.ts';
 import { type Position, positionOf } from './position.ts';
-import { ConfigError, type ConfigProblem, formatPath } from './problem.ts';
+import { ConfigError, type ConfigProblem, formatPath, quote } from './problem.ts';
 
 /** A thousand services with their checks fit; what does not is made to exhaust the reader. */
 export const LIMITS = { bytes: 512 * 1024, depth: 24, nodes: 50_000, aliases: 100, characters: 1024 * 1024 } as const;
@@ -40,23 +51,38 @@ export function parseConfigDocument(source: string | Uint8Array, file: string): 
     logLevel: 'silent',
     lineCounter: lines,
   });
-  const problems = [...document.errors, ...document.warnings].map(({ message, pos }): ConfigProblem => {
-    const { line, col } = lines.linePos(pos[0]);
-    return {
-      line: Math.max(1, line),
-      column: Math.max(1, col),
-      path: '',
-      what: firstLine(message),
-      expected: 'YAML 1.2',
-    };
+  const problems = [...document.errors, ...document.warnings].map((error): ConfigProblem => {
+    const { line, col } = lines.linePos(error.pos[0]);
+    const where = { line: Math.max(1, line), column: Math.max(1, col), path: '' };
+    return { ...where, ...wordsFor(error, text.slice(error.pos[0], error.pos[0] + 100)) };
   });
-  if (problems.length > 0) throw new ConfigError(file, problems);
+  // what the reader makes of the rest of a line after its first mistake helps nobody
+  const first = new Map(problems.toReversed().map((problem) => [problem.line, problem]));
+  if (first.size > 0) throw new ConfigError(file, [...first.values()].toReversed());
 
   const budget = { ...LIMITS };
   const value = valueOf(document, document.contents, [], budget, (path, what, expected) =>
     fail(positionOf(document, lines, path), what, expected, formatPath(path)),
   );
   return { value, positionOf: (path, at) => positionOf(document, lines, path, at) };
+}
+
+function wordsFor({ code, message }: YAMLError, rest: string): Pick<ConfigProblem, 'what' | 'expected'> {
+  switch (code) {
+    case 'DUPLICATE_KEY':
+      return {
+        what: `the key ${quote(/^[^\s:]+/.exec(rest)?.[0] ?? rest)} stands there twice`,
+        expected: 'each key once',
+      };
+    case 'TAG_RESOLVE_FAILED':
+      return { what: firstLine(message), expected: 'a plain value, without a tag' };
+    case 'TAB_AS_INDENT':
+      return { what: firstLine(message), expected: 'spaces' };
+    case 'BAD_ALIAS':
+      return { what: firstLine(message), expected: 'quotes around a text that begins with * or &' };
+    default:
+      return { what: firstLine(message), expected: 'YAML 1.2' };
+  }
 }
 
 const SOUND = 'Unicode characters other than NUL';
