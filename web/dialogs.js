@@ -32,7 +32,7 @@ export async function promoteDialog({ project, environment }) {
   const target = path`/projects/${project}/environments/${environment}/promotions`;
   select.addEventListener('change', () => void preview(answer, target, { release: select.value, dryRun: true }));
   show(
-    `Promote into ${environment}`,
+    `Promote into ${environment} of ${project}`,
     [el('label', {}, 'Release', select), answer],
     () => ask('POST', target, { release: select.value }),
     'Promote',
@@ -58,7 +58,7 @@ export function rollbackDialog({ project, environment }, to) {
   const answer = el('div', { role: 'status' }, 'Asking the policy.');
   const reason = el('input', { name: 'reason', maxlength: '500', autocomplete: 'off' });
   show(
-    `Roll ${environment} back to ${releaseName(to)}`,
+    `Roll ${environment} of ${project} back to ${releaseName(to)}`,
     [
       el('p', {}, 'It goes ahead of everything else, builds nothing, and holds the environment afterwards.'),
       el('label', {}, 'Reason', reason),
@@ -74,7 +74,7 @@ export function holdDialog({ project, environment }) {
   const reason = el('input', { name: 'reason', required: true, maxlength: '500', autocomplete: 'off' });
   const target = path`/projects/${project}/environments/${environment}/hold`;
   show(
-    `Hold ${environment}`,
+    `Hold ${environment} of ${project}`,
     [el('p', {}, 'Nothing moves in by itself until it is resumed.'), el('label', {}, 'Reason', reason)],
     () => ask('POST', target, { reason: reason.value }),
     'Hold',
@@ -83,7 +83,7 @@ export function holdDialog({ project, environment }) {
 
 export function resume({ project, environment }) {
   show(
-    `Resume ${environment}`,
+    `Resume ${environment} of ${project}`,
     el('p', {}, 'What waits for it may move in at once.'),
     () => ask('POST', path`/projects/${project}/environments/${environment}/resume`),
     'Resume',
