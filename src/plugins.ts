@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -9,8 +11,9 @@ import { nodeBasePin } from './artifact/builders/node/create.ts';
 import { functionImages } from './artifact/builders/serverless/function-image.ts';
 import { families } from './config/families.ts';
 import { dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
-import { dockerTaskRunner } from './container/docker/task-runner.ts';
+import { dockerTaskRunner, sweepDockerTasks } from './container/docker/task-runner.ts';
 import { serviceLaunchers, usableTaskRunners } from './container/process/launchers.ts';
+import { sweepTasks } from './container/process/sweep-tasks.ts';
 import { type ImageSource, readImage } from './container/rootfs/image.ts';
 import { ensureRootfs, hostPlatform, sweepRootfs } from './container/rootfs/unpack.ts';
 import type { ImageOnMachine } from './container/runtime.ts';
@@ -91,6 +94,8 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
         });
   const rootfsDirectory = join(data, 'rootfs');
   const work = join(data, 'work');
+  /** There once a check was asked by an engine: what a kill left there is looked for, and elsewhere no client is loaded. */
+  const usesDocker = join(work, 'uses-docker');
   const tasks = await usableTaskRunners(work);
   const unpacked = (
     images: ImageSource,
@@ -120,6 +125,7 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
 
   const runnable = functionImages(parts, platform);
 
+  const installation = sha256Hex(data).slice(0, 8);
   const cutover = createProxyControl({ directory: join(data, 'proxy'), command: proxyCommand() });
   const ledger = fileLedger(join(data, 'run', 'ledger'));
   const local = { cutover, ledger, secrets, probe, clock: systemClock };
@@ -131,7 +137,7 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
     host: registry.host,
     launchers: serviceLaunchers(),
   });
-  const dockerDriver = createDockerDriver({ ...local, engine, installation: sha256Hex(data).slice(0, 8) });
+  const dockerDriver = createDockerDriver({ ...local, engine, installation });
   const drivers: DeployDriver[] = [processDriver, dockerDriver];
 
   const outsideServer = ({ url, token }: NonNullable<Servers['sonar']>): OutsideServer => ({
@@ -150,14 +156,17 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
       const { sonar } = servers;
       const outside = { sonar: sonar === undefined ? null : outsideServer(sonar) };
       const found = await findDocker(docker);
-      if (found !== null)
+      if (found !== null) {
+        await mkdir(work, { recursive: true });
+        await writeFile(usesDocker, '');
         return {
-          runner: dockerTaskRunner(found),
+          runner: dockerTaskRunner(found, installation),
           image: async (_service, digest, signal) =>
             pulled(registry, repository, await runnable(repository, digest, signal), platform),
           directory: work,
           ...outside,
         };
+      }
       const [runner] = tasks;
       if (runner === undefined) throw noRunner();
       return {
@@ -182,6 +191,11 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
       revive: (log) => processDriver.revive(log),
       capOutputs: () => processDriver.capOutputs(),
       ensureProxy: () => cutover.ensureServing(),
+      async sweepTasks() {
+        await sweepTasks(work);
+        const found = existsSync(usesDocker) ? await findDocker(docker) : null;
+        if (found !== null) await sweepDockerTasks(found, installation);
+      },
       async sweepUnpacked(kept, beforeMs) {
         const started = await startedDigests(join(data, 'run', 'instances'));
         return sweepRootfs(rootfsDirectory, new Set([...kept, ...started]), beforeMs);

@@ -4,11 +4,11 @@ import { makeTestImage, pushTestImage } from '../../../tools/test-machine/image.
 import { debianRegistryHost, dockerHost } from '../../../tools/test-machine/machine.ts';
 import { noLog } from '../../lib/log.ts';
 import type { BesideSpec, ImageOnMachine, TaskSpec } from '../runtime.ts';
-import { createContainer, listContainers } from './containers.ts';
+import { createContainer, killContainer, listContainers, startContainer } from './containers.ts';
 import { connectDocker, type DockerEngine } from './engine.ts';
 import { pullImage } from './images.ts';
 import { ensureNetwork } from './networks.ts';
-import { dockerTaskRunner, TASK_LABEL } from './task-runner.ts';
+import { dockerTaskRunner, sweepDockerTasks, TASK_LABEL } from './task-runner.ts';
 
 let engine: DockerEngine;
 let image: ImageOnMachine;
@@ -39,7 +39,7 @@ test('a task reaches its parts by their names, and nothing of them is there afte
   const { result, lines } = await run({ ...ask('store', 'other'), beside });
   expect(result).toEqual({ kind: 'exited', code: 0 });
   expect(lines.toSorted()).toEqual(['one', 'store | begins', 'two']);
-  expect(await left('towpath-beside')).toEqual([]);
+  expect(await namesOf('towpath-beside')).toEqual([]);
 });
 
 test('a task that shares the network of the machine reaches them too', async () => {
@@ -81,16 +81,20 @@ test('without its parts it is not begun, and the first that is not ready is name
     kind: 'unready',
     why: 'store was not ready within 0.3 s',
   });
-  expect(await left('towpath-beside')).toEqual([]);
+  expect(await namesOf('towpath-beside')).toEqual([]);
 });
 
 test('a part that ends while the task runs is told', async () => {
-  const dies = { ...part('store', ''), command: ['sh', '-c', 'nc -l -p 8080; nc -l -p 8080'] }; // the second caller ends it
-  const untilItIsUnknown = `const call = () => require('net').connect(8080, 'store').end()
-    .on('error', ({ code }) => /ENOTFOUND|EAI_AGAIN/.test(code) && process.exit(1)).on('close', () => setTimeout(call, 20));
-    call();`;
-  const { result } = await run({ argv: ['node', '-e', untilItIsUnknown], beside: [dies] });
-  expect(result).toEqual({ kind: 'exited', code: 1, lost: ['store'] });
+  const end = async (name: string): Promise<void> => {
+    await killContainer(engine, name);
+    await engine.docker.getContainer(name).wait();
+  };
+  const log = (line: string): void => {
+    if (line === 'up') void end('towpath-beside-store').then(() => killContainer(engine, 'towpath-beside'));
+  };
+  const beside = [part('store', 'mkdir /www')];
+  const { result } = await run({ argv: ['sh', '-c', 'echo up; sleep 1000'], beside }, { log });
+  expect(result).toEqual({ kind: 'exited', code: 137, lost: ['store'] });
 });
 
 test('what a killed server left under the name of the task is replaced', async () => {
@@ -102,6 +106,26 @@ test('what a killed server left under the name of the task is replaced', async (
   expect(lines).toEqual(['new']);
 });
 
+test('the sweep removes what a killed server left, and nothing that a living one works with', async () => {
+  const left = {
+    [TASK_LABEL]: 'towpath-left',
+    'dev.towpath.installation': 'here',
+    'dev.towpath.maker': '4194304-abcdef',
+  };
+  await ensureNetwork(engine, 'towpath-left', left);
+  for (const name of ['towpath-left', 'towpath-left-store']) {
+    const spec = { name, image, argv: ['sleep', '1000'], env: {}, labels: left };
+    await createContainer(engine, spec, { network: 'towpath-left', alias: name, restarts: false });
+    await startContainer(engine, name);
+  }
+  const living = run({ ...ask('store'), beside: [part('store', 'mkdir /www; echo lives > /www/word')] });
+  await sweepDockerTasks(engine, 'elsewhere');
+  expect(await namesOf('towpath-left')).toHaveLength(3);
+  await Promise.all([sweepDockerTasks(engine, 'here'), sweepDockerTasks(engine, '')]);
+  expect(await namesOf('towpath-left')).toEqual([]);
+  expect((await living).lines).toEqual(['lives']);
+});
+
 test('a task that is called off while its parts begin leaves nothing', async () => {
   const off = new AbortController();
   const beside = [part('store', 'echo up; sleep 60')];
@@ -110,7 +134,7 @@ test('a task that is called off while its parts begin leaves nothing', async () 
     { log: () => off.abort(new Error('superseded')), signal: off.signal },
   );
   await expect(running).rejects.toThrow('superseded');
-  expect(await left('towpath-beside')).toEqual([]);
+  expect(await namesOf('towpath-beside')).toEqual([]);
 });
 
 function part(name: string, script: string, more: Partial<BesideSpec> = {}): BesideSpec {
@@ -119,7 +143,7 @@ function part(name: string, script: string, more: Partial<BesideSpec> = {}): Bes
 }
 
 /** Names of containers and networks of a task that are still there. */
-async function left(task: string): Promise<string[]> {
+async function namesOf(task: string): Promise<string[]> {
   const filters = { label: [`${TASK_LABEL}=${task}`] };
   const networks = await engine.docker.listNetworks({ filters });
   return [

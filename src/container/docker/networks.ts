@@ -26,6 +26,15 @@ export async function removeNetwork(engine: DockerEngine, name: string): Promise
   await askedToRemove(`remove the network ${name}`, engine.docker.getNetwork(name).remove());
 }
 
+export async function listNetworks(
+  engine: DockerEngine,
+  labels: Readonly<Record<string, string>>,
+): Promise<{ readonly name: string; readonly labels: Readonly<Record<string, string>> }[]> {
+  const filters = { label: Object.entries(labels).map(([name, value]) => `${name}=${value}`) };
+  const found = await asked('list networks', engine.docker.listNetworks({ filters }));
+  return found.map(({ Name, Labels }) => ({ name: Name, labels: Labels ?? {} }));
+}
+
 async function hasNetwork(engine: DockerEngine, name: string): Promise<boolean> {
   return (await askedFor(`look at the network ${name}`, engine.docker.getNetwork(name).inspect())) !== null;
 }

@@ -1,4 +1,5 @@
 import { allEnded } from '../../lib/all-ended.ts';
+import { isGone, MAKER } from '../../lib/maker.ts';
 import type { RunResult, RunSpec, TaskRunner } from '../runtime.ts';
 import { addressesOf, type Beside, lostOf, removeBeside, startBeside, untilReady } from './beside.ts';
 import {
@@ -6,31 +7,61 @@ import {
   createContainer,
   inspectContainer,
   killContainer,
+  listContainers,
   removeContainer,
   startContainer,
 } from './containers.ts';
 import type { DockerEngine } from './engine.ts';
 import { asked } from './error.ts';
 import { pullImage } from './images.ts';
+import { listNetworks, removeNetwork } from './networks.ts';
 
 /** Every container (and network) of a task carries this label with the task's name, so that a sweep finds what a killed server left. */
 export const TASK_LABEL = 'dev.towpath.task';
 
+/** Which server made them, and the installation that it works for. */
+const MAKER_LABEL = 'dev.towpath.maker';
+const INSTALLATION_LABEL = 'dev.towpath.installation';
+
+/** Of this process, now. */
+const running = new Set<string>();
+
+/** Removes containers and networks of tasks that nobody runs any more: those of a server that was killed. */
+export async function sweepDockerTasks(engine: DockerEngine, installation: string): Promise<void> {
+  const ours = { [INSTALLATION_LABEL]: installation };
+  const isLeft = ({ labels }: { readonly labels: Readonly<Record<string, string>> }): boolean => {
+    const task = labels[TASK_LABEL];
+    if (task === undefined || running.has(task)) return false;
+    const maker = labels[MAKER_LABEL] ?? '';
+    return maker === MAKER || isGone(maker);
+  };
+  const containers = (await listContainers(engine, ours)).filter(isLeft);
+  await Promise.all(containers.map(({ name }) => removeContainer(engine, name)));
+  const networks = (await listNetworks(engine, ours)).filter(isLeft);
+  for (const { name } of networks) await removeNetwork(engine, name);
+}
+
 /** Runs a program to its end in a container of its own, with what it needs beside it; all are removed whatever happens. */
-export function dockerTaskRunner(engine: DockerEngine): TaskRunner {
+export function dockerTaskRunner(engine: DockerEngine, installation = ''): TaskRunner {
   return {
     name: 'docker',
     isolates: true,
     async run(spec, { log, signal, timeoutMs }) {
       signal.throwIfAborted();
-      const labels = { ...spec.labels, [TASK_LABEL]: spec.name };
+      const labels = {
+        ...spec.labels,
+        [TASK_LABEL]: spec.name,
+        [MAKER_LABEL]: MAKER,
+        [INSTALLATION_LABEL]: installation,
+      };
       const beside: Beside = { engine, task: spec.name, parts: spec.beside ?? [], labels };
       const remove = async (): Promise<void> => {
         await removeContainer(engine, spec.name);
         if (beside.parts.length > 0) await removeBeside(beside);
       };
-      await remove(); // left by a server that was killed in the middle
+      running.add(spec.name);
       try {
+        await remove(); // left by a server that was killed in the middle
         const pulled = pullImage(engine, spec.image.reference, { log, signal });
         if (beside.parts.length === 0) {
           await pulled;
@@ -44,7 +75,7 @@ export function dockerTaskRunner(engine: DockerEngine): TaskRunner {
         const lost = await lostOf(beside);
         return lost.length === 0 ? result : { ...result, lost };
       } finally {
-        await remove();
+        await remove().finally(() => running.delete(spec.name));
       }
     },
   };

@@ -18,6 +18,11 @@ export function runcLauncher(): Launcher {
   return { name: 'runc', isolates: true, available: () => (known ??= isUsable()), prepare };
 }
 
+/** @param mark by which the processes of the run are found */
+export function runcId(mark: string): string {
+  return `towpath-${mark}`;
+}
+
 async function prepare(spec: LaunchSpec, scratch: string): Promise<Command> {
   const { argv, env, rootfs } = programOf(spec);
   const files = (await Promise.all(NETWORK_FILES.map((file) => exists(file)))).flatMap((there, index) => {
@@ -27,7 +32,7 @@ async function prepare(spec: LaunchSpec, scratch: string): Promise<Command> {
   const view = await planView(rootfs, [...files, ...(spec.mounts ?? [])]);
   const { limits = {}, account } = spec;
   const opened = await layOpened(view, scratch);
-  const id = `towpath-${basename(scratch)}`;
+  const id = runcId(basename(scratch));
   const bundle = {
     ociVersion: '1.0.2',
     process: {

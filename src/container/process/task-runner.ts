@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
 import type { LogLine } from '../../lib/log.ts';
+import { MAKER } from '../../lib/maker.ts';
 import { removeTree } from '../rootfs/folders.ts';
 import type { RunResult, RunSpec, TaskRunner } from '../runtime.ts';
 import { accountOf, type Launcher } from './launcher.ts';
@@ -28,7 +29,7 @@ export function taskRunner(launcher: Launcher, directory: string): TaskRunner {
     run: async (spec, options) => {
       options.signal.throwIfAborted();
       if (spec.beside !== undefined && spec.beside.length > 0) return { kind: 'unready', why: NOTHING_BESIDE };
-      const scratch = join(directory, `task-${process.pid}-${randomBytes(6).toString('hex')}`);
+      const scratch = join(directory, `task-${MAKER}-${randomBytes(6).toString('hex')}`);
       await mkdir(scratch, { recursive: true, mode: 0o755 });
       try {
         return await run(launcher, spec, scratch, options);

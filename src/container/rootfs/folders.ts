@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { chmod, lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { isAlive } from '../../lib/maker.ts';
+
 /**
  * Makes a folder under another name and renames it when it is whole: a kill leaves nothing half-made, and two that
  * make the same at once do not disturb each other.
@@ -69,13 +71,4 @@ async function makeWritable(path: string): Promise<void> {
   if (stat === null || !stat.isDirectory()) return;
   await chmod(path, 0o700);
   for (const name of await readdir(path)) await makeWritable(join(path, name));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

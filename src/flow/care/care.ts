@@ -31,6 +31,8 @@ export interface MachineCare {
   revive(log: LogLine): Promise<number>;
   /** What services print is kept up to a size. */
   capOutputs(): Promise<void>;
+  /** Ends and removes what a server that was killed left of checks: containers, networks, processes, folders. */
+  sweepTasks(): Promise<void>;
   /** The proxy runs wherever there is something for it to serve. */
   ensureProxy(): Promise<void>;
   /** Drops unfinished uploads that nobody has added to since then. */
@@ -87,6 +89,7 @@ export function careTasks(
     { name: 'reports of other CIs', everyMs: often, run: () => careForReports(house, engine) },
     { name: 'the proxy', everyMs: often, run: () => machine.ensureProxy() },
     { name: 'what should run here', everyMs: often, run: () => machine.revive((line) => log.warn(line)) },
+    { name: 'what checks left', everyMs: often, run: () => machine.sweepTasks() },
     { name: 'what services print', everyMs: often, run: () => machine.capOutputs() },
     {
       name: 'what git hosts are told',

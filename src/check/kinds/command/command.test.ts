@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -132,14 +132,6 @@ test('a report does not hide files of the service', async () => {
 test('a report may lie among the tests', async () => {
   const run = 'node --test --test-reporter=junit --test-reporter-destination=test/junit.xml';
   expect(await ask({ run, junit: 'test/junit.xml' }, { 'test/a.test.js': TEST })).toMatchObject({ verdict: 'passed' });
-});
-
-test('what a killed server left is removed by a later check, and nothing that is in use', async () => {
-  for (const name of ['check-old', 'check-new', 'task-old']) await mkdir(join(home, 'work', name), { recursive: true });
-  const yesterday = new Date(Date.now() - 26 * 3_600_000);
-  for (const name of ['check-old', 'task-old']) await utimes(join(home, 'work', name), yesterday, yesterday);
-  await ask({ run: 'node -e 0' }, {});
-  expect(await readdir(join(home, 'work'))).toEqual(['check-new', 'task-old']);
 });
 
 test('only what is mounted belongs to the question', () => {

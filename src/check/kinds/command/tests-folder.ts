@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { chmod, mkdir, mkdtemp, open, readdir, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, open, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 
 import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
+import { MAKER } from '../../../lib/maker.ts';
 import { CheckError } from '../../error.ts';
 
 /** A temporary folder with the tests of one run; it is mounted over the image, which stays as it is. */
@@ -26,7 +27,6 @@ export async function writeTestsFolder(
 ): Promise<TestsFolder> {
   await mkdir(directory, { recursive: true });
   const path = await mkdtemp(join(directory, PREFIX));
-  await sweep(directory, path);
   try {
     await chmod(path, 0o755);
     await source.prefetch(entries.map(({ oid }) => oid));
@@ -46,20 +46,8 @@ export async function writeTestsFolder(
   };
 }
 
-const PREFIX = 'check-';
-
-/** Longer than any check may take: what is older was left by a server that was killed. */
-const LEFT_AFTER_MS = 25 * 3_600_000;
-
-async function sweep(directory: string, newest: string): Promise<void> {
-  const { mtimeMs } = await stat(newest);
-  for (const name of await readdir(directory)) {
-    const path = join(directory, name);
-    const found = name.startsWith(PREFIX) ? await stat(path).catch(() => null) : null;
-    if (found !== null && found.mtimeMs < mtimeMs - LEFT_AFTER_MS)
-      await rm(path, { recursive: true, force: true }).catch(() => undefined); // tried again by the next check
-  }
-}
+/** Whoever sweeps knows by it whether the server that made it still lives. */
+const PREFIX = `check-${MAKER}-`;
 
 async function writeEntry(root: string, source: SourceTree, { mode, oid, path }: TreeEntry): Promise<void> {
   const parts = path.split('/');
