@@ -18,10 +18,10 @@ export async function nameImages(
   const images = services.flatMap(({ repository, builtIn, digest }) =>
     digest === null ? [] : [{ repository, builtIn, digest }],
   );
-  // where an image was built it stays as long as its artifact does
+  // an image may be removed where it was not built, and names anywhere
   await awaitRemovals(
     store,
-    images.flatMap(({ repository, builtIn }) => (repository === builtIn ? [] : [repository])),
+    images.map(({ repository }) => repository),
   );
   await each(images, AT_ONCE, ({ repository, builtIn, digest }) =>
     shareImage(registry, { from: builtIn, to: repository, digest }),

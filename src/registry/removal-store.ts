@@ -3,8 +3,8 @@ import { sql } from 'kysely';
 import type { Store, Tx } from '../store/database.ts';
 
 /**
- * An image of somebody else's registry is removed after a last look, while builds begin and promotions give names. Who wants
- * images says so in a committed row, and then waits until no removal is under way in their repositories; who removes looks
+ * An image of somebody else's registry, or a name in any, is removed after a last look, while builds begin and promotions give
+ * names. Who wants images says so in a committed row, and then waits until no removal is under way in their repositories; who removes looks
  * for such rows once none can be missed. So of the two one sees the other, whoever is first, and a kill leaves no lock.
  */
 const REMOVAL = 7_080_722;

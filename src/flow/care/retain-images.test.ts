@@ -2,7 +2,11 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 
 import type { Digest } from '../../lib/digest.ts';
+import { type ImageName, imageTagOf, planTags } from '../../registry/image-names.ts';
 import type { Registry } from '../../registry/registry.ts';
+import { releaseById } from '../../release/release-store.ts';
+import type { Store } from '../../store/database.ts';
+import { nameImages } from '../name-images.ts';
 import { contentRoots } from './content-roots.ts';
 import { retainImages } from './retain-images.ts';
 import { digestsInUse } from './retention-facts.ts';
@@ -46,6 +50,62 @@ test('a pin that cannot be made stops neither the others nor the cleaning', asyn
   await retainImages({ store, registry, log });
   expect(pinsOf(await registry.tags('shop/web'))).toEqual([2, 3]);
 });
+
+test('a name that is given while it is taken off is there afterwards, and one that is asked for before that stays', async () => {
+  const { store, registry } = await world({ keep: 1 });
+  const [a] = await runInTurn(store, registry, ['a', 'b', 'c']);
+  const digest = a ?? expect.unreachable();
+  const release = (await releaseById(store.db, '1')) ?? expect.unreachable();
+  const name = () => nameImages({ registry, store }, release, () => planTags('shop/web', digest, [NAME]));
+  const says = (state: 'built' | 'failed') =>
+    store.db
+      .updateTable('artifact')
+      .set({ state, given_up_at: state === 'failed' ? new Date() : null })
+      .where('key', '=', 'a')
+      .execute();
+
+  await name();
+  await says('failed');
+  let given: Promise<unknown> = Promise.resolve();
+  const meeting: Registry = {
+    ...registry,
+    async deleteManifest(...wanted) {
+      await says('built');
+      given = name();
+      await waitsForLock(store);
+      await registry.deleteManifest(...wanted);
+    },
+  };
+  await retainImages({ store, registry: meeting, log });
+  await given;
+  expect(await registry.tags('shop/web')).toContain(imageTagOf(NAME));
+
+  await says('failed');
+  let looks = 0;
+  const late: Registry = {
+    ...registry,
+    async manifest(...wanted) {
+      looks += 1;
+      const held = await registry.manifest(...wanted);
+      await says('built'); // after the look that says that it is over
+      return held;
+    },
+  };
+  await retainImages({ store, registry: late, log });
+  expect(looks).toBe(1);
+  expect(await registry.tags('shop/web')).toContain(imageTagOf(NAME));
+  await says('failed');
+  await retainImages({ store, registry, log });
+  expect(await registry.tags('shop/web')).not.toContain(imageTagOf(NAME));
+});
+
+const NAME: ImageName = { kind: 'commit', commit: '1' };
+
+async function waitsForLock({ pool }: Store): Promise<void> {
+  const waiting = `select from pg_locks where locktype = 'advisory' and not granted
+    and database = (select oid from pg_database where datname = current_database())`;
+  await expect.poll(async () => (await pool.query(waiting)).rowCount, { timeout: 20_000 }).toBe(1);
+}
 
 function at(digests: readonly Digest[], release: number): Digest {
   return digests[release - 1] ?? expect.unreachable();

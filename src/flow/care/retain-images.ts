@@ -1,28 +1,60 @@
 import { sql } from 'kysely';
 
-import type { Sql } from '../../store/database.ts';
+import type { Sql, Store } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import { hasCode } from '../../lib/error.ts';
 import { groupBy } from '../../lib/group.ts';
+import { inParts } from '../../lib/parts.ts';
 import { shareImage } from '../../registry/copy-image.ts';
+import { awaitRemovals, beginRemoval } from '../../registry/removal-store.ts';
 import { attemptEach } from './attempt.ts';
 import { namesGivenUp } from './names-given-up.ts';
 import { planRetention, type RetainedRepository, type RetentionPlan } from './retention.ts';
 import { retentionFacts } from './retention-facts.ts';
 
-type Place = Pick<House, 'store' | 'registry'>;
+interface Place {
+  readonly store: Pick<Store, 'db'>;
+  readonly registry: House['registry'];
+}
+
+/** So many names are taken off in one turn: who gives names to images of the same repository waits for it. */
+const PART = 50;
 
 /** Compares the names of all images with what the environments need, and sets them right. One bad one stops no other. */
-export async function retainImages(house: Place & Pick<House, 'log'>): Promise<void> {
+export async function retainImages(house: Pick<House, 'store' | 'registry' | 'log'>): Promise<void> {
   const { store, registry, log } = house;
   await attemptEach(log, await namesakes(store.db), 'retention of images', async (ids) => {
     const { plans, builtIn } = await planNames(house, ids);
     const add = plans.flatMap((plan) => plan.add);
+    await awaitRemovals(
+      store,
+      add.map(({ repository }) => repository),
+    );
     await attemptEach(log, add, 'pinning an image', async ({ repository, digest, tag }) => {
       const from = builtIn.get(`${repository}@${digest}`) ?? repository;
       await shareImage(registry, { from, to: repository, digest });
       await registry.tag(repository, digest, tag);
     });
+    const parts = plans.flatMap(({ remove }) => inParts(remove, PART));
+    await attemptEach(log, parts, 'removing names of images', (part) => removeNames(house, ids, part));
+  });
+}
+
+/**
+ * Takes names off in one repository while nobody can give any there. It is asked again whether they are over: a name that
+ * is wanted again by now stays, and one that is wanted from now on is given when this has ended.
+ */
+async function removeNames(
+  { store, registry, log }: Pick<House, 'store' | 'registry' | 'log'>,
+  projectIds: readonly string[],
+  names: RetentionPlan['remove'],
+): Promise<void> {
+  const [first] = names;
+  if (first === undefined) return;
+  await store.transaction(async (tx) => {
+    await beginRemoval(tx, first.repository);
+    const tags = new Map([[first.repository, names.map(({ tag }) => tag)]]);
+    const { plans } = await planFor({ store: { db: tx }, registry }, projectIds, tags);
     const remove = plans.flatMap((plan) => plan.remove);
     await attemptEach(log, remove, 'removing the name of an image', async ({ repository, tag }) => {
       await registry.deleteManifest(repository, tag).catch((error: unknown) => {
@@ -47,36 +79,37 @@ export interface NamesPlan {
 }
 
 export async function planNames(place: Place, projectIds: readonly string[]): Promise<NamesPlan> {
-  const { db } = place.store;
-  // The names first: one that appears after them belongs to what the facts show, or to what comes later.
-  const repositories = await repositoriesOf(place, projectIds);
+  const names = await namesIn(place.store.db, projectIds);
+  const tags = await Promise.all(
+    names.map(async (repository) => [repository, await place.registry.tags(repository)] as const),
+  );
+  return planFor(place, projectIds, new Map(tags));
+}
+
+/**
+ * @param tags repository -> tags that were seen there. All else is asked after them: so one that appears later belongs to what
+ * the facts show, or to what comes after, and what is being built had no other name before
+ */
+async function planFor(
+  { store: { db }, registry }: Place,
+  projectIds: readonly string[],
+  tags: ReadonlyMap<string, readonly string[]>,
+): Promise<NamesPlan> {
+  const building = await beingBuilt(db);
+  const over = await namesGivenUp(db, registry, tags);
+  const repositories = [...tags].map(([repository, there]) => ({
+    repository,
+    tags: there,
+    building: building.has(repository),
+    over: new Set(there.filter((tag) => over.has(`${repository}:${tag}`))),
+  }));
   const environments = await retentionFacts(db, projectIds);
-  const plans = repositories.map((repository) => planRetention(environments, repository));
   const pins = environments.flatMap((environment) => environment.pins);
   return {
     repositories,
-    plans,
+    plans: repositories.map((repository) => planRetention(environments, repository)),
     builtIn: new Map(pins.map((pin) => [`${pin.repository}@${pin.digest}`, pin.builtIn])),
   };
-}
-
-async function repositoriesOf(
-  { store, registry }: Place,
-  projectIds: readonly string[],
-): Promise<RetainedRepository[]> {
-  const names = await namesIn(store.db, projectIds);
-  const found = await Promise.all(
-    names.map(async (repository) => ({ repository, tags: await registry.tags(repository) })),
-  );
-  // asked after the tags: what is being built then had no other name before
-  const building = await beingBuilt(store.db);
-  const over = await namesGivenUp(store.db, registry, new Map(found.map(({ repository, tags }) => [repository, tags])));
-  return found.map(({ repository, tags }) => ({
-    repository,
-    tags,
-    building: building.has(repository),
-    over: new Set(tags.filter((tag) => over.has(`${repository}:${tag}`))),
-  }));
 }
 
 /** Where these projects built something, and where their environments gave names to what a service of equal contents built. */
