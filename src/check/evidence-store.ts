@@ -146,6 +146,7 @@ const Result = z.looseObject({
       passed: z.number(),
       failed: z.number(),
       skipped: z.number(),
+      flaky: z.number().optional(),
       failures: z.array(z.object({ name: z.string(), message: z.string() })),
     })
     .optional(),

@@ -28,6 +28,9 @@ test('a pass after a failure is flaky, and tells what failed', () => {
   });
   expect(isFlaky(found)).toBe(true);
   expect(isFlaky(answer('passed'))).toBe(false);
+  const tests = { passed: 3, failed: 0, skipped: 0, flaky: 1, failures: [] };
+  expect(isFlaky({ ...answer('passed'), tests })).toBe(true);
+  expect(isFlaky({ ...answer('failed'), tests })).toBe(false);
 });
 
 test('a failure is not covered by a later try that could not be answered', () => {

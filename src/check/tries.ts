@@ -19,6 +19,7 @@ export function answerOfTries(tries: readonly CheckAnswer[]): CheckAnswer {
   return { ...answer, summary: words, earlier };
 }
 
-export function isFlaky({ verdict, earlier }: CheckAnswer): boolean {
-  return verdict === 'passed' && earlier !== undefined;
+/** It passed only when it was tried again: the whole of it, or some of its tests by their own tool. */
+export function isFlaky({ verdict, earlier, tests }: CheckAnswer): boolean {
+  return verdict === 'passed' && (earlier !== undefined || (tests?.flaky ?? 0) > 0);
 }

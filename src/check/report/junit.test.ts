@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 
 import { cases } from '../../lib/testing/cases.ts';
 import { parseJunit } from './junit.ts';
+import type { TestCounts } from './report.ts';
 
 const fixture = (name: string): string =>
   readFileSync(new URL(`../../../fixtures/junit/${name}.xml`, import.meta.url), 'utf8');
@@ -15,6 +16,9 @@ test.each([
   ['pytest', { passed: 1, failed: 2, skipped: 1 }],
   ['mocha', { passed: 1, failed: 1, skipped: 0 }],
   ['jest', { passed: 1, failed: 1, skipped: 1 }],
+  ['surefire', { passed: 2, failed: 2, skipped: 1, flaky: 1 }],
+  ['gotestsum', { passed: 2, failed: 4, skipped: 1 }],
+  ['playwright', { passed: 3, failed: 1, skipped: 1 }],
 ])('the report of %s is counted test by test', async (tool, counts) => {
   expect(await parseJunit(fixture(tool))).toMatchObject(counts);
 });
@@ -34,6 +38,12 @@ test('a failure keeps its name and message, entities decoded', async () => {
   expect(await parseJunit(fixture('jest'))).toMatchObject({
     failures: [{ message: expect.stringContaining('assert.equal(received, expected)') }],
   });
+});
+
+test('a message that says nothing is left for what the test said', async () => {
+  const { failures } = (await parseJunit(fixture('gotestsum'))) as TestCounts;
+  expect(failures.map(({ name }) => name)).toContain('example.com/money > TestGroup/inner_fails');
+  expect(failures[0]?.message).toContain('one is <not> two & never');
 });
 
 test('a long message is never cut in the middle of a character', async () => {

@@ -4,14 +4,17 @@ import { type Attributes, readXml } from './xml.ts';
 const SHOWN_FAILURES = 50;
 const LONGEST_NAME = 300;
 const LONGEST_MESSAGE = 500;
+/** What tools write for a message when they have none: gotestsum puts all that was said into the body. */
+const SAYS_NOTHING = new Set(['', 'Failed']);
 
 /**
- * Reads a JUnit XML report, as node:test, vitest, jest, mocha, pytest, surefire and others write it: test cases are
- * counted one by one, for the totals that tools write in attributes differ in meaning.
+ * Reads a JUnit XML report, as node:test, vitest, jest, mocha, pytest, Surefire, gotestsum, Playwright and others write it:
+ * test cases are counted one by one, for the totals that tools write in attributes differ in meaning. Surefire says which
+ * passed only when they were run again.
  */
 export function parseJunit(text: string): Promise<Reading<TestCounts>> {
   return readingOf(text, async () => {
-    const counts = { passed: 0, failed: 0, skipped: 0, failures: [] as { name: string; message: string }[] };
+    const counts = { passed: 0, failed: 0, skipped: 0, flaky: 0, failures: [] as { name: string; message: string }[] };
     const suites: Suite[] = [];
     let hasRoot = false;
     let test: Test | null = null;
@@ -19,7 +22,10 @@ export function parseJunit(text: string): Promise<Reading<TestCounts>> {
     const tellFailure = (name: string, { message, text: body }: Problem): void => {
       counts.failed++;
       if (counts.failures.length < SHOWN_FAILURES)
-        counts.failures.push({ name, message: shorten(message || body.trim(), LONGEST_MESSAGE) });
+        counts.failures.push({
+          name,
+          message: shorten(SAYS_NOTHING.has(message) ? body.trim() : message, LONGEST_MESSAGE),
+        });
     };
     await readXml(text, {
       open(name, attributes, above) {
@@ -29,8 +35,10 @@ export function parseJunit(text: string): Promise<Reading<TestCounts>> {
           hasRoot = true;
           suites.push({ name: joined(suites, attributes), problem: null });
         } else if (name === 'testcase' && test === null)
-          test = { name: joined(suites, attributes), problem: null, isSkipped: false };
+          test = { name: joined(suites, attributes), problem: null, isSkipped: false, isFlaky: false };
         else if (name === 'skipped' && parent === 'testcase' && test !== null) test.isSkipped = true;
+        else if ((name === 'flakyFailure' || name === 'flakyError') && parent === 'testcase' && test !== null)
+          test.isFlaky = true;
         else if ((name === 'failure' || name === 'error') && (parent === 'testcase' || parent === 'testsuite')) {
           problem = { message: attributes['message'] ?? '', text: '' };
           const failed = test ?? suites.at(-1);
@@ -45,7 +53,10 @@ export function parseJunit(text: string): Promise<Reading<TestCounts>> {
         if (name === 'failure' || name === 'error') problem = null;
         else if (name === 'testcase' && test !== null) {
           if (test.problem !== null) tellFailure(test.name, test.problem);
-          else counts[test.isSkipped ? 'skipped' : 'passed']++;
+          else {
+            counts[test.isSkipped ? 'skipped' : 'passed']++;
+            if (test.isFlaky && !test.isSkipped) counts.flaky++;
+          }
           test = null;
         } else if (name === 'testsuite' && test === null) {
           const suite = suites.pop();
@@ -55,7 +66,8 @@ export function parseJunit(text: string): Promise<Reading<TestCounts>> {
       },
     });
     if (!hasRoot) throw new ReportFault('has no test suite');
-    return counts;
+    const { flaky, ...rest } = counts;
+    return flaky === 0 ? rest : counts;
   });
 }
 
@@ -71,6 +83,7 @@ interface Suite {
 
 interface Test extends Suite {
   isSkipped: boolean;
+  isFlaky: boolean;
 }
 
 function joined(suites: readonly Suite[], attributes: Attributes): string {

@@ -43,6 +43,8 @@ export interface TestCounts {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  /** Of those that passed: only when they were tried again, by the tool itself. */
+  readonly flaky?: number | undefined;
   /** The first of them. */
   readonly failures: readonly { readonly name: string; readonly message: string }[];
 }

@@ -259,6 +259,19 @@ test('of the lines that changed a share of their own must have run, tests left o
   });
 });
 
+test('what Playwright let pass at a second try is told', async () => {
+  const report = fixture('playwright/results.json')
+    .replaceAll('unexpected"', 'expected"')
+    .replace(/"expected": 2/, '"unexpected": 0');
+  const good = report.replace(/"expected": 1/, '"expected": 3');
+  const run = ['node', '-e', `fs.writeFileSync('reports/e2e.json', ${JSON.stringify(good)})`];
+  expect(await ask({ run, playwright: 'reports/e2e.json' }, {})).toMatchObject({
+    verdict: 'passed',
+    summary: '4 passed (1 flaky), 0 failed, 1 skipped',
+    tests: { passed: 4, flaky: 1 },
+  });
+});
+
 test('a load test is judged by limits of its own, and by what runs now', async () => {
   const wrk = fixture('performance/wrk-latency.txt');
   const run = ['node', '-e', `fs.writeFileSync('reports/wrk.txt', ${JSON.stringify(wrk)})`];

@@ -9,6 +9,7 @@ import { parseCobertura } from '../../report/cobertura.ts';
 import { parseJunit } from '../../report/junit.ts';
 import { parseK6 } from '../../report/k6.ts';
 import { parseLcov } from '../../report/lcov.ts';
+import { parsePlaywright } from '../../report/playwright.ts';
 import type { Coverage, LineCounts, Reading, TestCounts } from '../../report/report.ts';
 import { type Findings, type Level, LEVELS, parseSarif } from '../../report/sarif.ts';
 import { parseWrk } from '../../report/wrk.ts';
@@ -24,6 +25,7 @@ const Most = z.int().nonnegative();
 /** The reports that a command may have to write; their folders are made and can be written to. */
 export const reportFields = {
   junit: File.optional().describe('The JUnit report that it writes'),
+  playwright: File.optional().describe('The JSON report of Playwright Test that it writes'),
   coverage: z
     .strictObject({
       lcov: File.optional().describe('The LCOV file that it writes'),
@@ -93,9 +95,10 @@ export interface WantedReport {
   unread(wrong: string): Said;
 }
 
-export function reportsOf({ junit, coverage, sarif, performance }: Definition): readonly WantedReport[] {
+export function reportsOf({ junit, playwright, coverage, sarif, performance }: Definition): readonly WantedReport[] {
   return [
     ...(junit === undefined ? [] : [wanted('JUnit report', junit, parseJunit, sayTests)]),
+    ...(playwright === undefined ? [] : [wanted('report of Playwright', playwright, parsePlaywright, sayTests)]),
     ...(coverage?.lcov === undefined
       ? []
       : [wanted('LCOV file', coverage.lcov, parseLcov, (report, scene) => sayCoverage(report, coverage, scene))]),
@@ -152,7 +155,8 @@ function sayTests(tests: TestCounts): Said {
   const names = tests.failures.slice(0, NAMED).map(({ name }) => clip(name));
   const more = tests.failed > names.length ? ', and more' : '';
   const failed = names.length === 0 ? '' : ` (${names.join(', ')}${more})`;
-  const words = `${tests.passed} passed, ${tests.failed} failed${failed}, ${tests.skipped} skipped`;
+  const flaky = (tests.flaky ?? 0) > 0 ? ` (${tests.flaky} flaky)` : '';
+  const words = `${tests.passed} passed${flaky}, ${tests.failed} failed${failed}, ${tests.skipped} skipped`;
   if (tests.failed > 0) return { verdict: 'failed', words, told: { tests } };
   if (tests.passed === 0) return { verdict: 'error', words: `it proved nothing: ${words}`, told: { tests } };
   return { verdict: 'passed', words, told: { tests } };
