@@ -10,6 +10,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Figure[]> 
   path: async () => import('./path.bench.ts'),
   poll: async () => import('./poll.bench.ts'),
   registry: async () => import('./registry.bench.ts'),
+  report: async () => import('./report.bench.ts'),
   retag: async () => import('./retag.bench.ts'),
   server: async () => import('./server.bench.ts'),
   sweep: async () => import('./sweep.bench.ts'),
