@@ -172,6 +172,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     mirrorDirectory: (id) => mirrors.directoryOf(id),
     remoteOf,
     issuerKeys: plugins.issuerKeys,
+    outgoing: plugins.outgoing,
     starts,
   };
   flows = createFlows(house);

@@ -31,6 +31,7 @@ import { systemClock } from './lib/clock.ts';
 import { type Digest, sha256Hex } from './lib/digest.ts';
 import { TowpathError } from './lib/error.ts';
 import { createFence } from './lib/fence/fence.ts';
+import { mailServerFrom } from './notify/messengers/email/mail-server.ts';
 import { outsideRegistries } from './registry/client/outside.ts';
 import { parseReference } from './registry/reference.ts';
 import type { Registry } from './registry/registry.ts';
@@ -65,6 +66,7 @@ export interface Plugins extends Pick<
   | 'secretOf'
   | 'hosts'
   | 'issuerKeys'
+  | 'outgoing'
 > {
   readonly platform: string;
   readonly machine: Omit<MachineCare, 'sweepUploads'>;
@@ -186,6 +188,7 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
     registryAt,
     secretOf,
     hosts: createHostAccess({ clock: systemClock, secretOf, wait: (ms) => pause(ms) }),
+    outgoing: { agentFor: fencedAgentFor, mail: mailServerFrom(process.env) },
     issuerKeys: createIssuerKeys({ clock: systemClock, agentFor: fencedAgentFor }),
     machine: {
       revive: (log) => processDriver.revive(log),

@@ -15,6 +15,7 @@ const WANTED = {
   chromium: 'chromium',
   'docker-registry': 'docker-registry',
   'docker.io': 'dockerd',
+  'exim4-daemon-light': 'exim4',
   faketime: 'faketime',
   git: 'git',
   iproute2: 'ip',

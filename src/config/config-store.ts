@@ -41,7 +41,8 @@ export async function configCommitOf(db: Sql, repositoryId: string): Promise<str
   return row?.config_commit ?? null;
 }
 
-type Later = 'users' | 'repositories' | 'identities' | 'servers' | 'backing';
+/** What the file could not say at first. */
+type Later = 'users' | 'repositories' | 'identities' | 'servers' | 'backing' | 'notify';
 
 export interface RulingConfig {
   readonly repositoryId: string;
@@ -72,6 +73,7 @@ export async function rulingConfig(db: Sql, projectId: string): Promise<RulingCo
       identities: config.identities ?? {},
       servers: config.servers ?? {},
       backing: config.backing ?? {},
+      notify: config.notify ?? {},
     },
   };
 }

@@ -7,6 +7,7 @@ import { type CheckDefinition, type CheckFamily, checkSchema, withBacking } from
 import { type Servers, ServersSchema } from '../check/server.ts';
 import { HOME } from '../environment/place.ts';
 import { choiceOf, Duration, Name } from '../lib/fields.ts';
+import { type NotifyChannel, notifyChannelSchema } from '../notify/notify-channel.ts';
 import { type PathEnvironment, pathEnvironmentSchema } from '../path/path.ts';
 import { parseConfigDocument } from './document.ts';
 import { findingsOf, reportInput } from './issues.ts';
@@ -30,6 +31,8 @@ export interface ProjectConfig {
   readonly servers: Servers;
   /** Name -> whose identity tokens are taken for a report. */
   readonly identities: Readonly<Record<string, Trust>>;
+  /** Name -> a channel by which people are told what happens. */
+  readonly notify: Readonly<Record<string, NotifyChannel>>;
   /** How often the pins of outside base images are resolved anew; null: only by a person. */
   readonly base: { readonly refreshEveryMs: number | null };
   /** Name -> address of each member: repositories of the project that hold services, and no path. */
@@ -105,6 +108,10 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .refine((members) => !Object.hasOwn(members, HOME), `another name than "${HOME}", which is this repository`)
         .default({})
         .describe('More repositories of the project: each holds a towpath.yaml with `project` and `services` alone'),
+      notify: z
+        .record(Name, notifyChannelSchema)
+        .default({})
+        .describe('Who is told what broke, by whom, and what fixed it: channels by name'),
       base: z
         .strictObject({ refresh: Duration.optional().describe('How often pins of base images are resolved anew') })
         .default({})

@@ -4,6 +4,8 @@ import { GATE_WORDS } from '../path/gate.ts';
 import { placeholdersOf } from '../environment/variables.ts';
 import { nearestWord } from '../lib/nearest.ts';
 import type { ProjectConfig } from './config.ts';
+import { isKnown } from '../notify/addresses.ts';
+import type { EmailSettings } from '../notify/messengers/email/email.ts';
 import type { Finding } from './issues.ts';
 
 /** Names that point to nothing: a check, a role or an environment that the file does not have. */
@@ -17,6 +19,7 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
     ...findBases(config),
     ...findParts(config),
     ...findBaselines(config),
+    ...findChannels(config),
     ...Object.entries(config.environments).flatMap(([name, environment], index) => {
       const path = ['environments', name];
       const before = environments.slice(0, index);
@@ -137,6 +140,35 @@ function findBaselines({ services, path: environments }: ProjectConfig): Finding
       return [dangling(['services', service, 'checks', name], what, 'environment', environments, baseline)];
     }),
   );
+}
+
+/** Whom and what a channel names. */
+function findChannels(config: ProjectConfig): Finding[] {
+  return Object.entries(config.notify).flatMap(([name, { kind, settings, environments }]) => {
+    const path = ['notify', name];
+    const { to = [] } = kind === 'email' ? (settings as EmailSettings) : {};
+    const known = ['authors', 'approvers', ...Object.keys(config.roles), ...Object.keys(config.users)];
+    return [
+      ...(environments ?? []).flatMap((environment, at) =>
+        config.path.includes(environment)
+          ? []
+          : [
+              dangling(
+                [...path, 'environments', at],
+                `there is no environment "${environment}"`,
+                'environment',
+                config.path,
+                environment,
+              ),
+            ],
+      ),
+      ...to.flatMap((word, at) =>
+        isKnown(word, config)
+          ? []
+          : [dangling([...path, 'email', 'to', at], `"${word}" is nobody`, 'address, or one of these', known, word)],
+      ),
+    ];
+  });
 }
 
 /** What a service builds upon: a base service of this file, and never, by way of others, itself. */

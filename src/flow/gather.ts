@@ -3,6 +3,7 @@ import { evidenceFor } from './evidence-for.ts';
 import { rulingConfig } from '../config/config-store.ts';
 import { type EnvironmentRow, environmentById, environmentsOf } from '../environment/environment-store.ts';
 import { ranFor, tenuresOf } from '../environment/tenure-store.ts';
+import type { CommitInfo } from '../git/commit.ts';
 import { TowpathError } from '../lib/error.ts';
 import type { GitIdentity, Order, PredecessorFacts, PromotionFacts, UnchangedFacts } from '../path/facts.ts';
 import { orderOf, orderOfEditions } from '../path/order.ts';
@@ -187,12 +188,12 @@ async function ranLast({ store }: House, { id }: EnvironmentRow): Promise<Releas
   return last === undefined ? null : releaseById(store.db, last.releaseId);
 }
 
-/** Who has a hand in what this release brings beyond what runs, in each of its parts. */
-export async function handsIn(
-  house: House,
+/** What a release brings beyond what runs, in each of its parts, the newest first; at least its own commit. */
+export async function commitsBrought(
+  house: Pick<House, 'mirrorOf'>,
   current: Release | null,
   release: Release,
-): Promise<Pick<PromotionFacts, 'authors' | 'committers'>> {
+): Promise<CommitInfo[]> {
   const mirror = await house.mirrorOf(release.repositoryId);
   const before = current?.repositoryId === release.repositoryId ? current : null;
   const spans = await Promise.all(
@@ -201,7 +202,16 @@ export async function handsIn(
       return brought.length === 0 ? mirror.log({ to, limit: 1 }) : brought;
     }),
   );
-  const commits = spans.flat();
+  return spans.flat();
+}
+
+/** Who has a hand in that. */
+export async function handsIn(
+  house: House,
+  current: Release | null,
+  release: Release,
+): Promise<Pick<PromotionFacts, 'authors' | 'committers'>> {
+  const commits = await commitsBrought(house, current, release);
   return {
     authors: eachOnce(commits.map(({ authorName, authorEmail }) => ({ name: authorName, email: authorEmail }))),
     committers: eachOnce(

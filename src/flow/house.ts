@@ -11,6 +11,7 @@ import type { Mirror } from '../git/mirror.ts';
 import type { Remote } from '../git/remote.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Digest } from '../lib/digest.ts';
+import type { Means } from '../notify/messenger.ts';
 import type { RegistryContent } from '../registry/content.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { RepositoryAccess } from '../source/access-store.ts';
@@ -48,6 +49,8 @@ export interface House {
   readonly hosts: HostAccess;
   /** Follows a reference to a secret, at the moment of use. */
   readonly secretOf: (reference: string) => Promise<string>;
+  /** How people are told: fenced calls to what `towpath.yaml` names, and the mail server of the installation. */
+  readonly outgoing: Pick<Means, 'agentFor' | 'mail'>;
   /** Of issuers of identity tokens. */
   readonly issuerKeys: IssuerKeys;
   readonly starts: Starts;

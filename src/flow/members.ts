@@ -58,12 +58,13 @@ async function requireMember({ store }: House, projectId: string, config: Projec
       fix: `Write \`project: ${project}\`, or take it out of \`repositories\` in the home repository.`,
     });
   }
-  const { environments, roles, users, identities, repositories, base } = config;
+  const { environments, roles, users, identities, notify, repositories, base } = config;
   const rules = {
     environments,
     roles,
     users,
     identities,
+    notify,
     repositories,
     base: base.refreshEveryMs === null ? {} : base,
   };

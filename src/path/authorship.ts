@@ -29,8 +29,14 @@ export function strangersOf(facts: Facts): readonly GitIdentity[] {
   return [...strangers.values()];
 }
 
+/** The users of `users` and `roles` whom git may call so. */
+export function usersKnownAs(identity: GitIdentity, facts: Pick<Facts, 'users' | 'roles'>): string[] {
+  const all = new Set([...Object.keys(facts.users), ...Object.values(facts.roles).flat()]);
+  return [...all].filter((user) => isOne(identity, identitiesOf(user, facts)));
+}
+
 /** What git may call a user: as they are called here, and as `users` says. */
-function identitiesOf(user: string, { users }: Facts): ReadonlySet<string> {
+function identitiesOf(user: string, { users }: Pick<Facts, 'users'>): ReadonlySet<string> {
   const listed = Object.entries(users).flatMap(([name, identities]) => (isSame(name, user) ? identities : []));
   return new Set([user, ...listed].map(folded));
 }

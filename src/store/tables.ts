@@ -22,6 +22,7 @@ export interface Tables {
   audit: AuditTable;
   base_pin: BasePinTable;
   commit: CommitTable;
+  delivery: DeliveryTable;
   deployment: DeploymentTable;
   endpoint: EndpointTable;
   environment: EnvironmentTable;
@@ -31,10 +32,13 @@ export interface Tables {
   kept_answer: KeptAnswerTable;
   lane: LaneTable;
   log_chunk: LogChunkTable;
+  message: MessageTable;
+  message_cursor: MessageCursorTable;
   migration: MigrationTable;
   missing_image: MissingImageTable;
   notice: NoticeTable;
   notice_cursor: NoticeCursorTable;
+  notify_channel: NotifyChannelTable;
   operation: OperationTable;
   project: ProjectTable;
   promotion: PromotionTable;
@@ -153,6 +157,19 @@ export interface CommitTable {
   position: number | null;
 }
 
+export interface DeliveryTable {
+  message_id: string;
+  project_id: string;
+  channel: string;
+  receiver: Generated<string>;
+  due_at: Timestamp | null;
+  tries: Generated<number>;
+  tried_at: Timestamp | null;
+  told_at: Timestamp | null;
+  given_up_at: Timestamp | null;
+  problem: Json | null;
+}
+
 export interface DeploymentTable {
   environment_id: string;
   service: string;
@@ -243,6 +260,22 @@ export interface LogChunkTable {
   lines: string[];
 }
 
+export interface MessageTable {
+  id: string;
+  project_id: string;
+  key: string;
+  event_id: BigInteger;
+  about: string | null;
+  turn: 'broke' | 'fixed' | null;
+  mends: string | null;
+  content: Json;
+  at: Timestamp;
+}
+
+export interface MessageCursorTable {
+  event_id: BigInteger;
+}
+
 export interface MigrationTable {
   name: string;
   checksum: string;
@@ -271,6 +304,14 @@ export interface NoticeTable {
 
 export interface NoticeCursorTable {
   event_id: BigInteger;
+}
+
+export interface NotifyChannelTable {
+  project_id: string;
+  name: string;
+  next_at: Timestamp | null;
+  told_at: Timestamp | null;
+  problem: Json | null;
 }
 
 export interface OperationTable {

@@ -4,12 +4,15 @@ import { storedCredentials } from '../../access/credential-store.ts';
 import { rulingConfig } from '../../config/config-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import type { LogLine } from '../../lib/log.ts';
+import { forgetMessages } from '../../notify/message-store.ts';
 import { forgetNotices } from '../../notify/notice-store.ts';
 import type { SweepPoint } from '../../registry/content.ts';
 import { forgetDeliveries } from '../../source/wake-store.ts';
 import type { Engine } from '../engine/engine.ts';
 import { passBoundary } from '../engine/fault.ts';
 import type { House } from '../house.ts';
+import { collectMessages } from '../messages/collect.ts';
+import { deliverMessages } from '../messages/deliver.ts';
 import { collectNotices } from '../notices/collect.ts';
 import { deliverNotices } from '../notices/deliver.ts';
 import { refreshWhatIsDue } from '../refresh-bases.ts';
@@ -65,6 +68,8 @@ const UPLOADS_KEPT_MS = DAY_MS;
 const UNPACKED_KEPT_MS = DAY_MS;
 /** Somebody waits for the check of a pull request. */
 const NOTICES_EVERY_MS = 1_000;
+/** Nobody waits for those at a page. */
+const MESSAGES_EVERY_MS = 2_000;
 /** By then the rows that say what a host shows are only of what runs. */
 const NOTICES_KEPT_MS = 90 * DAY_MS;
 /** What the engine knows of work that ended; what it did is told by tables of ours. */
@@ -99,6 +104,15 @@ export function careTasks(
         await deliverNotices(house, signal);
       },
     },
+    {
+      name: 'what people are told',
+      everyMs: Math.min(everyMs, MESSAGES_EVERY_MS),
+      run: async (signal) => {
+        await collectMessages(house);
+        await deliverMessages(house, signal);
+      },
+    },
+    { name: 'messages', everyMs: 6 * everyMs, run: () => forgetMessages(store.db, clock.now() - NOTICES_KEPT_MS) },
     { name: 'notices', everyMs: 6 * everyMs, run: () => forgetNotices(store.db, clock.now() - NOTICES_KEPT_MS) },
     { name: 'names of images', everyMs, run: () => retainImages(house) },
     { name: 'artifacts that nothing needs', everyMs: 6 * everyMs, run: () => giveUpArtifacts(house) },

@@ -13,6 +13,8 @@ import { type FileChange, type Forge, startForge } from '../../git/testing/forge
 import { systemClock } from '../../lib/clock.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
+import { createFence } from '../../lib/fence/fence.ts';
+import type { MailServer } from '../../notify/messenger.ts';
 import { outsideAgents } from '../../registry/client/agents.ts';
 import type { AgentFor } from '../../registry/client/transport.ts';
 import { createRegistryClient } from '../../registry/client/client.ts';
@@ -85,6 +87,8 @@ export interface World {
   answer: (spec: TaskSpec) => RunResult;
   /** Whether checks run apart from the machine. */
   isolates: boolean;
+  /** The mail server of the installation. */
+  mail: MailServer | null;
   /** What an environment runs: service -> what its image says. */
   runs(environment: string): Record<string, string>;
   git(...args: string[]): Promise<string>;
@@ -129,13 +133,14 @@ export async function createWorld(
     host: 'registry.test',
     immutable: isImmutableTag,
   });
-  const state: Pick<World, 'isAway' | 'answer' | 'isolates' | 'baseOf' | 'env' | 'bases'> = {
+  const state: Pick<World, 'isAway' | 'answer' | 'isolates' | 'mail' | 'baseOf' | 'env' | 'bases'> = {
     env: {},
     bases: { ...bases },
     baseOf: async (reference) => state.bases[reference] ?? null,
     isAway: () => false,
     answer,
     isolates: true,
+    mail: null,
   };
   const holds = createHolds();
   const secrets = secretsOf(secretStores(state.env, directory));
@@ -194,6 +199,12 @@ export async function createWorld(
       wait: () => Promise.resolve(),
     }),
     issuerKeys: createIssuerKeys({ clock: systemClock, agentFor }),
+    outgoing: {
+      agentFor: outsideAgents({ environment: {}, fence: createFence({ allow: '127.0.0.1' }) }),
+      get mail() {
+        return state.mail;
+      },
+    },
     starts,
   };
   flows = createFlows(house);

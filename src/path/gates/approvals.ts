@@ -52,7 +52,11 @@ export function decideApprovals(gate: ApprovalsGate, facts: PromotionFacts): Gat
   );
 }
 
-function peopleOf({ of }: ApprovalsGate, { roles }: PromotionFacts): readonly string[] {
+/** Who may approve. */
+export function peopleOf(
+  { of }: Pick<ApprovalsGate, 'of'>,
+  { roles }: Pick<PromotionFacts, 'roles'>,
+): readonly string[] {
   return typeof of === 'string' ? (roles[of] ?? []) : of;
 }
 

@@ -18,6 +18,23 @@ export function verifyStandardWebhook(delivery: WebhookDelivery): WebhookVerdict
   return { kind: 'genuine', delivery: id };
 }
 
+/** The headers of a webhook of ours. @param atMs of this try */
+export function signStandardWebhook({
+  id,
+  atMs,
+  body,
+  secret,
+}: {
+  id: string;
+  atMs: number;
+  body: string;
+  secret: string;
+}) {
+  const timestamp = String(Math.floor(atMs / 1000));
+  const signature = createHmac('sha256', keyOf(secret)).update(`${id}.${timestamp}.${body}`).digest('base64');
+  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` };
+}
+
 function isSigned({ headers, body, secret }: WebhookDelivery, id: string, timestamp: string): boolean {
   const key = keyOf(secret);
   if (key.length === 0) return false;

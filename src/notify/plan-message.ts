@@ -1,0 +1,159 @@
+import { blamesArtifacts } from '../path/blame.ts';
+import { headline } from '../path/headline.ts';
+import type { PromotionDetail } from '../path/promotion.ts';
+import type { Brought, Message, MessagePlace, Topic } from './message.ts';
+import type { Link } from './plan.ts';
+
+/** A message before it has its place in the outbox. */
+export interface Draft {
+  /** The same for a fact, whoever looks and how often: it is told once. */
+  readonly key: string;
+  /** What broke or was fixed: what is fixed is told only where what broke was. */
+  readonly turn: { readonly about: string; readonly to: 'broke' | 'fixed' } | null;
+  readonly message: Message;
+}
+
+interface AnyFacts {
+  readonly project: string;
+  readonly at: Date;
+  readonly link: Link;
+  readonly release: { readonly number: number; readonly name: string; readonly commit: string };
+  readonly commits: Brought;
+}
+
+export interface PromotionNews extends AnyFacts {
+  readonly promotion: {
+    readonly id: string;
+    readonly number: number;
+    readonly kind: 'promotion' | 'rollback' | 'removal';
+    /** Of the event: it never changes. */
+    readonly state: 'failed' | 'rolled-back' | 'live' | 'waiting';
+    readonly detail: PromotionDetail;
+  };
+  /** As people call it, with its id. */
+  readonly environment: { readonly id: string; readonly name: string };
+  readonly place: MessagePlace;
+  /** Who may give what is missing, when it waits for approvals. */
+  readonly approvers: readonly string[];
+}
+
+/** @returns null for what nobody has to be told */
+export function planPromotionMessage(news: PromotionNews): Draft | null {
+  const { promotion, environment, release } = news;
+  const { id, number, kind, state, detail } = promotion;
+  const of = `${kind === 'rollback' ? 'the rollback to release' : 'release'} ${release.name}`;
+  const about = `environment ${environment.id}`;
+  const draft = (topic: Topic, key: string, title: string, more: Partial<Message>, turn: Draft['turn']): Draft => ({
+    key: `${key}:${id}`,
+    turn,
+    message: { ...common(news, topic, title), place: news.place, url: news.link(`promotion ${number}`), ...more },
+  });
+  switch (state) {
+    case 'failed':
+    case 'rolled-back': {
+      if (kind === 'removal') return null;
+      const isBack = state === 'rolled-back';
+      const title = `${environment.name}: ${of} failed${isBack ? ' and was rolled back' : ''}`;
+      const { problem } = detail;
+      const whose =
+        problem === undefined || blamesArtifacts(problem)
+          ? ''
+          : ' It is what they run in that failed: nothing speaks against the commits.';
+      const more = { what: `${headline(state, detail)}${whose}`, fix: problem?.fix ?? null };
+      return draft(state, 'broke', title, more, { about, to: 'broke' });
+    }
+    case 'live': {
+      if (kind !== 'promotion') return null;
+      const more = { what: `Release ${release.name} is live in ${environment.name}.`, fix: null };
+      return draft('fixed', 'fixed', `${environment.name}: fixed by ${of}`, more, { about, to: 'fixed' });
+    }
+    case 'waiting': {
+      const reason = (detail.reasons ?? []).find(({ gate }) => gate === 'approvals');
+      if (reason === undefined) return null;
+      const fix = `\`towpath approve "promotion ${number}"\`, or \`towpath reject\`, by ${list(news.approvers) || 'somebody of that role'}.`;
+      const more = { what: reason.what, fix, approvers: news.approvers };
+      return draft('approval', 'approval', `${environment.name}: ${of} waits for approval`, more, null);
+    }
+    default:
+      return state satisfies never;
+  }
+}
+
+export interface BuildNews extends AnyFacts {
+  readonly releaseId: string;
+  readonly repositoryId: string;
+  readonly state: 'failed' | 'ready';
+  readonly problem: { readonly what: string; readonly fix: string } | null;
+  /** Short names of the branches that it was built for; the default branch first. */
+  readonly branches: readonly string[];
+}
+
+export function planBuildMessage(news: BuildNews): Draft | null {
+  const { releaseId, repositoryId, state, problem, branches, release } = news;
+  const [branch] = branches;
+  if (branch === undefined) return null;
+  const place = { environment: null, preview: false, branches, ofStrangers: false };
+  const about = `build ${repositoryId} ${branch}`;
+  const url = news.link(`#${release.number}`);
+  if (state === 'failed') {
+    const message = common(news, 'build-failed', `${branch}: release ${release.name} has no artifacts`);
+    const { what, fix } = problem ?? { what: 'It has no artifacts.', fix: null };
+    return {
+      key: `build-broke:${releaseId}`,
+      turn: { about, to: 'broke' },
+      message: { ...message, place, what, fix, url },
+    };
+  }
+  const message = common(news, 'fixed', `${branch}: builds again with release ${release.name}`);
+  const what = `Release ${release.name} has all its artifacts.`;
+  return { key: `build-fixed:${releaseId}`, turn: { about, to: 'fixed' }, message: { ...message, place, what, url } };
+}
+
+export interface YankNews extends AnyFacts {
+  /** Of the event: the same release may be yanked again later. */
+  readonly eventId: number;
+  readonly by: string;
+  readonly reason: string;
+  /** Where these artifacts run now, as people call it. */
+  readonly runsIn: readonly string[];
+}
+
+export function planYankMessage(news: YankNews): Draft {
+  const { eventId, by, reason, runsIn, release } = news;
+  const runs =
+    runsIn.length === 0 ? 'It runs nowhere.' : `It runs in ${list(runsIn)} and stays there until it is replaced.`;
+  return {
+    key: `yanked:${eventId}`,
+    turn: null,
+    message: {
+      ...common(news, 'yanked', `release ${release.name} was yanked`),
+      what: `${by} barred it: ${reason} ${runs}`,
+      fix:
+        runsIn.length === 0
+          ? null
+          : `\`towpath rollback ${runsIn[0] ?? ''}\` brings back what ran before; \`towpath unyank "#${release.number}"\` lifts the yank.`,
+      url: news.link(`#${release.number}`),
+    },
+  };
+}
+
+function common({ project, at, release, commits }: AnyFacts, topic: Topic, title: string): Message {
+  return {
+    topic,
+    project,
+    at: at.toISOString(),
+    title: `[${project}] ${title}`,
+    what: '',
+    fix: null,
+    release,
+    place: { environment: null, preview: false, branches: [], ofStrangers: false },
+    commits,
+    approvers: [],
+    url: '',
+  };
+}
+
+function list(words: readonly string[]): string {
+  const last = words.at(-1) ?? '';
+  return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} or ${last}`;
+}
