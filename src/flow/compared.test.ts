@@ -1,7 +1,12 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import type { Release } from '../release/release.ts';
 import { releaseById } from '../release/release-store.ts';
-import { questionsOf } from './ask.ts';
+import { askRelease, questionsOf } from './ask.ts';
+import type { House } from './house.ts';
 import { until } from './testing/until.ts';
 import { createWorld, type World } from './testing/world.ts';
 
@@ -69,6 +74,34 @@ test('a history that begins anew has nothing to be compared with: all of it is n
   expect(await question(island)).toMatchObject({ since: null, lines: { 'a.js': [[1, 1]] } });
 });
 
+test('the check is told what changed, and the refusal names what did not run', async () => {
+  const commit = await world.push({ branch: 'asked', from: 'main', files: { [B]: 'b\nnew\nmore\n' } });
+  const release = await releaseOf(commit);
+  const tools = await world.house.checkToolsFor('any', {});
+  const lcov = 'SF:b.js\nDA:1,1\nDA:2,1\nDA:3,0\nend_of_record\n';
+  const house: House = {
+    ...world.house,
+    checkToolsFor: async () => ({
+      ...tools,
+      runner: {
+        ...tools.runner,
+        run: async ({ mounts = [] }) => {
+          const folder = mounts.find(({ to }) => to.endsWith('/coverage'))?.from ?? '';
+          await writeFile(join(folder, 'lcov.info'), lcov);
+          return { kind: 'exited', code: 0 };
+        },
+      },
+    }),
+  };
+  const asked = { signal: new AbortController().signal, sinceMs: undefined };
+  const web = (await askRelease(house, release, 'unit', asked)).find(({ service }) => service === 'web');
+  expect(web?.answer).toMatchObject({
+    verdict: 'failed',
+    summary: expect.stringContaining('50 % of 2 changed lines ran, 80 % are wanted (not run: b.js:3)'),
+    changed: { covered: 1, total: 2, uncovered: ['b.js:3'] },
+  });
+});
+
 test('a check that compares nothing is asked as ever', async () => {
   expect((await questionFor(await world.git('rev-parse', 'main'), 'api')).changes).toBeNull();
 });
@@ -79,6 +112,13 @@ async function question(commit: string) {
 }
 
 async function questionFor(commit: string, service: string) {
+  const release = await releaseOf(commit);
+  const asked = (await questionsOf(world.house, release, 'unit')).find((one) => one.service === service);
+  if (asked === undefined) throw new Error(`Nothing is asked of ${service}.`);
+  return asked;
+}
+
+async function releaseOf(commit: string): Promise<Release> {
   const { db } = world.house.store;
   const { id } = await until(async () => {
     const found = db.selectFrom('release').select('id').where('commit_sha', '=', commit).where('state', '=', 'ready');
@@ -86,7 +126,5 @@ async function questionFor(commit: string, service: string) {
   });
   const release = await releaseById(db, id);
   if (release === null) throw new Error('The release is gone.');
-  const asked = (await questionsOf(world.house, release, 'unit')).find((one) => one.service === service);
-  if (asked === undefined) throw new Error(`Nothing is asked of ${service}.`);
-  return asked;
+  return release;
 }
