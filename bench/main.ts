@@ -6,6 +6,7 @@ import type { Figure } from './figure.ts';
 /** Every bench by its name; each loads only when it runs. */
 const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Figure[]> }>>> = {
   build: async () => import('./build.bench.ts'),
+  check: async () => import('./check.bench.ts'),
   monorepo: async () => import('./monorepo.bench.ts'),
   path: async () => import('./path.bench.ts'),
   poll: async () => import('./poll.bench.ts'),
