@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Figure[]> 
   report: async () => import('./report.bench.ts'),
   retag: async () => import('./retag.bench.ts'),
   server: async () => import('./server.bench.ts'),
+  sign: async () => import('./sign.bench.ts'),
   sweep: async () => import('./sweep.bench.ts'),
 };
 

@@ -10,6 +10,7 @@ import { createGuard, type Guard } from './access/guard.ts';
 import { ensureRegistryKey } from './access/registry-key-store.ts';
 import { createPasses } from './access/registry-pass.ts';
 import { ensureLocalToken, readLocalToken } from './access/local-token-store.ts';
+import { ensureSigningKey } from './attestation/signing-key-store.ts';
 import { openArtifactRegistry } from './artifact-registry.ts';
 import { makeDataDirectory, takeDataDirectory } from './data-directory.ts';
 import { createFlows, createStarts, type Flows, QUEUES } from './flow/create-flows.ts';
@@ -171,10 +172,13 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     mirrorOf: (id) => mirrors.of(id),
     mirrorDirectory: (id) => mirrors.directoryOf(id),
     remoteOf,
+    keys: plugins.keys,
     issuerKeys: plugins.issuerKeys,
     outgoing: plugins.outgoing,
     starts,
   };
+  // a key that cannot be opened here is told by who signs
+  await store.transaction((tx) => ensureSigningKey(tx, plugins.keys));
   flows = createFlows(house);
   const useCases = createUseCases(house);
   const answers = storedAnswers(store.db);

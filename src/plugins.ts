@@ -9,6 +9,7 @@ import { builders, type BuilderParts } from './artifact/builders.ts';
 import { findDockerfileTool } from './artifact/builders/dockerfile/find-tool.ts';
 import { nodeBasePin } from './artifact/builders/node/create.ts';
 import { functionImages } from './artifact/builders/serverless/function-image.ts';
+import { sealedKeys } from './attestation/signers/key/key.ts';
 import { families } from './config/families.ts';
 import { dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
 import { dockerTaskRunner, sweepDockerTasks } from './container/docker/task-runner.ts';
@@ -39,6 +40,7 @@ import { outsideAgents } from './registry/client/agents.ts';
 import { bucketZips } from './registry/s3/bucket-zips.ts';
 import { accessKeys } from './registry/s3/keys.ts';
 import { bucketPlace } from './registry/s3/place.ts';
+import { ensureKeyFile } from './secret/key-file-store.ts';
 import { secretsOf } from './secret/secret.ts';
 import { secretStores } from './secret/stores.ts';
 import { createHostAccess } from './source/host-access.ts';
@@ -65,6 +67,7 @@ export interface Plugins extends Pick<
   | 'registryAt'
   | 'secretOf'
   | 'hosts'
+  | 'keys'
   | 'issuerKeys'
   | 'outgoing'
 > {
@@ -188,6 +191,7 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
     registryAt,
     secretOf,
     hosts: createHostAccess({ clock: systemClock, secretOf, wait: (ms) => pause(ms) }),
+    keys: sealedKeys(await passphraseOf(data, secretOf)),
     outgoing: { agentFor: fencedAgentFor, mail: mailServerFrom(process.env) },
     issuerKeys: createIssuerKeys({ clock: systemClock, agentFor: fencedAgentFor }),
     machine: {
@@ -217,6 +221,17 @@ async function pulled(
 ): Promise<ImageOnMachine> {
   const { config } = await readImage(registry, repository, digest, platform);
   return { reference: `${registry.host}/${repository}@${digest}`, config };
+}
+
+/** What closes signing keys: the server's own, unless a reference to another is given, which all servers then share. */
+async function passphraseOf(
+  data: string,
+  secretOf: (reference: string) => Promise<string>,
+): Promise<() => Promise<string>> {
+  const reference = process.env['TOWPATH_SIGNING_PASSPHRASE'] ?? '';
+  if (reference !== '') return () => secretOf(reference);
+  const own = (await ensureKeyFile(join(data, 'signing-passphrase'))).toString('hex');
+  return () => Promise.resolve(own);
 }
 
 function noRunner(): TowpathError {

@@ -194,6 +194,21 @@ export const OPERATIONS = {
     needs: 'output:read',
     summary: 'What a service prints, without its secrets, as server-sent events',
   },
+  'key.list': {
+    route: 'GET /api/v1/keys',
+    needs: 'path:read',
+    summary: 'The public keys by which signed statements are verified, the newest first',
+  },
+  'key.rotate': {
+    route: 'POST /api/v1/keys',
+    needs: 'key:manage',
+    summary: 'Sign with a new key from now on; what the one before signed stays true',
+  },
+  'key.revoke': {
+    route: 'POST /api/v1/keys/revoke',
+    needs: 'key:manage',
+    summary: 'Let nothing count that a key signed, and state it anew',
+  },
   'audit.list': { route: 'GET /api/v1/audit', needs: 'audit:read', summary: 'Who did what, newest first' },
   'token.list': { route: 'GET /api/v1/tokens', needs: 'access:manage', summary: 'Tokens, without their secrets' },
   'token.create': {

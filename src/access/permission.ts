@@ -23,6 +23,7 @@ export const PERMISSIONS = {
   'registry:pull': 'Read images from the embedded registry.',
   'registry:push': 'Write images to the embedded registry.',
   'registry:sweep': 'Remove from the registry what nothing needs.',
+  'key:manage': 'Change the key by which statements are signed, and revoke one.',
   'audit:read': 'See who did what.',
   'access:self': 'Know who one is; open the page as oneself.',
   'access:manage': 'Create, list and revoke tokens.',

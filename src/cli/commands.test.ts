@@ -551,6 +551,18 @@ test('base refresh says what moves and for whom; a registry that does not answer
   expect((await towpath('base refresh', { env: viewer })).exit).toBe(4);
 });
 
+test('key export prints the public key alone, with --json all there are; to change them needs its own permission', async () => {
+  expect((await towpath('key export')).out).toBe('-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n');
+  expect(JSON.parse((await towpath('key export --json')).out)).toMatchObject({ keys: [{ state: 'active' }] });
+  expect((await towpath('key list')).out).toContain('active');
+  expect((await towpath('key rotate')).out).toContain('retired');
+  const revoked = await towpath('key revoke hint-of-a-key --reason copied');
+  expect([revoked.exit, revoked.out, revoked.err].join('\n')).toMatch(/0[^]*revoked .* copied[^]*2 statements/);
+  expect((await towpath('key revoke hint-of-a-key')).exit).toBe(64);
+  const developer = { TOWPATH_TOKEN: await house.token('developer', 'dee') };
+  expect((await towpath('key rotate', { env: developer })).exit).toBe(4);
+});
+
 test('registry sweep says what goes and why, with --all also what stays, and needs its own permission', async () => {
   const { exit, out } = await towpath('registry sweep --dry-run --all');
   expect(exit).toBe(0);

@@ -10,6 +10,7 @@ import { hold, resume } from './hold.ts';
 import type { House } from './house.ts';
 import { init } from './init.ts';
 import type { Io } from './io.ts';
+import { key } from './key.ts';
 import { lineage } from './lineage.ts';
 import { logs } from './logs.ts';
 import { open } from './open.ts';
@@ -56,6 +57,7 @@ export const VERBS: readonly Verb[] = [
   artifact,
   base,
   registry,
+  key,
   audit,
   open,
   token,

@@ -3,7 +3,7 @@ import { type PinnedPart, pinnedParts } from '../check/backing.ts';
 import type { CheckDefinition } from '../check/check.ts';
 import { askCheck, kindOf } from '../check/checks.ts';
 import type { Evidence } from '../check/evidence.ts';
-import { evidenceById, latestAnswers, recordEvidence } from '../check/evidence-store.ts';
+import { evidenceById, latestAnswers } from '../check/evidence-store.ts';
 import { mustAsk, questionOf } from '../check/question.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import { rulingConfig } from '../config/config-store.ts';
@@ -21,6 +21,7 @@ import type { Deployment } from './deploy-release.ts';
 import type { House } from './house.ts';
 import { treeOf } from './plan-artifacts.ts';
 import { configAt } from './project-config.ts';
+import { recordAnswer } from './statements/state.ts';
 import { requireIsolation } from './strangers.ts';
 
 /** One question that a release's configuration asks of one of its services. */
@@ -124,7 +125,7 @@ export async function askAfterDeployment(
         ...(await ask(house, release.projectId, question, where, log)),
         id,
       };
-      await recordEvidence(house.store.db, found);
+      await house.store.transaction((tx) => recordAnswer(tx, found));
       const { verdict, summary } = found.answer;
       if (verdict === 'passed') continue;
       throw new TowpathError({

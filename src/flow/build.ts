@@ -10,7 +10,6 @@ import {
 import type { BuiltParent } from '../artifact/builder.ts';
 import { parentsOf } from '../artifact/parent-store.ts';
 import type { Evidence } from '../check/evidence.ts';
-import { recordEvidence } from '../check/evidence-store.ts';
 import { isDiskFull } from '../lib/disk-full.ts';
 import { hasCode, type Problem, problemOf, TowpathError } from '../lib/error.ts';
 import { UNDECIDED } from '../path/promotion.ts';
@@ -26,6 +25,7 @@ import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { sourceOf } from './plan-artifacts.ts';
 import { configAt } from './project-config.ts';
+import { recordAnswer, stateBuild } from './statements/state.ts';
 import { isTransient } from './transient.ts';
 
 type Outcome =
@@ -205,9 +205,11 @@ async function askChecks(house: House, key: string, built: BuiltRecord, signal: 
 }
 
 async function record(house: House, tx: Tx, key: string, outcome: Outcome): Promise<void> {
-  for (const item of outcome.evidence) await recordEvidence(tx, item);
-  if (outcome.kind === 'built') await recordBuilt(tx, key, outcome.built);
-  else await recordBuildFailed(tx, key, outcome.problem);
+  for (const item of outcome.evidence) await recordAnswer(tx, item);
+  if (outcome.kind === 'built') {
+    await recordBuilt(tx, key, outcome.built);
+    await stateBuild(tx, key);
+  } else await recordBuildFailed(tx, key, outcome.problem);
   for (const ended of await followBuild(house, tx, key)) await settleReleases(house, tx, ended);
 }
 

@@ -1,4 +1,3 @@
-import { recordEvidence } from '../check/evidence-store.ts';
 import { type Problem, problemOf } from '../lib/error.ts';
 import { UNDECIDED } from '../path/promotion.ts';
 import { releaseById } from '../release/release-store.ts';
@@ -9,6 +8,7 @@ import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { revoke } from './revoke.ts';
+import { recordAnswer } from './statements/state.ts';
 import { isTransient } from './transient.ts';
 
 interface Asked {
@@ -40,7 +40,7 @@ export function checkFlow(house: House) {
     await transaction('record', async (tx) => {
       for (const item of evidence) await revoke(house, tx, item);
       for (const item of evidence) {
-        await recordEvidence(tx, item);
+        await recordAnswer(tx, item);
         await recordEvent(tx, {
           projectId: item.projectId,
           kind: `check.${item.answer.verdict}`,

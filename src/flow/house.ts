@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { IssuerKeys } from '../access/oidc/issuer-keys.ts';
 import type { Builder } from '../artifact/builder.ts';
 import type { BlobPlace } from '../artifact/image-store.ts';
+import type { KeyHolder } from '../attestation/signer.ts';
 import type { CheckTools } from '../check/kind.ts';
 import type { Servers } from '../check/server.ts';
 import type { Families } from '../config/config.ts';
@@ -49,6 +50,8 @@ export interface House {
   readonly hosts: HostAccess;
   /** Follows a reference to a secret, at the moment of use. */
   readonly secretOf: (reference: string) => Promise<string>;
+  /** Where the keys are that sign statements. */
+  readonly keys: KeyHolder;
   /** How people are told: fenced calls to what `towpath.yaml` names, and the mail server of the installation. */
   readonly outgoing: Pick<Means, 'agentFor' | 'mail'>;
   /** Of issuers of identity tokens. */

@@ -3,6 +3,7 @@ import { lockPromotion, movePromotion, type Promotion } from '../path/promotion-
 import { isNews, type PromotionDetail } from '../path/promotion.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
+import { stateDecision } from './statements/state.ts';
 
 /** Moves a promotion and tells of it, if it is news. @returns null when it may not move: it ended meanwhile, or the mover is late */
 export async function move(
@@ -12,8 +13,10 @@ export async function move(
 ): Promise<Promotion | null> {
   const before = await lockPromotion(tx, promotionId);
   const promotion = await movePromotion(tx, promotionId, to);
-  if (promotion !== null && (before === null || isNews(before, promotion)))
+  if (promotion !== null && (before === null || isNews(before, promotion))) {
+    await stateDecision(tx, promotion);
     await tell(tx, promotion, `promotion.${promotion.state}`, { detail: to.detail ?? {} });
+  }
   return promotion;
 }
 

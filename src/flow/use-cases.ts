@@ -3,6 +3,7 @@ import type { WebhookOutcome } from '../source/webhook.ts';
 import type { Digest } from '../lib/digest.ts';
 import type { EnvironmentDetail, EnvironmentView, MatrixView } from './view/environment.ts';
 import type { BaseView, RefreshView } from './view/base.ts';
+import type { RevokedKeyView, SigningKeyView } from './view/key.ts';
 import type { DiffView, LineageView, WhyView } from './view/path.ts';
 import type { ProjectView } from './view/project.ts';
 import type { PromoteAnswer, PromotionDetail, PromotionView } from './view/promotion.ts';
@@ -69,6 +70,16 @@ export interface UseCases {
   readonly registry: {
     /** Removes what nothing needs, and says of every manifest why it goes or stays. With `dryRun` nothing is touched. */
     sweep(request: { readonly dryRun?: boolean | undefined }, by: string): Promise<SweepView>;
+  };
+  readonly keys: {
+    /** Public keys alone, the newest first. */
+    list(): Promise<SigningKeyView[]>;
+    rotate(by: string): Promise<SigningKeyView[]>;
+    /**
+     * @param key its hint, or the beginning of it
+     * @throws TowpathError `attestation.key-unknown`, `attestation.key-revoked`
+     */
+    revoke(key: string, reason: string, by: string): Promise<RevokedKeyView>;
   };
   readonly promotions: {
     /** With `dryRun` nothing is stored: the answer is the policy's. */

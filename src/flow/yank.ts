@@ -9,6 +9,7 @@ import { recordEvent } from '../store/event-store.ts';
 import type { House } from './house.ts';
 import { move } from './move.ts';
 import { putBack } from './put-back.ts';
+import { stateYank } from './statements/state.ts';
 import { wakeProject } from './wake.ts';
 
 export interface Yank {
@@ -34,6 +35,7 @@ export async function yank(house: House, tx: Tx, release: Release, why: Yank): P
   const environments = (await environmentsOf(tx, release.projectId)).map(({ id }) => id).toSorted();
   for (const id of environments) await lockEnvironment(tx, id);
   if (!(await yankRelease(tx, release.id, why.reason, why.by))) return null;
+  await stateYank(tx, release, { state: 'yanked', reason: why.reason, by: why.by }, new Date(house.clock.now()));
   await recordEvent(tx, {
     projectId: release.projectId,
     kind: 'release.yanked',

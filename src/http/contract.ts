@@ -5,6 +5,7 @@ import { Me, NewToken, SessionCode, Token, TokenRequest } from './view/access.ts
 import { Base, Refresh } from './view/base.ts';
 import { Environment, EnvironmentWithStory, Matrix } from './view/environment.ts';
 import { Audit, Lineage, Log, Why } from './view/path.ts';
+import { RevokedKey, SigningKey } from './view/key.ts';
 import { IdentityToken } from './view/identity.ts';
 import { Project, ProjectChange, ProjectWish } from './view/project.ts';
 import { Diff, PromoteOutcome, Promotion, PromotionWithStory } from './view/promotion.ts';
@@ -136,6 +137,12 @@ export const CONTRACT = {
       after: z.string().max(10_000).optional().describe('`seq` of the last batch that was read'),
     }),
     answer: null,
+  },
+  'key.list': { answer: listOf(SigningKey) },
+  'key.rotate': { answer: listOf(SigningKey), status: 201 },
+  'key.revoke': {
+    body: z.object({ key: z.string().min(8).max(100), reason: Remark.min(1) }),
+    answer: RevokedKey,
   },
   'audit.list': {
     query: pageQuery(ID_CURSOR).extend({ subject: Name.optional(), project: Name.optional() }),

@@ -4,6 +4,7 @@ import { accessRoutes } from './access.ts';
 import { baseRoutes } from './base.ts';
 import { environmentRoutes } from './environment.ts';
 import type { Faces } from './faces.ts';
+import { keyRoutes } from './key.ts';
 import { pageRoutes } from './page.ts';
 import { pathRoutes } from './path.ts';
 import { projectRoutes } from './project.ts';
@@ -29,6 +30,7 @@ export async function declareRoutes(server: FastifyInstance, faces: Faces): Prom
   environmentRoutes(route, faces);
   pathRoutes(route, faces);
   streamRoutes(route, faces, server);
+  keyRoutes(route, faces);
   accessRoutes(route, faces);
   pageRoutes(route, faces.web);
   await webhookRoutes(server, faces);

@@ -19,6 +19,8 @@ export interface Tables {
   approval: ApprovalTable;
   artifact: ArtifactTable;
   artifact_report: ArtifactReportTable;
+  attestation: AttestationTable;
+  attested_image: AttestedImageTable;
   audit: AuditTable;
   base_pin: BasePinTable;
   commit: CommitTable;
@@ -50,6 +52,7 @@ export interface Tables {
   release_question: ReleaseQuestionTable;
   release_service: ReleaseServiceTable;
   repository: RepositoryTable;
+  signing_key: SigningKeyTable;
   tenure: TenureTable;
   unneeded_image: UnneededImageTable;
   webhook_delivery: WebhookDeliveryTable;
@@ -126,6 +129,33 @@ export interface ArtifactReportTable {
   reported_at: Generated<Timestamp>;
   ended_at: Timestamp | null;
   identity: Json | null;
+}
+
+export interface AttestationTable {
+  id: string;
+  number: GeneratedAlways<number>;
+  project_id: string;
+  fact: string;
+  repository: string;
+  digest: string;
+  predicate_type: string;
+  predicate: Json;
+  wanted_at: Generated<Timestamp>;
+  sequence: number | null;
+  statement: string | null;
+  key_hint: string | null;
+  bundle: string | null;
+  signed_at: Timestamp | null;
+  manifest: string | null;
+  delivered_at: Timestamp | null;
+}
+
+export interface AttestedImageTable {
+  repository: string;
+  digest: string;
+  due_at: Generated<Timestamp>;
+  tries: Generated<number>;
+  problem: Json | null;
 }
 
 export interface AuditTable {
@@ -459,6 +489,19 @@ export interface RepositoryTable {
   notices_at: Timestamp | null;
   notices_error: Json | null;
   name: string | null;
+}
+
+export interface SigningKeyTable {
+  hint: string;
+  holder: string;
+  public_key: string;
+  held: string | null;
+  state: Generated<'active' | 'retired' | 'revoked'>;
+  since: Generated<Timestamp>;
+  retired_at: Timestamp | null;
+  revoked_at: Timestamp | null;
+  revoked_by: string | null;
+  revoke_reason: string | null;
 }
 
 export interface TenureTable {

@@ -147,9 +147,11 @@ export async function isOver(stage: Stage, environment: string, commit: string):
   return rows.length > 0 && rows.every((row) => row.ended_at !== null);
 }
 
+/** Nothing is under way, and what was stated lies beside its image. */
 async function isIdle({ store }: Stage): Promise<boolean> {
   const { rows } = await store.pool.query<{ busy: string | number }>(
-    `select count(*) as busy from dbos.workflow_status where status in ('PENDING', 'ENQUEUED', 'DELAYED')`,
+    `select count(*) as busy from dbos.workflow_status where status in ('PENDING', 'ENQUEUED', 'DELAYED')
+      or exists (select from towpath.attestation where delivered_at is null)`,
   );
   return Number(rows[0]?.busy) === 0;
 }

@@ -8,6 +8,7 @@ import { createProxyControl } from '../../../src/deploy/proxy/control.ts';
 import { namesMoved, namesOfBranches, namesOfEnvironments, tagsOf } from './tags.ts';
 import { wrongInRegistry } from './blobs.ts';
 import type { Stage } from './stage.ts';
+import { wrongBesideImages } from './statements.ts';
 import { leftBySweep } from './sweep.ts';
 
 /** What has happened up to a moment, so that a later picture shows what came after it. */
@@ -36,16 +37,17 @@ export async function moment(stage: Stage): Promise<Moment> {
 }
 
 export async function pictureSince(stage: Stage, since: Moment): Promise<Picture> {
-  const [store, wrong, tags, blobs, driver] = await Promise.all([
+  const [store, wrong, tags, blobs, beside, driver] = await Promise.all([
     rowsSince(stage, since.at),
     wrongInStore(stage),
     tagsOf(stage),
     wrongInRegistry(join(stage.data, 'registry')),
+    wrongBesideImages(stage),
     machineOf(stage),
   ]);
   return {
     store,
-    wrong: [...wrong, ...blobs, ...driver.wrong],
+    wrong: [...wrong, ...blobs, ...beside, ...driver.wrong],
     tags: [
       ...namesMoved(since.tags, tags),
       ...(await namesOfBranches(stage, tags)),
@@ -66,6 +68,7 @@ const ROWS = `
   union all select 'artifact ' || state || ' attempt ' || attempt from towpath.artifact where requested_at >= $1
   union all select 'report ' || state from towpath.artifact_report where reported_at >= $1
   union all select 'evidence ' || check_name || ' ' || verdict from towpath.evidence where at >= $1
+  union all select 'statement ' || predicate_type from towpath.attestation where wanted_at >= $1
   union all select 'tenure in ' || e.name from towpath.tenure t join towpath.environment e on e.id = t.environment_id
     where t.began_at >= $1
   union all select 'environment ' || name from towpath.environment where created_at >= $1

@@ -7,6 +7,7 @@ import { moment, type Picture, pictureSince } from './picture.ts';
 import { changeBase, nameMember, refreshBase, reportBuilt, reportEarly } from './rafts.ts';
 import { setScene } from './scene.ts';
 import { embeddedStage, type Stage } from './stage.ts';
+import { stateYank } from './statements.ts';
 import { sweepRegistry } from './sweep.ts';
 
 /** One operation to be killed at one boundary, and what it has to leave behind. */
@@ -31,6 +32,7 @@ const STORY: readonly { readonly operation: Operation; readonly workflows: RegEx
   { operation: refreshBase, workflows: /^ingest:(read|plan|cut):/ },
   { operation: nameMember, workflows: /^ingest:lay-path:\w+$/ },
   { operation: sweepRegistry, workflows: /^sweep:[\w-]+:\w+$/ },
+  { operation: stateYank, workflows: /^statements:\w+:done$/ },
   { operation: openPreview, workflows: /^route:/ },
   { operation: closePreview, workflows: /^(ingest|remove):/ },
   { operation: failAndReturn, workflows: /^promote:(fail|restore|verify-restored|tag-restored|restored):/ },

@@ -109,6 +109,6 @@ async function sweepsWritten({ store }: Stage): Promise<number> {
   return (await store.db.selectFrom('audit').select('at').where('action', '=', 'registry.swept').execute()).length;
 }
 
-async function registryOf({ data }: Stage): Promise<Registry> {
+export async function registryOf({ data }: Pick<Stage, 'data'>): Promise<Registry> {
   return (await createEmbeddedRegistry({ directory: join(data, 'registry'), host: 'registry.test' })).registry();
 }

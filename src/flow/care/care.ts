@@ -16,6 +16,7 @@ import { deliverMessages } from '../messages/deliver.ts';
 import { collectNotices } from '../notices/collect.ts';
 import { deliverNotices } from '../notices/deliver.ts';
 import { refreshWhatIsDue } from '../refresh-bases.ts';
+import { deliverStatements } from '../statements/deliver.ts';
 import { attemptEach } from './attempt.ts';
 import { endClosedPulls } from './closed-pulls.ts';
 import { setRight } from './clock-back.ts';
@@ -70,6 +71,8 @@ const UNPACKED_KEPT_MS = DAY_MS;
 const NOTICES_EVERY_MS = 1_000;
 /** Nobody waits for those at a page. */
 const MESSAGES_EVERY_MS = 2_000;
+/** Somebody may want to verify what went live just now. */
+const STATEMENTS_EVERY_MS = 1_000;
 /** By then the rows that say what a host shows are only of what runs. */
 const NOTICES_KEPT_MS = 90 * DAY_MS;
 /** What the engine knows of work that ended; what it did is told by tables of ours. */
@@ -113,6 +116,11 @@ export function careTasks(
       },
     },
     { name: 'messages', everyMs: 6 * everyMs, run: () => forgetMessages(store.db, clock.now() - NOTICES_KEPT_MS) },
+    {
+      name: 'signed statements',
+      everyMs: Math.min(everyMs, STATEMENTS_EVERY_MS),
+      run: (signal) => deliverStatements(house, signal),
+    },
     { name: 'notices', everyMs: 6 * everyMs, run: () => forgetNotices(store.db, clock.now() - NOTICES_KEPT_MS) },
     { name: 'names of images', everyMs, run: () => retainImages(house) },
     { name: 'artifacts that nothing needs', everyMs: 6 * everyMs, run: () => giveUpArtifacts(house) },

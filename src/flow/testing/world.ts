@@ -6,6 +6,7 @@ import { pino } from 'pino';
 
 import { createIssuerKeys } from '../../access/oidc/issuer-keys.ts';
 import { createExternalBuilder, ExternalDefinition } from '../../artifact/builders/external/external.ts';
+import { sealedKeys } from '../../attestation/signers/key/key.ts';
 import { checks } from '../../check/checks.ts';
 import type { RunResult, TaskSpec } from '../../container/runtime.ts';
 import { listRefs } from '../../git/ls-refs.ts';
@@ -198,6 +199,7 @@ export async function createWorld(
       secretOf: (reference) => secrets.resolve(reference),
       wait: () => Promise.resolve(),
     }),
+    keys: sealedKeys(() => Promise.resolve('a passphrase of a test')),
     issuerKeys: createIssuerKeys({ clock: systemClock, agentFor }),
     outgoing: {
       agentFor: outsideAgents({ environment: {}, fence: createFence({ allow: '127.0.0.1' }) }),

@@ -7,6 +7,7 @@ import { baseCases } from './bases.ts';
 import { diff } from './diff.ts';
 import { identify } from './identify.ts';
 import { environmentCases } from './environments.ts';
+import { keyCases } from './keys.ts';
 import { lineage } from './lineage.ts';
 import { logCases, placeOf } from './logs.ts';
 import { matrix } from './matrix.ts';
@@ -29,6 +30,7 @@ export function createUseCases(house: House): UseCases {
     identify: (project, token) => identify(house, project, token),
     bases: baseCases(house),
     registry: registryCases(house),
+    keys: keyCases(house),
     promotions: promotionCases(house),
     environments: environmentCases(house),
     why: (project, subject, where) => why(house, project, subject, where),

@@ -24,6 +24,7 @@ import { definitionOf, gather } from '../gather.ts';
 import type { House } from '../house.ts';
 import { placeFor } from '../places.ts';
 import { putBack } from '../put-back.ts';
+import { stateApproval } from '../statements/state.ts';
 import { wake } from '../wake.ts';
 import type { MixRequest, PromoteRequest, UseCases } from '../use-cases.ts';
 import type { PromoteAnswer, PromotionView } from '../view/promotion.ts';
@@ -172,6 +173,8 @@ async function voice(
       });
     }
     await recordApproval(tx, found.id, { by, verdict, comment: comment ?? null, circumstances });
+    const said = (await approvalsOf(tx, found.id)).find((one) => one.by === by);
+    if (said !== undefined) await stateApproval(tx, found, said);
     await recordAudit(tx, {
       actor: by,
       action: `promotion.${verdict}`,

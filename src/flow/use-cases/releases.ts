@@ -15,6 +15,7 @@ import { recordEvent } from '../../store/event-store.ts';
 import { once } from '../../store/once.ts';
 import { buildAgain } from '../begin-builds.ts';
 import type { House } from '../house.ts';
+import { stateYank } from '../statements/state.ts';
 import { yank } from '../yank.ts';
 import type { MixRequest, UseCases } from '../use-cases.ts';
 import type { ReleaseView } from '../view/release.ts';
@@ -70,6 +71,7 @@ export function releaseCases(house: House): UseCases['releases'] {
       const release = await releaseOf(store.db, project, word);
       await once(store, async (tx) => {
         if (!(await unyankRelease(tx, release))) return;
+        await stateYank(tx, release, { state: 'unyanked', reason: null, by }, new Date(house.clock.now()));
         await recordAudit(tx, { actor: by, action: 'release.unyank', subject: release.id, detail: {} });
         await recordEvent(tx, {
           projectId: release.projectId,

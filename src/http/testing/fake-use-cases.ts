@@ -2,6 +2,7 @@ import type { Identity } from '../../access/identity.ts';
 import type { LogBatch, OutputBatch, Page, PageRequest, UseCases } from '../../flow/use-cases.ts';
 import type { MatrixEnvironment } from '../../flow/view/environment.ts';
 import type { DiffView, WhyPlaceView } from '../../flow/view/path.ts';
+import type { SigningKeyView } from '../../flow/view/key.ts';
 import type { PromotionView } from '../../flow/view/promotion.ts';
 import type { ReportView } from '../../flow/view/report.ts';
 import type { ReleaseView } from '../../flow/view/release.ts';
@@ -26,6 +27,15 @@ const REPORT: ReportView = {
   until: null,
   key: null,
   problem: null,
+};
+const PEM = '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n';
+const KEY: SigningKeyView = {
+  hint: 'hint-of-a-key',
+  state: 'active',
+  pem: PEM,
+  since: START,
+  until: null,
+  revoked: null,
 };
 const SECRET = 'never-show-this';
 /** The one identity token that is trusted, and the job that it is of. */
@@ -203,6 +213,20 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
         const problem = { code: 'artifact.no-base', what: 'It is not there.', fix: 'Push it.' };
         const failed = reference === 'away:1' ? [{ reference, problem }] : [];
         return { dryRun, moves: [{ ...BASE, before: OLD, after: NEW }], same: [], failed };
+      },
+    },
+    keys: {
+      list: async () => [KEY],
+      rotate: async (by) => {
+        did(by, 'rotate the key');
+        return [KEY, { ...KEY, hint: 'old', state: 'retired', until: START }];
+      },
+      revoke: async (key, reason, by) => {
+        did(by, `revoke the key ${key}: ${reason}`);
+        return {
+          keys: [KEY, { ...KEY, hint: key, state: 'revoked', revoked: { at: START, by, reason } }],
+          signedAnew: 2,
+        };
       },
     },
     registry: {

@@ -1,0 +1,192 @@
+import { artifactByKey, inputsOf } from '../../artifact/artifact-store.ts';
+import { wantStatement } from '../../attestation/attestation-store.ts';
+import { approvalClaim, buildClaim, decisionClaim, testClaim, yankClaim } from '../../attestation/predicates.ts';
+import type { Evidence } from '../../check/evidence.ts';
+import { recordEvidence } from '../../check/evidence-store.ts';
+import { environmentById } from '../../environment/environment-store.ts';
+import type { Digest } from '../../lib/digest.ts';
+import type { Approval } from '../../path/approval-store.ts';
+import type { Gate } from '../../path/gate.ts';
+import type { PathEnvironment } from '../../path/path.ts';
+import type { Promotion } from '../../path/promotion-store.ts';
+import type { Release } from '../../release/release.ts';
+import { releaseById } from '../../release/release-store.ts';
+import type { Sql, Tx } from '../../store/database.ts';
+
+/*
+ * What is stated of facts: each in the transaction of its fact, so that no kill parts them. Signing and delivering come
+ * later, and nothing waits for them.
+ */
+
+/** Keeps an answer for good, and states it. An `error` is no answer. Safe to repeat. */
+export async function recordAnswer(tx: Tx, evidence: Evidence): Promise<void> {
+  await recordEvidence(tx, evidence);
+  const { verdict, tests = null } = evidence.answer;
+  if (verdict === 'error') return;
+  const { at } = await tx.selectFrom('evidence').select('at').where('id', '=', evidence.id).executeTakeFirstOrThrow();
+  const project = await projectName(tx, evidence.projectId);
+  const release = evidence.releaseId === null ? null : await releaseById(tx, evidence.releaseId);
+  const environment = evidence.environmentId === null ? null : await environmentById(tx, evidence.environmentId);
+  for (const [service, digest] of Object.entries(evidence.digests))
+    await wantStatement(tx, {
+      projectId: evidence.projectId,
+      fact: evidence.id,
+      images: [{ repository: `${project}/${service}`, digest }],
+      claim: testClaim({
+        check: evidence.check,
+        verdict,
+        question: evidence.question,
+        project,
+        service,
+        environment: environment?.name ?? null,
+        commit: release?.commit ?? null,
+        tests: tests && { passed: tests.passed, failed: tests.failed, skipped: tests.skipped },
+        failedTests: tests?.failures.map(({ name }) => name) ?? [],
+        at,
+      }),
+    });
+}
+
+/** What was built here; of what another CI built its own provenance speaks. */
+export async function stateBuild(tx: Tx, key: string): Promise<void> {
+  const artifact = await artifactByKey(tx, key);
+  if (artifact === null || artifact.digest === null) return;
+  const { service, builder, builtForCommit, logId } = artifact;
+  const row = await tx
+    .selectFrom('artifact')
+    .select(['requested_at', 'finished_at', 'provenance'])
+    .where('key', '=', key)
+    .executeTakeFirstOrThrow();
+  const source = await tx
+    .selectFrom('release_service')
+    .innerJoin('release', 'release.id', 'release_service.release_id')
+    .innerJoin('repository', 'repository.id', 'release.repository_id')
+    .select('repository.url')
+    .where('artifact_key', '=', key)
+    .where('release_service.commit_sha', '=', builtForCommit)
+    .executeTakeFirst();
+  const { pins, parents } = inputsOf(artifact);
+  const { isolation = null } = row.provenance as { readonly isolation?: string | null };
+  await wantStatement(tx, {
+    projectId: artifact.projectId,
+    fact: `${key} ${artifact.attempt}`,
+    images: [{ repository: artifact.repository, digest: artifact.digest }],
+    claim: buildClaim({
+      builder,
+      repository: withoutUser(source?.url ?? ''),
+      commit: builtForCommit,
+      project: await projectName(tx, artifact.projectId),
+      service,
+      key,
+      pins,
+      parents,
+      isolation,
+      log: logId,
+      beganAt: row.requested_at,
+      at: row.finished_at ?? row.requested_at,
+    }),
+  });
+}
+
+/** What became of a promotion: that it went live, or what refused it. Other ends say nothing of the images. */
+export async function stateDecision(tx: Tx, promotion: Promotion): Promise<void> {
+  const { state, detail, kind } = promotion;
+  if (state !== 'live' && state !== 'refused') return;
+  const { images, environment, ...who } = await placeOf(tx, promotion);
+  const { gates } = environment.definition as PathEnvironment;
+  const refusing = detail.reasons?.map(({ gate }) => gate) ?? [];
+  await wantStatement(tx, {
+    projectId: promotion.projectId,
+    fact: promotion.id,
+    images,
+    claim: decisionClaim({
+      ...who,
+      verdict: state,
+      kind,
+      environment: environment.name,
+      path: await pathCommit(tx, promotion.projectId),
+      gates: [...new Set(state === 'live' ? gates.map(nameOf) : refusing)],
+      at: promotion.endedAt ?? promotion.changedAt,
+    }),
+  });
+}
+
+/** One voice about a promotion. Said again it is another fact: the last word counts. */
+export async function stateApproval(tx: Tx, promotion: Promotion, voice: Approval): Promise<void> {
+  const { images, environment, ...who } = await placeOf(tx, promotion);
+  await wantStatement(tx, {
+    projectId: promotion.projectId,
+    fact: `${promotion.id} ${voice.by} ${voice.at.toISOString()}`,
+    images,
+    claim: approvalClaim({ ...who, ...voice, environment: environment.name }),
+  });
+}
+
+/** That a release was barred, or that the bar was lifted. */
+export async function stateYank(
+  tx: Tx,
+  release: Release,
+  yank: { readonly state: 'yanked' | 'unyanked'; readonly reason: string | null; readonly by: string },
+  at: Date,
+): Promise<void> {
+  await wantStatement(tx, {
+    projectId: release.projectId,
+    fact: `${release.id} ${yank.state} ${at.toISOString()}`,
+    images: imagesOf(release),
+    claim: yankClaim({
+      ...yank,
+      project: await projectName(tx, release.projectId),
+      release: release.number,
+      commit: release.commit,
+      fingerprint: release.fingerprint,
+      at,
+    }),
+  });
+}
+
+async function placeOf(tx: Tx, { id, projectId, releaseId, environmentId }: Promotion) {
+  const release = await releaseById(tx, releaseId);
+  return {
+    promotion: id,
+    project: await projectName(tx, projectId),
+    environment: await environmentById(tx, environmentId),
+    release: release?.number ?? 0,
+    commit: release?.commit ?? '',
+    images: release === null ? [] : imagesOf(release),
+  };
+}
+
+function imagesOf(release: Release): { repository: string; digest: Digest }[] {
+  return release.services.flatMap(({ isBase, repository, digest }) =>
+    isBase || digest === null ? [] : [{ repository, digest }],
+  );
+}
+
+function nameOf(gate: Gate): string {
+  return gate.kind === 'check' ? gate.name : gate.kind;
+}
+
+async function projectName(db: Sql, id: string): Promise<string> {
+  return (await db.selectFrom('project').select('name').where('id', '=', id).executeTakeFirstOrThrow()).name;
+}
+
+/** Of the protected branch: the commit whose path decides. */
+async function pathCommit(db: Sql, projectId: string): Promise<string | null> {
+  const home = await db
+    .selectFrom('repository')
+    .select('config_commit')
+    .where('project_id', '=', projectId)
+    .where('name', 'is', null)
+    .where('left_at', 'is', null)
+    .executeTakeFirst();
+  return home?.config_commit ?? null;
+}
+
+/** A URL may name who reads it, and more than that. */
+function withoutUser(url: string): string {
+  if (!URL.canParse(url)) return url.replace(/^[^@/]*@/, '');
+  const parsed = new URL(url);
+  parsed.username = '';
+  parsed.password = '';
+  return parsed.href;
+}
