@@ -36,7 +36,6 @@ export function differenceOf(before: readonly TreeEntry[], after: readonly TreeE
  */
 export async function changedLinesOf(gitDir: string, before: string | null, after: string): Promise<ChangedLines> {
   const { stdout } = await git(
-    // `R` and not `T`: a file that became a link has no lines, and would be told as two patches
     [
       'diff-tree',
       '-r',
@@ -45,7 +44,7 @@ export async function changedLinesOf(gitDir: string, before: string | null, afte
       '-M',
       '--raw',
       '-z',
-      '--diff-filter=AMR',
+      '--diff-filter=AMRT',
       ...PLAIN,
       before ?? emptyTree(after),
       after,
@@ -71,7 +70,7 @@ function emptyTree({ length }: string): string {
  */
 export function parseChangedLines(output: Buffer): ChangedLines {
   const changed = new Map<string, LineRange[]>();
-  const paths: string[] = [];
+  const paths: (string | null)[] = []; // null where the lines are no lines of a file
   let at = 0;
   const field = (): string => {
     const end = output.indexOf(0, at);
@@ -81,9 +80,12 @@ export function parseChangedLines(output: Buffer): ChangedLines {
     return text;
   };
   while (at < output.length && output[at] === COLON) {
-    const [status] = field().split(' ').at(-1) ?? '';
+    const [, mode, , , status = ''] = field().split(' ');
     const first = field();
-    paths.push(status === 'R' || status === 'C' ? field() : first);
+    const path = status.startsWith('R') ? field() : first;
+    // another kind of file is told as two patches, one that takes the old away and one that brings the new
+    if (status === 'T') paths.push(null);
+    paths.push(mode === LINK ? null : path);
   }
   if (paths.length > 0) at++;
   let file = -1;
@@ -95,7 +97,7 @@ export function parseChangedLines(output: Buffer): ChangedLines {
       const path = paths[++file];
       if (path === undefined) throw unexpected();
       ranges = [];
-      changed.set(path, ranges);
+      if (path !== null) changed.set(path, ranges);
     } else if (output[at] === AT_SIGN) {
       const [, first, count = '1'] =
         /^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@/.exec(output.toString('latin1', at, end)) ?? [];
@@ -107,6 +109,7 @@ export function parseChangedLines(output: Buffer): ChangedLines {
   return new Map([...changed].filter(([, lines]) => lines.length > 0));
 }
 
+const LINK = '120000';
 const COLON = 0x3a;
 const AT_SIGN = 0x40;
 const HEAD = 'diff --git ';
