@@ -9,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Figure[]> 
   check: async () => import('./check.bench.ts'),
   monorepo: async () => import('./monorepo.bench.ts'),
   path: async () => import('./path.bench.ts'),
+  policy: async () => import('./policy.bench.ts'),
   poll: async () => import('./poll.bench.ts'),
   registry: async () => import('./registry.bench.ts'),
   report: async () => import('./report.bench.ts'),

@@ -19,7 +19,7 @@ export interface ReleaseQuestion {
   readonly question: string;
 }
 
-/** Safe to repeat: what a release is asked never changes, but more of its checks may have become gates. */
+/** Safe to repeat: more of its checks may have become gates, and the pins of what runs beside them may have moved. */
 export async function recordQuestions(
   db: Sql,
   releaseId: string,
@@ -36,8 +36,33 @@ export async function recordQuestions(
         question,
       })),
     )
-    .onConflict((conflict) => conflict.doNothing())
+    .onConflict((conflict) =>
+      conflict
+        .columns(['release_id', 'check_name', 'service'])
+        .doUpdateSet((eb) => ({ question: eb.ref('excluded.question') })),
+    )
     .execute();
+}
+
+/**
+ * The question that a check of a release was until now, when it is another one: the pins of what runs beside it have moved.
+ * Whatever was asked that is asked this from here on.
+ */
+export async function replaceQuestion(
+  db: Sql,
+  releaseId: string,
+  { check, service, question }: ReleaseQuestion,
+): Promise<string> {
+  const row = await db
+    .selectFrom('release_question')
+    .select('question')
+    .where('release_id', '=', releaseId)
+    .where('check_name', '=', check)
+    .where('service', '=', service)
+    .executeTakeFirst();
+  if (row === undefined || row.question === question) return question;
+  await db.updateTable('release_question').set({ question }).where('question', '=', row.question).execute();
+  return row.question;
 }
 
 /** By environment: invariant 6 for what runs already. */

@@ -144,6 +144,7 @@ async function openAt(db: Sql, environmentId: string, releaseId: string, at: Dat
 function unknownOf(definition: PathEnvironment, release: Release, isReady: boolean): string[] {
   return [
     'It is the answer to a person who asks: a hold, and a failure there before, bar only what comes by itself.',
+    'What runs beside checks is what its images are pinned to today: where that was another, an answer of then is not found.',
     ...(definition.gates.some(({ kind }) => kind === 'unchanged')
       ? ['What branches had these artifacts is read as it is known today.']
       : []),

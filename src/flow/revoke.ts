@@ -1,7 +1,7 @@
 import type { Evidence } from '../check/evidence.ts';
 import { latestAnswers } from '../check/evidence-store.ts';
 import { environmentsOf } from '../environment/environment-store.ts';
-import { environmentsAsked, recordQuestions } from '../environment/revoked-store.ts';
+import { environmentsAsked, recordQuestions, replaceQuestion } from '../environment/revoked-store.ts';
 import type { Release } from '../release/release.ts';
 import { releaseById } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
@@ -32,11 +32,14 @@ export async function recordGateQuestions(house: House, release: Release): Promi
  * nothing of it, does not. Called before the answer is recorded, and before any release is locked.
  */
 export async function revoke(house: House, tx: Tx, evidence: Evidence): Promise<void> {
-  const before = (await latestAnswers(tx, [evidence.question])).get(evidence.question);
+  const { question, check, service, releaseId: asked } = evidence;
+  if (asked === null || service === null) return;
+  const old = await replaceQuestion(tx, asked, { check, service, question });
+  const before = (await latestAnswers(tx, [old])).get(old);
   const { verdict, summary } = evidence.answer;
   const [was, is] = [before?.answer.verdict !== 'passed', verdict !== 'passed'];
   if (before === undefined || was === is) return;
-  const running = await environmentsAsked(tx, evidence.question);
+  const running = await environmentsAsked(tx, question);
   for (const { environmentId, releaseId } of running)
     await recordEvent(tx, {
       projectId: evidence.projectId,
