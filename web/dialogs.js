@@ -122,9 +122,10 @@ export async function whyDialog(project, subject) {
   show(`Why: ${subject}`, answer);
   try {
     const why = await ask('GET', `${path`/projects/${project}/why`}?subject=${encodeURIComponent(subject)}`);
+    const said = why.environments.flatMap(({ lines }) => lines);
     answer.replaceChildren(
       el('p', { class: 'verdict' }, why.headline),
-      reasonList(why.environments.length === 0 ? why.reasons : why.reasons.filter(({ gate }) => gate !== 'promotion')),
+      reasonList(why.reasons.filter(({ what }) => !said.some((line) => what.endsWith(line.what)))),
       ...why.environments.map(whyPlace),
       el(
         'ul',

@@ -33,10 +33,15 @@ export const why: Verb = (program, run) => {
 function whyText({ headline, reasons, story, environments }: WhyView, paint: Paint): string {
   return [
     paint('bold', headline),
-    ...(environments.length === 0 ? reasons : reasons.filter(({ gate }) => gate !== 'promotion')).map(reasonText),
+    ...reasons.filter(({ what }) => !environments.some(saying(what))).map(reasonText),
     ...environments.flatMap((place) => placeText(place, paint)),
     ...story.map(({ at, what }) => `${paint('dim', at)}  ${what}`),
   ].join('\n');
+}
+
+/** A condition of a place says it already, with what it rests upon. */
+function saying(what: string): (place: WhyPlaceView) => boolean {
+  return ({ lines }) => lines.some((line) => what.endsWith(line.what));
 }
 
 const COLOURS = { runs: 'green', go: 'green', wait: 'yellow', refuse: 'red' } as const;

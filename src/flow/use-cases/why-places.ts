@@ -1,7 +1,7 @@
 import type { RecordedEvidence } from '../../check/evidence.ts';
 import { evidenceByIds } from '../../check/evidence-store.ts';
 import { type EnvironmentRow, environmentsOf } from '../../environment/environment-store.ts';
-import { TowpathError } from '../../lib/error.ts';
+import { problemOf, TowpathError } from '../../lib/error.ts';
 import { decidePromotion, explainPromotion, type Finding } from '../../path/policy.ts';
 import { openPromotions } from '../../path/promotion-list-store.ts';
 import type { PromotionFacts } from '../../path/facts.ts';
@@ -33,9 +33,17 @@ export async function whyPlaces(
     environment === undefined
       ? (await environmentsOf(db, release.projectId)).filter((place) => isOfPath(place, release))
       : [await placeFor(db, release.projectId, environment, release)];
+  if (at !== undefined) return Promise.all(places.map((place) => whyAt(house, place, release, at)));
   return Promise.all(
-    places.map((place) => (at === undefined ? whyNow(house, place, release) : whyAt(house, place, release, at))),
+    places.map((place) => whyNow(house, place, release).catch((error: unknown) => unseen(place, error))),
   );
+}
+
+/** The repository may be away: all that the store knows is told all the same. */
+function unseen({ name }: EnvironmentRow, error: unknown): WhyPlaceView {
+  const { what } = problemOf(error);
+  const nothing = { until: null, promotion: null, lines: [], unknown: [] };
+  return { environment: name, verdict: 'wait', headline: `could not be looked at: ${what}`, ...nothing };
 }
 
 function isOfPath({ previewBranch, unnamedAt, repositoryId }: EnvironmentRow, release: Release): boolean {

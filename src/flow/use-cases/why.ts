@@ -1,13 +1,13 @@
 import { reporterOf } from '../../artifact/report.ts';
 import { newestReport, reportsByKey } from '../../artifact/report-store.ts';
-import { type EnvironmentRow, environmentsOf } from '../../environment/environment-store.ts';
+import { environmentById, type EnvironmentRow, environmentsOf } from '../../environment/environment-store.ts';
 import { hasCode, TowpathError } from '../../lib/error.ts';
 import { findPromotion } from '../../path/find-promotion-store.ts';
 import { headline } from '../../path/headline.ts';
 import { lastEnded, openPromotions, promotionsOf } from '../../path/promotion-list-store.ts';
 import { eventsOf, type Promotion } from '../../path/promotion-store.ts';
 import { type Release, reportsWanted } from '../../release/release.ts';
-import { servicesOf } from '../../release/release-store.ts';
+import { releaseById, servicesOf } from '../../release/release-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import { placesIn } from '../places.ts';
@@ -58,7 +58,8 @@ async function nothingCalled(db: Sql, projectId: string, subject: string): Promi
   });
 }
 
-async function whyPromotion({ store }: House, promotion: Promotion): Promise<WhyView> {
+async function whyPromotion(house: House, promotion: Promotion): Promise<WhyView> {
+  const { store } = house;
   const [view] = await promotionViews(store.db, [promotion]);
   const name =
     view === undefined ? promotion.id : `promotion ${view.number}: ${label(view.release)} to ${view.environment}`;
@@ -66,13 +67,21 @@ async function whyPromotion({ store }: House, promotion: Promotion): Promise<Why
     subject: name,
     headline: headline(promotion.state, promotion.detail),
     at: null,
-    environments: [],
+    environments: await whyOnItsWay(house, promotion),
     reasons: reasonsOf(promotion.detail),
     story: (await eventsOf(store.db, promotion.id)).map(({ to, detail, at }) => ({
       at: at.toISOString(),
       what: `${to}: ${detail.note ?? headline(to, detail)}`,
     })),
   };
+}
+
+/** Condition by condition, as it stands at this moment; what has ended is as it was decided. */
+async function whyOnItsWay(house: House, promotion: Promotion): Promise<WhyView['environments']> {
+  const { db } = house.store;
+  const release = promotion.endedAt === null ? await releaseById(db, promotion.releaseId) : null;
+  if (release === null || promotion.kind !== 'promotion') return [];
+  return whyPlaces(house, release, { environment: (await environmentById(db, promotion.environmentId)).name });
 }
 
 /** An environment: its hold, what waits for it, and what failed last. */

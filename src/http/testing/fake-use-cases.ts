@@ -350,7 +350,7 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
     why: async (_project, subject, { environment, at } = {}) => ({
       subject,
       at: at?.toISOString() ?? null,
-      environments: environment === undefined ? [] : [whyPlace(environment)],
+      environments: environment === undefined && !subject.startsWith('v') ? [] : [whyPlace(environment ?? 'prod')],
       headline: `${subject} waits for 1 approval of release-managers`,
       reasons: [{ gate: 'approvals', what: '0 of 1 given', fix: 'towpath approve prod', until: null }],
       story: [{ at: START, what: 'requested by Ada' }],
