@@ -73,17 +73,15 @@ export function openManifestStore(
     return reference;
   }
 
-  async function find(repository: string, reference: string) {
+  /** By tag it is not taken into use: it would outlive its parts, half an image, where the tag goes a moment later. */
+  async function look(repository: string, reference: string) {
     const digest = await named(repository, reference);
-    if (digest === null) return null;
-    const mediaType = await repositories.manifestType(repository, digest);
-    const size = mediaType === null ? null : await blobs.size(digest);
-    return mediaType === null || size === null ? null : { digest, mediaType, size };
+    return digest === null ? null : read(repository, digest, isContentDigest(reference) ? blobs.use : blobs.read);
   }
 
-  async function read(repository: string, digest: ContentDigest) {
+  async function read(repository: string, digest: ContentDigest, how = blobs.use) {
     const mediaType = await repositories.manifestType(repository, digest);
-    const bytes = mediaType === null ? null : await blobs.use(digest);
+    const bytes = mediaType === null ? null : await how(digest);
     return mediaType === null || bytes === null ? null : { digest, mediaType, bytes };
   }
 
@@ -166,12 +164,12 @@ export function openManifestStore(
   }
 
   return {
-    find,
-    keep,
-    read: async (repository, reference) => {
-      const digest = await named(repository, reference);
-      return digest === null ? null : read(repository, digest);
+    find: async (repository, reference) => {
+      const found = await look(repository, reference);
+      return found === null ? null : { digest: found.digest, mediaType: found.mediaType, size: found.bytes.length };
     },
+    keep,
+    read: look,
     put: async ({ repository, reference, bytes, mediaType, tags = [], own = false }) => {
       const byDigest = reference.includes(':');
       const digest = byDigest ? checkContentDigest(reference) : digestOf(bytes, 'sha256:');

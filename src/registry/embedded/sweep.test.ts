@@ -49,6 +49,18 @@ test('whatever is pushed, named, unnamed, mounted and left to grow old: a sweep 
   );
 }, 120_000);
 
+test('who reads an image by a name that goes a moment later does not keep half of it', async () => {
+  const { directory, registry, sweep } = await open();
+  const image = await testImage([{ a: 'b' }]);
+  await pushImage(registry, 'a/b', image, 'name');
+  await age(directory);
+  expect(await registry.manifest('a/b', 'name')).not.toBeNull();
+  await registry.deleteManifest('a/b', 'name');
+  await sweep();
+  expect(await registry.hasBlob('a/b', sha256(image.config))).toBeNull();
+  expect(await registry.manifest('a/b', image.digest)).toBeNull();
+});
+
 test('a push that was told that a blob is there may rely on it, however old it was', async () => {
   const { directory, registry, sweep } = await open();
   const image = await testImage([{ old: 'layer' }]);
