@@ -92,6 +92,16 @@ export const OPERATIONS = {
     needs: 'path:read',
     summary: 'The newest reports of other CIs',
   },
+  'channel.list': {
+    route: 'GET /api/v1/projects/:project/channels',
+    needs: 'path:read',
+    summary: 'Channels by which people are told, and how that goes',
+  },
+  'channel.test': {
+    route: 'POST /api/v1/projects/:project/channels/:channel/test',
+    needs: 'project:change',
+    summary: 'Send a message by a channel that says it is a test',
+  },
   'base.list': {
     route: 'GET /api/v1/projects/:project/bases',
     needs: 'path:read',

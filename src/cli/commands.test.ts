@@ -483,6 +483,7 @@ test('every command that asks the server says which permission it needs', async 
     'env',
     'artifact',
     'project',
+    'notify',
     'base',
     'token',
   ];
@@ -591,6 +592,17 @@ test('status and doctor say which images are gone from the registry', async () =
   const { exit, out } = await towpath('doctor --data /tmp');
   expect(exit).toBe(1);
   expect(out).toContain(`shop/prod: ${said}`);
+});
+
+test('notify says how telling goes, and tries a channel', async () => {
+  const { out } = await towpath('notify list');
+  expect(out).toMatch(/^people +email +told something/m);
+  expect(out).toMatch(/^chat +slack .*2 to be told, tried again at .*; 1 given up; hooks\.example does not answer\./m);
+  expect(await towpath('notify test people')).toMatchObject({ exit: 0, out: 'people, ada@shop.test: taken.\n' });
+  const chat = await towpath('notify test chat');
+  expect(chat.exit).toBe(1);
+  expect(chat.out).toContain('chat: hooks.example does not answer.');
+  expect((await towpath('doctor --data /tmp')).out).toContain('`towpath notify test chat` tries it.');
 });
 
 test('artifact report says what becomes of it, and a CI needs no other right', async () => {

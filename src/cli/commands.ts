@@ -13,6 +13,7 @@ import type { Io } from './io.ts';
 import { key } from './key.ts';
 import { lineage } from './lineage.ts';
 import { logs } from './logs.ts';
+import { notify } from './notify.ts';
 import { open } from './open.ts';
 import { createProgram, runProgram } from './program.ts';
 import { project } from './project.ts';
@@ -54,6 +55,7 @@ export const VERBS: readonly Verb[] = [
   release,
   env,
   project,
+  notify,
   artifact,
   base,
   registry,

@@ -62,9 +62,20 @@ async function repositories({ io }: Context, client: Client): Promise<Finding[]>
   const projects = await client.call('project.list');
   if (projects.length === 0)
     return [missing('projects', 'The server watches no project yet.', 'Add one: `towpath project add URL`.')];
-  return projects.flatMap(({ name, repositories }) =>
+  const found = projects.flatMap(({ name, repositories }) =>
     repositories.flatMap((repository) => aboutRepository(name, repository, io.clock.now())),
   );
+  return [...found, ...(await Promise.all(projects.map(({ name }) => channels(client, name)))).flat()];
+}
+
+/** Only those by which telling does not go well. */
+async function channels(client: Client, project: string): Promise<Finding[]> {
+  const all = await client.call('channel.list', { params: { project } });
+  return all.flatMap(({ name, problem, waiting, givenUp }) => {
+    if (problem === null) return [];
+    const what = `${problem.what} ${waiting} to be told, ${givenUp} given up.`;
+    return [missing(`channel ${name} of ${project}`, what, `${problem.fix} \`towpath notify test ${name}\` tries it.`)];
+  });
 }
 
 type Matrix = Answer<'matrix.read'>;

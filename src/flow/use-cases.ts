@@ -4,6 +4,7 @@ import type { Digest } from '../lib/digest.ts';
 import type { EnvironmentDetail, EnvironmentView, MatrixView } from './view/environment.ts';
 import type { BaseView, RefreshView } from './view/base.ts';
 import type { RevokedKeyView, SigningKeyView } from './view/key.ts';
+import type { ChannelTestView, ChannelView } from './view/channel.ts';
 import type { DiffView, LineageView, WhyView } from './view/path.ts';
 import type { ProjectView } from './view/project.ts';
 import type { PromoteAnswer, PromotionDetail, PromotionView } from './view/promotion.ts';
@@ -54,6 +55,12 @@ export interface UseCases {
     show(project: string, id: string): Promise<ReportView>;
     /** The newest 50. */
     list(project: string): Promise<ReportView[]>;
+  };
+  readonly channels: {
+    /** Those that the path names, and how telling by them goes. */
+    list(project: string): Promise<ChannelView[]>;
+    /** Sends a message that says it is a test, once and at once. @throws TowpathError `notify.unknown-channel`, `notify.no-receiver` */
+    test(project: string, channel: string, by: string): Promise<ChannelTestView>;
   };
   /**
    * Who the job of a CI is, by its identity token, as the path of the project trusts it.

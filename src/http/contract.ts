@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { OperationName } from '../access/operation.ts';
 import { Me, NewToken, SessionCode, Token, TokenRequest } from './view/access.ts';
 import { Base, Refresh } from './view/base.ts';
+import { Channel, ChannelTest } from './view/channel.ts';
 import { Environment, EnvironmentWithStory, Matrix } from './view/environment.ts';
 import { Audit, Lineage, Log, Why } from './view/path.ts';
 import { RevokedKey, SigningKey } from './view/key.ts';
@@ -62,6 +63,8 @@ export const CONTRACT = {
   'artifact.report': { params: inProject, body: ReportRequest, answer: Report, status: 202 },
   'report.show': { params: z.object({ project: Name, report: Name }), answer: Report },
   'report.list': { params: inProject, answer: listOf(Report) },
+  'channel.list': { params: inProject, answer: listOf(Channel) },
+  'channel.test': { params: z.object({ project: Name, channel: Name }), answer: ChannelTest },
   'base.list': { params: inProject, answer: listOf(Base) },
   'base.refresh': {
     params: inProject,

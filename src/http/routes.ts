@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 
 import { accessRoutes } from './access.ts';
 import { baseRoutes } from './base.ts';
+import { channelRoutes } from './channel.ts';
 import { environmentRoutes } from './environment.ts';
 import type { Faces } from './faces.ts';
 import { keyRoutes } from './key.ts';
@@ -24,6 +25,7 @@ export async function declareRoutes(server: FastifyInstance, faces: Faces): Prom
   projectRoutes(route, faces);
   releaseRoutes(route, faces);
   reportRoutes(route, faces);
+  channelRoutes(route, faces);
   baseRoutes(route, faces);
   registryRoutes(route, faces);
   promotionRoutes(route, faces);

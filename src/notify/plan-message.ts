@@ -153,6 +153,23 @@ function common({ project, at, release, commits }: AnyFacts, topic: Topic, title
   };
 }
 
+/** A message by which somebody sees that a channel works. */
+export function testMessage(project: string, channel: string, by: string, at: Date, url: string): Message {
+  return {
+    topic: 'test',
+    project,
+    at: at.toISOString(),
+    title: `[${project}] a test of the channel "${channel}"`,
+    what: `${by} asked for it. Nothing happened, and nothing is to be done.`,
+    fix: null,
+    release: null,
+    place: { environment: null, preview: false, branches: [], ofStrangers: false },
+    commits: { since: null, newest: [], more: 0 },
+    approvers: [],
+    url,
+  };
+}
+
 function list(words: readonly string[]): string {
   const last = words.at(-1) ?? '';
   return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} or ${last}`;

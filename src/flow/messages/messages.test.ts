@@ -119,6 +119,34 @@ async function built(commit: string, state: 'ready' | 'failed'): Promise<void> {
   });
 }
 
+test('a channel is tried by a message that says so, and what stands in its way is to be seen', async () => {
+  const { channels } = world.useCases;
+  const told = await during(async () => {
+    expect((await channels.test(world.project, 'people', 'ada')).results).toEqual([
+      { receiver: 'ops@shop.test', problem: null },
+      { receiver: 'ada@shop.test', problem: null },
+    ]);
+    await channels.test(world.project, 'hook', 'ada');
+  });
+  expect(told.mails).toHaveLength(2);
+  expect(told.hooks).toMatchObject([{ type: 'towpath.test' }]);
+  await expect(channels.test(world.project, 'constructor', 'ada')).rejects.toMatchObject({
+    code: 'notify.unknown-channel',
+  });
+  world.mail = null;
+  expect((await channels.test(world.project, 'people', 'ada')).results[0]?.problem?.code).toBe('notify.no-mail-server');
+  world.mail = mail.server;
+  delete world.env['HOOK'];
+  await world.useCases.releases.yank(world.project, await world.git('rev-parse', 'main'), 'It is slow', 'olga');
+  await tellAll();
+  world.env['HOOK'] = SECRET;
+  expect(await channels.list(world.project)).toMatchObject([
+    { name: 'chat', kind: 'slack', waiting: 0, problem: null },
+    { name: 'hook', kind: 'webhook', waiting: 1, problem: { code: 'secret.missing' } },
+    { name: 'people', kind: 'email', waiting: 0, givenUp: 0, problem: null },
+  ]);
+});
+
 const NOTHING = { hooks: [], chats: [], mails: [] };
 
 async function tellAll(): Promise<void> {

@@ -4,6 +4,7 @@ import type { House } from '../house.ts';
 import type { EventView, UseCases } from '../use-cases.ts';
 import { auditCases } from './audit.ts';
 import { baseCases } from './bases.ts';
+import { channelCases } from './channels.ts';
 import { diff } from './diff.ts';
 import { identify } from './identify.ts';
 import { environmentCases } from './environments.ts';
@@ -27,6 +28,7 @@ export function createUseCases(house: House): UseCases {
     matrix: (project) => matrix(house, project),
     releases: releaseCases(house),
     reports: reportCases(house),
+    channels: channelCases(house),
     identify: (project, token) => identify(house, project, token),
     bases: baseCases(house),
     registry: registryCases(house),

@@ -1,6 +1,7 @@
 import type { Identity } from '../../access/identity.ts';
 import type { LogBatch, OutputBatch, Page, PageRequest, UseCases } from '../../flow/use-cases.ts';
 import type { MatrixEnvironment } from '../../flow/view/environment.ts';
+import type { ChannelView } from '../../flow/view/channel.ts';
 import type { DiffView, WhyPlaceView } from '../../flow/view/path.ts';
 import type { SigningKeyView } from '../../flow/view/key.ts';
 import type { PromotionView } from '../../flow/view/promotion.ts';
@@ -37,6 +38,18 @@ const KEY: SigningKeyView = {
   until: null,
   revoked: null,
 };
+const CHANNEL: ChannelView = {
+  name: 'people',
+  kind: 'email',
+  about: ['failed'],
+  environments: null,
+  toldAt: START,
+  waiting: 0,
+  until: null,
+  givenUp: 0,
+  problem: null,
+};
+const AWAY = { code: 'notify.away', what: 'hooks.example does not answer.', fix: 'Nothing is to be done.' };
 const SECRET = 'never-show-this';
 /** The one identity token that is trusted, and the job that it is of. */
 export const IDENTITY_TOKEN = 'canary-identity-token';
@@ -191,6 +204,17 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
         return { ...REPORT, id, state: 'refused', endedAt: START, problem };
       },
       list: async () => [REPORT],
+    },
+    channels: {
+      list: async () => [
+        CHANNEL,
+        { ...CHANNEL, name: 'chat', kind: 'slack', waiting: 2, until: START, givenUp: 1, problem: AWAY },
+      ],
+      test: async (_project, channel, by) => {
+        did(by, `test channel ${channel}`);
+        const receiver = channel === 'people' ? 'ada@shop.test' : null;
+        return { channel, results: [{ receiver, problem: channel === 'chat' ? AWAY : null }] };
+      },
     },
     identify: async (_project, token) => {
       if (token !== IDENTITY_TOKEN) throw failure('access.identity-refused', 'It is not trusted.', 'Show another.');
