@@ -23,7 +23,7 @@ export const key: Verb = (program, run) => {
 
   group
     .command('export')
-    .description('print the public key that signs now, in PEM; with --json all of them, for `towpath verify`')
+    .description('print the public key that signs now, in PEM; with --json all of them, with their state')
     .addHelpText('after', needs('key.list'))
     .action(
       run(async (context) => {

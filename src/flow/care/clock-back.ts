@@ -22,6 +22,7 @@ export async function setRight({ store, starts }: Place): Promise<void> {
   await leases(db);
   await polls(db);
   await notices(db);
+  await statements(db);
   await delays(db);
   const { rows } = await sql<{ id: string }>`select id from promotion
     where ended_at is null and state = 'waiting' and changed_at > ${ahead()} order by wake_at, id limit ${BATCH}`.execute(
@@ -53,6 +54,12 @@ async function notices(db: Sql): Promise<void> {
       update notice set wanted_at = clock_timestamp(), due_at = least(due_at, clock_timestamp())
       where wanted_at > ${ahead()} returning repository_id)
     update repository set notices_at = null where id in (select repository_id from early)`.execute(db);
+}
+
+/** Nobody waits for a registry longer than minutes. */
+async function statements(db: Sql): Promise<void> {
+  await sql`update attested_image set due_at = clock_timestamp()
+    where due_at > clock_timestamp() + ${10 * AHEAD_MS} * interval '1 ms'`.execute(db);
 }
 
 async function delays(db: Sql): Promise<void> {

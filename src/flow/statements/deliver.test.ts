@@ -21,7 +21,10 @@ import { A_DAY_AGO, age } from '../../registry/embedded/testing/age.ts';
 import { RegistryError } from '../../registry/error.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { noise, pushImage, testImage } from '../../registry/testing/images.ts';
+import type { Store } from '../../store/database.ts';
 import { testStore } from '../../store/testing.ts';
+import { setRight } from '../care/clock-back.ts';
+import { testEngineStore } from '../engine/testing.ts';
 import { deliverStatements } from './deliver.ts';
 
 const never = new AbortController().signal;
@@ -85,6 +88,19 @@ test('while the registry is away it is asked less and less often, and has everyt
   await deliverStatements(house, never);
   expect(await chain(image)).toMatchObject({ length: 1, whole: true });
   expect(await problem()).toBeNull();
+});
+
+test('a wait that was written by a clock that was ahead is over when it is right again', async () => {
+  const { want, house, chain, faults, image } = await outbox(testEngineStore); // its clock is years ahead of the database's
+  await want('fact', image);
+  faults.at = 0;
+  await deliverStatements(house, never);
+  faults.at = null;
+  await deliverStatements(house, never);
+  expect(await chain(image)).toMatchObject({ length: 0 });
+  await setRight({ store: house.store, starts: { promote: () => Promise.resolve() } });
+  await deliverStatements(house, never);
+  expect(await chain(image)).toMatchObject({ length: 1 });
 });
 
 test('what another key signs counts as before; what a revoked key signed is signed anew, word for word', async () => {
@@ -179,10 +195,10 @@ function away(): RegistryError {
 }
 
 /** One image in a real registry, and facts about it in real Postgres. */
-async function outbox() {
+async function outbox(open: () => Promise<Store> = testStore) {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-statements-'));
   onTestFinished(() => rm(directory, { recursive: true }));
-  const store = await testStore();
+  const store = await open();
   const clock = fixedClock(Date.UTC(2030, 0, 1));
   await store.db.insertInto('project').values({ id: 'p', name: 'shop' }).execute();
   const embedded = await createEmbeddedRegistry({ directory, host: 'registry.test' });
