@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 import type { ArtifactRow } from '../artifact/artifact-store.ts';
 import { type PinnedPart, pinnedParts } from '../check/backing.ts';
 import type { CheckDefinition } from '../check/check.ts';
@@ -8,9 +10,11 @@ import { mustAsk, questionOf } from '../check/question.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import { rulingConfig } from '../config/config-store.ts';
 import type { SourceTree } from '../git/tree.ts';
+import { allEnded } from '../lib/all-ended.ts';
 import { type Digest, sha256Hex } from '../lib/digest.ts';
 import { TowpathError } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
+import { limiter } from '../lib/limiter.ts';
 import type { LogLine } from '../lib/log.ts';
 import type { Release, ReleaseService } from '../release/release.ts';
 import { openLog } from '../store/log-store.ts';
@@ -90,21 +94,21 @@ export async function askDuringBuild(
   return evidence;
 }
 
-/** Asks a check, by name, of every service of a release that has it. @param how `sinceMs`: also what was answered by then */
+/** Asks a check, by name, of every service of a release that has it, as many at once as the machine works on. @param how `sinceMs`: also what was answered by then */
 export async function askRelease(
   house: House,
   release: Release,
   name: string,
   { signal, sinceMs = 0 }: { readonly signal: AbortSignal; readonly sinceMs: number | undefined },
 ): Promise<Evidence[]> {
-  const evidence: Evidence[] = [];
-  for (const question of await questionsOf(house, release, name)) {
-    if (!(await isOpen(house, question, sinceMs))) continue;
-    evidence.push(
-      await ask(house, release.projectId, question, { urls: {}, releaseId: release.id, environmentId: null, signal }),
-    );
-  }
-  return evidence;
+  const where = { urls: {}, releaseId: release.id, environmentId: null, signal };
+  const limit = limiter(Math.max(2, availableParallelism()));
+  const asked = (await questionsOf(house, release, name)).map((question) =>
+    limit(async () =>
+      (await isOpen(house, question, sinceMs)) ? ask(house, release.projectId, question, where) : null,
+    ),
+  );
+  return (await allEnded(asked)).filter((evidence) => evidence !== null);
 }
 
 /**

@@ -65,7 +65,7 @@ test('parts are pinned, told of, and mocked where the environment says so; anoth
   const next = await world.push({ files: { 'README.md': 'the same artifact' } });
   await world.live('qa', next);
   expect(specs.map(({ beside }) => beside?.[0]?.image.reference.split('@')[1])).toEqual([OLD, MOCK, NEW, MOCK]);
-});
+}, 120_000);
 
 test('a part that is nowhere is told before anything is built', async () => {
   const config = `project: shop\n${CONFIG.replace('postgres:17', 'postgres:71')}`;

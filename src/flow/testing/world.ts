@@ -85,7 +85,7 @@ export interface World {
   /** What outside base images are today: reference -> digest. */
   readonly bases: Record<string, Digest>;
   /** How a check of type `run` ends; throws where it cannot be asked. */
-  answer: (spec: TaskSpec) => RunResult;
+  answer: (spec: TaskSpec) => RunResult | Promise<RunResult>;
   /** Whether checks run apart from the machine. */
   isolates: boolean;
   /** The mail server of the installation. */
