@@ -76,12 +76,12 @@ export function openManifestStore(
   /** By tag it is not taken into use: it would outlive its parts, half an image, where the tag goes a moment later. */
   async function look(repository: string, reference: string) {
     const digest = await named(repository, reference);
-    return digest === null ? null : read(repository, digest, isContentDigest(reference) ? blobs.use : blobs.read);
+    return digest === null ? null : read(repository, digest, isContentDigest(reference) ? 'use' : 'read');
   }
 
-  async function read(repository: string, digest: ContentDigest, how = blobs.use) {
+  async function read(repository: string, digest: ContentDigest, how: 'use' | 'read' = 'use') {
     const mediaType = await repositories.manifestType(repository, digest);
-    const bytes = mediaType === null ? null : await how(digest);
+    const bytes = mediaType === null ? null : await blobs[how](digest);
     return mediaType === null || bytes === null ? null : { digest, mediaType, bytes };
   }
 
