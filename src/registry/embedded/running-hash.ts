@@ -72,6 +72,13 @@ function wholeBuffer({ byteLength, buffer }: Buffer): ArrayBuffer | null {
 /** One for the process: it hashes more than any network brings. */
 let thread: Worker | null = null;
 
+/** Ends the thread with all that it has hashed. @returns false when there is none */
+export async function endHashing(): Promise<boolean> {
+  const ending = thread;
+  await ending?.terminate();
+  return ending !== null;
+}
+
 function runningThread(): Worker {
   if (thread !== null) return thread;
   // As text, so that it is the same in the sources, in a bundle, and in the bundle of a test: no file has to be found.
