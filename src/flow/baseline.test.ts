@@ -6,10 +6,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { recordEvidence } from '../check/evidence-store.ts';
 import type { Release } from '../release/release.ts';
-import { releaseById } from '../release/release-store.ts';
 import { askRelease, questionsOf } from './ask.ts';
 import type { House } from './house.ts';
-import { until } from './testing/until.ts';
+import { releaseOf } from './testing/release-of.ts';
 import { createWorld, type World } from './testing/world.ts';
 
 const config = `
@@ -32,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => world.end());
 
 test('a release is measured against what runs, and asks the same when it runs itself', async () => {
-  const first = await releaseOf(await world.git('rev-parse', 'main'));
+  const first = await releaseOf(world, await world.git('rev-parse', 'main'));
   expect(await measured(first, '15.41ms')).toMatchObject({
     verdict: 'passed',
     summary: expect.stringContaining('no baseline yet: what runs in prod was not measured so'),
@@ -41,7 +40,7 @@ test('a release is measured against what runs, and asks the same when it runs it
   await runs(first);
   expect(await questionOf(first)).toMatchObject({ before: { digest: null } });
 
-  const second = await releaseOf(await world.push({ says: { web: 'two' } }));
+  const second = await releaseOf(world, await world.push({ says: { web: 'two' } }));
   const asked = await questionOf(second);
   expect(asked.before?.digest).toBe(first.services[0]?.digest);
   expect(await measured(second, '20.00ms')).toMatchObject({
@@ -52,7 +51,7 @@ test('a release is measured against what runs, and asks the same when it runs it
   await runs(second);
   expect((await questionOf(second)).id).toBe(asked.id);
 
-  const third = await releaseOf(await world.push({ says: { web: 'three' } }));
+  const third = await releaseOf(world, await world.push({ says: { web: 'three' } }));
   expect((await questionOf(third)).before?.digest).toBe(second.services[0]?.digest);
   // the latest pass of what runs now, whatever came before it
   expect(await measured(third, '17.50ms')).toMatchObject({ verdict: 'passed' });
@@ -92,15 +91,4 @@ async function questionOf(release: Release) {
   const [asked] = await questionsOf(world.house, release, 'load');
   if (asked === undefined) throw new Error('Nothing is asked.');
   return asked;
-}
-
-async function releaseOf(commit: string): Promise<Release> {
-  const { db } = world.house.store;
-  const { id } = await until(async () => {
-    const found = db.selectFrom('release').select('id').where('commit_sha', '=', commit).where('state', '=', 'ready');
-    return (await found.executeTakeFirst()) ?? null;
-  });
-  const release = await releaseById(db, id);
-  if (release === null) throw new Error('The release is gone.');
-  return release;
 }

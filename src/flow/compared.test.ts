@@ -3,11 +3,9 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import type { Release } from '../release/release.ts';
-import { releaseById } from '../release/release-store.ts';
 import { askRelease, questionsOf } from './ask.ts';
 import type { House } from './house.ts';
-import { until } from './testing/until.ts';
+import { releaseOf } from './testing/release-of.ts';
 import { createWorld, type World } from './testing/world.ts';
 
 const config = `
@@ -76,7 +74,7 @@ test('a history that begins anew has nothing to be compared with: all of it is n
 
 test('the check is told what changed, and the refusal names what did not run', async () => {
   const commit = await world.push({ branch: 'asked', from: 'main', files: { [B]: 'b\nnew\nmore\n' } });
-  const release = await releaseOf(commit);
+  const release = await releaseOf(world, commit);
   const tools = await world.house.checkToolsFor('any', {});
   const lcov = 'SF:b.js\nDA:1,1\nDA:2,1\nDA:3,0\nend_of_record\n';
   const house: House = {
@@ -112,19 +110,8 @@ async function question(commit: string) {
 }
 
 async function questionFor(commit: string, service: string) {
-  const release = await releaseOf(commit);
+  const release = await releaseOf(world, commit);
   const asked = (await questionsOf(world.house, release, 'unit')).find((one) => one.service === service);
   if (asked === undefined) throw new Error(`Nothing is asked of ${service}.`);
   return asked;
-}
-
-async function releaseOf(commit: string): Promise<Release> {
-  const { db } = world.house.store;
-  const { id } = await until(async () => {
-    const found = db.selectFrom('release').select('id').where('commit_sha', '=', commit).where('state', '=', 'ready');
-    return (await found.executeTakeFirst()) ?? null;
-  });
-  const release = await releaseById(db, id);
-  if (release === null) throw new Error('The release is gone.');
-  return release;
 }

@@ -2,6 +2,7 @@ import { request, type Dispatcher } from 'undici';
 
 import { cleanMessage } from '../../git/git-error.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { readUpTo } from '../../lib/read-up-to.ts';
 import { redact } from '../../secret/redact.ts';
 import { type AnswerHeaders, isRateLimited, retryAfterMs } from '../../lib/rate-limit.ts';
 import { HostError } from './host-error.ts';
@@ -88,18 +89,12 @@ async function exchange(
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
         ...(dispatcher === undefined ? {} : { dispatcher }),
       });
-      const chunks: Buffer[] = [];
-      let size = 0;
-      for await (const chunk of response.body) {
-        const bytes = Buffer.from(chunk as Uint8Array);
-        size += bytes.length;
-        if (size > MAX_BYTES) throw malformed(title, 'more than 8 MiB');
-        chunks.push(bytes);
-      }
+      const bytes = await readUpTo(response.body, MAX_BYTES);
+      if (bytes === null) throw malformed(title, 'more than 8 MiB');
       return {
         status: response.statusCode,
         headers: response.headers,
-        text: Buffer.concat(chunks).toString('utf8'),
+        text: bytes.toString('utf8'),
       };
     } catch (error) {
       if (error instanceof HostError) throw error;
