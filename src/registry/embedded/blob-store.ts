@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 
 import type { Swept } from '../content.ts';
 import { digestMismatch } from '../verified.ts';
@@ -20,8 +20,8 @@ export interface BlobStore {
   read(digest: ContentDigest): Promise<Buffer | null>;
   /** The same, taken into use. */
   use(digest: ContentDigest): Promise<Buffer | null>;
-  /** Bytes from `start` to `end`, both counted, unchecked; the reader knows the digest. @returns null when there is none */
-  stream(digest: ContentDigest, range?: { start: number; end: number }): Promise<Readable | null>;
+  /** The file with the content, unchecked: the reader knows the digest, and closes it. @returns null when there is none */
+  open(digest: ContentDigest): Promise<FileHandle | null>;
   /** Takes bytes and keeps them only when they have the digest. @throws RegistryError `registry.digest-mismatch` */
   write(digest: ContentDigest, content: AsyncIterable<Uint8Array> | Uint8Array): Promise<void>;
   /** Takes a finished file; `computed` is the digest of its bytes. What lay there before is replaced: so a bad disk heals. */
@@ -68,10 +68,7 @@ export function openBlobStore(directory: string, files: DurableFiles, limbo: Lim
       const seen = await limbo.use(path);
       return seen === null ? null : checked(digest, await limbo.find(path, () => small.read(path, seen)));
     },
-    stream: async (digest, range) => {
-      const file = await limbo.find(pathFor(digest), () => open(pathFor(digest), 'r'));
-      return file?.createReadStream({ highWaterMark: 256 * 1024, ...range }) ?? null;
-    },
+    open: async (digest) => limbo.find(pathFor(digest), () => open(pathFor(digest), 'r')),
     write: async (digest, content) => {
       const path = files.temporary();
       const hash = createHash(algorithmOf(digest));

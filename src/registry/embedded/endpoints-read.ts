@@ -1,9 +1,8 @@
-import { pipeline } from 'node:stream/promises';
-
 import { OCI_INDEX } from '../manifest.ts';
 import { checkContentDigest } from './content-digest.ts';
 import { checkReference, notFound, send, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
+import { answerWithFile } from './file-answer.ts';
 import { indexOf, pageOf, referrersPage } from './pages.ts';
 
 export async function readManifest(exchange: Exchange, repository: string, reference: string): Promise<void> {
@@ -39,14 +38,14 @@ export async function readBlob(exchange: Exchange, repository: string, text: str
   const range = rangeOf(exchange.request.headers.range, size);
   if (range === 'unsatisfiable') return send(exchange, 416, { ...headers, 'content-range': `bytes */${size}` });
   const { response } = exchange;
-  const content = exchange.request.method === 'HEAD' ? null : await blobs.stream(digest, range ?? undefined);
+  const content = exchange.request.method === 'HEAD' ? null : await blobs.open(digest);
   if (range === null) response.writeHead(200, { ...headers, 'content-length': size });
   else {
     const part = `bytes ${range.start}-${range.end}/${size}`;
     response.writeHead(206, { ...headers, 'content-length': range.end - range.start + 1, 'content-range': part });
   }
   if (content === null) response.end();
-  else await pipeline(content, response);
+  else await answerWithFile(response, content, range ?? { start: 0, end: size - 1 });
 }
 
 export async function listTags(exchange: Exchange, repository: string): Promise<void> {

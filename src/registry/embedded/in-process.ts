@@ -41,9 +41,11 @@ export function inProcessRegistry(
     readBlob: async (repository, digest) => {
       checkRepository(repository);
       const held = await repositories.hasBlob(repository, digest);
-      const content = held && (await blobs.size(digest)) !== null ? await blobs.stream(digest) : null;
+      const content = held && (await blobs.size(digest)) !== null ? await blobs.open(digest) : null;
       if (content === null) throw noBlob(repository, digest);
-      return Readable.from(verified(content, digest), { objectMode: false });
+      return Readable.from(verified(content.createReadStream({ highWaterMark: 256 * 1024 }), digest), {
+        objectMode: false,
+      });
     },
     // Content that another repository brought is linked, not written again: this caller owns the whole store.
     writeBlob: async (repository, { digest, size, open }) => {
