@@ -16,6 +16,7 @@ import { makeDataDirectory, takeDataDirectory } from './data-directory.ts';
 import { createFlows, createStarts, type Flows, QUEUES } from './flow/create-flows.ts';
 import { createEngine, type Engine } from './flow/engine/engine.ts';
 import { migrateEverything } from './flow/engine/migrate.ts';
+import { freeClaims } from './flow/free-claims.ts';
 import type { House } from './flow/house.ts';
 import { createMirrors, type Mirrors } from './flow/mirrors.ts';
 import { followNews } from './flow/news.ts';
@@ -262,11 +263,9 @@ async function startWorker(
   signal: AbortSignal,
 ): Promise<Promise<void>[]> {
   const { house, engine, flows, mirrors, log } = parts;
-  await engine.start({
-    workflows: Object.values(flows),
-    queues: QUEUES,
-    alone: options.databaseUrl === undefined,
-  });
+  const alone = options.databaseUrl === undefined;
+  if (alone) await freeClaims(house.store.db);
+  await engine.start({ workflows: Object.values(flows), queues: QUEUES, alone });
   const poller = runPoller(
     {
       store: house.store,
