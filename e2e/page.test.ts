@@ -84,6 +84,20 @@ test('what speaks against what runs is on the matrix, and why of a release shows
   await page.goto(`${base}/#project=shop&why=v1.0.0`);
   await dialog().getByText('prod is refused: lint failed').waitFor();
   await dialog().getByText('reused from #1 (1111111)').waitFor();
+  await dialog().getByRole('button', { name: '3 files' }).click();
+  await dialog().getByText('shots/old.svg: gone').waitFor();
+  await expect
+    .poll(() =>
+      dialog()
+        .getByRole('img')
+        .evaluateAll((all) => all.map((one) => Reflect.get(one, 'naturalWidth'))),
+    )
+    .toEqual([1]);
+  const [saved] = await Promise.all([
+    page.waitForEvent('download'),
+    dialog().getByRole('link', { name: 'report/index.html' }).click(),
+  ]);
+  expect(saved.suggestedFilename()).toBe('index.html');
   await page.screenshot({ path: join(folder, 'why.png') });
   expect(troubles).toEqual([]);
 });

@@ -29,6 +29,7 @@ export function settingsOf(
       everyMs: positive(env, 'TOWPATH_CARE_MS'),
       eventDays: positive(env, 'TOWPATH_EVENT_DAYS'),
       logDays: positive(env, 'TOWPATH_LOG_DAYS'),
+      fileDays: positive(env, 'TOWPATH_FILE_DAYS'),
     },
     ...(artifactDays === undefined ? {} : { artifactDays }),
     ...(firstPort === undefined ? {} : { firstPort }),

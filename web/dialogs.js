@@ -126,7 +126,7 @@ export async function whyDialog(project, subject) {
     answer.replaceChildren(
       el('p', { class: 'verdict' }, why.headline),
       reasonList(why.reasons.filter(({ what }) => !said.some((line) => what.endsWith(line.what)))),
-      ...why.environments.map(whyPlace),
+      ...why.environments.map((place) => whyPlace(project, place)),
       el(
         'ul',
         { class: 'soft' },
@@ -139,7 +139,7 @@ export async function whyDialog(project, subject) {
 }
 
 /** One environment, each condition with what it rests upon. */
-function whyPlace({ environment, verdict, headline, lines, unknown }) {
+function whyPlace(project, { environment, verdict, headline, lines, unknown }) {
   const marks = { pass: 'holds', wait: 'waits', refuse: 'no' };
   const answer = ({ check, service, verdict: said, at, reusedFrom }) =>
     `${check}${service === null ? '' : ` of ${service}`} ${said} ${ago(at)}${reusedFrom === null ? '' : `, reused from ${reusedFrom}`}`;
@@ -148,7 +148,7 @@ function whyPlace({ environment, verdict, headline, lines, unknown }) {
       'li',
       { class: `mark ${mark}` },
       `${marks[mark]} ${gate}: ${what}${until === null ? '' : ` (until ${until})`}`,
-      evidence.map((one) => el('div', { class: 'soft', title: one.id }, answer(one))),
+      evidence.map((one) => el('div', { class: 'soft', title: one.id }, answer(one), filesOf(project, one))),
       fix === null ? '' : el('div', {}, fix),
     );
   return el(
@@ -157,6 +157,36 @@ function whyPlace({ environment, verdict, headline, lines, unknown }) {
     el('p', { class: `verdict ${verdict}` }, `${environment} ${headline}`),
     el('ul', {}, lines.map(line)),
     unknown.map((what) => el('p', { class: 'soft' }, what)),
+  );
+}
+
+/** What the run of a check has left, read when somebody wants to see it. Pictures are shown; the rest may come from anybody, and is saved. */
+function filesOf(project, { id, kept }) {
+  if (kept === 0) return '';
+  const list = el('ul', { class: 'files', hidden: true });
+  const show = async () => {
+    list.hidden = !list.hidden;
+    if (list.childElementCount > 0) return;
+    try {
+      const { files } = await ask('GET', path`/projects/${project}/evidence/${id}`);
+      list.replaceChildren(...files.map((file) => fileOf(project, id, file)));
+    } catch (problem) {
+      list.replaceChildren(el('li', {}, problem.message));
+    }
+  };
+  return [button(`files ${id}`, `${kept} ${kept === 1 ? 'file' : 'files'}`, () => void show()), list];
+}
+
+function fileOf(project, id, { path: name, size, gone }) {
+  if (gone) return el('li', {}, `${name}: gone`);
+  const href = `/api/v1${path`/projects/${project}/evidence/${id}/file`}?path=${encodeURIComponent(name)}`;
+  const isPicture = /\.(png|jpe?g|gif|webp|avif)$/i.test(name);
+  return el(
+    'li',
+    {},
+    el('a', { href, ...(isPicture ? { target: '_blank' } : { download: '' }) }, name),
+    ` ${(size / 1000).toFixed(1)} kB`,
+    isPicture ? el('img', { src: href, alt: name, loading: 'lazy' }) : '',
   );
 }
 

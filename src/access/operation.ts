@@ -77,6 +77,16 @@ export const OPERATIONS = {
     needs: 'release:test',
     summary: 'Ask the checks of a release again; the newer answer counts',
   },
+  'evidence.show': {
+    route: 'GET /api/v1/projects/:project/evidence/:evidence',
+    needs: 'path:read',
+    summary: "A check's answer, and the files that its run has left",
+  },
+  'evidence.file': {
+    route: 'GET /api/v1/projects/:project/evidence/:evidence/file',
+    needs: 'path:read',
+    summary: 'A file that the run of a check has left, to be saved; a picture to be shown',
+  },
   'artifact.report': {
     route: 'POST /api/v1/projects/:project/reports',
     needs: 'artifact:report',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { listOf, Name, Wait } from '../lib/fields.ts';
 import type { Backing } from './backing.ts';
+import { KeepPattern } from './kept-files.ts';
 
 /**
  * When a question is asked: `build` before the artifact counts as built (a failure means that there is none),
@@ -22,6 +23,8 @@ export interface CheckDefinition {
   readonly with: readonly string[];
   /** What these names mean in this file. */
   readonly backing: Readonly<Record<string, Backing>>;
+  /** Which of the files that it writes are kept for people to see. They say nothing of the answer. */
+  readonly keep: readonly string[];
   /** The kind's own fields, defaults filled in. */
   readonly definition: unknown;
 }
@@ -45,6 +48,8 @@ export interface CheckFamily {
   readonly compares?: (definition: unknown) => Comparison;
   /** Whether parts can run beside it. */
   readonly hasParts?: boolean;
+  /** Whether files that it writes can be kept. */
+  readonly hasFiles?: boolean;
 }
 
 /** The piece of towpath.yaml under `checks: { <name>: ... }`. */
@@ -65,6 +70,10 @@ export function withBacking(check: CheckDefinition, backing: Readonly<Record<str
 
 const With = listOf(Name).default([]).describe('Parts under `backing` that must run beside it');
 
+const Keep = listOf(KeepPattern)
+  .default([])
+  .describe('Files that it writes and that are kept for people to see, such as playwright-report/ or shots/*.png');
+
 function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
   return z
     .strictObject({
@@ -73,10 +82,11 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
       always: z.boolean().default(false).describe('Ask again though nothing changed (false)'),
       timeout: Wait.default(600_000).describe('How long it may take (10m)'),
       ...(kind.hasParts === true ? { with: With } : {}),
+      ...(kind.hasFiles === true ? { keep: Keep } : {}),
       retries: z.int().min(0).max(5).default(0).describe('How often it is tried once more when it did not pass (0)'),
     })
     .transform((fields, context): CheckDefinition => {
-      const { during, always, timeout, retries, with: parts, ...definition } = Common.parse(fields);
+      const { during, always, timeout, retries, with: parts, keep, ...definition } = Common.parse(fields);
       const compared = kind.compares?.(definition);
       if (during === 'build' && (compared?.changes === true || (compared?.baseline ?? null) !== null))
         context.addIssue({
@@ -84,7 +94,8 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
           path: ['during'],
           message: '`release` or `deployment`: what is built is the same whatever it is compared with',
         });
-      return { kind: kind.name, during, always, timeoutMs: timeout, retries, with: parts, backing: {}, definition };
+      const common = { during, always, timeoutMs: timeout, retries, with: parts, backing: {}, keep };
+      return { kind: kind.name, ...common, definition };
     });
 }
 
@@ -95,4 +106,5 @@ const Common = z.looseObject({
   timeout: z.number(),
   retries: z.number(),
   with: z.array(z.string()).default([]),
+  keep: z.array(z.string()).default([]),
 });

@@ -5,6 +5,7 @@ import { type Digest, isDigest } from '../lib/digest.ts';
 import { json, type Sql } from '../store/database.ts';
 import type { EvidenceTable } from '../store/tables.ts';
 import type { Evidence, RecordedEvidence } from './evidence.ts';
+import { recordKept } from './kept-store.ts';
 import type { CheckAnswer, Performance } from './kind.ts';
 import { MEASURES } from './report/measures.ts';
 import { LEVELS } from './report/sarif.ts';
@@ -12,7 +13,7 @@ import { LEVELS } from './report/sarif.ts';
 /** Keeps an answer for good. The same id again changes nothing: the first answer stays. */
 export async function recordEvidence(db: Sql, evidence: Evidence): Promise<void> {
   const { verdict, ...result } = evidence.answer;
-  await db
+  const { numInsertedOrUpdatedRows: added = 0n } = await db
     .insertInto('evidence')
     .values({
       id: evidence.id,
@@ -28,7 +29,8 @@ export async function recordEvidence(db: Sql, evidence: Evidence): Promise<void>
       log_id: evidence.logId,
     })
     .onConflict((conflict) => conflict.column('id').doNothing())
-    .execute();
+    .executeTakeFirstOrThrow();
+  if (added > 0n && result.kept !== undefined) await recordKept(db, evidence.id, result.kept);
 }
 
 export async function evidenceById(db: Sql, id: string): Promise<RecordedEvidence | null> {
@@ -166,6 +168,12 @@ const Result = z.looseObject({
     })
     .optional(),
   performance: z.object({ measures: z.partialRecord(z.enum(MEASURES), z.number()), load: z.string() }).optional(),
+  kept: z
+    .object({
+      files: z.array(z.object({ path: z.string(), digest: z.custom<Digest>(isDigest), size: z.number() })),
+      leftOut: z.number(),
+    })
+    .optional(),
   earlier: z.array(z.object({ verdict: z.enum(['failed', 'error']), summary: z.string() })).optional(),
   ran: z
     .object({
@@ -177,7 +185,7 @@ const Result = z.looseObject({
 });
 
 function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
-  const { summary, tests, coverage, changed, findings, performance, earlier, ran } = Result.parse(row.result);
+  const { summary, tests, coverage, changed, findings, performance, kept, earlier, ran } = Result.parse(row.result);
   const answer: CheckAnswer = {
     verdict: row.verdict,
     summary,
@@ -186,6 +194,7 @@ function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
     ...(changed === undefined ? {} : { changed }),
     ...(findings === undefined ? {} : { findings }),
     ...(performance === undefined ? {} : { performance }),
+    ...(kept === undefined ? {} : { kept }),
     ...(earlier === undefined ? {} : { earlier }),
     ...(ran === undefined ? {} : { ran }),
   };

@@ -7,6 +7,7 @@ import type { Digest } from '../lib/digest.ts';
 import type { LogLine } from '../lib/log.ts';
 import type { PinnedPart } from './backing.ts';
 import type { CheckFamily, Comparison } from './check.ts';
+import type { FileKeeper, KeptFiles } from './kept-files.ts';
 import type { ChangedCoverage } from './report/changed.ts';
 import type { Measures } from './report/measures.ts';
 import type { LineCounts, TestCounts } from './report/report.ts';
@@ -27,6 +28,8 @@ export interface CheckAnswer {
   readonly changed?: ChangedCoverage;
   readonly findings?: Findings;
   readonly performance?: Performance;
+  /** Files that it left for people to see; no part of the answer. */
+  readonly kept?: KeptFiles;
   /** Tries before this one that did not pass, first to last; a pass after any of them is flaky. */
   readonly earlier?: readonly { readonly verdict: Exclude<CheckVerdict, 'passed'>; readonly summary: string }[];
   /** Where it ran; `isolates: false` says that the answer rests on the machine as well as on the image. */
@@ -68,6 +71,8 @@ export interface CheckRequest<Definition> {
   readonly parts: readonly PinnedPart[];
   /** What the same load measured of the artifact that is compared with; there for a definition that has a baseline. */
   readonly baseline?: (load: string) => Promise<Baseline | null>;
+  /** Where files go that are kept; there for a check that keeps any. */
+  readonly keeper?: FileKeeper;
   /** Where each service answers, for a question that is asked of a deployment. */
   readonly urls: Readonly<Record<string, string>>;
   /** Safe as the name of a container, unique among what runs on this machine. */

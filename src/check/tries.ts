@@ -1,3 +1,4 @@
+import { keptOfTries } from './kept-files.ts';
 import type { CheckAnswer } from './kind.ts';
 
 /**
@@ -16,7 +17,8 @@ export function answerOfTries(tries: readonly CheckAnswer[]): CheckAnswer {
     answer.verdict === 'passed'
       ? `flaky, passed at try ${tries.length}: ${answer.summary}`
       : `${answer.summary} (${tries.length} tries)`;
-  return { ...answer, summary: words, earlier };
+  const kept = keptOfTries(tries.map((one) => one.kept));
+  return { ...answer, summary: words, earlier, ...(kept === undefined ? {} : { kept }) };
 }
 
 /** It passed only when it was tried again: the whole of it, or some of its tests by their own tool. */

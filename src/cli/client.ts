@@ -22,6 +22,8 @@ export interface Client {
   readonly server: string;
   /** @throws TowpathError with the server's own code, or `cli.server-unreachable` */
   call<Name extends OperationName>(name: Name, ...question: Args<Name>): Promise<Answer<Name>>;
+  /** A file, as it comes. */
+  bytes(name: 'evidence.file', question: AnyQuestion): AsyncIterable<Uint8Array>;
   /** Server-sent events, until the server ends them, the connection breaks (it throws) or the signal comes. */
   stream(
     name: 'event.follow' | 'log.follow' | 'output.follow',
@@ -72,6 +74,10 @@ export function createClient({ server, token }: Settings, signal: AbortSignal): 
       const parsed = answer.safeParse(await bodyOf(response));
       if (!parsed.success) throw notTowpath(server);
       return parsed.data as Answer<typeof name>;
+    },
+    bytes: async function* (name, question) {
+      const response = await send(name, question, { accept: '*/*' }, signal);
+      if (response.body !== null) yield* response.body;
     },
     stream: async function* (name, question, signal) {
       const response = await send(name, question, { accept: 'text/event-stream' }, signal);

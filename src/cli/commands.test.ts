@@ -1,4 +1,8 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 
 import type { PromotionView } from '../flow/view/promotion.ts';
 import { fakeUseCases } from '../http/testing/fake-use-cases.ts';
@@ -371,7 +375,15 @@ test('after a refusal the log of an environment is that of the promotion before 
 test('the log of a check is asked by its name, that of the service that failed first', async () => {
   const { releases } = house.useCases;
   const { releases: plain } = fakeUseCases();
-  const answer = { id: 'evi_1', check: 'unit', service: 'web', flaky: false, summary: '', at: '2026-11-21T00:00:00Z' };
+  const answer = {
+    id: 'evi_1',
+    check: 'unit',
+    service: 'web',
+    flaky: false,
+    kept: 0,
+    summary: '',
+    at: '2026-11-21T00:00:00Z',
+  };
   releases.show = async (...args) => ({
     ...(await plain.show(...args)),
     evidence: [
@@ -381,6 +393,31 @@ test('the log of a check is asked by its name, that of the service that failed f
   });
   expect((await towpath('logs v1.0.0 unit')).out).toContain('added 12 packages');
   expect((await towpath('logs v1.0.0 nosvc')).err).toContain('or a check: unit');
+});
+
+test('files that checks left are listed, and saved where nothing is yet', async () => {
+  const { out } = await towpath('release files v1.0.0');
+  expect(out.split('\n').map((line) => line.split(/ {2,}/))).toEqual(
+    expect.arrayContaining([
+      ['e2e', 'web', '0.0 kB', 'report/index.html'],
+      ['e2e', 'web', 'gone', 'shots/old.svg'],
+    ]),
+  );
+  const home = await mkdtemp(join(tmpdir(), 'files-'));
+  onTestFinished(() => rm(home, { recursive: true, force: true }));
+  await towpath(`release files v1.0.0 e2e --into ${home}/new`);
+  expect(await readFile(join(home, 'new/e2e/web/report/index.html'), 'utf8')).toBe('<script></script>');
+  expect(await readdir(join(home, 'new/e2e/web/shots'))).toEqual(['ä 1.png']);
+  expect(await towpath(`release files v1.0.0 e2e --into ${home}/new`)).toMatchObject({ exit: 1 });
+  expect(await towpath('release files v1.0.0 nosuch')).toMatchObject({ exit: 64 });
+  const { evidence } = house.useCases;
+  const { evidence: plain } = fakeUseCases();
+  evidence.show = async (...args) => {
+    const shown = await plain.show(...args);
+    return { ...shown, files: shown.files.map((file) => ({ ...file, path: '../../../away' })) };
+  };
+  expect((await towpath(`release files v1.0.0 --into ${home}/other`)).err).toContain('which no folder can hold');
+  expect(await readdir(home)).toEqual(['new']);
 });
 
 test('a token is printed once and works; a revoked one does not', async () => {

@@ -1,10 +1,11 @@
 import type { ReleaseDetail, ReleaseView } from '../flow/view/release.ts';
 import { EXIT } from './exit.ts';
+import { filesOf } from './release-files.ts';
 import { releaseTitle, shortSha, table } from './text.ts';
 import { collectServices, needs, wholeNumber, type Verb } from './verb.ts';
 
 export const release: Verb = (program, run) => {
-  const group = program.command('release').description('releases: list, show, mix');
+  const group = program.command('release').description('releases: list, show, mix; files that their checks left');
 
   group
     .command('list')
@@ -31,6 +32,32 @@ export const release: Verb = (program, run) => {
       run(async (context, _options, name = '') => {
         const params = { project: await context.project(), release: name };
         context.out.data(await (await context.client()).call('release.show', { params }), detailText);
+        return EXIT.ok;
+      }),
+    );
+
+  group
+    .command('files')
+    .description('files that the runs of its checks left, such as reports and screenshots')
+    .argument('<release>', 'id, number (#12), commit, branch or tag')
+    .argument('[check]', 'only those of the check of this name')
+    .option('--into <folder>', 'save them there, under the names of check and service')
+    .addHelpText('after', needs('evidence.show'))
+    .action(
+      run<{ into?: string }>(async (context, { into }, release = '', check = '') => {
+        const files = await filesOf(context, { release, check, into });
+        context.out.data(files, (rows) =>
+          table(
+            rows.map(({ check, service, path, size, gone, saved }) => [
+              check,
+              service ?? '',
+              gone ? 'gone' : kilobytes(size),
+              saved ?? path,
+            ]),
+          ),
+        );
+        if (files.length === 0)
+          context.out.note('Its checks have left none: `keep` in towpath.yaml names what is kept.');
         return EXIT.ok;
       }),
     );
@@ -77,6 +104,10 @@ function rowOf({ number, names, commit, subject, state, mixed, yanked, author }:
   return [`#${number}`, names.slice(0, 2).join(' '), shortSha(commit), state, marks, author, subject];
 }
 
+function kilobytes(bytes: number): string {
+  return `${(bytes / 1000).toFixed(1)} kB`;
+}
+
 function detailText(view: ReleaseDetail): string {
   const services = view.services.map(({ service, state, digest, commit, reused }) => [
     service,
@@ -85,11 +116,11 @@ function detailText(view: ReleaseDetail): string {
     shortSha(commit),
     reused ? 'was there already' : 'built for it',
   ]);
-  const evidence = view.evidence.map(({ check, service, verdict, summary, at }) => [
+  const evidence = view.evidence.map(({ check, service, verdict, summary, kept, at }) => [
     check,
     service ?? '',
     verdict,
-    summary,
+    `${summary}${kept === 0 ? '' : ` (${kept} ${kept === 1 ? 'file' : 'files'})`}`,
     at,
   ]);
   const stops = view.promotions.map(({ environment, state, headline, createdAt }) => [

@@ -76,6 +76,7 @@ test('the whole of a file is read and normalised', () => {
         retries: 0,
         with: [],
         backing: {},
+        keep: [],
         definition: { run: 'node --test', junit: 'reports/junit.xml' },
       },
       smoke: {
@@ -86,6 +87,7 @@ test('the whole of a file is read and normalised', () => {
         retries: 0,
         with: [],
         backing: {},
+        keep: [],
         definition: { http: { path: '/healthz', status: 200 } },
       },
     },

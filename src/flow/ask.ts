@@ -6,6 +6,8 @@ import type { CheckDefinition } from '../check/check.ts';
 import { askCheck, kindOf } from '../check/checks.ts';
 import type { Evidence } from '../check/evidence.ts';
 import { evidenceById, latestAnswers } from '../check/evidence-store.ts';
+import { storeContent } from '../check/kept-store.ts';
+import type { CheckRequest } from '../check/kind.ts';
 import { mustAsk, questionOf } from '../check/question.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import { rulingConfig } from '../config/config-store.ts';
@@ -235,6 +237,7 @@ async function ask(
       ...(question.changes === null ? {} : { changed: question.changes.lines }),
       parts: question.parts,
       ...baselineOf(house, projectId, question, where.environmentId),
+      ...keeperOf(house, question.check.keep),
       urls: where.urls,
       name: `towpath-check-${logId.replace('_', '-')}`,
       log: line,
@@ -259,4 +262,9 @@ async function ask(
   } finally {
     await log.end();
   }
+}
+
+function keeperOf({ store }: House, patterns: readonly string[]): Pick<CheckRequest<unknown>, 'keeper'> {
+  if (patterns.length === 0) return {};
+  return { keeper: { patterns, store: (bytes) => storeContent(store.db, bytes) } };
 }

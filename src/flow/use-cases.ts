@@ -10,7 +10,7 @@ import type { ProjectView } from './view/project.ts';
 import type { PromoteAnswer, PromotionDetail, PromotionView } from './view/promotion.ts';
 import type { SweepView } from './view/registry.ts';
 import type { ReportView } from './view/report.ts';
-import type { ReleaseDetail, ReleaseView, TestView } from './view/release.ts';
+import type { EvidenceDetail, ReleaseDetail, ReleaseView, TestView } from './view/release.ts';
 
 /**
  * What people and programs can ask of Towpath. The faces (HTTP, and through it the CLI and the page) are thin over this;
@@ -42,6 +42,11 @@ export interface UseCases {
     retry(project: string, release: string, by: string): Promise<ReleaseView>;
     /** Asks its checks again, or the one of this name, whatever they answered before. */
     test(project: string, release: string, check: string | undefined, by: string): Promise<TestView>;
+  };
+  readonly evidence: {
+    show(project: string, id: string): Promise<EvidenceDetail>;
+    /** A file that its run has left, as that wrote it. @throws TowpathError `check.file-unknown`, `check.file-missing` */
+    file(project: string, id: string, path: string): Promise<{ size: number; bytes: AsyncIterable<Buffer> }>;
   };
   readonly reports: {
     /**

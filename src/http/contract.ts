@@ -11,7 +11,7 @@ import { IdentityToken } from './view/identity.ts';
 import { Project, ProjectChange, ProjectWish } from './view/project.ts';
 import { Diff, PromoteOutcome, Promotion, PromotionWithStory } from './view/promotion.ts';
 import { Sweep } from './view/registry.ts';
-import { Release, ReleaseWithStory, Test } from './view/release.ts';
+import { EvidenceWithFiles, Release, ReleaseWithStory, Test } from './view/release.ts';
 import { Report, ReportRequest } from './view/report.ts';
 import { ID_CURSOR, listOf, Moment, Name, NUMBER_CURSOR, pageOf, pageQuery, ReleaseName, Remark } from './view/view.ts';
 
@@ -29,6 +29,7 @@ export interface Exchange {
 
 const inProject = z.object({ project: Name });
 const ofRelease = z.object({ project: Name, release: ReleaseName });
+const ofEvidence = z.object({ project: Name, evidence: Name });
 const ofEnvironment = z.object({ project: Name, environment: Name });
 const ofPromotion = z.object({ promotion: Name });
 const remark = z.object({ comment: Remark.optional() });
@@ -60,6 +61,8 @@ export const CONTRACT = {
   'release.unyank': { params: ofRelease, answer: Release },
   'release.retry': { params: ofRelease, answer: Release, status: 202 },
   'release.test': { params: ofRelease, body: z.object({ check: Name.optional() }), answer: Test, status: 202 },
+  'evidence.show': { params: ofEvidence, answer: EvidenceWithFiles },
+  'evidence.file': { params: ofEvidence, query: z.object({ path: z.string().min(1).max(500) }), answer: null },
   'artifact.report': { params: inProject, body: ReportRequest, answer: Report, status: 202 },
   'report.show': { params: z.object({ project: Name, report: Name }), answer: Report },
   'report.list': { params: inProject, answer: listOf(Report) },

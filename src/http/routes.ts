@@ -4,6 +4,7 @@ import { accessRoutes } from './access.ts';
 import { baseRoutes } from './base.ts';
 import { channelRoutes } from './channel.ts';
 import { environmentRoutes } from './environment.ts';
+import { evidenceRoutes } from './evidence.ts';
 import type { Faces } from './faces.ts';
 import { keyRoutes } from './key.ts';
 import { pageRoutes } from './page.ts';
@@ -24,6 +25,7 @@ export async function declareRoutes(server: FastifyInstance, faces: Faces): Prom
   serverRoutes(route, faces, server);
   projectRoutes(route, faces);
   releaseRoutes(route, faces);
+  evidenceRoutes(route, faces);
   reportRoutes(route, faces);
   channelRoutes(route, faces);
   baseRoutes(route, faces);

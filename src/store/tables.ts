@@ -32,6 +32,8 @@ export interface Tables {
   evidence: EvidenceTable;
   executor_lease: ExecutorLeaseTable;
   kept_answer: KeptAnswerTable;
+  kept_content: KeptContentTable;
+  kept_file: KeptFileTable;
   lane: LaneTable;
   log_chunk: LogChunkTable;
   message: MessageTable;
@@ -274,6 +276,17 @@ export interface KeptAnswerTable {
   status: number | null;
   body: string | null;
   until: Timestamp;
+}
+
+export interface KeptContentTable {
+  digest: string;
+  bytes: Buffer;
+  at: Generated<Timestamp>;
+}
+
+export interface KeptFileTable {
+  evidence_id: string;
+  digest: string;
 }
 
 export interface LaneTable {

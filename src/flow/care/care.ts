@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 
 import { storedCredentials } from '../../access/credential-store.ts';
+import { forgetContent } from '../../check/kept-store.ts';
 import { rulingConfig } from '../../config/config-store.ts';
 import type { Digest } from '../../lib/digest.ts';
 import type { LogLine } from '../../lib/log.ts';
@@ -21,7 +22,7 @@ import { attemptEach } from './attempt.ts';
 import { endClosedPulls } from './closed-pulls.ts';
 import { setRight } from './clock-back.ts';
 import { giveUpArtifacts } from './give-up.ts';
-import { forgetEvents, forgetLogs } from './history.ts';
+import { forgetEvents, forgetFiles, forgetLogs } from './history.ts';
 import { contentBefore, keptImages } from './image-content.ts';
 import { reconcile } from './lost-work.ts';
 import { findMissingImages } from './missing-images.ts';
@@ -59,6 +60,8 @@ export interface CareSettings {
   readonly eventDays?: number | undefined;
   /** How long logs are kept that tell of nothing that runs or can be rolled back to. */
   readonly logDays?: number | undefined;
+  /** How long files that runs of checks left are kept, in the same way. */
+  readonly fileDays?: number | undefined;
 }
 
 const MINUTE_MS = 60_000;
@@ -75,6 +78,8 @@ const MESSAGES_EVERY_MS = 2_000;
 const STATEMENTS_EVERY_MS = 1_000;
 /** By then the rows that say what a host shows are only of what runs. */
 const NOTICES_KEPT_MS = 90 * DAY_MS;
+/** A run that stored one ends by then, with all its tries. */
+const UNNAMED_FILES_KEPT_MS = 8 * DAY_MS;
 /** What the engine knows of work that ended; what it did is told by tables of ours. */
 const WORK_KEPT_MS = 30 * DAY_MS;
 
@@ -86,7 +91,7 @@ export function careTasks(
   house: House,
   engine: Pick<Engine, 'state' | 'forget'>,
   machine: MachineCare,
-  { everyMs = 10 * MINUTE_MS, eventDays = 90, logDays = 90 }: CareSettings = {},
+  { everyMs = 10 * MINUTE_MS, eventDays = 90, logDays = 90, fileDays = 30 }: CareSettings = {},
 ): CareTask[] {
   const { store, clock, log } = house;
   const daysAgo = (days: number) => new Date(clock.now() - days * DAY_MS);
@@ -155,6 +160,14 @@ export function careTasks(
       run: () => sql`delete from kept_answer where until < clock_timestamp()`.execute(store.db),
     },
     { name: 'events', everyMs: 6 * everyMs, run: (signal) => forgetEvents(store.db, daysAgo(eventDays), signal) },
+    {
+      name: 'files of checks',
+      everyMs: 6 * everyMs,
+      run: async () => {
+        await forgetFiles(store.db, daysAgo(fileDays));
+        await forgetContent(store.db, new Date(clock.now() - UNNAMED_FILES_KEPT_MS));
+      },
+    },
     { name: 'logs', everyMs: 6 * everyMs, run: (signal) => forgetLogs(store.db, daysAgo(logDays), signal) },
     { name: 'work that ended', everyMs: 6 * everyMs, run: () => engine.forget(WORK_KEPT_MS) },
     { name: 'mirrors', everyMs: 6 * everyMs, run: (signal) => maintainMirrors(house, signal) },

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 
+import { storeContent } from '../../check/kept-store.ts';
 import { json, type Store } from '../../store/database.ts';
 import { lastEventId, readEvents, recordEvent } from '../../store/event-store.ts';
 import { readLog, writeLog } from '../../store/log-store.ts';
 import { testStore } from '../../store/testing.ts';
-import { forgetEvents, forgetLogs } from './history.ts';
+import { forgetEvents, forgetFiles, forgetLogs } from './history.ts';
 
 const DAY_MS = 86_400_000;
 const before = () => new Date(Date.now() - 90 * DAY_MS);
@@ -51,6 +52,25 @@ test('logs go when they are old, but those of what runs, can be put back or is o
     ].sort(),
   );
   expect((await readLog(store.db, 'build 4', 0)).lines).toHaveLength(250);
+});
+
+test('files of checks go when they are old, but those of what runs, can be put back or is on its way', async () => {
+  const store = await testStore();
+  await history(store);
+  const { db } = store;
+  const digest = await storeContent(db, Buffer.from('x'));
+  const all = await db.selectFrom('evidence').select('id').execute();
+  await db
+    .insertInto('kept_file')
+    .values(all.map(({ id }) => ({ evidence_id: id, digest })))
+    .execute();
+  expect(await forgetFiles(db, before())).toBe(0);
+  await store.pool.query(`update evidence set at = now() - interval '91 days' where id <> '1'`);
+  expect(await forgetFiles(db, before())).toBe(1);
+  await store.pool.query(`update evidence set at = now() - interval '91 days'`);
+  expect(await forgetFiles(db, before())).toBe(1);
+  const left = await db.selectFrom('kept_file').select('evidence_id').execute();
+  expect(left.map(({ evidence_id: id }) => id).sort()).toEqual(['3', '4', '5', 'any']);
 });
 
 test('more old chunks than one look takes, of logs that stay, end the look all the same', async () => {

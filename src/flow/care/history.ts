@@ -43,6 +43,28 @@ export async function forgetLogs(db: Sql, before: Date, signal?: AbortSignal): P
   }
 }
 
+/**
+ * Forgets the files that runs of checks left before `before`, but those of what an environment runs, can roll back to or works
+ * on. The evidence stays, with their names.
+ * @returns how many
+ */
+export async function forgetFiles(db: Sql, before: Date): Promise<number> {
+  const kept = await keptReleases(db);
+  const { numAffectedRows = 0n } = await sql`
+    with kept as materialized (select id from release where number = any(${kept})),
+      used as materialized (
+        select artifact.digest from release_service
+        join artifact on artifact.key = release_service.artifact_key
+        where release_id in (select id from kept)
+      )
+    delete from kept_file using evidence where evidence.id = kept_file.evidence_id and evidence.at < ${before}
+      and (evidence.release_id is null or evidence.release_id not in (select id from kept))
+      and not exists (select from jsonb_each_text(evidence.digests) as part where part.value in (select digest from used))`.execute(
+    db,
+  );
+  return Number(numAffectedRows);
+}
+
 /** Numbers of the releases that run, are kept for a rollback, or are on their way. */
 async function keptReleases(db: Sql): Promise<number[]> {
   const projects = await db.selectFrom('project').select('id').execute();

@@ -8,6 +8,7 @@ import { channelCases } from './channels.ts';
 import { diff } from './diff.ts';
 import { identify } from './identify.ts';
 import { environmentCases } from './environments.ts';
+import { evidenceCases } from './evidence.ts';
 import { keyCases } from './keys.ts';
 import { lineage } from './lineage.ts';
 import { logCases, placeOf } from './logs.ts';
@@ -27,6 +28,7 @@ export function createUseCases(house: House): UseCases {
     projects: projectCases(house),
     matrix: (project) => matrix(house, project),
     releases: releaseCases(house),
+    evidence: evidenceCases(house),
     reports: reportCases(house),
     channels: channelCases(house),
     identify: (project, token) => identify(house, project, token),

@@ -12,5 +12,6 @@ export function evidenceView({ id, check, service, answer, at, logId }: Recorded
     summary: answer.summary,
     at: at.toISOString(),
     logId,
+    kept: answer.kept?.files.length ?? 0,
   };
 }

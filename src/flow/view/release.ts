@@ -55,4 +55,19 @@ export interface EvidenceView {
   readonly summary: string;
   readonly at: string;
   readonly logId: string | null;
+  /** How many files its run has left for people to see. */
+  readonly kept: number;
+}
+
+/** Evidence with what its run has left. */
+export interface EvidenceDetail extends EvidenceView {
+  readonly files: readonly {
+    readonly path: string;
+    readonly size: number;
+    readonly digest: Digest;
+    /** It was kept long enough. */
+    readonly gone: boolean;
+  }[];
+  /** What was written and not kept: too large, too many, or no plain file. */
+  readonly leftOut: number;
 }

@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream';
+
 import type { Identity } from '../../access/identity.ts';
 import type { LogBatch, OutputBatch, Page, PageRequest, UseCases } from '../../flow/use-cases.ts';
 import type { MatrixEnvironment } from '../../flow/view/environment.ts';
@@ -6,7 +8,7 @@ import type { DiffView, WhyPlaceView } from '../../flow/view/path.ts';
 import type { SigningKeyView } from '../../flow/view/key.ts';
 import type { PromotionView } from '../../flow/view/promotion.ts';
 import type { ReportView } from '../../flow/view/report.ts';
-import type { ReleaseView } from '../../flow/view/release.ts';
+import type { EvidenceView, ReleaseView } from '../../flow/view/release.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { PROJECT, START, briefOf, createWorld, deployedOf, promotionOf, viewOf, type World } from './world.ts';
 
@@ -29,6 +31,27 @@ const REPORT: ReportView = {
   key: null,
   problem: null,
 };
+const EVIDENCE: EvidenceView = {
+  id: 'evi_1',
+  check: 'e2e',
+  service: 'web',
+  verdict: 'failed',
+  flaky: false,
+  summary: '1 passed, 1 failed',
+  at: START,
+  logId: 'log_1',
+  kept: 3,
+};
+/** A PNG of one pixel. */
+const PICTURE = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+);
+const FILES = [
+  { path: 'report/index.html', size: 17, digest: NEW, gone: false },
+  { path: 'shots/ä 1.png', size: PICTURE.length, digest: OLD, gone: false },
+  { path: 'shots/old.svg', size: 5, digest: NEW, gone: true },
+];
 const PEM = '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n';
 const KEY: SigningKeyView = {
   hint: 'hint-of-a-key',
@@ -152,7 +175,7 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
     }),
     releases: {
       list: async (_project, page) => pageOf([...world.releases].reverse(), page),
-      show: async (_project, name) => ({ ...releaseNamed(world, name), evidence: [], promotions: [] }),
+      show: async (_project, name) => ({ ...releaseNamed(world, name), evidence: [EVIDENCE], promotions: [] }),
       mix: async ({ base, services }, by) => {
         did(by, `mix ${base} ${JSON.stringify(services)}`);
         const number = world.releases.length + 1;
@@ -191,6 +214,14 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
           asked: asked.map((one) => ({ check: one, service: 'web' })),
           after: String(world.events.length),
         };
+      },
+    },
+    evidence: {
+      show: async (_project, id) => ({ ...EVIDENCE, id, files: FILES, leftOut: 1 }),
+      file: async (_project, _id, path) => {
+        if (!FILES.some((file) => file.path === path)) throw missing('check.file', path);
+        const bytes = path.endsWith('.png') ? PICTURE : Buffer.from('<script></script>');
+        return { size: bytes.length, bytes: Readable.from([bytes]) };
       },
     },
     reports: {
@@ -516,7 +547,7 @@ function failure(code: string, what: string, fix: string): TowpathError {
 }
 
 function whyPlace(environment: string): WhyPlaceView {
-  const answer = { id: 'evi_1', check: 'unit', service: 'web', verdict: 'passed' as const, flaky: false };
+  const answer = { id: 'evi_1', check: 'unit', service: 'web', verdict: 'passed' as const, flaky: false, kept: 3 };
   const passed = { ...answer, summary: '9 passed', at: START, logId: 'log_1', reusedFrom: '#1 (1111111)' };
   const rest = { fix: null, until: null };
   return {

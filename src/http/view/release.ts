@@ -1,6 +1,13 @@
 import { z } from 'zod';
 
-import type { EvidenceView, ReleaseBrief, ReleaseDetail, ReleaseView, TestView } from '../../flow/view/release.ts';
+import type {
+  EvidenceDetail,
+  EvidenceView,
+  ReleaseBrief,
+  ReleaseDetail,
+  ReleaseView,
+  TestView,
+} from '../../flow/view/release.ts';
 import { Problem } from './problem.ts';
 import { DigestText, Instant, listOf, view } from './view.ts';
 import { Brief, Promotion, releaseBriefShape } from './promotion.ts';
@@ -26,6 +33,13 @@ export const Evidence = view<EvidenceView>()('Evidence', {
   summary: z.string(),
   at: Instant,
   logId: z.string().nullable(),
+  kept: z.number(),
+});
+
+export const EvidenceWithFiles = view<EvidenceDetail>()('EvidenceDetail', {
+  ...Evidence.shape,
+  files: listOf(z.object({ path: z.string(), size: z.number(), digest: DigestText, gone: z.boolean() })),
+  leftOut: z.number(),
 });
 
 export const Test = view<TestView>()('Test', {

@@ -17,6 +17,7 @@ const TYPES: Readonly<Record<string, string>> = {
   bigint: 'BigInteger',
   boolean: 'boolean',
   jsonb: 'Json',
+  bytea: 'Buffer',
   'timestamp with time zone': 'Timestamp',
   'text[]': 'string[]',
 };

@@ -125,7 +125,7 @@ test('a report does not hide files of the service', async () => {
   const files = { 'src/a.js': '' };
   expect(await ask({ run: 'node -e 0', junit: 'src/junit.xml' }, files)).toMatchObject({
     verdict: 'error',
-    summary: `the report would hide the service's own folder "src"`,
+    summary: `what it writes would hide the service's own folder "src"`,
   });
 });
 

@@ -8,8 +8,10 @@ import { hashOfJson } from '../../../lib/digest.ts';
 import { Command, LimitsField, listOf, RelativePath, VariableName } from '../../../lib/fields.ts';
 import { parseReference } from '../../../registry/reference.ts';
 import { type PinnedPart, variablesOfParts } from '../../backing.ts';
+import { rootsOfKept } from '../../kept-files.ts';
 import { checkKind, type CheckAnswer, type CheckRequest } from '../../kind.ts';
 import { REPORT_LIMIT_BYTES } from '../../report/report.ts';
+import { keepFiles } from './kept.ts';
 import { reportFields, reportsOf, type Said, type Scene } from './reports.ts';
 import { type TestsFolder, writeTestsFolder } from './tests-folder.ts';
 
@@ -40,26 +42,28 @@ export const command = checkKind({
   fields,
   during: ['release', 'build', 'deployment'],
   hasParts: true,
+  hasFiles: true,
   inputs: testsOf,
   compares: ({ coverage, performance }) => ({
     changes: coverage?.changed !== undefined,
     baseline: performance?.baseline?.environment ?? null,
   }),
   async ask(request, { runner, image, directory }) {
-    const { definition, source, parts, log, signal, timeoutMs } = request;
+    const { definition, source, parts, keeper, log, signal, timeoutMs } = request;
     const absent = definition.mount?.find((root) => !isThere(source, root));
     if (absent !== undefined) return { verdict: 'error', summary: `the service has no "${absent}" to mount` };
     const wanted = reportsOf(definition);
-    const reports = [...new Set(wanted.map(({ path }) => posix.dirname(path)))];
-    const hidden = reports.find(
-      (report) => isThere(source, report) && !rootsOf(definition).some((root) => isWithin(report, root)),
+    const reports = wanted.map(({ path }) => posix.dirname(path));
+    const written = [...new Set([...reports, ...rootsOfKept(keeper?.patterns ?? [])])];
+    const hidden = written.find(
+      (folder) => isThere(source, folder) && !rootsOf(definition).some((root) => isWithin(folder, root)),
     );
     if (hidden !== undefined)
-      return { verdict: 'error', summary: `the report would hide the service's own folder "${hidden}"` };
+      return { verdict: 'error', summary: `what it writes would hide the service's own folder "${hidden}"` };
     const under = await image(request.service, request.digest, signal);
     const tests = testsOf(definition, source);
     const scene = { ...(await sceneOf(request, tests)), workdir: under.config.workdir || '/' };
-    const folder = await writeTestsFolder(directory, source, tests, reports);
+    const folder = await writeTestsFolder(directory, source, tests, written);
     try {
       const spec: TaskSpec = {
         name: request.name,
@@ -67,7 +71,7 @@ export const command = checkKind({
         argv: definition.run,
         env: variablesOf(request),
         workdir: scene.workdir,
-        mounts: mountsOf(definition, source, reports, folder, scene.workdir),
+        mounts: mountsOf(definition, source, written, folder, scene.workdir),
         beside: parts.map(besideOf),
         labels: { 'dev.towpath.check': request.check },
         ...(definition.limits === undefined ? {} : { limits: definition.limits }),
@@ -82,7 +86,8 @@ export const command = checkKind({
       );
       const { notHeld } = result;
       const ran = { runner: runner.name, isolates: runner.isolates, ...(notHeld === undefined ? {} : { notHeld }) };
-      return { ...answerOf(result, said), ran };
+      const kept = keeper === undefined ? undefined : await keepFiles(folder.path, keeper, log);
+      return { ...answerOf(result, said), ran, ...(kept === undefined ? {} : { kept }) };
     } finally {
       // the program may have made folders that only its own user may empty: that is no reason to lose its answer
       await folder.remove().catch(() => log(`note: the folder of the tests could not be removed: ${folder.path}`));
@@ -153,20 +158,21 @@ function rootsOf({ mount }: Definition): readonly string[] {
   return mount ?? CUSTOMARY;
 }
 
-/** One mount per root that is there, none inside another, and the folder of the report. */
+/** One mount per root that is there, none inside another, and the folders that it writes to. */
 function mountsOf(
   definition: Definition,
   source: SourceTree,
-  reports: readonly string[],
+  written: readonly string[],
   folder: TestsFolder,
   workdir: string,
 ): NonNullable<RunSpec['mounts']> {
   const there = rootsOf(definition).filter((root) => isThere(source, root));
   const outer = [...new Set(there)].filter((root) => !there.some((other) => root.startsWith(`${other}/`)));
-  return [...new Set([...outer, ...reports])].map((path) => ({
+  const own = written.filter((path) => !written.some((other) => path.startsWith(`${other}/`)));
+  return [...new Set([...outer, ...own])].map((path) => ({
     from: posix.join(folder.path, path),
     to: posix.join(workdir, path),
-    writable: reports.includes(path),
+    writable: own.includes(path),
   }));
 }
 

@@ -16,8 +16,10 @@ import { connectDocker, type DockerEngine } from '../../../container/docker/engi
 import { inspectImage, pullImage } from '../../../container/docker/images.ts';
 import { dockerTaskRunner } from '../../../container/docker/task-runner.ts';
 import type { TaskRunner } from '../../../container/runtime.ts';
+import { sha256 } from '../../../lib/digest.ts';
 import { createRegistryClient } from '../../../registry/client/client.ts';
 import { backingSchema, type PinnedPart, pinnedParts } from '../../backing.ts';
+import type { FileKeeper } from '../../kept-files.ts';
 import type { CheckAnswer } from '../../kind.ts';
 import { memorySource } from '../../testing/source.ts';
 import { command } from './command.ts';
@@ -50,6 +52,20 @@ test('in a container, the tests lie over the image, whichever user it runs as, a
   const { answer, lines } = await ask(dockerTaskRunner(engine));
   expect(lines).toEqual(['from the tests', 'from the image', 'words.txt']);
   expect(answer).toMatchObject({ verdict: 'passed', tests: { passed: 1 }, ran: { runner: 'docker', isolates: true } });
+});
+
+test('files that it writes are kept, whichever user the image runs as', async () => {
+  const write = 'mkdir shots/deep && echo picture > shots/deep/a.png && ln -s /etc/passwd shots/link; exit 3';
+  const stored: string[] = [];
+  const { answer } = await ask(dockerTaskRunner(engine), {
+    definition: { run: ['sh', '-c', write] },
+    keeper: { patterns: ['shots/'], store: async (bytes) => (stored.push(bytes.toString()), sha256(bytes)) },
+  });
+  expect(answer).toMatchObject({
+    verdict: 'failed',
+    kept: { files: [{ path: 'shots/deep/a.png', size: 8 }], leftOut: 1 },
+  });
+  expect(stored).toEqual(['picture\n']);
 });
 
 test('the digest under test is the same before and after, in the registry and in the engine', async () => {
@@ -95,7 +111,8 @@ async function ask(
   {
     definition = { run: ['sh', '-c', PROGRAM], junit: 'reports/junit.xml' },
     parts = [],
-  }: { definition?: object; parts?: PinnedPart[] } = {},
+    keeper,
+  }: { definition?: object; parts?: PinnedPart[]; keeper?: FileKeeper } = {},
 ): Promise<{ answer: CheckAnswer; lines: string[] }> {
   const directory = await mkdtemp(join(tmpdir(), 'check-docker-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
@@ -110,6 +127,7 @@ async function ask(
       commit: '4f2a91c',
       source: memorySource(files),
       parts,
+      ...(keeper === undefined ? {} : { keeper }),
       urls: {},
       name: `towpath-check-${process.pid}`,
       timeoutMs: 60_000,
