@@ -72,18 +72,28 @@ test('a link of a git host opens the story of what it tells of, over the matrix'
 });
 
 test('what speaks against what runs is on the matrix, and why of a release shows each condition with its answers', async () => {
-  const revoked = { check: 'unit', service: 'web', verdict: 'failed' as const, summary: '2 of 9 failed' };
+  const revoked = {
+    check: 'checkout',
+    type: 'smoke' as const,
+    service: 'web',
+    verdict: 'failed' as const,
+    summary: '2 of 9 failed',
+  };
   const prod = house.useCases.world.environments.find(({ name }) => name === 'prod');
   Object.assign(prod ?? {}, {
     revoked: [{ ...revoked, evidence: 'evi_2', logId: null, since: new Date().toISOString() }],
   });
   await signIn('viewer');
-  await column('prod').getByText('for what runs here: 2 of 9 failed').waitFor();
+  await column('prod')
+    .getByText(/^checkout \(smoke\) of web failed .* for what runs here: 2 of 9 failed$/)
+    .waitFor();
   const folder = process.env['TOWPATH_SCREENSHOTS'] ?? (await mkdtemp(join(tmpdir(), 'towpath-page-')));
   await page.screenshot({ path: join(folder, 'revoked.png'), fullPage: true });
   await page.goto(`${base}/#project=shop&why=v1.0.0`);
   await dialog().getByText('prod is refused: lint failed').waitFor();
-  await dialog().getByText('reused from #1 (1111111)').waitFor();
+  await dialog()
+    .getByText(/^unit \(integration\) of web passed .* reused from #1 \(1111111\)/)
+    .waitFor();
   await dialog().getByRole('button', { name: '3 files' }).click();
   await dialog().getByText('shots/old.svg: gone').waitFor();
   await expect

@@ -1,5 +1,5 @@
 import { ask, path } from './api.js';
-import { ago, button, el, releaseName } from './dom.js';
+import { ago, button, checkTitle, el, releaseName } from './dom.js';
 
 const dialog = document.getElementById('dialog');
 
@@ -141,8 +141,8 @@ export async function whyDialog(project, subject) {
 /** One environment, each condition with what it rests upon. */
 function whyPlace(project, { environment, verdict, headline, lines, unknown }) {
   const marks = { pass: 'holds', wait: 'waits', refuse: 'no' };
-  const answer = ({ check, service, verdict: said, at, reusedFrom }) =>
-    `${check}${service === null ? '' : ` of ${service}`} ${said} ${ago(at)}${reusedFrom === null ? '' : `, reused from ${reusedFrom}`}`;
+  const answer = ({ check, type, service, verdict: said, at, reusedFrom }) =>
+    `${checkTitle(check, type)}${service === null ? '' : ` of ${service}`} ${said} ${ago(at)}${reusedFrom === null ? '' : `, reused from ${reusedFrom}`}`;
   const line = ({ gate, what, fix, until, evidence, verdict: mark }) =>
     el(
       'li',

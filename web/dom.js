@@ -41,3 +41,8 @@ export function ago(instant, now = Date.now()) {
 export function releaseName({ number, names, commit }) {
   return `#${number} ${names[0] ?? commit.slice(0, 7)}`;
 }
+
+/** With what sort of test it is, where its name does not say that. */
+export function checkTitle(check, type) {
+  return type === null || check === type || (check === 'e2e' && type === 'end-to-end') ? check : `${check} (${type})`;
+}

@@ -1,4 +1,4 @@
-import { ago, button, el, link, releaseName } from './dom.js';
+import { ago, button, checkTitle, el, link, releaseName } from './dom.js';
 import {
   approveDialog,
   cancelDialog,
@@ -134,11 +134,11 @@ function placeState(project, name, place, may, withPromote) {
           el('p', { class: 'soft' }, el('time', { datetime: current.since }, ago(current.since))),
         ],
     current?.yank ? el('p', { class: 'note bad' }, `yanked by ${current.yank.by}: ${current.yank.reason}`) : '',
-    revoked.map(({ check, service, verdict, summary, since }) =>
+    revoked.map(({ check, type, service, verdict, summary, since }) =>
       el(
         'p',
         { class: 'note bad' },
-        `${check} of ${service} ${verdict === 'failed' ? 'failed' : 'could not be answered'} ${ago(since)} for what runs here: ${summary}`,
+        `${checkTitle(check, type)} of ${service} ${verdict === 'failed' ? 'failed' : 'could not be answered'} ${ago(since)} for what runs here: ${summary}`,
       ),
     ),
     named ? '' : el('p', { class: 'note' }, 'not named in towpath.yaml any more'),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { listOf, Name, Wait } from '../lib/fields.ts';
 import type { Backing } from './backing.ts';
+import { CHECK_TYPES, type CheckType } from './check-type.ts';
 import { KeepPattern } from './kept-files.ts';
 
 /**
@@ -14,6 +15,8 @@ export type During = 'build' | 'release' | 'deployment';
 export interface CheckDefinition {
   readonly kind: string;
   readonly during: During;
+  /** What sort of test it says it is. */
+  readonly type: CheckType | null;
   /** Ask again even when the question and its digests are the same as before. */
   readonly always: boolean;
   readonly timeoutMs: number;
@@ -42,6 +45,8 @@ export interface CheckFamily {
   readonly name: string;
   /** The kind's own fields; they stand beside the common ones, and at least one that is required tells the kinds apart. */
   readonly fields: z.ZodRawShape;
+  /** What sort of test its checks are when they do not say. */
+  readonly type?: CheckType;
   /** When it can be asked; the first is the default. */
   readonly during: readonly [During, ...During[]];
   /** What such a check compares with; a kind that compares nothing has none. */
@@ -79,6 +84,7 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
     .strictObject({
       ...kind.fields,
       during: z.enum(kind.during).default(kind.during[0]).describe(`When it is asked (${kind.during[0]})`),
+      type: z.enum(CHECK_TYPES).optional().describe('What sort of test it is: a label (what its name says)'),
       always: z.boolean().default(false).describe('Ask again though nothing changed (false)'),
       timeout: Wait.default(600_000).describe('How long it may take (10m)'),
       ...(kind.hasParts === true ? { with: With } : {}),
@@ -86,7 +92,16 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
       retries: z.int().min(0).max(5).default(0).describe('How often it is tried once more when it did not pass (0)'),
     })
     .transform((fields, context): CheckDefinition => {
-      const { during, always, timeout, retries, with: parts, keep, ...definition } = Common.parse(fields);
+      const {
+        during,
+        type = kind.type ?? null,
+        always,
+        timeout,
+        retries,
+        with: parts,
+        keep,
+        ...definition
+      } = Common.parse(fields);
       const compared = kind.compares?.(definition);
       if (during === 'build' && (compared?.changes === true || (compared?.baseline ?? null) !== null))
         context.addIssue({
@@ -94,7 +109,7 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
           path: ['during'],
           message: '`release` or `deployment`: what is built is the same whatever it is compared with',
         });
-      const common = { during, always, timeoutMs: timeout, retries, with: parts, backing: {}, keep };
+      const common = { during, type, always, timeoutMs: timeout, retries, with: parts, backing: {}, keep };
       return { kind: kind.name, ...common, definition };
     });
 }
@@ -102,6 +117,7 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
 /** What `schemaOfKind` has made; the kind's own fields go through as they are. */
 const Common = z.looseObject({
   during: z.enum(['build', 'release', 'deployment']),
+  type: z.enum(CHECK_TYPES).optional(),
   always: z.boolean(),
   timeout: z.number(),
   retries: z.number(),

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type Digest, isDigest } from '../lib/digest.ts';
 import { json, type Sql } from '../store/database.ts';
 import type { EvidenceTable } from '../store/tables.ts';
+import { wordOf } from './check-type.ts';
 import type { Evidence, RecordedEvidence } from './evidence.ts';
 import { recordKept } from './kept-store.ts';
 import type { CheckAnswer, Performance } from './kind.ts';
@@ -20,6 +21,7 @@ export async function recordEvidence(db: Sql, evidence: Evidence): Promise<void>
       project_id: evidence.projectId,
       question: evidence.question,
       check_name: evidence.check,
+      check_type: evidence.type ?? null,
       service: evidence.service,
       release_id: evidence.releaseId,
       environment_id: evidence.environmentId,
@@ -203,6 +205,7 @@ function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
     projectId: row.project_id,
     question: row.question,
     check: row.check_name,
+    ...(row.check_type === null ? {} : { type: wordOf(row.check_type) }),
     service: row.service,
     releaseId: row.release_id,
     environmentId: row.environment_id,

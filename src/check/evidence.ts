@@ -1,4 +1,5 @@
 import type { Digest } from '../lib/digest.ts';
+import type { CheckType } from './check-type.ts';
 import type { CheckAnswer } from './kind.ts';
 
 /** An answer with the question that it answers; the latest about a question counts. */
@@ -8,6 +9,8 @@ export interface Evidence {
   readonly projectId: string;
   readonly question: string;
   readonly check: string;
+  /** What sort of test it was called. */
+  readonly type?: CheckType | null;
   readonly service: string | null;
   readonly releaseId: string | null;
   readonly environmentId: string | null;

@@ -286,7 +286,7 @@ test('a promotion is named by its number in two words, and only within its proje
 test('why of a release in one environment shows each condition with its evidence', async () => {
   const { out } = await towpath('why v1.0.0 prod --at 2026-05-01T09:00Z');
   expect(out).toContain('prod is refused: lint failed');
-  expect(out).toContain('  ok  unit: unit passed: web: 9 passed\n      unit of web passed 2');
+  expect(out).toContain('  ok  unit: unit passed: web: 9 passed\n      unit (integration) of web passed 2');
   expect(out).toContain('evi_1, reused from #1 (1111111)');
   expect(out).toContain('  no  lint: lint failed\n      Fix it and push.\n  (Holds are not known.)');
   expect(await towpath('why v1.0.0 prod --at Monday')).toMatchObject({ err: expect.stringContaining('an instant') });
@@ -381,6 +381,7 @@ test('the log of a check is asked by its name, that of the service that failed f
     service: 'web',
     flaky: false,
     kept: 0,
+    type: null,
     summary: '',
     at: '2026-11-21T00:00:00Z',
   };

@@ -1,3 +1,4 @@
+import { checkTitle } from '../check/check-type.ts';
 import { reporterOf } from '../artifact/report.ts';
 import type { LineageView, ReportedView } from '../flow/view/path.ts';
 import { EXIT } from './exit.ts';
@@ -41,8 +42,8 @@ function lineageText(view: LineageView, bold: (title: string) => string): string
     reported === null ? `built for ${shortSha(builtFor)}` : reportedText(reported),
     upon.map((base) => `upon ${base.service} (key ${base.key.slice(0, 12)})`).join(', '),
   ]);
-  const evidence = view.evidence.map(({ check, service, verdict, summary, at }) => [
-    check,
+  const evidence = view.evidence.map(({ check, type, service, verdict, summary, at }) => [
+    checkTitle(check, type),
     service ?? '',
     verdict,
     summary,

@@ -1,3 +1,4 @@
+import { checkTitle } from '../check/check-type.ts';
 import type { ReleaseDetail, ReleaseView } from '../flow/view/release.ts';
 import { EXIT } from './exit.ts';
 import { filesOf } from './release-files.ts';
@@ -116,8 +117,8 @@ function detailText(view: ReleaseDetail): string {
     shortSha(commit),
     reused ? 'was there already' : 'built for it',
   ]);
-  const evidence = view.evidence.map(({ check, service, verdict, summary, kept, at }) => [
-    check,
+  const evidence = view.evidence.map(({ check, type, service, verdict, summary, kept, at }) => [
+    checkTitle(check, type),
     service ?? '',
     verdict,
     `${summary}${kept === 0 ? '' : ` (${kept} ${kept === 1 ? 'file' : 'files'})`}`,

@@ -1,3 +1,4 @@
+import { checkTitle } from '../check/check-type.ts';
 import type { WhyLineView, WhyPlaceView, WhyView } from '../flow/view/path.ts';
 import { EXIT } from './exit.ts';
 import { reasonText } from './promotion-answer.ts';
@@ -60,9 +61,9 @@ function lineText({ verdict, gate, what, fix, until, evidence }: WhyLineView, pa
   const end = until === null ? '' : ` (until ${until})`;
   return [
     `  ${MARKS[verdict]}  ${gate}: ${what}${end}`,
-    ...evidence.map(({ check, service, verdict: said, at, id, reusedFrom }) => {
+    ...evidence.map(({ check, type, service, verdict: said, at, id, reusedFrom }) => {
       const origin = reusedFrom === null ? '' : `, reused from ${reusedFrom}`;
-      return `      ${paint('dim', `${check}${service === null ? '' : ` of ${service}`} ${said} ${at}, ${id}${origin}`)}`;
+      return `      ${paint('dim', `${checkTitle(check, type)}${service === null ? '' : ` of ${service}`} ${said} ${at}, ${id}${origin}`)}`;
     }),
     ...(fix === null ? [] : [`      ${fix}`]),
   ];

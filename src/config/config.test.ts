@@ -77,6 +77,7 @@ test('the whole of a file is read and normalised', () => {
         with: [],
         backing: {},
         keep: [],
+        type: null,
         definition: { run: 'node --test', junit: 'reports/junit.xml' },
       },
       smoke: {
@@ -88,6 +89,7 @@ test('the whole of a file is read and normalised', () => {
         with: [],
         backing: {},
         keep: [],
+        type: null,
         definition: { http: { path: '/healthz', status: 200 } },
       },
     },

@@ -1,3 +1,4 @@
+import { type CheckType, wordOf } from '../check/check-type.ts';
 import { groupBy } from '../lib/group.ts';
 import type { Sql } from '../store/database.ts';
 
@@ -5,6 +6,7 @@ import type { Sql } from '../store/database.ts';
 export interface Revoked {
   readonly environmentId: string;
   readonly check: string;
+  readonly type: CheckType | null;
   readonly service: string;
   readonly verdict: 'failed' | 'error';
   readonly summary: string;
@@ -75,7 +77,14 @@ export async function revokedIn(db: Sql, environmentIds: readonly string[]): Pro
       (from) =>
         from
           .selectFrom('evidence')
-          .select(['evidence.id', 'evidence.verdict', 'evidence.result', 'evidence.log_id', 'evidence.at'])
+          .select([
+            'evidence.id',
+            'evidence.check_type',
+            'evidence.verdict',
+            'evidence.result',
+            'evidence.log_id',
+            'evidence.at',
+          ])
           .whereRef('evidence.question', '=', 'asked.question')
           .orderBy('evidence.at', 'desc')
           .orderBy('evidence.id', 'desc')
@@ -88,6 +97,7 @@ export async function revokedIn(db: Sql, environmentIds: readonly string[]): Pro
       'asked.check_name as check',
       'asked.service',
       'latest.id as evidence',
+      'latest.check_type as word',
       'latest.verdict',
       'latest.result',
       'latest.log_id as logId',
@@ -98,8 +108,8 @@ export async function revokedIn(db: Sql, environmentIds: readonly string[]): Pro
     .orderBy('asked.check_name')
     .orderBy('asked.service')
     .execute();
-  const revoked = rows.flatMap(({ verdict, result, ...row }) =>
-    verdict === 'passed' ? [] : [{ ...row, verdict, summary: summaryOf(result) }],
+  const revoked = rows.flatMap(({ verdict, result, word, ...row }) =>
+    verdict === 'passed' ? [] : [{ ...row, type: wordOf(word), verdict, summary: summaryOf(result) }],
   );
   return groupBy(revoked, ({ environmentId }) => environmentId);
 }

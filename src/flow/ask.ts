@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import type { ArtifactRow } from '../artifact/artifact-store.ts';
 import { type PinnedPart, pinnedParts } from '../check/backing.ts';
 import type { CheckDefinition } from '../check/check.ts';
+import { typeOf } from '../check/check-type.ts';
 import { askCheck, kindOf } from '../check/checks.ts';
 import type { Evidence } from '../check/evidence.ts';
 import { evidenceById, latestAnswers } from '../check/evidence-store.ts';
@@ -252,6 +253,7 @@ async function ask(
       projectId,
       question: question.id,
       check: question.name,
+      type: typeOf(question.name, question.check),
       service: question.service,
       releaseId: where.releaseId,
       environmentId: where.environmentId,

@@ -263,6 +263,7 @@ export interface EvidenceTable {
   result: Json;
   log_id: string | null;
   at: Generated<Timestamp>;
+  check_type: string | null;
 }
 
 export interface ExecutorLeaseTable {

@@ -2,10 +2,11 @@ import type { RecordedEvidence } from '../../check/evidence.ts';
 import { isFlaky } from '../../check/tries.ts';
 import type { EvidenceView } from '../view/release.ts';
 
-export function evidenceView({ id, check, service, answer, at, logId }: RecordedEvidence): EvidenceView {
+export function evidenceView({ id, check, type = null, service, answer, at, logId }: RecordedEvidence): EvidenceView {
   return {
     id,
     check,
+    type,
     service,
     verdict: answer.verdict,
     flaky: isFlaky(answer),

@@ -1,3 +1,4 @@
+import { checkTitle, type CheckType } from '../../check/check-type.ts';
 import type { Digest } from '../../lib/digest.ts';
 import type { ProblemView } from './project.ts';
 import type { PromotionView } from './promotion.ts';
@@ -74,6 +75,7 @@ export interface EnvironmentView {
 
 export interface RevokedView {
   readonly check: string;
+  readonly type: CheckType | null;
   readonly service: string;
   readonly verdict: 'failed' | 'error';
   readonly summary: string;
@@ -109,9 +111,9 @@ export function troublesOf({
             fix: `${back} \`towpath unyank #${current.number}\` lifts it.`,
           },
         ]),
-    ...revoked.map(({ check, service, verdict, summary, since }) => ({
+    ...revoked.map(({ check, type, service, verdict, summary, since }) => ({
       gate: check,
-      what: `${check} of ${service} ${verdict === 'failed' ? 'failed' : 'could not be answered'} for #${current.number}, which runs here, at ${since}: ${summary}`,
+      what: `${checkTitle(check, type)} of ${service} ${verdict === 'failed' ? 'failed' : 'could not be answered'} for #${current.number}, which runs here, at ${since}: ${summary}`,
       fix: `${back} \`towpath test #${current.number} ${check}\` asks it again.`,
     })),
   ];

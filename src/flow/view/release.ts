@@ -1,3 +1,4 @@
+import type { CheckType } from '../../check/check-type.ts';
 import type { Digest } from '../../lib/digest.ts';
 import type { ProblemView } from './project.ts';
 import type { PromotionView } from './promotion.ts';
@@ -48,6 +49,8 @@ export interface TestView {
 export interface EvidenceView {
   readonly id: string;
   readonly check: string;
+  /** What sort of test it was called when it was asked. */
+  readonly type: CheckType | null;
   readonly service: string | null;
   readonly verdict: 'passed' | 'failed' | 'error';
   /** It passed after a try that did not. */

@@ -34,6 +34,7 @@ const REPORT: ReportView = {
 const EVIDENCE: EvidenceView = {
   id: 'evi_1',
   check: 'e2e',
+  type: 'end-to-end',
   service: 'web',
   verdict: 'failed',
   flaky: false,
@@ -547,7 +548,15 @@ function failure(code: string, what: string, fix: string): TowpathError {
 }
 
 function whyPlace(environment: string): WhyPlaceView {
-  const answer = { id: 'evi_1', check: 'unit', service: 'web', verdict: 'passed' as const, flaky: false, kept: 3 };
+  const answer = {
+    id: 'evi_1',
+    check: 'unit',
+    type: 'integration' as const,
+    service: 'web',
+    verdict: 'passed' as const,
+    flaky: false,
+    kept: 3,
+  };
   const passed = { ...answer, summary: '9 passed', at: START, logId: 'log_1', reusedFrom: '#1 (1111111)' };
   const rest = { fix: null, until: null };
   return {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { CHECK_TYPES } from '../../check/check-type.ts';
 import type {
   EnvironmentDetail,
   EnvironmentView,
@@ -25,6 +26,7 @@ const Current = view<NonNullable<EnvironmentView['current']>>()('CurrentRelease'
 
 const Revoked = view<RevokedView>()('RevokedCheck', {
   check: z.string(),
+  type: z.enum(CHECK_TYPES).nullable(),
   service: z.string(),
   verdict: z.enum(['failed', 'error']),
   summary: z.string(),

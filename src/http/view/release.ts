@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { CHECK_TYPES } from '../../check/check-type.ts';
 import type {
   EvidenceDetail,
   EvidenceView,
@@ -27,6 +28,7 @@ const Yank = view<NonNullable<ReleaseView['yank']>>()('Yank', { reason: z.string
 export const Evidence = view<EvidenceView>()('Evidence', {
   id: z.string(),
   check: z.string(),
+  type: z.enum(CHECK_TYPES).nullable(),
   service: z.string().nullable(),
   verdict: z.enum(['passed', 'failed', 'error']),
   flaky: z.boolean(),

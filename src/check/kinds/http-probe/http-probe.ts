@@ -34,6 +34,7 @@ type Probe = z.output<typeof fields.http>;
 /** A request to the deployed service: it must answer with the right status and text. Redirects are answers, not followed. */
 export const httpProbe = checkKind({
   name: 'http-probe',
+  type: 'smoke',
   version: '1',
   fields,
   during: ['deployment'],
