@@ -17,8 +17,8 @@ export interface LayerLimits {
 /** Unpacked size that no sane image passes; it stops an archive made to fill the disk. */
 export const DEFAULT_LIMITS: LayerLimits = { maxBytes: 16 * 1024 ** 3, maxEntries: 2_000_000 };
 
-const WHITEOUT = '.wh.';
-const OPAQUE = '.wh..wh..opq';
+export const WHITEOUT = '.wh.';
+export const OPAQUE = '.wh..wh..opq';
 
 /**
  * Lays the entries of one image over a root folder, layer after layer, and trusts none of them: names cannot leave the
@@ -203,7 +203,7 @@ function isOfName(error: unknown): error is NodeJS.ErrnoException {
   );
 }
 
-function hostile(why: string, cause?: unknown): ContainerError {
+export function hostile(why: string, cause?: unknown): ContainerError {
   return new ContainerError(
     {
       code: 'container.image-refused',

@@ -1,19 +1,12 @@
-import { createHash } from 'node:crypto';
 import { access, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Transform, type Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
-
-import { extract } from 'tar-stream';
 
 import type { Digest } from '../../lib/digest.ts';
-import { hexOf, sha256, shortDigest } from '../../lib/digest.ts';
-import { ContainerError } from '../container-error.ts';
+import { hexOf, sha256 } from '../../lib/digest.ts';
 import { makeWhole } from './folders.ts';
 import type { ImageLayer, ImageSource } from './image.ts';
 import { type LayerLimits, LayerWriter } from './layer.ts';
-import { unpackZstd } from './zstd.ts';
+import { readLayer } from './read-layer.ts';
 
 export interface TreeOptions {
   /** Where trees that images share lie: on the disk of the images, or they are copied. */
@@ -46,7 +39,8 @@ export async function layTree(
   for (const layer of layers.slice(below)) {
     options.signal?.throwIfAborted();
     writer.beginLayer();
-    await unpackLayer(await source.readBlob(repository, layer.digest), layer, writer, options.signal);
+    const blob = await source.readBlob(repository, layer.digest);
+    await readLayer(blob, layer, (header, content) => writer.write(header, content), options.signal);
   }
   await writer.finish();
 }
@@ -86,72 +80,4 @@ function isThere(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-async function unpackLayer(
-  blob: Readable,
-  layer: { digest: Digest; diffId: Digest; compression: 'none' | 'gzip' | 'zstd' },
-  writer: LayerWriter,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const hash = createHash('sha256');
-  const hashing = new Transform({
-    transform: (chunk: Buffer, _encoding, done) => {
-      hash.update(chunk);
-      done(null, chunk);
-    },
-  });
-  const tar = extract();
-  const options = signal === undefined ? {} : { signal };
-  const flow =
-    layer.compression === 'none'
-      ? pipeline(blob, hashing, tar, options)
-      : pipeline(blob, layer.compression === 'gzip' ? createGunzip() : unpackZstd, hashing, tar, options);
-  const writing = (async () => {
-    for await (const entry of tar) {
-      await writer.write(entry.header, entry as AsyncIterable<Uint8Array>);
-      entry.resume();
-    }
-  })();
-  const [flowed, written] = await Promise.allSettled([flow, writing]);
-  // What stopped the writer, a full disk say, says more than the broken pipe that it causes.
-  if (written.status === 'rejected' && (isOurs(written.reason) || isBrokenPipe(flowed))) throw written.reason;
-  if (flowed.status === 'rejected')
-    throw isOfFormat(flowed.reason)
-      ? malformed(layer, `is no archive that can be read (${messageOf(flowed.reason)})`, flowed.reason)
-      : flowed.reason;
-  if (written.status === 'rejected') throw written.reason;
-  if (`sha256:${hash.digest('hex')}` !== layer.diffId) throw malformed(layer, 'does not hold what its image says');
-}
-
-function malformed({ digest }: { digest: Digest }, why: string, cause?: unknown): ContainerError {
-  return new ContainerError(
-    {
-      code: 'container.image-malformed',
-      what: `The layer ${shortDigest(digest)} ${why}.`,
-      fix: 'Build and push the image again.',
-    },
-    { cause },
-  );
-}
-
-/** Of zlib (`Z_DATA_ERROR`), or of zstd or the tar reader, which give no code; what the disk or the registry says has one. */
-function isOfFormat(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return code === '' ? error instanceof Error && error.name !== 'AbortError' : code.startsWith('Z_');
-}
-
-function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, 100);
-}
-
-function isBrokenPipe(result: PromiseSettledResult<unknown>): boolean {
-  if (result.status === 'fulfilled') return false;
-  return (
-    result.reason instanceof Error && 'code' in result.reason && result.reason.code === 'ERR_STREAM_PREMATURE_CLOSE'
-  );
-}
-
-function isOurs(error: unknown): boolean {
-  return error instanceof ContainerError;
 }
