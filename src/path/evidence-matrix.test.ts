@@ -56,6 +56,27 @@ const ROWS: readonly Row[] = [
     answers: [answerOf('failed', { at: NOW - 25 * HOUR, summary: 'so it was' })],
     any: ['refuse', FAILED],
   },
+  // what a scan says: while its advisories are new enough, after that, and where there were none
+  {
+    state: 'passed, upon what still counts',
+    answers: [answerOf('passed', { untilMs: NOW + HOUR })],
+    any: ['go'],
+  },
+  {
+    state: 'passed, upon what counts no more',
+    answers: [answerOf('passed', { untilMs: NOW })],
+    any: ['wait', 'what it rests upon counted until 2026-05-20T12:00:00.000Z; it is being asked again'],
+  },
+  {
+    state: 'failed, upon what counts no more',
+    answers: [answerOf('failed', { untilMs: NOW, summary: 'so it was' })],
+    any: ['refuse', FAILED],
+  },
+  {
+    state: 'not answered, for its advisories are too old or missing',
+    answers: [answerOf('error', { summary: 'this server has no advisories' })],
+    any: ['refuse', 'unit could not be answered for 4f2a91c: web: this server has no advisories'],
+  },
   // a question is about digests and, after a deployment, an environment: an answer about others is none to this one
   { state: 'of another digest, or of another environment', answers: [answerOf(null)], any: ['wait', NOT_YET] },
   {

@@ -87,6 +87,8 @@ export interface AnswerFacts {
     readonly verdict: CheckVerdict;
     readonly at: number;
     readonly summary: string;
+    /** When what it rests upon counts no more. */
+    readonly untilMs?: number;
   } | null;
 }
 

@@ -29,12 +29,19 @@ export function decideCheck(gate: CheckGate, facts: PromotionFacts): GateVerdict
   const wakeAtMs = facts.now + ASK_AGAIN_MS;
   if (missing.length > 0)
     return { kind: 'wait', reason: unanswered(name, facts, answers), checks: [{ check: name }], wakeAtMs };
-  const oldest = Math.min(...answers.map(({ latest }) => latest?.at ?? 0));
-  if (freshMs === undefined) return { kind: 'pass', reason: passed(name, answers) };
-  if (oldest + freshMs > facts.now)
-    return { kind: 'pass', reason: { ...passed(name, answers), untilMs: oldest + freshMs } };
-  const checks = [{ check: name, sinceMs: facts.now - freshMs }];
-  return { kind: 'wait', reason: stale(name, freshMs, facts, answers), checks, wakeAtMs };
+  const ending = answers.filter((answer) => endOf(answer, freshMs) <= facts.now);
+  if (ending.length > 0) {
+    const sinceMs = Math.max(facts.now - (freshMs ?? facts.now), ...ending.map(atOf));
+    const checks = [{ check: name, sinceMs }];
+    return { kind: 'wait', reason: stale(name, freshMs, facts, ending), checks, wakeAtMs };
+  }
+  const untilMs = Math.min(...answers.map((answer) => endOf(answer, freshMs)));
+  return { kind: 'pass', reason: { ...passed(name, answers), ...(untilMs === Infinity ? {} : { untilMs }) } };
+}
+
+/** When an answer counts no more: it is too old, or what it rests upon is. */
+function endOf({ latest }: AnswerFacts, freshMs = Infinity): number {
+  return latest === null ? 0 : Math.min(latest.at + freshMs, latest.untilMs ?? Infinity);
 }
 
 const ASK_AGAIN_MS = 60_000;
@@ -81,13 +88,21 @@ function unanswered(gate: string, { release }: PromotionFacts, answers: readonly
   };
 }
 
-function stale(gate: string, freshMs: number, { release }: PromotionFacts, answers: readonly AnswerFacts[]): Reason {
-  const old = answers.filter(({ latest }) => latest !== null).toSorted((a, b) => atOf(a) - atOf(b));
-  return {
-    gate,
-    what: `${gate} passed for ${release.name} at ${new Date(atOf(old[0])).toISOString()}, and its answer may be at most ${formatDuration(freshMs)} old; it is being asked again.`,
-    evidence: idsOf(old),
-  };
+function stale(
+  gate: string,
+  freshMs: number | undefined,
+  { release, now }: PromotionFacts,
+  ending: readonly AnswerFacts[],
+): Reason {
+  const old = ending.toSorted((one, other) => atOf(one) - atOf(other));
+  const [first] = old;
+  const at = `${gate} passed for ${release.name} at ${new Date(atOf(first)).toISOString()}, and`;
+  const until = first?.latest?.untilMs;
+  const why =
+    freshMs !== undefined && atOf(first) + freshMs <= now
+      ? `its answer may be at most ${formatDuration(freshMs)} old`
+      : `what it rests upon counted until ${new Date(until ?? now).toISOString()}`;
+  return { gate, what: `${at} ${why}; it is being asked again.`, evidence: idsOf(old) };
 }
 
 function passed(gate: string, answers: readonly AnswerFacts[]): Reason {

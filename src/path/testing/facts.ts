@@ -46,9 +46,15 @@ export function factsOf({ promotion, environment, release, ...rest }: FactsPatch
 /** What is known of a check of the service `web`: nothing, or a verdict of an hour ago. */
 export function answerOf(
   verdict: 'passed' | 'failed' | 'error' | null,
-  { at = NOW - HOUR, summary = '9 passed', ...rest }: Partial<AnswerFacts> & { at?: number; summary?: string } = {},
+  {
+    at = NOW - HOUR,
+    summary = '9 passed',
+    untilMs,
+    ...rest
+  }: Partial<AnswerFacts> & { at?: number; summary?: string; untilMs?: number } = {},
 ): AnswerFacts {
-  const latest = verdict === null ? null : { evidence: 'evi_1', verdict, at, summary };
+  const until = untilMs === undefined ? {} : { untilMs };
+  const latest = verdict === null ? null : { evidence: 'evi_1', verdict, at, summary, ...until };
   return { service: 'web', asked: 'same', differs: [], latest, ...rest };
 }
 
