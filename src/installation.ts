@@ -51,6 +51,8 @@ export interface InstallationOptions {
   readonly registry?: string | undefined;
   /** Where zips of functions rest: `s3://BUCKET[/PREFIX]`. Default: in the registry. */
   readonly zips?: string | undefined;
+  /** The folder with what is known of vulnerabilities. Default: `advisories` in the data directory. */
+  readonly advisories?: string | undefined;
   /** The largest blob that the embedded registry takes by HTTP. */
   readonly blobBytes?: number | undefined;
   readonly host: string;
@@ -147,10 +149,12 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     cache: options.cache ?? join(options.data, 'cache'),
     registry,
     zips: options.zips,
+    advisories: options.advisories,
     credentials: (host) => artifacts.credentials(host),
   });
   const house: House = {
     families: plugins.families,
+    advisories: plugins.advisories,
     bucket: plugins.bucket,
     builders: plugins.builders,
     drivers: plugins.drivers,

@@ -9,6 +9,7 @@ import { builders, type BuilderParts } from './artifact/builders.ts';
 import { findDockerfileTool } from './artifact/builders/dockerfile/find-tool.ts';
 import { nodeBasePin } from './artifact/builders/node/create.ts';
 import { functionImages } from './artifact/builders/serverless/function-image.ts';
+import { advisoriesIn } from './check/kinds/scan/advisories/folder.ts';
 import { sealedKeys } from './attestation/signers/key/key.ts';
 import { families } from './config/families.ts';
 import { dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
@@ -52,6 +53,8 @@ export interface PluginParts {
   readonly registry: Registry;
   /** `s3://BUCKET[/PREFIX]` for zips; the registry where it is not given. */
   readonly zips: string | undefined;
+  /** Where advisories lie; a folder of `data` where it is not given. */
+  readonly advisories: string | undefined;
   /** What lets an engine of this machine push to our registry. */
   readonly credentials: (host: string) => Promise<{ readonly username: string; readonly password: string } | null>;
 }
@@ -59,6 +62,7 @@ export interface PluginParts {
 export interface Plugins extends Pick<
   House,
   | 'families'
+  | 'advisories'
   | 'bucket'
   | 'builders'
   | 'drivers'
@@ -78,8 +82,10 @@ export interface Plugins extends Pick<
 }
 
 /** Every member of every family, with the tools that it works with on this machine. */
-export async function createPlugins({ data, cache, registry, zips, credentials }: PluginParts): Promise<Plugins> {
+export async function createPlugins(options: PluginParts): Promise<Plugins> {
+  const { data, cache, registry, zips, credentials } = options;
   const platform = hostPlatform();
+  const advisories = advisoriesIn(options.advisories ?? join(data, 'advisories'));
   const secrets = secretsOf(secretStores(process.env, data));
   const secretOf = (reference: string): Promise<string> => secrets.resolve(reference);
   const docker = { credentials };
@@ -154,12 +160,25 @@ export async function createPlugins({ data, cache, registry, zips, credentials }
   return {
     platform,
     families,
+    advisories,
     bucket,
     builders: new Map(builders.map((plugin) => [plugin.name, plugin.create(parts)])),
     drivers: new Map(drivers.map((driver) => [driver.name, driver])),
     async checkToolsFor(repository, servers) {
       const { sonar } = servers;
-      const outside = { sonar: sonar === undefined ? null : outsideServer(sonar) };
+      const outside = {
+        sonar: sonar === undefined ? null : outsideServer(sonar),
+        scanning: {
+          imageOf: async (digest: Digest, signal: AbortSignal) => ({
+            source: registry,
+            repository,
+            image: await runnable(repository, digest, signal),
+            platform,
+          }),
+          advisories,
+          clock: systemClock,
+        },
+      };
       const found = await findDocker(docker);
       if (found !== null) {
         await mkdir(work, { recursive: true });

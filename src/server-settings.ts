@@ -13,7 +13,7 @@ export function settingsOf(
   env: NodeJS.ProcessEnv,
 ): Pick<
   InstallationOptions,
-  'cache' | 'registry' | 'zips' | 'blobBytes' | 'pollEveryMs' | 'care' | 'firstPort' | 'artifactDays'
+  'cache' | 'registry' | 'zips' | 'advisories' | 'blobBytes' | 'pollEveryMs' | 'care' | 'firstPort' | 'artifactDays'
 > {
   const firstPort = positive(env, 'TOWPATH_FIRST_PORT');
   const pollEveryMs = positive(env, 'TOWPATH_POLL_MS');
@@ -23,6 +23,7 @@ export function settingsOf(
     cache: env['TOWPATH_CACHE'],
     registry: env['TOWPATH_REGISTRY'] || undefined,
     zips: env['TOWPATH_ZIPS'] || undefined,
+    advisories: env['TOWPATH_ADVISORIES'] || undefined,
     ...(blobMegabytes === undefined ? {} : { blobBytes: blobMegabytes * 1024 ** 2 }),
     ...(pollEveryMs === undefined ? {} : { pollEveryMs }),
     care: {

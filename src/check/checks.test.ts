@@ -21,6 +21,7 @@ test('each kind is told apart by its own fields', () => {
   });
   expect(schema.parse({ http: { path: '/' } })).toMatchObject({ kind: 'http-probe', during: 'deployment' });
   expect(schema.parse({ sonar: 'shop:web' })).toMatchObject({ kind: 'sonar', during: 'release' });
+  expect(schema.parse({ scan: {} })).toMatchObject({ kind: 'scan', during: 'release' });
   expect(schema.safeParse({}).success).toBe(false);
   expect(schema.safeParse({ run: 'a', http: { path: '/' } }).success).toBe(false);
 });
@@ -39,7 +40,7 @@ test.each(checks.map((kind) => [kind.name, kind] as const))('%s keeps the contra
 });
 
 test('a kind that a newer server knows is refused', () => {
-  expect(() => kindOf({ ...unit, kind: 'scan' })).toThrow(/Upgrade this server/);
+  expect(() => kindOf({ ...unit, kind: 'licence' })).toThrow(/Upgrade this server/);
 });
 
 const part = (image: string): PinnedPart => ({

@@ -3,11 +3,12 @@ import { CheckError } from './error.ts';
 import type { CheckAnswer, CheckKind, CheckRequest, CheckTools } from './kind.ts';
 import { command } from './kinds/command/command.ts';
 import { httpProbe } from './kinds/http-probe/http-probe.ts';
+import { scan } from './kinds/scan/scan.ts';
 import { sonar } from './kinds/sonar/sonar.ts';
 import { answerOfTries } from './tries.ts';
 
 /** Every kind of check. The first kind whose fields fit is taken. */
-export const checks: readonly CheckKind[] = [command, httpProbe, sonar];
+export const checks: readonly CheckKind[] = [command, httpProbe, scan, sonar];
 
 /** @throws CheckError `check.unknown-kind` for a definition that a newer Towpath has written */
 export function kindOf(check: CheckDefinition): CheckKind {

@@ -176,6 +176,15 @@ const Result = z.looseObject({
       leftOut: z.number(),
     })
     .optional(),
+  scan: z
+    .object({
+      state: z.enum(['pass', 'fail', 'stale-db', 'no-data', 'error']),
+      scanner: z.string(),
+      packages: z.number(),
+      database: z.object({ digest: z.string(), newestMs: z.number(), at: z.string() }).nullable(),
+      untilMs: z.number().optional(),
+    })
+    .optional(),
   earlier: z.array(z.object({ verdict: z.enum(['failed', 'error']), summary: z.string() })).optional(),
   ran: z
     .object({
@@ -187,7 +196,9 @@ const Result = z.looseObject({
 });
 
 function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
-  const { summary, tests, coverage, changed, findings, performance, kept, earlier, ran } = Result.parse(row.result);
+  const { summary, tests, coverage, changed, findings, performance, kept, earlier, ran, scan } = Result.parse(
+    row.result,
+  );
   const answer: CheckAnswer = {
     verdict: row.verdict,
     summary,
@@ -197,6 +208,7 @@ function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
     ...(findings === undefined ? {} : { findings }),
     ...(performance === undefined ? {} : { performance }),
     ...(kept === undefined ? {} : { kept }),
+    ...(scan === undefined ? {} : { scan }),
     ...(earlier === undefined ? {} : { earlier }),
     ...(ran === undefined ? {} : { ran }),
   };

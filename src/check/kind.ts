@@ -1,10 +1,13 @@
 import type { z } from 'zod';
 
+import type { ImageSource } from '../container/rootfs/image.ts';
 import type { ImageOnMachine, Limits, TaskRunner } from '../container/runtime.ts';
 import type { ChangedLines } from '../git/changed-lines.ts';
 import type { SourceTree, TreeEntry } from '../git/tree.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Digest } from '../lib/digest.ts';
 import type { LogLine } from '../lib/log.ts';
+import type { Advisories } from './advisory.ts';
 import type { PinnedPart } from './backing.ts';
 import type { CheckFamily, Comparison } from './check.ts';
 import type { FileKeeper, KeptFiles } from './kept-files.ts';
@@ -30,6 +33,7 @@ export interface CheckAnswer {
   readonly performance?: Performance;
   /** Files that it left for people to see; no part of the answer. */
   readonly kept?: KeptFiles;
+  readonly scan?: ScanFacts;
   /** Tries before this one that did not pass, first to last; a pass after any of them is flaky. */
   readonly earlier?: readonly { readonly verdict: Exclude<CheckVerdict, 'passed'>; readonly summary: string }[];
   /** Where it ran; `isolates: false` says that the answer rests on the machine as well as on the image. */
@@ -39,6 +43,19 @@ export interface CheckAnswer {
     /** Limits of the check that this machine could not hold it to. */
     readonly notHeld?: readonly (keyof Limits)[] | undefined;
   };
+}
+
+/** What a scan for vulnerabilities looked at; what it found are findings. */
+export interface ScanFacts {
+  /** `stale-db`, `no-data`: nothing was found, and that proves nothing. */
+  readonly state: 'pass' | 'fail' | 'stale-db' | 'no-data' | 'error';
+  /** With its version. */
+  readonly scanner: string;
+  readonly packages: number;
+  /** What it looked into, and as of which day that speaks. */
+  readonly database: { readonly digest: string; readonly newestMs: number; readonly at: string } | null;
+  /** Of a pass: when what it rests upon is too old, or allowed no more. */
+  readonly untilMs?: number | undefined;
 }
 
 /** What a load test measured. */
@@ -91,6 +108,24 @@ export interface CheckTools {
   readonly directory: string;
   /** The project's own; null where it names none. */
   readonly sonar: OutsideServer | null;
+  /** There where the content of images can be read. */
+  readonly scanning?: ScanTools;
+}
+
+/** What a scan for vulnerabilities works with. */
+export interface ScanTools {
+  /** Where the layers of an artifact lie; of functions those of the image that they run in. */
+  readonly imageOf: (
+    digest: Digest,
+    signal: AbortSignal,
+  ) => Promise<{
+    readonly source: ImageSource;
+    readonly repository: string;
+    readonly image: Digest;
+    readonly platform: string;
+  }>;
+  readonly advisories: Advisories;
+  readonly clock: Clock;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { CheckDefinition } from '../check/check.ts';
+import type { RecordedEvidence } from '../check/evidence.ts';
 import { latestAnswers } from '../check/evidence-store.ts';
 import { differenceOf } from '../check/question.ts';
 import type { ProjectConfig } from '../config/config.ts';
@@ -52,15 +53,7 @@ export async function evidenceFor(
           {
             service,
             ...stands,
-            latest:
-              evidence === undefined
-                ? null
-                : {
-                    evidence: evidence.id,
-                    verdict: evidence.answer.verdict,
-                    at: evidence.at.getTime(),
-                    summary: evidence.answer.summary,
-                  },
+            latest: evidence === undefined ? null : latestOf(evidence),
           },
         ];
       });
@@ -68,6 +61,11 @@ export async function evidenceFor(
     }),
   );
   return Object.fromEntries(each);
+}
+
+function latestOf({ id, at, answer: { verdict, summary, scan } }: RecordedEvidence): AnswerFacts['latest'] {
+  const until = scan?.untilMs === undefined ? {} : { untilMs: scan.untilMs };
+  return { evidence: id, verdict, at: at.getTime(), summary, ...until };
 }
 
 /** @param there what the protected branch asks; null where that does not matter */

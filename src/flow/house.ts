@@ -4,6 +4,7 @@ import type { IssuerKeys } from '../access/oidc/issuer-keys.ts';
 import type { Builder } from '../artifact/builder.ts';
 import type { BlobPlace } from '../artifact/image-store.ts';
 import type { KeyHolder } from '../attestation/signer.ts';
+import type { Advisories } from '../check/advisory.ts';
 import type { CheckTools } from '../check/kind.ts';
 import type { Servers } from '../check/server.ts';
 import type { Families } from '../config/config.ts';
@@ -32,6 +33,8 @@ export interface House {
   readonly drivers: ReadonlyMap<string, DeployDriver>;
   /** What the images of a repository are asked with: a runner of programs, scratch space, servers that the project names. */
   readonly checkToolsFor: (repository: string, servers: Servers) => Promise<CheckTools>;
+  /** What this server knows of vulnerabilities. */
+  readonly advisories: Advisories;
   /** Where our artifacts rest. */
   readonly registry: Registry;
   /** Where zips rest, when not there. */

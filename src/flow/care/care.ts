@@ -29,6 +29,7 @@ import { findMissingImages } from './missing-images.ts';
 import { careForReports } from './reports.ts';
 import { retainImages } from './retain-images.ts';
 import { digestsInUse } from './retention-facts.ts';
+import { scanAgain } from './scan-again.ts';
 
 /** What of this machine has to be kept in order; its implementations know the files and processes. */
 export interface MachineCare {
@@ -130,6 +131,7 @@ export function careTasks(
     { name: 'names of images', everyMs, run: () => retainImages(house) },
     { name: 'artifacts that nothing needs', everyMs: 6 * everyMs, run: () => giveUpArtifacts(house) },
     { name: 'images that are needed', everyMs, run: () => findMissingImages(house) },
+    { name: 'scans of what runs', everyMs, run: () => scanAgain(house) },
     { name: 'base images', everyMs, run: () => refreshBySchedule(house) },
     { name: 'uploads', everyMs, run: () => machine.sweepUploads(clock.now() - UPLOADS_KEPT_MS) },
     {

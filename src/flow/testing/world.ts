@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { createIssuerKeys } from '../../access/oidc/issuer-keys.ts';
 import { createExternalBuilder, ExternalDefinition } from '../../artifact/builders/external/external.ts';
 import { sealedKeys } from '../../attestation/signers/key/key.ts';
+import { advisoriesIn } from '../../check/kinds/scan/advisories/folder.ts';
 import { checks } from '../../check/checks.ts';
 import type { RunResult, TaskSpec } from '../../container/runtime.ts';
 import { listRefs } from '../../git/ls-refs.ts';
@@ -38,6 +39,7 @@ import type { PromoteRequest, UseCases } from '../use-cases.ts';
 import { createUseCases } from '../use-cases/create.ts';
 import type { EnvironmentDetail } from '../view/environment.ts';
 import type { PromoteAnswer, PromotionDetail, PromotionView } from '../view/promotion.ts';
+import { installedImage } from './installed-image.ts';
 import { awayAtTimes, createHolds, type Holds, stageDriver, textBuilder } from './stage.ts';
 import { until } from './until.ts';
 
@@ -75,6 +77,8 @@ export interface World {
   readonly project: string;
   /** For more repositories than that of its project. */
   readonly forge: Forge;
+  /** The folder of advisories, which a test makes and fills. */
+  readonly advisories: string;
   readonly holds: Holds;
   /** Which tags cannot be set at the moment, as when the registry is away. */
   isAway: (tag: string) => boolean;
@@ -127,6 +131,7 @@ export async function createWorld(
   }: First = {},
 ): Promise<World> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-world-'));
+  const advisories = join(directory, 'advisories');
   const [store, forge] = await Promise.all([testEngineStore(server), startForge()]);
   const engine = await createEngine({ store });
   const embedded = await createEmbeddedRegistry({
@@ -163,6 +168,7 @@ export async function createWorld(
   const mirrors = createMirrors(store, { directory: join(directory, 'mirrors'), remoteOf });
   const house: House = {
     store,
+    advisories: advisoriesIn(advisories),
     bucket: null,
     clock: systemClock,
     log: pino({ level: 'silent' }),
@@ -182,6 +188,11 @@ export async function createWorld(
       }),
       directory,
       sonar: sonar === undefined ? null : { url: sonar.url, token: () => Promise.resolve(sonar.token), agentFor },
+      scanning: {
+        imageOf: (digest) => installedImage(builder.textOf(digest)),
+        advisories: house.advisories,
+        clock: systemClock,
+      },
     }),
     registry,
     content: embedded.content(),
@@ -271,6 +282,7 @@ export async function createWorld(
     useCases,
     project,
     forge,
+    advisories,
     holds,
     runs: (name: string) => ({ ...driver.runs(name), ...other.runs(name) }),
     git: (...args: string[]) => repository.git(...args),

@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setImmediate as others } from 'node:timers/promises';
+
+import { z } from 'zod';
+
+import { sha256Hex } from '../../../../lib/digest.ts';
+import { Advisory, type Advisories, type AdvisoryDatabase } from '../../../advisory.ts';
+import { CheckError } from '../../../error.ts';
+import { nameIn } from './affects.ts';
+import { readEntries } from './zip.ts';
+
+/** Says as of when all of it speaks; without it the newest record of each ecosystem does. */
+const DATE_FILE = 'database.json';
+const DateFile = z.object({ date: z.iso.datetime({ offset: true }) });
+
+const MOST_FILES = 1_000_000;
+const RECORD_LIMIT_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Records of the OSV schema in a folder of this server: files of one record (`*.json`), zips of them (`all.zip`), in folders
+ * of any names, so that the buckets of osv.dev and a copy of GitHub's advisories fit as they are. It is looked through when it
+ * has changed; of each record its place is kept, not the record.
+ */
+export function advisoriesIn(directory: string): Advisories {
+  let known: { readonly seen: string; readonly database: Promise<AdvisoryDatabase | null> } | null = null;
+  return {
+    async current() {
+      const files = await filesIn(directory);
+      const seen = sha256Hex(files.map(({ path, size, mtimeMs }) => `${path}\0${size}\0${mtimeMs}`).join('\n'));
+      if (known?.seen !== seen) {
+        const database = openFolder(
+          directory,
+          files.map(({ path }) => path),
+        );
+        known = { seen, database };
+        database.catch(() => (known = null));
+      }
+      return known.database;
+    },
+  };
+}
+
+interface Place {
+  readonly file: string;
+  /** In a zip. */
+  readonly entry?: string;
+}
+
+async function openFolder(directory: string, files: readonly string[]): Promise<AdvisoryDatabase | null> {
+  const places = new Map<string, Place[]>();
+  const newest = new Map<string, number>();
+  const hash = createHash('sha256');
+  const take = (place: Place, text: string): void => {
+    const record = parse(place, text);
+    for (const { package: named } of record.affected ?? []) {
+      if (named === null || named === undefined) continue;
+      newest.set(named.ecosystem, Math.max(newest.get(named.ecosystem) ?? 0, Date.parse(record.modified)));
+      const key = keyOf(named);
+      const there = places.get(key) ?? [];
+      if (there.at(-1) !== place) places.set(key, [...there, place]);
+    }
+  };
+  let date: number | null = null;
+  for (const file of files) {
+    await others(); // the server has other things to do meanwhile
+    const path = join(directory, file);
+    hash.update(`${file}\0${await hashOf(path)}\n`);
+    if (file === DATE_FILE) date = dateIn(await readFile(path, 'utf8'));
+    else if (file.endsWith('.zip'))
+      await readEntries(
+        path,
+        RECORD_LIMIT_BYTES,
+        () => true,
+        (entry, text) => take({ file, entry }, text),
+      );
+    else take({ file }, await readFile(path, 'utf8'));
+  }
+  if (newest.size === 0) return null;
+  return {
+    digest: hash.digest('hex'),
+    newestMs: date ?? Math.max(...newest.values()),
+    asOf: (ecosystem) => (newest.has(ecosystem) ? (date ?? newest.get(ecosystem) ?? null) : null),
+    async about(packages) {
+      const wanted = new Map<string, Set<string>>();
+      for (const { file, entry = '' } of packages.flatMap((one) => places.get(keyOf(one)) ?? []))
+        wanted.set(file, (wanted.get(file) ?? new Set()).add(entry));
+      const records: Advisory[] = [];
+      for (const [file, entries] of wanted) {
+        const path = join(directory, file);
+        const add = (entry: string, text: string): unknown => records.push(parse({ file, entry }, text));
+        if (file.endsWith('.zip')) await readEntries(path, RECORD_LIMIT_BYTES, (name) => entries.has(name), add);
+        else add('', await readFile(path, 'utf8'));
+      }
+      return records;
+    },
+  };
+}
+
+function keyOf(named: { readonly ecosystem: string; readonly name: string }): string {
+  return `${named.ecosystem}\0${nameIn(named)}`;
+}
+
+function parse({ file, entry = '' }: Place, text: string): Advisory {
+  const where = entry === '' ? file : `${file} (${entry})`;
+  try {
+    const record = Advisory.safeParse(JSON.parse(text));
+    if (record.success) return record.data;
+    const [issue] = record.error.issues;
+    throw broken(`${where} is no record of OSV (${issue?.path.join('.')}: ${issue?.message})`);
+  } catch (error) {
+    if (error instanceof CheckError) throw error;
+    throw broken(`${where} is not JSON`);
+  }
+}
+
+function dateIn(text: string): number {
+  try {
+    return Date.parse(DateFile.parse(JSON.parse(text)).date);
+  } catch {
+    throw broken(`${DATE_FILE} has no date, such as {"date": "2026-11-30T00:00:00Z"}`);
+  }
+}
+
+/** Of the folder and those in it, in the order of their names; empty where there is none. */
+async function filesIn(directory: string): Promise<{ path: string; size: number; mtimeMs: number }[]> {
+  const names = await readdir(directory, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw broken(`it cannot be read (${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'})`);
+  });
+  const paths = names
+    .filter((entry) => entry.isFile() && /\.(json|zip)$/.test(entry.name))
+    .map(({ parentPath, name }) => join(parentPath, name).slice(join(directory, '/').length))
+    .filter((path) => !path.split('/').some((part) => part.startsWith('.')))
+    .sort();
+  if (paths.length > MOST_FILES) throw broken(`it has more than ${MOST_FILES} files`);
+  const found = [];
+  for (const path of paths) {
+    const { size, mtimeMs } = await stat(join(directory, path));
+    found.push({ path, size, mtimeMs });
+  }
+  return found;
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+function broken(why: string): CheckError {
+  return new CheckError({
+    code: 'check.advisories-broken',
+    what: `The advisories of this server cannot be used: ${why}.`,
+    fix: 'Put them there again, whole: docs/guide/vulnerabilities.md says where they come from.',
+  });
+}

@@ -1,0 +1,43 @@
+import type { Rating } from './advisories/severity.ts';
+import type { InstalledPackage } from './packages/package.ts';
+
+/** A weakness that is known of something that is installed. */
+export interface Vulnerability {
+  readonly installed: InstalledPackage;
+  /** Of the advisory. */
+  readonly id: string;
+  /** Other names of the same. */
+  readonly aliases: readonly string[];
+  readonly rating: Rating;
+  /** Versions that mend it, the lowest first; none where there is none yet. */
+  readonly fixed: readonly string[];
+}
+
+/** What was looked into. */
+export interface DatabaseSeen {
+  /** Hex; whatever tells one state of it from another. */
+  readonly digest: string;
+  /** As of when it speaks, where that differs the oldest. */
+  readonly atMs: number;
+  /** Its newest word: of two states the later one is not older. */
+  readonly newestMs: number;
+}
+
+/** Only `scanned` says something of the packages, and of those in ecosystems that are `missing` it does not. */
+export type Scanned =
+  | {
+      readonly kind: 'scanned';
+      readonly vulnerabilities: readonly Vulnerability[];
+      readonly missing: readonly string[];
+      readonly database: DatabaseSeen;
+    }
+  /** There is nothing to look into; `why` is a sentence without its full stop. */
+  | { readonly kind: 'no-data'; readonly why: string }
+  | { readonly kind: 'broken'; readonly why: string };
+
+/** Looks up what is known of packages. It answers `scanned` only when it came to its end. */
+export interface Scanner {
+  /** With its version. */
+  readonly name: string;
+  scan(packages: readonly InstalledPackage[], signal: AbortSignal): Promise<Scanned>;
+}

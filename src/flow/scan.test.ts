@@ -1,0 +1,75 @@
+import { cp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { scanAgain } from './care/scan-again.ts';
+import { createWorld, type World } from './testing/world.ts';
+import { until } from './testing/until.ts';
+
+const config = `
+services:
+  web: { path: services/web, build: text, checks: { vulnerabilities: { scan: {} } } }
+environments:
+  qa: { on: manual, accepts: any, gates: [vulnerabilities], deploy: stage, settle: 0ms }
+  prod: { on: manual, accepts: any, gates: [vulnerabilities], deploy: stage, settle: 0ms, onFailure: { yank: true } }
+`;
+
+let world: World;
+
+beforeAll(async () => {
+  world = await createWorld('scanned', config, { says: { web: 'minimist@1.2.5' } });
+}, 120_000);
+afterAll(() => world.end());
+
+test('without advisories nothing moves in, and it is said', async () => {
+  const refused = await world.reaches((await world.request('qa', 'main')).id, 'refused');
+  expect(refused.reasons).toMatchObject([
+    {
+      gate: 'vulnerabilities',
+      what: expect.stringMatching(
+        /^vulnerabilities could not be answered for \w+: web: this server has no advisories: docs\/guide\/vulnerabilities.md says/,
+      ),
+    },
+  ]);
+});
+
+test('a package with a vulnerability is named, with what to do, and its upgrade goes on', async () => {
+  await know('npm/GHSA-xvch-5gv4-984h.json');
+  await writeFile(join(world.advisories, 'database.json'), JSON.stringify({ date: new Date().toISOString() }));
+  const bad = await world.push({ branch: 'bad', from: 'main', says: { web: 'minimist@1.2.4' } });
+  const refused = await world.reaches((await world.request('qa', bad)).id, 'refused');
+  expect(refused.reasons).toMatchObject([
+    {
+      what: expect.stringContaining(
+        'web: 1 vulnerability high or worse: minimist@1.2.4 by GHSA-xvch-5gv4-984h (CVE-2021-44906), critical: upgrade to 1.2.6 or newer',
+      ),
+    },
+  ]);
+  const good = await world.push({ branch: 'good', from: 'main', says: { web: 'minimist@1.2.8 lodash@4.17.20' } });
+  await world.reaches((await world.request('qa', good)).id, 'live');
+  await world.reaches((await world.request('prod', good)).id, 'live');
+});
+
+test('what runs is scanned again when more is known, and is flagged and barred', async () => {
+  await scanAgain(world.house); // nothing is new
+  const before = await world.environment('prod');
+  expect(before).toMatchObject({ revoked: [] });
+  await know('npm/GHSA-35jh-r3h4-6jhm.json');
+  await scanAgain(world.house);
+  await until(async () => ((await world.environment('prod')).revoked.length > 0 ? true : null));
+  expect((await world.environment('qa')).revoked).toMatchObject([
+    {
+      check: 'vulnerabilities',
+      service: 'web',
+      summary: expect.stringContaining('lodash@4.17.20 by GHSA-35jh-r3h4-6jhm'),
+    },
+  ]);
+  const barred = await world.reaches((await world.request('qa', before.current?.commit ?? '')).id, 'refused');
+  expect(barred.headline).toContain('is yanked: vulnerabilities of web failed: 1 vulnerability');
+});
+
+/** A real advisory, which from now on this server knows. */
+function know(file: string): Promise<void> {
+  return cp(new URL(`../../fixtures/osv/${file}`, import.meta.url), join(world.advisories, file));
+}
