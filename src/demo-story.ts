@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 
+import { refusals } from './demo-gates.ts';
+import { approve, commitChange, mergeBranch, pushBranch, pushTag } from './demo-moves.ts';
 import type { Stage } from './demo-stage.ts';
 import { built, checkout, digestOf, environment, live, reached, short, urlOf } from './demo-watch.ts';
 
@@ -25,6 +27,7 @@ export async function playStory(stage: Stage, folder: string): Promise<Played> {
   const firstProdMs = await version(stage, commit, managerToken, preview);
   await badRelease(stage, managerToken, preview);
   await yank(stage);
+  await refusals(stage, managerToken);
   return { firstProdMs };
 }
 
@@ -205,33 +208,4 @@ async function yank(stage: Stage): Promise<void> {
   stage.expect(refused.code === 3, 'its promotion to be refused (exit code 3)', `exit code ${refused.code}`);
   stage.expect(/knows no euro/.test(refused.stdout), 'the refusal to name the reason', refused.stdout);
   await stage.found('refused with the reason; `towpath unyank v1.1.0` lifts it');
-}
-
-async function pushBranch(stage: Stage, branch: string, change: string, subject: string): Promise<string> {
-  await stage.git('switch', '--quiet', '--create', branch);
-  const commit = await commitChange(stage, change, subject);
-  await stage.git('push', '--quiet', 'origin', branch);
-  return commit;
-}
-
-async function commitChange(stage: Stage, change: string, subject: string): Promise<string> {
-  await stage.lay(change);
-  await stage.git('commit', '--quiet', '--all', '--message', subject);
-  return stage.shop.git('rev-parse', 'HEAD');
-}
-
-async function mergeBranch(stage: Stage, branch: string): Promise<string> {
-  await stage.git('switch', '--quiet', 'main');
-  await stage.git('merge', '--quiet', '--no-ff', '--message', `Merge ${branch}`, branch);
-  await stage.git('push', '--quiet');
-  return stage.shop.git('rev-parse', 'HEAD');
-}
-
-async function pushTag(stage: Stage, tag: string): Promise<void> {
-  await stage.git('tag', tag);
-  await stage.git('push', '--quiet', 'origin', tag);
-}
-
-function approve(stage: Stage, managerToken: string): Promise<{ readonly code: number }> {
-  return stage.towpath('approve', 'prod', '--token-file', managerToken, '--wait');
 }

@@ -96,7 +96,7 @@ async function ending(stage: Stage, url: string): Promise<void> {
 const NEXT: readonly (readonly [string, string])[] = [
   ['towpath lineage v1.0.0', 'from the commit to prod, with the evidence'],
   ['towpath diff demo prod', 'what demo has and prod lacks'],
-  ['towpath resume prod', 'lets prod move again'],
+  ['towpath why v1.2.0', 'what each environment asks of it, with the evidence'],
   ['towpath rollback demo --wait', 'back to what ran before, without a build'],
   ['towpath up --watch URL', 'the same on a repository of yours'],
 ];
