@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { Duration } from '../lib/fields.ts';
 import { FreezeWindow } from './freeze-window.ts';
+import { faultOf } from './rule.ts';
 
 /** A condition that must hold before a release moves in. */
 export type Gate =
@@ -18,7 +19,9 @@ export type Gate =
     }
   /** The release has run in the environment before for so long. */
   | { readonly kind: 'soak'; readonly ms: number }
-  | { readonly kind: 'freeze'; readonly windows: readonly FreezeWindow[] };
+  | { readonly kind: 'freeze'; readonly windows: readonly FreezeWindow[] }
+  /** An expression in CEL over what is known of the promotion is true; `says` is what it means, as a sentence. */
+  | { readonly kind: 'rule'; readonly rule: string; readonly says: string };
 
 /** Gates that have a name of their own: a check may not be called so. */
 export const GATE_WORDS = ['unchanged'] as const;
@@ -42,6 +45,21 @@ export const GateSchema = z.union([
       fresh: Duration.refine((ms) => ms >= 60_000, 'at least 1m').describe('How old its answer may be'),
     })
     .transform(({ check, fresh }): Gate => ({ kind: 'check', name: check, freshMs: fresh })),
+  z
+    .strictObject({
+      rule: z
+        .string()
+        .min(1)
+        .max(1000)
+        .superRefine((rule, context) => {
+          const fault = faultOf(rule);
+          if (fault !== null)
+            context.addIssue({ code: 'custom', message: `a rule in CEL that can be answered: ${fault}` });
+        })
+        .describe('An expression in CEL (cel.dev) that must be true'),
+      says: z.string().min(1).max(300).describe('What it means, as a sentence: what who is refused reads'),
+    })
+    .transform(({ rule, says }): Gate => ({ kind: 'rule', rule, says })),
   z
     .strictObject({
       approvals: Approvals.optional().describe('People of a role must agree'),

@@ -3,6 +3,7 @@ import type { Gate } from './gate.ts';
 import { decideApprovals } from './gates/approvals.ts';
 import { decideCheck } from './gates/check.ts';
 import { decideFreeze } from './gates/freeze.ts';
+import { decideRule } from './gates/rule.ts';
 import { decideSoak } from './gates/soak.ts';
 import { decideUnchanged } from './gates/unchanged.ts';
 import type { GateVerdict } from './policy.ts';
@@ -20,6 +21,8 @@ export function decideGate(gate: Gate, facts: PromotionFacts): GateVerdict {
       return decideSoak(gate, facts);
     case 'freeze':
       return decideFreeze(gate, facts);
+    case 'rule':
+      return decideRule(gate, facts);
     default:
       return gate satisfies never;
   }

@@ -243,6 +243,8 @@ function gateName(gate: PathEnvironment['gates'][number]): string {
       return `soak ${gate.ms / 1000} s`;
     case 'freeze':
       return 'freeze';
+    case 'rule':
+      return gate.says;
     default:
       return gate satisfies never;
   }

@@ -80,6 +80,14 @@ const anyGate: fc.Arbitrary<Gate> = fc.oneof(
   fc.integer({ min: -HOUR, max: HOUR }).map((shift): Gate => {
     return { kind: 'freeze', windows: [{ kind: 'once', fromMs: NOW - HOUR, untilMs: NOW + shift }] };
   }),
+  fc
+    .constantFrom(
+      'promotion.automatic',
+      "order != 'diverged'",
+      "authors.all(a, a.name == 'Ana')",
+      'authors[1].name != ""',
+    )
+    .map((rule): Gate => ({ kind: 'rule', rule, says: 'It is as the rule wants it.' })),
 );
 
 export const anyAnswer: fc.Arbitrary<AnswerFacts> = fc.record({
