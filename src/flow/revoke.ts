@@ -40,12 +40,22 @@ export async function revoke(house: House, tx: Tx, evidence: Evidence): Promise<
   const [was, is] = [before?.answer.verdict !== 'passed', verdict !== 'passed'];
   if (before === undefined || was === is) return;
   const running = await environmentsAsked(tx, question);
+  const environments = running.map(({ environmentId }) => environmentId);
+  const data = {
+    check,
+    service,
+    digest: evidence.digests[service],
+    verdict,
+    summary,
+    evidence: evidence.id,
+    environments,
+  };
   for (const { environmentId, releaseId } of running)
     await recordEvent(tx, {
       projectId: evidence.projectId,
       kind: is ? 'environment.revoked' : 'environment.cleared',
       subject: environmentId,
-      data: { release: releaseId, check: evidence.check, service: evidence.service, summary },
+      data: { ...data, release: releaseId },
     });
   const strict = running.find(({ definition }) => definitionOf({ definition }).onFailure.yank);
   if (verdict !== 'failed' || strict === undefined) return;

@@ -1,7 +1,7 @@
 import type { GitIdentity } from '../path/facts.ts';
 
 /** What people can be told of. */
-export const TOPICS = ['failed', 'rolled-back', 'build-failed', 'fixed', 'approval', 'yanked'] as const;
+export const TOPICS = ['failed', 'rolled-back', 'build-failed', 'fixed', 'approval', 'yanked', 'revoked'] as const;
 
 export type Topic = (typeof TOPICS)[number];
 
@@ -29,6 +29,8 @@ export interface Message {
 export interface MessagePlace {
   /** As `towpath.yaml` calls it; the template of a preview. */
   readonly environment: string | null;
+  /** Others that it is true of as well. */
+  readonly beside?: readonly string[];
   /** It comes and goes with a branch. */
   readonly preview: boolean;
   /** Short names, of a build. */

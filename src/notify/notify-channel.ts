@@ -49,7 +49,9 @@ export function wants(channel: NotifyChannel, { topic, place }: Message, default
     });
   }
   if (place.environment === null) return true;
-  return channel.environments === null ? !place.preview : channel.environments.includes(place.environment);
+  const { environments } = channel;
+  if (environments === null) return !place.preview;
+  return [place.environment, ...(place.beside ?? [])].some((name) => environments.includes(name));
 }
 
 /** The environment of `towpath.yaml` that a place is: a preview is one of its template. */

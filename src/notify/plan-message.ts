@@ -70,7 +70,7 @@ export function planPromotionMessage(news: PromotionNews): Draft | null {
     case 'waiting': {
       const reason = (detail.reasons ?? []).find(({ gate }) => gate === 'approvals');
       if (reason === undefined) return null;
-      const fix = `\`towpath approve "promotion ${number}"\`, or \`towpath reject\`, by ${list(news.approvers) || 'somebody of that role'}.`;
+      const fix = `\`towpath approve "promotion ${number}"\`, or \`towpath reject\`, by ${list(news.approvers, 'or') || 'somebody of that role'}.`;
       const more = { what: reason.what, fix, approvers: news.approvers };
       return draft('approval', 'approval', `${environment.name}: ${of} waits for approval`, more, null);
     }
@@ -121,7 +121,9 @@ export interface YankNews extends AnyFacts {
 export function planYankMessage(news: YankNews): Draft {
   const { eventId, by, reason, runsIn, release } = news;
   const runs =
-    runsIn.length === 0 ? 'It runs nowhere.' : `It runs in ${list(runsIn)} and stays there until it is replaced.`;
+    runsIn.length === 0
+      ? 'It runs nowhere.'
+      : `It runs in ${list(runsIn, 'and')} and stays there until it is replaced.`;
   return {
     key: `yanked:${eventId}`,
     turn: null,
@@ -135,6 +137,46 @@ export function planYankMessage(news: YankNews): Draft {
       url: news.link(`#${release.number}`),
     },
   };
+}
+
+export interface RevokedNews extends AnyFacts {
+  /** The answer that took a pass back, or gave it back. */
+  readonly evidence: string;
+  readonly check: string;
+  readonly service: string;
+  /** What it was asked of. */
+  readonly digest: string;
+  readonly verdict: 'passed' | 'failed' | 'error';
+  readonly summary: string;
+  /** Where that runs, as people call it; at least one. */
+  readonly runsIn: readonly string[];
+  readonly place: MessagePlace;
+}
+
+/** One answer about what runs in several environments is one fact. */
+export function planRevokedMessage(news: RevokedNews): Draft {
+  const { project, evidence, check, service, digest, verdict, summary, runsIn, release, place } = news;
+  const about = `answer ${project} ${check} ${service} ${digest}`;
+  const where = list(runsIn, 'and');
+  const url = news.link(`#${release.number}`);
+  if (verdict === 'passed') {
+    const title = `${where}: ${check} of ${service} passes again for release ${release.name}`;
+    const message = { ...common(news, 'fixed', title), what: sentence(summary), place, url };
+    return { key: `cleared:${evidence}`, turn: { about, to: 'fixed' }, message };
+  }
+  const said = verdict === 'failed' ? 'fails' : 'cannot be answered any more';
+  const message = {
+    ...common(
+      news,
+      'revoked',
+      `${where}: ${check} of ${service} ${said} for release ${release.name}, which runs there`,
+    ),
+    what: `It passed before. Now: ${sentence(summary)} Nothing was taken down by it.`,
+    fix: `\`towpath rollback ${runsIn[0] ?? ''}\` brings back what ran before; \`towpath test "#${release.number}" ${check}\` asks it again.`,
+    place,
+    url,
+  };
+  return { key: `revoked:${evidence}`, turn: { about, to: 'broke' }, message };
 }
 
 function common({ project, at, release, commits }: AnyFacts, topic: Topic, title: string): Message {
@@ -170,7 +212,11 @@ export function testMessage(project: string, channel: string, by: string, at: Da
   };
 }
 
-function list(words: readonly string[]): string {
+function list(words: readonly string[], joint: 'and' | 'or'): string {
   const last = words.at(-1) ?? '';
-  return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} or ${last}`;
+  return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} ${joint} ${last}`;
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }

@@ -17,12 +17,16 @@ let mail: TestMail;
 
 const config = (hook: string) => `
 services:
-  web: { path: services/web, build: text, checks: { unit: { run: test, during: build } } }
+  web:
+    path: services/web
+    build: text
+    checks: { unit: { run: test, during: build }, scan: { run: test } }
 roles: { managers: [olga] }
 users: { olga: [olga@shop.test], ada: [Ada, ada@shop.test] }
 environments:
   preview: { on: { branch: "feature/*" }, ephemeral: { ttl: 1d }, deploy: stage, settle: 0ms }
   qa: { on: { merge: main }, deploy: stage, settle: 0ms }
+  twin: { on: manual, accepts: any, gates: [scan], deploy: stage, settle: 0ms }
   prod: { on: manual, from: qa, gates: [{ approvals: { of: managers } }], deploy: stage, settle: 0ms }
 notify:
   people: { email: { to: [authors, approvers, ops@shop.test] } }
@@ -98,11 +102,55 @@ test('approvers are asked once, however often the promotion looks again', async 
   await world.useCases.promotions.cancel(id, 'olga');
 });
 
+test('an answer that takes a pass back is told once, however many environments run what it is about, and so is the next pass', async () => {
+  const { releases } = world.useCases;
+  await world.commit({ says: { web: 'to be scanned' }, author: 'Ada', message: 'One' });
+  const head = await world.push({ says: { web: 'to be scanned again' }, author: 'Bo', message: 'Two' });
+  await world.live('qa', head);
+  await world.reaches((await world.request('twin', head)).id, 'live');
+  await tellAll();
+  const again = async (code: number, verdict: string) => {
+    world.answer = () => ({ kind: 'exited', code });
+    await releases.test(world.project, head, 'scan', 'olga');
+    await until(async () => {
+      const { evidence } = await releases.show(world.project, head);
+      return evidence.some((one) => one.check === 'scan' && one.verdict === verdict) ? true : null;
+    });
+  };
+  const told = await during(async () => {
+    await again(1, 'failed');
+    await Promise.all([tellAll(), tellAll(), tellAll()]);
+  });
+  expect(told.hooks).toMatchObject([
+    {
+      type: 'towpath.revoked',
+      data: {
+        title: `[told-people] qa and twin: scan of web fails for release ${head.slice(0, 7)}, which runs there`,
+        fix: expect.stringContaining('`towpath rollback qa`') as string,
+        place: { environment: 'qa', beside: ['twin'], preview: false },
+      },
+    },
+  ]);
+  expect(told.mails.map(({ to }) => to)).toEqual(['ada@shop.test', 'ops@shop.test']); // git alone knows Bo, who wrote the newest
+  expect(told.chats).toEqual([]);
+  const cleared = await during(async () => {
+    await again(0, 'passed');
+    await tellAll();
+  });
+  expect(cleared.hooks).toMatchObject([
+    { type: 'towpath.fixed', data: { title: expect.stringContaining('scan of web passes again') as string } },
+  ]);
+  expect(cleared.mails.map(({ headers }) => headers['in-reply-to'])).toEqual(
+    told.mails.map(({ headers }) => headers['message-id']),
+  );
+});
+
 test('a yank is told with where it runs, each yank once', async () => {
   const head = await world.git('rev-parse', 'main');
   for (const reason of ['It loses orders', 'It does so again.']) {
     await world.useCases.releases.yank(world.project, head, reason, 'olga');
-    const { hooks } = await during(tellAll);
+    const { hooks, mails } = await during(tellAll);
+    expect(mails.map(({ to }) => to)).toEqual(['ada@shop.test', 'ops@shop.test']);
     expect(hooks).toMatchObject([
       { type: 'towpath.yanked', data: { what: expect.stringContaining(reason) as string } },
     ]);

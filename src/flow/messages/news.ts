@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 import { type EnvironmentRow, environmentById } from '../../environment/environment-store.ts';
 import { environmentOf } from '../../environment/place.ts';
 import { pullNumber, shortRef } from '../../git/ref.ts';
@@ -11,6 +13,7 @@ import {
   type Draft,
   planBuildMessage,
   planPromotionMessage,
+  planRevokedMessage,
   planYankMessage,
   type PromotionNews,
 } from '../../notify/plan-message.ts';
@@ -48,6 +51,9 @@ export async function newsOf(house: House, event: StoredEvent, place: Place): Pr
     }
     case 'release.yanked':
       return yankNews(house, event, place);
+    case 'environment.revoked':
+    case 'environment.cleared':
+      return revokedNews(house, event, place);
     default:
       return null;
   }
@@ -143,13 +149,47 @@ async function yankNews(house: House, event: StoredEvent, place: Place): Promise
     .execute();
   const { by, reason } = event.data as { by?: string; reason?: string };
   return planYankMessage({
-    ...(await common(house, event, place, release, null)),
+    ...(await common(house, event, place, release, release.mixed ? null : await builtBefore(house, release))),
     eventId: event.id,
     by: by ?? 'Somebody',
     reason: sentence(reason ?? 'without a reason'),
     runsIn: runs.map(({ name }) => name),
   });
 }
+
+/** Each environment has its event; what they say of the others makes one message of them. */
+async function revokedNews(house: House, event: StoredEvent, place: Place): Promise<Draft | null> {
+  const { db } = house.store;
+  const told = Revoked.safeParse(event.data);
+  const release = told.success ? await releaseById(db, told.data.release) : null;
+  if (!told.success || release === null) return null; // of an older version
+  const { release: _id, environments: ids, ...answer } = told.data;
+  const all = (await Promise.all(ids.map((id) => environmentById(db, id)))).toSorted(
+    (one, other) => one.position - other.position,
+  );
+  const stay = all.filter(({ previewBranch }) => previewBranch === null);
+  const runsIn = stay.length > 0 ? stay : all;
+  const [first, ...beside] = runsIn.map(placeOf);
+  if (first === undefined) return null;
+  return planRevokedMessage({
+    ...(await common(house, event, place, release, release.mixed ? null : await builtBefore(house, release))),
+    ...answer,
+    runsIn: runsIn.map(({ name }) => name),
+    place: { ...first, beside: beside.flatMap(({ environment }) => environment ?? []) },
+  });
+}
+
+/** Written by `revoke`. */
+const Revoked = z.object({
+  release: z.string(),
+  check: z.string(),
+  service: z.string(),
+  digest: z.string(),
+  verdict: z.enum(['passed', 'failed', 'error']),
+  summary: z.string(),
+  evidence: z.string(),
+  environments: z.array(z.string()),
+});
 
 async function common(
   house: House,
