@@ -1,5 +1,5 @@
 # Every command sets up what it needs; see CONTRIBUTING.md.
-.PHONY: setup machine cosign demo demo-ci test test-sonar kill fuzz bench
+.PHONY: setup machine cosign osv-scanner demo demo-ci test test-sonar kill fuzz bench
 
 NODE_22 := node tools/node22.js
 VITEST := node_modules/vitest/vitest.mjs
@@ -19,6 +19,10 @@ machine:
 # cosign, for its test against the embedded registry: five minutes of a processor, so `make test` does not ask for it.
 cosign: setup
 	node tools/go-programs.js cosign
+
+# osv-scanner, for the test of scans with it: some minutes too.
+osv-scanner: setup
+	node tools/go-programs.js osv-scanner
 
 # The whole story on an example, from a branch to production. It needs Node and git; with a Docker Engine it uses containers.
 STARTED := $(shell date +%s)

@@ -176,6 +176,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
             platform,
           }),
           advisories,
+          osvScanner: process.env['TOWPATH_OSV_SCANNER'] || undefined,
           clock: systemClock,
         },
       };

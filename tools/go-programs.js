@@ -13,8 +13,11 @@ const MODULES = {
   oras: 'oras.land/oras/cmd/oras@v1.2.3',
 };
 
-/** Five minutes of a processor on a machine that is new, so it is built by `make cosign` alone. */
-const WHEN_ASKED = { cosign: 'github.com/sigstore/cosign/v3/cmd/cosign@v3.0.2' };
+/** Some minutes of a processor on a machine that is new, so each is built by `make` with its name alone. */
+const WHEN_ASKED = {
+  cosign: 'github.com/sigstore/cosign/v3/cmd/cosign@v3.0.2',
+  'osv-scanner': 'github.com/google/osv-scanner/v2/cmd/osv-scanner@v2.2.2',
+};
 
 /** Two minutes to build, so only where it is measured; and as its makers would. */
 const BENCHED = { registry: 'github.com/distribution/distribution/v3/cmd/registry@v3.0.0' };

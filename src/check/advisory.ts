@@ -70,6 +70,8 @@ export interface PackageName {
 }
 
 export interface Advisories {
+  /** Where they lie. */
+  readonly directory: string;
   /** The database of this server as it is now; null where there is none. @throws CheckError `check.advisories-broken` */
   current(): Promise<AdvisoryDatabase | null>;
 }

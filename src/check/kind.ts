@@ -125,6 +125,8 @@ export interface ScanTools {
     readonly platform: string;
   }>;
   readonly advisories: Advisories;
+  /** Where the program osv-scanner is; on the path by default. */
+  readonly osvScanner?: string | undefined;
   readonly clock: Clock;
 }
 

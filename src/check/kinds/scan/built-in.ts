@@ -5,34 +5,24 @@ import { affects, nameIn } from './advisories/affects.ts';
 import { ratingOf } from './advisories/severity.ts';
 import type { InstalledPackage } from './packages/package.ts';
 import { sameOnce } from './same.ts';
-import type { Scanner, Vulnerability } from './scanner.ts';
+import { lookUp, type Scanner, type Vulnerability } from './scanner.ts';
 
 /** Matches packages with the advisories of this server: nothing is installed, and no network asked. */
 export function builtInScanner(advisories: Advisories): Scanner {
   return {
     name: 'built-in 1',
-    async scan(packages) {
-      const database = await advisories.current();
-      if (database === null) return { kind: 'no-data', why: 'this server has no advisories' };
-      const ecosystems = [...new Set(packages.map(({ ecosystem }) => ecosystem))];
-      const missing = ecosystems.filter((ecosystem) => database.asOf(ecosystem) === null);
-      const known = packages.filter(({ ecosystem }) => !missing.includes(ecosystem));
-      const records = byPackage(await database.about(known));
-      const vulnerabilities: Vulnerability[] = [];
-      for (const installed of known) {
-        const about = records.get(keyOf(installed));
-        if (about === undefined) continue;
-        await others();
-        vulnerabilities.push(...sameOnce([...about].flatMap((record) => vulnerabilityOf(record, installed))));
-      }
-      const dates = ecosystems.flatMap((ecosystem) => database.asOf(ecosystem) ?? []);
-      return {
-        kind: 'scanned',
-        vulnerabilities,
-        missing,
-        database: { digest: database.digest, newestMs: database.newestMs, atMs: Math.min(...dates) },
-      };
-    },
+    scan: (packages) =>
+      lookUp(advisories, packages, async (known, database) => {
+        const records = byPackage(await database.about(known));
+        const vulnerabilities: Vulnerability[] = [];
+        for (const installed of known) {
+          const about = records.get(keyOf(installed));
+          if (about === undefined) continue;
+          await others();
+          vulnerabilities.push(...sameOnce([...about].flatMap((record) => vulnerabilityOf(record, installed))));
+        }
+        return vulnerabilities;
+      }),
   };
 }
 

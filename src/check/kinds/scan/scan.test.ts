@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -69,6 +69,28 @@ test('what the base brings is looked at too, unless the check names what it look
     verdict: 'failed',
     summary: expect.stringContaining('libc6@2.36-9+deb12u1 (of glibc) by DSA-5514-1') as string,
   });
+});
+
+test('a list of packages in the image names what is bundled', async () => {
+  const list = await readFile(join(REAL, '../sbom/npm.cdx.json'), 'utf8');
+  const bundled = [
+    [
+      { name: 'app/server.js', content: '' },
+      { name: 'app/bom.json', content: list },
+    ],
+  ];
+  const asked = { database: await folder(), wish: { sbom: 'app/bom.json' } };
+  expect(await ask(bundled, asked)).toMatchObject({
+    verdict: 'failed',
+    summary: expect.stringContaining('lodash@4.17.20') as string,
+    scan: { packages: 2 },
+  });
+  expect(await ask([[LODASH]], asked)).toMatchObject({
+    verdict: 'error',
+    summary: 'its list of packages app/bom.json is not in the image',
+  });
+  const broken = [[{ name: 'app/bom.json', content: list.slice(0, 500) }]];
+  expect(await ask(broken, asked)).toMatchObject({ summary: 'its list of packages app/bom.json is not JSON' });
 });
 
 test('advisories are as old as their newest, unless a file says as of when they are', async () => {

@@ -1,16 +1,20 @@
 import { z } from 'zod';
 
 import { readImageFiles } from '../../../container/rootfs/image-files.ts';
-import { Duration } from '../../../lib/fields.ts';
+import { Duration, RelativePath } from '../../../lib/fields.ts';
+import { groupBy } from '../../../lib/group.ts';
 import { CheckError } from '../../error.ts';
-import { checkKind } from '../../kind.ts';
+import { checkKind, type CheckAnswer, type CheckRequest, type ScanTools } from '../../kind.ts';
+import type { Reading } from '../../report/report.ts';
 import { FAMILIES } from './advisories/order.ts';
 import { SEVERITIES } from './advisories/severity.ts';
 import { AllowField } from './allow.ts';
 import { builtInScanner } from './built-in.ts';
 import { judge } from './judge.ts';
 import { installedIn, saysWhatIsInstalled } from './packages/installed.ts';
-import { familyOf } from './packages/package.ts';
+import { osvScanner } from './osv-scanner/osv-scanner.ts';
+import { familyOf, type InstalledPackage } from './packages/package.ts';
+import { parseSbom } from './sbom/read.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -31,6 +35,13 @@ const fields = {
         .min(1)
         .optional()
         .describe('Which packages are looked at (all; what is not named is not seen)'),
+      scanner: z
+        .enum(['built-in', 'osv-scanner'])
+        .default('built-in')
+        .describe('What looks them up: `osv-scanner` is a program on the server (built-in)'),
+      sbom: RelativePath.refine((path) => path !== '.', 'a file')
+        .optional()
+        .describe('A file of the image that names more packages: CycloneDX or SPDX, in JSON'),
       maxAge: Duration.default(7 * DAY_MS).describe('How old the advisories may be (7d)'),
       allow: z.array(AllowField).default([]).describe('What somebody answers for, for a time'),
     })
@@ -48,31 +59,51 @@ export const scan = checkKind({
   fields,
   during: ['release'],
   inputs: () => [],
-  async ask({ definition: { scan: wish }, digest, log, signal, timeoutMs }, { scanning }) {
+  async ask(request, { scanning, directory }) {
     if (scanning === undefined) throw unable();
+    const { signal, timeoutMs } = request;
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-    const { source, repository, image, platform } = await scanning.imageOf(digest, deadline);
-    const wanted = { platform, wants: saysWhatIsInstalled, maxBytes: MAX_BYTES, signal: deadline };
-    const files = await readImageFiles(source, repository, image, wanted).catch((error: unknown) => {
+    try {
+      return await look(request, { ...scanning, directory }, deadline);
+    } catch (error) {
       if (signal.aborted || !deadline.aborted) throw error;
-      return null;
-    });
-    if (files === null) return { verdict: 'error', summary: 'the image was not read in time' };
-    const { packages: all, unreadable } = installedIn(files);
-    const packages = all.filter(({ ecosystem }) => wish.ecosystems?.includes(familyOf(ecosystem)) ?? true);
-    for (const [ecosystem, count] of countsOf(packages)) log(`${count} packages of ${ecosystem}`);
-    const scanner = builtInScanner(scanning.advisories);
-    const scanned = await scanner.scan(packages, deadline);
-    const answer = judge({ scanner: scanner.name, packages, unreadable, scanned }, wish, scanning.clock.now());
-    for (const { rule, where, message } of answer.findings?.first ?? []) log(`${rule}: ${where}: ${message}`);
-    return answer;
+      return { verdict: 'error', summary: 'it was not done in time' };
+    }
   },
 });
 
-function countsOf(packages: readonly { readonly ecosystem: string }[]): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const { ecosystem } of packages) counts.set(ecosystem, (counts.get(ecosystem) ?? 0) + 1);
-  return counts;
+async function look(
+  { definition: { scan: wish }, digest, log }: CheckRequest<z.output<z.ZodObject<typeof fields>>>,
+  { imageOf, advisories, clock, osvScanner: osvProgram, directory }: ScanTools & { readonly directory: string },
+  signal: AbortSignal,
+): Promise<CheckAnswer> {
+  const { source, repository, image, platform } = await imageOf(digest, signal);
+  const wants = (path: string): boolean => path === wish.sbom || saysWhatIsInstalled(path);
+  const files = await readImageFiles(source, repository, image, { platform, wants, maxBytes: MAX_BYTES, signal });
+  const listed = wish.sbom === undefined ? [] : await listedIn(files, wish.sbom);
+  if ('wrong' in listed) return { verdict: 'error', summary: `its list of packages ${wish.sbom} ${listed.wrong}` };
+  const { packages: installed, unreadable } = installedIn(files);
+  const packages = [...installed, ...listed].filter(
+    ({ ecosystem }) => wish.ecosystems?.includes(familyOf(ecosystem)) ?? true,
+  );
+  for (const [ecosystem, these] of groupBy(packages, (one) => one.ecosystem))
+    log(`${these.length} packages of ${ecosystem}`);
+  const scanner =
+    wish.scanner === 'built-in'
+      ? builtInScanner(advisories)
+      : osvScanner(advisories, { program: osvProgram, directory });
+  const scanned = await scanner.scan(packages, signal);
+  const answer = judge({ scanner: scanner.name, packages, unreadable, scanned }, wish, clock.now());
+  for (const { rule, where, message } of answer.findings?.first ?? []) log(`${rule}: ${where}: ${message}`);
+  return answer;
+}
+
+async function listedIn(
+  files: ReadonlyMap<string, Buffer>,
+  path: string,
+): Promise<Reading<readonly InstalledPackage[]>> {
+  const text = files.get(path)?.toString('utf8');
+  return text === undefined ? { wrong: 'is not in the image' } : parseSbom(text, path);
 }
 
 function unable(): CheckError {

@@ -1,3 +1,4 @@
+import type { Advisories, AdvisoryDatabase } from '../../advisory.ts';
 import type { Rating } from './advisories/severity.ts';
 import type { InstalledPackage } from './packages/package.ts';
 
@@ -40,4 +41,32 @@ export interface Scanner {
   /** With its version. */
   readonly name: string;
   scan(packages: readonly InstalledPackage[], signal: AbortSignal): Promise<Scanned>;
+}
+
+/** What all scanners over the advisories of this server have in common: each ecosystem must be in them, and a source is looked up once. */
+export async function lookUp(
+  advisories: Advisories,
+  packages: readonly InstalledPackage[],
+  find: (
+    known: readonly InstalledPackage[],
+    database: AdvisoryDatabase,
+  ) => Promise<Extract<Scanned, { kind: 'broken' }> | readonly Vulnerability[]>,
+): Promise<Scanned> {
+  const database = await advisories.current();
+  if (database === null) return { kind: 'no-data', why: 'this server has no advisories' };
+  const ecosystems = [...new Set(packages.map(({ ecosystem }) => ecosystem))];
+  const missing = ecosystems.filter((ecosystem) => database.asOf(ecosystem) === null);
+  const dates = ecosystems.flatMap((ecosystem) => database.asOf(ecosystem) ?? []);
+  const { digest, newestMs } = database;
+  const seen = { digest, newestMs, atMs: Math.min(newestMs, ...dates) };
+  const known = eachSource(packages.filter(({ ecosystem }) => !missing.includes(ecosystem)));
+  const found = known.length === 0 ? [] : await find(known, database);
+  if ('kind' in found) return found;
+  return { kind: 'scanned', vulnerabilities: found, missing, database: seen };
+}
+
+/** One source may have brought many packages. */
+function eachSource(packages: readonly InstalledPackage[]): InstalledPackage[] {
+  const key = ({ ecosystem, name, version }: InstalledPackage): string => [ecosystem, name, version].join('\0');
+  return [...new Map(packages.toReversed().map((one) => [key(one), one])).values()].reverse();
 }

@@ -27,6 +27,7 @@ const RECORD_LIMIT_BYTES = 16 * 1024 * 1024;
 export function advisoriesIn(directory: string): Advisories {
   let known: { readonly seen: string; readonly database: Promise<AdvisoryDatabase | null> } | null = null;
   return {
+    directory,
     async current() {
       const files = await filesIn(directory);
       const seen = sha256Hex(files.map(({ path, size, mtimeMs }) => `${path}\0${size}\0${mtimeMs}`).join('\n'));

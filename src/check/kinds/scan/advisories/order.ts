@@ -16,11 +16,15 @@ export function orderOf(ecosystem: string): Order | null {
 const debian: Order = ordered((version) => /^(\d+:)?\d[A-Za-z0-9.+~:-]*$/.test(version), compareDebianVersions);
 const alpine: Order = ordered(isAlpineVersion, compareAlpineVersions);
 
+const semantic: Order = (one, other) => {
+  const [left, right] = [semver(one), semver(other)];
+  return left === null || right === null ? null : left.compare(right);
+};
+
 const ORDERS: Readonly<Record<string, Order>> = {
-  npm(one, other) {
-    const [left, right] = [semver(one), semver(other)];
-    return left === null || right === null ? null : left.compare(right);
-  },
+  npm: semantic,
+  Go: semantic,
+  'crates.io': semantic,
   PyPI: ordered((version) => isPython(version) !== null, comparePython),
   Debian: debian,
   Ubuntu: debian,

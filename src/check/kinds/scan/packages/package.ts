@@ -21,10 +21,10 @@ export function purlOf({ ecosystem, name, version, called }: InstalledPackage): 
   const type = PURL_TYPES[family] ?? 'generic';
   const release = ecosystem.slice(family.length + 1);
   const at = `@${encode(version)}`;
-  if (type === 'npm') return `pkg:npm/${name.split('/').map(encode).join('/')}${at}`;
+  if (type === 'npm' || type === 'golang') return `pkg:${type}/${name.split('/').map(encode).join('/')}${at}`;
   if (type !== 'deb' && type !== 'apk') return `pkg:${type}/${encode(name)}${at}`;
   const qualifiers = [
-    ...(release === '' ? [] : [`distro=${family.toLowerCase()}-${encode(release.replace(/^v/, ''))}`]),
+    ...(release === '' ? [] : [`distro=${family.toLowerCase()}-${encode(release.replace(/^v|:LTS$/g, ''))}`]),
     ...(called === name ? [] : [`upstream=${encode(name)}`]),
   ];
   return `pkg:${type}/${family.toLowerCase()}/${encode(called)}${at}${qualifiers.length === 0 ? '' : `?${qualifiers.join('&')}`}`;
@@ -32,6 +32,8 @@ export function purlOf({ ecosystem, name, version, called }: InstalledPackage): 
 
 const PURL_TYPES: Readonly<Record<string, string>> = {
   npm: 'npm',
+  Go: 'golang',
+  'crates.io': 'cargo',
   PyPI: 'pypi',
   Debian: 'deb',
   Ubuntu: 'deb',
