@@ -281,6 +281,12 @@ export const OPERATIONS = {
     because: 'Each delivery is signed with the secret of its repository, and it only wakes the poll.',
     summary: 'A signed hint that a repository has changed',
   },
+  'analysis.receive': {
+    route: 'POST /hooks/:repository/analyses',
+    needs: 'public',
+    because: 'Each delivery is signed with the secret that the project names, and it only wakes whoever waits.',
+    summary: 'A signed hint that a server which checks ask has worked',
+  },
   'page.show': {
     route: 'GET /',
     needs: 'public',

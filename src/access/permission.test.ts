@@ -54,6 +54,7 @@ test('what is public says what protects it instead', () => {
     'GET /api/v1/ready',
     'GET /api/v1/openapi.json',
     'POST /hooks/:repository',
+    'POST /hooks/:repository/analyses',
     'GET /',
     'GET /page/:file',
   ]);

@@ -13,7 +13,11 @@ const Address = z
  */
 export const ServersSchema = z.strictObject({
   sonar: z
-    .strictObject({ url: Address, token: SecretReference.describe('A token that may browse the projects') })
+    .strictObject({
+      url: Address,
+      token: SecretReference.describe('A token that may browse the projects'),
+      webhook: SecretReference.optional().describe('The secret of its webhook, which wakes whoever waits'),
+    })
     .optional()
     .describe('SonarQube, or SonarQube Cloud'),
 });

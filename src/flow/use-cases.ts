@@ -153,6 +153,8 @@ export interface UseCases {
     headers: Readonly<Record<string, string | undefined>>,
     body: Buffer,
   ): Promise<WebhookOutcome>;
+  /** Only wakes whoever waits in the project. @throws TowpathError `check.unsigned-webhook` */
+  analysed(repositoryId: string, headers: Readonly<Record<string, string | undefined>>, body: Buffer): Promise<void>;
 }
 
 export interface PageRequest {

@@ -166,6 +166,7 @@ export const CONTRACT = {
   'server.ready': { answer: z.object({ version: z.string() }) },
   'server.openapi': { answer: null },
   'webhook.receive': { params: z.object({ repository: Name }), answer: null, status: 202 },
+  'analysis.receive': { params: z.object({ repository: Name }), answer: null, status: 202 },
   'page.show': { answer: null },
   'page.asset': { params: z.object({ file: Name }), answer: null },
 } as const satisfies Record<OperationName, Exchange>;

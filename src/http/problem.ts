@@ -21,6 +21,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   'path.unknown-subject': 404,
   'release.no-reason': 400,
   'release.no-such-service': 404,
+  'check.unsigned-webhook': 401,
   'webhook.unsigned': 401,
   'webhook.stale': 401,
 };

@@ -2,6 +2,7 @@ import { receiveWebhook } from '../../source/webhook.ts';
 import { followEvents, lastEventId } from '../../store/event-store.ts';
 import type { House } from '../house.ts';
 import type { EventView, UseCases } from '../use-cases.ts';
+import { analysed } from './analysed.ts';
 import { auditCases } from './audit.ts';
 import { baseCases } from './bases.ts';
 import { channelCases } from './channels.ts';
@@ -46,6 +47,7 @@ export function createUseCases(house: House): UseCases {
     audit: auditCases(house),
     webhook: (repositoryId, headers, body) =>
       receiveWebhook({ repositoryId, headers, body }, { store, now: house.clock.now(), secretOf: house.secretOf }),
+    analysed: (repositoryId, headers, body) => analysed(house, repositoryId, headers, body),
   };
 }
 

@@ -469,6 +469,9 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       did('webhook', body.toString('utf8'));
       return 'woken';
     },
+    analysed: async (repository) => {
+      did('analysed', repository);
+    },
   };
 }
 
