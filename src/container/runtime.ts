@@ -18,8 +18,17 @@ export interface RunSpec {
    * URLs of environments. Otherwise a runner that can gives it a network of its own, with a way out.
    */
   readonly network?: 'host';
+  /** Where it listens, for one that is asked while it runs. It is told as `PORT`. */
+  readonly serves?: Serves;
   readonly limits?: Limits;
   readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface Serves {
+  /** What a runner with a network of its own tells it. */
+  readonly inside: number;
+  /** Where it is reached on this machine's loopback; nothing else listens there. */
+  readonly onMachine: number;
 }
 
 export interface Limits {

@@ -30,7 +30,12 @@ export function copyingRunner(): TaskRunner & { readonly left: () => number } {
         const [program = '', ...args] = spec.argv ?? spec.image.config.entrypoint;
         const child = spawn(program, args, {
           cwd: join(root, spec.workdir ?? '/'),
-          env: { PATH: process.env['PATH'], ...spec.image.config.env, ...spec.env },
+          env: {
+            PATH: process.env['PATH'],
+            ...spec.image.config.env,
+            ...spec.env,
+            ...(spec.serves === undefined ? {} : { PORT: String(spec.serves.onMachine) }),
+          },
           stdio: ['ignore', 'pipe', 'pipe'],
         });
         for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', log);

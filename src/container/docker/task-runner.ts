@@ -1,6 +1,6 @@
 import { allEnded } from '../../lib/all-ended.ts';
 import { isGone, MAKER } from '../../lib/maker.ts';
-import type { RunResult, RunSpec, TaskRunner } from '../runtime.ts';
+import type { RunResult, RunSpec, Serves, TaskRunner } from '../runtime.ts';
 import { addressesOf, type Beside, lostOf, removeBeside, startBeside, untilReady } from './beside.ts';
 import {
   attachLog,
@@ -65,11 +65,14 @@ export function dockerTaskRunner(engine: DockerEngine, installation = ''): TaskR
         const pulled = pullImage(engine, spec.image.reference, { log, signal });
         if (beside.parts.length === 0) {
           await pulled;
-          await createContainer(engine, { ...spec, labels });
+          await createContainer(engine, { ...told(spec), labels }, { ...reached(spec), restarts: false });
           return await runToEnd(engine, spec, log, signal, timeoutMs);
         }
         await allEnded([pulled, startBeside(beside, { log, signal })]);
-        const [why] = await allEnded([untilReady(beside, { log, signal }), createBeside(beside, { ...spec, labels })]);
+        const [why] = await allEnded([
+          untilReady(beside, { log, signal }),
+          createBeside(beside, { ...told(spec), labels }),
+        ]);
         if (why !== null) return { kind: 'unready', why };
         const result = await runToEnd(engine, spec, log, signal, timeoutMs);
         const lost = await lostOf(beside);
@@ -84,7 +87,15 @@ export function dockerTaskRunner(engine: DockerEngine, installation = ''): TaskR
 async function createBeside(beside: Beside, spec: RunSpec): Promise<void> {
   const isInside = spec.network === undefined;
   const where = isInside ? { network: beside.task } : { hosts: await addressesOf(beside) };
-  await createContainer(beside.engine, spec, { ...where, restarts: false });
+  await createContainer(beside.engine, spec, { ...where, ...reached(spec), restarts: false });
+}
+
+function told<Spec extends RunSpec>(spec: Spec): Spec {
+  return spec.serves === undefined ? spec : { ...spec, env: { ...spec.env, PORT: String(spec.serves.inside) } };
+}
+
+function reached({ serves }: RunSpec): { port?: Serves } {
+  return serves === undefined ? {} : { port: serves };
 }
 
 async function runToEnd(

@@ -48,7 +48,9 @@ async function run(
 ): Promise<RunResult> {
   const account = process.geteuid?.() === 0 ? await accountOf(spec.image, spec.user) : null;
   const mark = basename(scratch);
-  const marked = { ...spec, env: { ...spec.env, [MARK]: mark } };
+  // the network is the machine's
+  const port = spec.serves === undefined ? {} : { PORT: String(spec.serves.onMachine) };
+  const marked = { ...spec, env: { ...spec.env, ...port, [MARK]: mark } };
   const command = await launcher.prepare({ ...marked, account, diesWithUs: true }, scratch);
   const group = await limitGroup(mark, spec.limits ?? {});
   for (const limit of group.notHeld) log(`note: the limit "${limit}" cannot be held on this machine`);
