@@ -3,12 +3,18 @@ import { CheckError } from './error.ts';
 import type { CheckAnswer, CheckKind, CheckRequest, CheckTools } from './kind.ts';
 import { command } from './kinds/command/command.ts';
 import { httpProbe } from './kinds/http-probe/http-probe.ts';
+import { pact } from './kinds/pact/pact.ts';
 import { scan } from './kinds/scan/scan.ts';
 import { sonar } from './kinds/sonar/sonar.ts';
 import { answerOfTries } from './tries.ts';
 
 /** Every kind of check. The first kind whose fields fit is taken. */
-export const checks: readonly CheckKind[] = [command, httpProbe, scan, sonar];
+export const checks: readonly CheckKind[] = [command, httpProbe, pact, scan, sonar];
+
+/** Whether a check writes pacts of its service, or verifies those that others have with it. */
+export function contractsOf(check: CheckDefinition): 'writes' | 'verifies' | null {
+  return checks.find(({ name }) => name === check.kind)?.contracts?.(check.definition) ?? null;
+}
 
 /** @throws CheckError `check.unknown-kind` for a definition that a newer Towpath has written */
 export function kindOf(check: CheckDefinition): CheckKind {

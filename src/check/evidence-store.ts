@@ -176,6 +176,14 @@ const Result = z.looseObject({
       leftOut: z.number(),
     })
     .optional(),
+  pacts: z.array(z.object({ provider: z.string(), digest: z.string(), interactions: z.number() })).optional(),
+  contract: z
+    .object({
+      consumer: z.string(),
+      digest: z.string(),
+      broken: z.array(z.object({ interaction: z.string(), why: z.string() })),
+    })
+    .optional(),
   scan: z
     .object({
       state: z.enum(['pass', 'fail', 'stale-db', 'no-data', 'error']),
@@ -196,9 +204,8 @@ const Result = z.looseObject({
 });
 
 function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
-  const { summary, tests, coverage, changed, findings, performance, kept, earlier, ran, scan } = Result.parse(
-    row.result,
-  );
+  const { summary, tests, coverage, changed, findings, performance, kept, pacts, contract, earlier, ran, scan } =
+    Result.parse(row.result);
   const answer: CheckAnswer = {
     verdict: row.verdict,
     summary,
@@ -209,6 +216,8 @@ function evidenceOf(row: Selectable<EvidenceTable>): RecordedEvidence {
     ...(performance === undefined ? {} : { performance }),
     ...(kept === undefined ? {} : { kept }),
     ...(scan === undefined ? {} : { scan }),
+    ...(pacts === undefined ? {} : { pacts }),
+    ...(contract === undefined ? {} : { contract }),
     ...(earlier === undefined ? {} : { earlier }),
     ...(ran === undefined ? {} : { ran }),
   };

@@ -13,6 +13,7 @@ import type { CheckFamily, Comparison } from './check.ts';
 import type { FileKeeper, KeptFiles } from './kept-files.ts';
 import type { ChangedCoverage } from './report/changed.ts';
 import type { Measures } from './report/measures.ts';
+import type { Pact } from './report/pact.ts';
 import type { LineCounts, TestCounts } from './report/report.ts';
 import type { Findings } from './report/sarif.ts';
 import type { OutsideServer } from './server.ts';
@@ -34,6 +35,10 @@ export interface CheckAnswer {
   /** Files that it left for people to see; no part of the answer. */
   readonly kept?: KeptFiles;
   readonly scan?: ScanFacts;
+  /** What it wrote down of what the service expects of others. */
+  readonly pacts?: readonly WrittenPact[];
+  /** The pact that was verified. */
+  readonly contract?: Contract;
   /** Tries before this one that did not pass, first to last; a pass after any of them is flaky. */
   readonly earlier?: readonly { readonly verdict: Exclude<CheckVerdict, 'passed'>; readonly summary: string }[];
   /** Where it ran; `isolates: false` says that the answer rests on the machine as well as on the image. */
@@ -65,6 +70,22 @@ export interface Performance {
   readonly load: string;
 }
 
+export interface WrittenPact {
+  /** The service of whom it is expected. */
+  readonly provider: string;
+  /** Of the pact, which is kept. */
+  readonly digest: string;
+  readonly interactions: number;
+}
+
+export interface Contract {
+  /** The service that expects it. */
+  readonly consumer: string;
+  readonly digest: string;
+  /** The first interactions that it does not keep to, each with what is wrong. */
+  readonly broken: readonly { readonly interaction: string; readonly why: string }[];
+}
+
 /** What was measured of the artifact that a question compares with. */
 export interface Baseline {
   readonly environment: string;
@@ -90,6 +111,10 @@ export interface CheckRequest<Definition> {
   readonly baseline?: (load: string) => Promise<Baseline | null>;
   /** Where files go that are kept; there for a check that keeps any. */
   readonly keeper?: FileKeeper;
+  /** For a definition that writes pacts: keeps one for good. */
+  readonly keepPact?: (pact: Pact) => Promise<void>;
+  /** For a kind that verifies pacts: this one, of this consumer. */
+  readonly pact?: { readonly consumer: string; readonly digest: string; readonly text: () => Promise<string> };
   /** Where each service answers, for a question that is asked of a deployment. */
   readonly urls: Readonly<Record<string, string>>;
   /** Safe as the name of a container, unique among what runs on this machine. */
@@ -144,16 +169,18 @@ export interface CheckKind<Definition = unknown> extends CheckFamily {
 
 /** Ties a kind to the type of its own fields, which the configuration has parsed; outside of it that type is not known. */
 export function checkKind<Fields extends z.ZodRawShape>(
-  kind: Omit<CheckKind<z.output<z.ZodObject<Fields>>>, 'fields' | 'compares'> & {
+  kind: Omit<CheckKind<z.output<z.ZodObject<Fields>>>, 'fields' | 'compares' | 'contracts'> & {
     readonly fields: Fields;
     readonly compares?: (definition: z.output<z.ZodObject<Fields>>) => Comparison;
+    readonly contracts?: (definition: z.output<z.ZodObject<Fields>>) => 'writes' | 'verifies' | null;
   },
 ): CheckKind {
   type Definition = z.output<z.ZodObject<Fields>>;
-  const { compares, ...rest } = kind;
+  const { compares, contracts, ...rest } = kind;
   return {
     ...rest,
     ...(compares === undefined ? {} : { compares: (definition) => compares(definition as Definition) }),
+    ...(contracts === undefined ? {} : { contracts: (definition) => contracts(definition as Definition) }),
     inputs: (definition, source) => kind.inputs(definition as Definition, source),
     ask: (request, tools) => kind.ask(request as CheckRequest<Definition>, tools),
   };

@@ -49,6 +49,14 @@ export function questionOf({
   });
 }
 
+/** What the answer about one pact is called, `contracts/web@1f2e3d4`: a check that verifies pacts has one for each. */
+export function nameOfPact(
+  check: string,
+  { consumer, digest }: { readonly consumer: string; readonly digest: string },
+): string {
+  return `${check}/${consumer}@${digest.slice(0, 7)}`;
+}
+
 /** What a check asks of whatever is built, before anything is: its definition and its tests. */
 export function buildQuestionOf(parts: Pick<QuestionParts, 'check' | 'kind' | 'source' | 'parts'>): string {
   return questionOf({ ...parts, service: '', digests: {}, environment: null });

@@ -44,6 +44,7 @@ export interface Tables {
   notice_cursor: NoticeCursorTable;
   notify_channel: NotifyChannelTable;
   operation: OperationTable;
+  pact: PactTable;
   project: ProjectTable;
   promotion: PromotionTable;
   promotion_event: PromotionEventTable;
@@ -361,6 +362,16 @@ export interface NotifyChannelTable {
 export interface OperationTable {
   id: string;
   made: Json | null;
+  at: Generated<Timestamp>;
+}
+
+export interface PactTable {
+  project_id: string;
+  digest: string;
+  consumer: string;
+  provider: string;
+  interactions: number;
+  body: string;
   at: Generated<Timestamp>;
 }
 

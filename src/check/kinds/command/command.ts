@@ -2,30 +2,25 @@ import { posix } from 'node:path';
 
 import { z } from 'zod';
 
-import type { BesideSpec, RunResult, RunSpec, TaskSpec } from '../../../container/runtime.ts';
-import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
+import type { RunResult, TaskSpec } from '../../../container/runtime.ts';
+import type { TreeEntry } from '../../../git/tree.ts';
 import { hashOfJson } from '../../../lib/digest.ts';
-import { Command, LimitsField, listOf, RelativePath, VariableName } from '../../../lib/fields.ts';
-import { parseReference } from '../../../registry/reference.ts';
-import { type PinnedPart, variablesOfParts } from '../../backing.ts';
+import { Command, LimitsField, VariableName } from '../../../lib/fields.ts';
+import { variablesOfParts } from '../../backing.ts';
 import { rootsOfKept } from '../../kept-files.ts';
 import { checkKind, type CheckAnswer, type CheckRequest } from '../../kind.ts';
 import { REPORT_LIMIT_BYTES } from '../../report/report.ts';
 import { keepFiles } from './kept.ts';
+import { besideOf, isThere, isWithin, MountField, mountsOf, rootsOf, testsOf } from './mounted.ts';
+import { pactFields, sayPacts } from './pacts.ts';
 import { reportFields, reportsOf, type Said, type Scene } from './reports.ts';
-import { type TestsFolder, writeTestsFolder } from './tests-folder.ts';
-
-/** Folders that hold tests by custom; what is there of them is mounted when the check does not say what. */
-const CUSTOMARY = ['test', 'tests', 'spec', '__tests__'];
-
-const Inside = RelativePath.refine((path) => path !== '.', 'a part of the service, not the whole');
+import { writeTestsFolder } from './tests-folder.ts';
 
 const fields = {
   run: Command.describe('A program with its arguments, run in the image; no shell'),
-  mount: listOf(Inside)
-    .optional()
-    .describe('Files and folders of the service laid over the image (test, tests, spec, __tests__)'),
+  mount: MountField,
   ...reportFields,
+  ...pactFields,
   limits: LimitsField.optional().describe('What it may use, as far as the runner can hold it to that'),
   env: z.record(VariableName, z.string()).default({}).describe('Variables of the program'),
 };
@@ -43,25 +38,27 @@ export const command = checkKind({
   during: ['release', 'build', 'deployment'],
   hasParts: true,
   hasFiles: true,
-  inputs: testsOf,
+  inputs: ({ mount }, source) => testsOf(source, mount),
   compares: ({ coverage, performance }) => ({
     changes: coverage?.changed !== undefined,
     baseline: performance?.baseline?.environment ?? null,
   }),
+  contracts: ({ pacts }) => (pacts === undefined ? null : 'writes'),
   async ask(request, { runner, image, directory }) {
     const { definition, source, parts, keeper, log, signal, timeoutMs } = request;
     const absent = definition.mount?.find((root) => !isThere(source, root));
     if (absent !== undefined) return { verdict: 'error', summary: `the service has no "${absent}" to mount` };
     const wanted = reportsOf(definition);
-    const reports = wanted.map(({ path }) => posix.dirname(path));
+    const { pacts } = definition;
+    const reports = [...wanted.map(({ path }) => posix.dirname(path)), ...(pacts === undefined ? [] : [pacts.in])];
     const written = [...new Set([...reports, ...rootsOfKept(keeper?.patterns ?? [])])];
     const hidden = written.find(
-      (folder) => isThere(source, folder) && !rootsOf(definition).some((root) => isWithin(folder, root)),
+      (folder) => isThere(source, folder) && !rootsOf(definition.mount).some((root) => isWithin(folder, root)),
     );
     if (hidden !== undefined)
       return { verdict: 'error', summary: `what it writes would hide the service's own folder "${hidden}"` };
     const under = await image(request.service, request.digest, signal);
-    const tests = testsOf(definition, source);
+    const tests = testsOf(source, definition.mount);
     const scene = { ...(await sceneOf(request, tests)), workdir: under.config.workdir || '/' };
     const folder = await writeTestsFolder(directory, source, tests, written);
     try {
@@ -71,7 +68,7 @@ export const command = checkKind({
         argv: definition.run,
         env: variablesOf(request),
         workdir: scene.workdir,
-        mounts: mountsOf(definition, source, written, folder, scene.workdir),
+        mounts: mountsOf(source, definition.mount, folder.path, scene.workdir, written),
         beside: parts.map(besideOf),
         labels: { 'dev.towpath.check': request.check },
         ...(definition.limits === undefined ? {} : { limits: definition.limits }),
@@ -84,6 +81,7 @@ export const command = checkKind({
           return 'wrong' in read ? report.unread(read.wrong) : report.say(read.text, scene);
         }),
       );
+      if (pacts !== undefined) said.push(await sayPacts(folder, pacts, request));
       const { notHeld } = result;
       const ran = { runner: runner.name, isolates: runner.isolates, ...(notHeld === undefined ? {} : { notHeld }) };
       const kept = keeper === undefined ? undefined : await keepFiles(folder.path, keeper, log);
@@ -146,59 +144,6 @@ async function sceneOf(
     changed: await changed?.(),
     baseline: (await baseline?.(load)) ?? null,
     load,
-  };
-}
-
-function testsOf(definition: Definition, source: SourceTree): readonly TreeEntry[] {
-  const roots = rootsOf(definition);
-  return source.entries.filter(({ path }) => roots.some((root) => isWithin(path, root)));
-}
-
-function rootsOf({ mount }: Definition): readonly string[] {
-  return mount ?? CUSTOMARY;
-}
-
-/** One mount per root that is there, none inside another, and the folders that it writes to. */
-function mountsOf(
-  definition: Definition,
-  source: SourceTree,
-  written: readonly string[],
-  folder: TestsFolder,
-  workdir: string,
-): NonNullable<RunSpec['mounts']> {
-  const there = rootsOf(definition).filter((root) => isThere(source, root));
-  const outer = [...new Set(there)].filter((root) => !there.some((other) => root.startsWith(`${other}/`)));
-  const own = written.filter((path) => !written.some((other) => path.startsWith(`${other}/`)));
-  return [...new Set([...outer, ...own])].map((path) => ({
-    from: posix.join(folder.path, path),
-    to: posix.join(workdir, path),
-    writable: own.includes(path),
-  }));
-}
-
-function isThere(source: SourceTree, root: string): boolean {
-  return source.entries.some(({ path }) => isWithin(path, root));
-}
-
-function isWithin(path: string, root: string): boolean {
-  return path === root || path.startsWith(`${root}/`);
-}
-
-function besideOf(part: PinnedPart): BesideSpec {
-  const { name, port, command, env, ready, timeout, limits } = part;
-  const { host, repository } = parseReference(part.image);
-  // an engine reads by itself what the image says of its running
-  const config = { entrypoint: [], command: [], env: {}, workdir: '', user: '' };
-  const image = { reference: `${host}/${repository}@${part.digest}`, config };
-  return {
-    name,
-    image,
-    port,
-    env,
-    readyWithinMs: timeout,
-    ...(command === undefined ? {} : { command }),
-    ...(ready === undefined ? {} : { ready }),
-    ...(limits === undefined ? {} : { limits }),
   };
 }
 

@@ -73,7 +73,7 @@ export interface Said {
   readonly verdict: CheckVerdict;
   /** For a summary; for an error a phrase that follows "but". */
   readonly words: string;
-  readonly told: Pick<CheckAnswer, 'tests' | 'coverage' | 'changed' | 'findings' | 'performance'>;
+  readonly told: Pick<CheckAnswer, 'tests' | 'coverage' | 'changed' | 'findings' | 'performance' | 'pacts'>;
 }
 
 /** What a report is read against. */

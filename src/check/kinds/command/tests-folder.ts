@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { chmod, mkdir, mkdtemp, open, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, open, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 
 import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
@@ -11,6 +11,8 @@ export interface TestsFolder {
   readonly path: string;
   /** A text that the program has written; `wrong` says why there is none, and follows its name. */
   read(path: string, limitBytes: number): Promise<{ readonly text: string } | { readonly wrong: string }>;
+  /** Names of what the program has put into a folder, sorted; none where that is no folder. */
+  list(path: string): Promise<string[]>;
   remove(): Promise<void>;
 }
 
@@ -42,6 +44,7 @@ export async function writeTestsFolder(
   return {
     path,
     read: (file, limitBytes) => readInside(path, file, limitBytes),
+    list: (folder) => listInside(path, folder),
     remove: () => rm(path, { recursive: true, force: true }),
   };
 }
@@ -66,6 +69,15 @@ async function writeEntry(root: string, source: SourceTree, { mode, oid, path }:
   } else {
     // `wx`: a name that differs only in case may not be written through an entry before it
     await writeFile(to, bytes, { flag: 'wx', mode: mode === '100755' ? 0o755 : 0o644 });
+  }
+}
+
+async function listInside(root: string, folder: string): Promise<string[]> {
+  try {
+    const real = await realpath(join(root, folder));
+    return real === join(await realpath(root), folder) ? (await readdir(real)).toSorted() : [];
+  } catch {
+    return [];
   }
 }
 
