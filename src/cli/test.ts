@@ -104,8 +104,13 @@ function answersIn(change: unknown, test: TestView): Answer[] {
   const verdict = word as Answer['verdict'];
   const { check, service, summary, problem } = data;
   return test.asked
-    .filter((one) => one.check === check && (verdict === 'unanswered' || one.service === service))
+    .filter((one) => isOf(one.check, check) && (verdict === 'unanswered' || one.service === service))
     .map((one) => ({ ...one, verdict, summary: typeof summary === 'string' ? summary : problemOf(problem).what }));
+}
+
+/** `contracts/web` is what `contracts` asks of the pact of one consumer. */
+function isOf(asked: string, check: unknown): boolean {
+  return asked === check || asked.split('/', 1)[0] === check;
 }
 
 function tooLong({ release }: TestView): CliError {

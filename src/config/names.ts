@@ -1,5 +1,5 @@
 import { buildOrder } from '../artifact/build-order.ts';
-import { checks as kinds } from '../check/checks.ts';
+import { checks as kinds, contractsOf } from '../check/checks.ts';
 import { GATE_WORDS } from '../path/gate.ts';
 import { placeholdersOf } from '../environment/variables.ts';
 import { nearestWord } from '../lib/nearest.ts';
@@ -11,6 +11,7 @@ import type { Finding } from './issues.ts';
 /** Names that point to nothing: a check, a role or an environment that the file does not have. */
 export function findDanglingNames(config: ProjectConfig): Finding[] {
   const checks = checksOf(config);
+  const contracts = verifiersOf(config);
   const environments = config.path;
   const roles = Object.keys(config.roles);
   return [
@@ -47,6 +48,10 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
           ];
           if (asked === undefined)
             return [dangling(named, `there is no gate or check "${gate.name}"`, 'gate or check', known, gate.name)];
+          if (contracts.has(gate.name))
+            return [
+              plain(named, `check "${gate.name}" verifies pacts, which are those of an environment`, '`can-i-deploy`'),
+            ];
           if (!asked.every(isLate)) return [];
           return [plain(named, `check "${gate.name}" is asked only after a deployment`, 'it under `verify`')];
         }),
@@ -218,6 +223,12 @@ function checksOf(config: ProjectConfig): ReadonlyMap<string, readonly string[]>
   for (const { checks } of Object.values(config.services))
     for (const [name, { during }] of Object.entries(checks)) found.set(name, [...(found.get(name) ?? []), during]);
   return found;
+}
+
+/** Checks that are asked once for each pact: no gate can name one answer of theirs. */
+function verifiersOf({ services }: ProjectConfig): ReadonlySet<string> {
+  const named = Object.values(services).flatMap(({ checks }) => Object.entries(checks));
+  return new Set(named.flatMap(([name, check]) => (contractsOf(check) === 'verifies' ? [name] : [])));
 }
 
 function isLate(during: string): boolean {

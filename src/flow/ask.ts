@@ -1,61 +1,32 @@
 import { availableParallelism } from 'node:os';
 
 import type { ArtifactRow } from '../artifact/artifact-store.ts';
-import { type PinnedPart, pinnedParts } from '../check/backing.ts';
-import type { CheckDefinition } from '../check/check.ts';
 import { typeOf } from '../check/check-type.ts';
-import { askCheck, kindOf } from '../check/checks.ts';
+import { askCheck, contractsOf } from '../check/checks.ts';
 import type { Evidence } from '../check/evidence.ts';
 import { evidenceById, latestAnswers } from '../check/evidence-store.ts';
 import { storeContent } from '../check/kept-store.ts';
 import type { CheckRequest } from '../check/kind.ts';
-import { mustAsk, questionOf } from '../check/question.ts';
+import { keepPact, pactText } from '../check/pact-store.ts';
+import { mustAsk, nameOfPact } from '../check/question.ts';
 import type { ProjectConfig } from '../config/config.ts';
 import { rulingConfig } from '../config/config-store.ts';
-import type { SourceTree } from '../git/tree.ts';
+import { environmentById } from '../environment/environment-store.ts';
 import { allEnded } from '../lib/all-ended.ts';
 import { type Digest, sha256Hex } from '../lib/digest.ts';
 import { TowpathError } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
 import { limiter } from '../lib/limiter.ts';
 import type { LogLine } from '../lib/log.ts';
-import type { Release, ReleaseService } from '../release/release.ts';
+import type { Release } from '../release/release.ts';
 import { openLog } from '../store/log-store.ts';
-import { pinParts } from './backing.ts';
-import { type ArtifactBefore, artifactBefore, baselineOf } from './baseline.ts';
-import { type Changes, changesOf } from './compared.ts';
+import { baselineOf } from './baseline.ts';
+import { type Asked, contractsAmong, pactQuestionsOf, releasesBeside } from './contracts.ts';
 import type { Deployment } from './deploy-release.ts';
 import type { House } from './house.ts';
-import { treeOf } from './plan-artifacts.ts';
-import { configAt } from './project-config.ts';
+import { type Question, questionFor, questionsOf } from './question.ts';
 import { recordAnswer } from './statements/state.ts';
 import { requireIsolation } from './strangers.ts';
-
-/** One question that a release's configuration asks of one of its services. */
-interface Question {
-  readonly id: string;
-  readonly name: string;
-  readonly check: CheckDefinition;
-  readonly service: string;
-  readonly digest: Digest;
-  /** Of the image, in our registry. */
-  readonly repository: string;
-  /** Where its program comes from. */
-  readonly repositoryId: string;
-  readonly commit: string;
-  readonly source: SourceTree;
-  /** For a question about what changed. */
-  readonly changes: Changes | null;
-  readonly parts: readonly PinnedPart[];
-  /** For one that has a baseline: what it is measured against, if there is anything. */
-  readonly before: ArtifactBefore | null;
-}
-
-/** What the environment adds to questions that are asked of a deployment there. */
-interface Surroundings {
-  readonly urls: Readonly<Record<string, string>>;
-  readonly mocks: readonly string[];
-}
 
 /** Checks with `during: build`, of one service. Only what no evidence answers yet is asked; every answer is given. */
 export async function askDuringBuild(
@@ -104,12 +75,54 @@ export async function askRelease(
   name: string,
   { signal, sinceMs = 0 }: { readonly signal: AbortSignal; readonly sinceMs: number | undefined },
 ): Promise<Evidence[]> {
-  const where = { urls: {}, releaseId: release.id, environmentId: null, signal };
+  const asked = [...(await questionsOf(house, release, name)), ...(await pactQuestionsOf(house, release, name))];
+  return askEach(
+    house,
+    asked.map((question) => ({ question, release })),
+    { signal, sinceMs },
+  );
+}
+
+/**
+ * Asks what is open of the contracts that would hold in an environment with a release: first what its services expect of others,
+ * and once that is known whether these keep to it.
+ */
+export async function askContracts(
+  house: House,
+  release: Release,
+  environmentId: string,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<Evidence[]> {
+  const environment = await environmentById(house.store.db, environmentId);
+  const present = [release, ...(await releasesBeside(house, environment))];
+  const { written, pairs } = await contractsAmong(house, present);
+  const writing = written.flatMap(unanswered);
+  const open = writing.length > 0 ? writing : pairs.flatMap(({ verifiers }) => verifiers.flatMap(unanswered));
+  return askEach(house, open, { signal, sinceMs: 0 });
+}
+
+interface Asking {
+  readonly question: Question;
+  readonly release: Release;
+}
+
+function unanswered({ question, release, latest }: Asked): Asking[] {
+  return question === null || latest !== null ? [] : [{ question, release }];
+}
+
+/** As many at once as the machine works on. */
+async function askEach(
+  house: House,
+  questions: readonly Asking[],
+  { signal, sinceMs }: { readonly signal: AbortSignal; readonly sinceMs: number },
+): Promise<Evidence[]> {
   const limit = limiter(Math.max(2, availableParallelism()));
-  const asked = (await questionsOf(house, release, name)).map((question) =>
-    limit(async () =>
-      (await isOpen(house, question, sinceMs)) ? ask(house, release.projectId, question, where) : null,
-    ),
+  const asked = questions.map(({ question, release }) =>
+    limit(async () => {
+      if (!(await isOpen(house, question, sinceMs))) return null;
+      const where = { urls: {}, releaseId: release.id, environmentId: null, signal };
+      return ask(house, release.projectId, question, where);
+    }),
   );
   return (await allEnded(asked)).filter((evidence) => evidence !== null);
 }
@@ -150,63 +163,14 @@ async function isOpen(house: House, { id, check }: Question, sinceMs: number): P
   return mustAsk(check, latest?.answer ?? null) || (latest !== undefined && latest.at.getTime() <= sinceMs);
 }
 
-/** A check, by name, of every service of a release that has it. */
-export async function questionsOf(
-  house: House,
-  release: Release,
-  name: string,
-  surroundings: Surroundings | null = null,
-): Promise<Question[]> {
-  const questions = await Promise.all(
-    release.services.map(async (part: ReleaseService) => {
-      if (part.digest === null) return null;
-      const config = await configAt(house, release.repositoryId, part.commit);
-      const image = { ...part, digest: part.digest, repository: part.builtIn };
-      return questionFor(house, release.projectId, release.repositoryId, config, image, name, surroundings);
-    }),
-  );
-  return questions.filter((question) => question !== null);
-}
-
-async function questionFor(
-  house: House,
+/** What a question about pacts may look at. */
+async function pactsFor(
+  { store: { db } }: House,
   projectId: string,
-  repositoryId: string,
-  config: ProjectConfig,
-  part: { service: string; commit: string; digest: Digest; repository: string },
-  name: string,
-  surroundings: Surroundings | null = null,
-): Promise<Question | null> {
-  const service = config.services[part.service];
-  const check = service?.checks[name];
-  if (service === undefined || check === undefined) return null;
-  const source = await treeOf(house, repositoryId, part.commit, service);
-  const digests = { [part.service]: part.digest };
-  const pins = await pinParts(house, projectId, [{ service: part.service, name, check }]);
-  const parts = pinnedParts(check.backing, surroundings?.mocks ?? [], pins);
-  const environment = surroundings?.urls ?? null;
-  const kind = kindOf(check);
-  const compared = kind.compares?.(check.definition) ?? { changes: false, baseline: null };
-  const changes = compared.changes
-    ? await changesOf(house, { repositoryId, commit: part.commit, service: part.service, path: service.path })
-    : null;
-  const before =
-    compared.baseline === null ? null : await artifactBefore(house, repositoryId, { ...part, in: compared.baseline });
-  const against = {
-    ...(changes === null ? {} : { changed: changes.files }),
-    ...(before === null ? {} : { baseline: before.digest }),
-  };
-  const id = questionOf({
-    check,
-    kind,
-    service: part.service,
-    digests,
-    source,
-    parts,
-    environment,
-    ...(Object.keys(against).length === 0 ? {} : { against }),
-  });
-  return { id, name, check, ...part, repositoryId, source, parts, changes, before };
+  { check, pact }: Question,
+): Promise<Pick<CheckRequest<unknown>, 'keepPact' | 'pact'>> {
+  if (pact !== null) return { pact: { ...pact, text: () => pactText(db, projectId, pact.digest) } };
+  return contractsOf(check) === 'writes' ? { keepPact: (written) => keepPact(db, projectId, written) } : {};
 }
 
 async function ask(
@@ -239,6 +203,7 @@ async function ask(
       parts: question.parts,
       ...baselineOf(house, projectId, question, where.environmentId),
       ...keeperOf(house, question.check.keep),
+      ...(await pactsFor(house, projectId, question)),
       urls: where.urls,
       name: `towpath-check-${logId.replace('_', '-')}`,
       log: line,
@@ -252,7 +217,7 @@ async function ask(
       id: newId('evi'),
       projectId,
       question: question.id,
-      check: question.name,
+      check: question.pact === null ? question.name : nameOfPact(question.name, question.pact),
       type: typeOf(question.name, question.check),
       service: question.service,
       releaseId: where.releaseId,

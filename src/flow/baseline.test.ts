@@ -6,7 +6,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { recordEvidence } from '../check/evidence-store.ts';
 import type { Release } from '../release/release.ts';
-import { askRelease, questionsOf } from './ask.ts';
+import { askRelease } from './ask.ts';
+import { questionsOf } from './question.ts';
 import type { House } from './house.ts';
 import { releaseOf } from './testing/release-of.ts';
 import { createWorld, type World } from './testing/world.ts';

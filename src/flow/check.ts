@@ -3,7 +3,7 @@ import { UNDECIDED } from '../path/promotion.ts';
 import { releaseById } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
-import { askRelease } from './ask.ts';
+import { askContracts, askRelease } from './ask.ts';
 import { durable } from './engine/durable.ts';
 import { step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
@@ -14,6 +14,8 @@ import { isTransient } from './transient.ts';
 interface Asked {
   readonly releaseId: string;
   readonly check: string;
+  /** For what is open of the contracts there. */
+  readonly environmentId?: string;
   /** Asked again where it was answered before. */
   readonly sinceMs?: number;
   /** Of a person who wants it asked whatever was answered before; told with each answer. */
@@ -23,14 +25,14 @@ interface Asked {
 /** Asks one check of a release's artifacts; whoever waits for the answer looks again. */
 export function checkFlow(house: House) {
   return durable('check', async (asked: Asked) => {
-    const { releaseId, check, sinceMs, test } = asked;
+    const { releaseId, check, environmentId, sinceMs, test } = asked;
     const evidence = await step(
       'ask',
       async ({ signal }) => {
         const release = await releaseById(house.store.db, releaseId);
-        return release === null
-          ? []
-          : askRelease(house, release, check, { signal, sinceMs: test === undefined ? sinceMs : Infinity });
+        if (release === null) return [];
+        if (environmentId !== undefined) return askContracts(house, release, environmentId, { signal });
+        return askRelease(house, release, check, { signal, sinceMs: test === undefined ? sinceMs : Infinity });
       },
       { retry: { attempts: 3, firstMs: 1000, when: isTransient } },
     ).catch(async (error: unknown) => {
@@ -44,8 +46,13 @@ export function checkFlow(house: House) {
         await recordEvent(tx, {
           projectId: item.projectId,
           kind: `check.${item.answer.verdict}`,
-          subject: releaseId,
-          data: { check, service: item.service, summary: item.answer.summary, ...(test === undefined ? {} : { test }) },
+          subject: item.releaseId ?? releaseId,
+          data: {
+            check: item.check,
+            service: item.service,
+            summary: item.answer.summary,
+            ...(test === undefined ? {} : { test }),
+          },
         });
       }
       await wakeThoseWith(house, tx, releaseId);

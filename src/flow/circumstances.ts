@@ -1,7 +1,7 @@
 import { hashOfJson } from '../lib/digest.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import type { Release } from '../release/release.ts';
-import { questionsOf } from './ask.ts';
+import { questionsOf } from './question.ts';
 import type { House } from './house.ts';
 import { configAt } from './project-config.ts';
 

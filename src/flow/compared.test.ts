@@ -3,7 +3,8 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { askRelease, questionsOf } from './ask.ts';
+import { askRelease } from './ask.ts';
+import { questionsOf } from './question.ts';
 import type { House } from './house.ts';
 import { releaseOf } from './testing/release-of.ts';
 import { createWorld, type World } from './testing/world.ts';

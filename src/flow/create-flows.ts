@@ -21,7 +21,10 @@ export interface Flows {
   readonly report: Durable<{ reportId: string; run: number }, void>;
   readonly route: Durable<{ releaseId: string; ref: string; again?: number }, void>;
   readonly promote: Durable<{ promotionId: string; run: number }, void>;
-  readonly check: Durable<{ releaseId: string; check: string; sinceMs?: number; test?: string }, void>;
+  readonly check: Durable<
+    { releaseId: string; check: string; environmentId?: string; sinceMs?: number; test?: string },
+    void
+  >;
   readonly remove: Durable<{ environmentId: string }, void>;
 }
 
@@ -101,7 +104,8 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
       const place = kind === 'rollback' ? ROLLBACK : PATH;
       await engine.enqueue(tx, flows().promote, { promotionId, run }, { id, ...place });
     },
-    async check(tx, releaseId, { check, ...wanted }) {
+    async check(tx, releaseId, { check, ...wanted }, environmentId) {
+      const place = check === 'can-i-deploy' && environmentId !== undefined ? { environmentId } : {};
       // one at a time: the id is free again when an answer was recorded, or when the try before has ended without one
       const { count } = await tx
         .selectFrom('evidence')
@@ -109,10 +113,15 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
         .where('release_id', '=', releaseId)
         .where('check_name', '=', check)
         .executeTakeFirstOrThrow();
-      const first = `check:${releaseId}:${check}:${count}`;
+      const first = [`check:${releaseId}:${check}`, ...Object.values(place), count].join(':');
       const idOf = (number: number): string => (number === 0 ? first : `${first}:${number}`);
       const number = await nextTry(async (one) => hasEnded(await engine.state(idOf(one))));
-      await engine.enqueue(tx, flows().check, { releaseId, check, ...wanted }, { id: idOf(number), ...CHECK });
+      await engine.enqueue(
+        tx,
+        flows().check,
+        { releaseId, check, ...place, ...wanted },
+        { id: idOf(number), ...CHECK },
+      );
     },
     test: (tx, releaseId, check, test) =>
       engine.enqueue(

@@ -8,7 +8,7 @@ import type { AnswerFacts } from '../path/facts.ts';
 import type { Release } from '../release/release.ts';
 import { namedCommits } from '../release/release-store.ts';
 import { repositoryById } from '../source/member-store.ts';
-import { questionsOf } from './ask.ts';
+import { questionsOf } from './question.ts';
 import type { House } from './house.ts';
 import { configAt } from './project-config.ts';
 
@@ -53,7 +53,7 @@ export async function evidenceFor(
           {
             service,
             ...stands,
-            latest: evidence === undefined ? null : latestOf(evidence),
+            latest: latestOf(evidence),
           },
         ];
       });
@@ -63,13 +63,15 @@ export async function evidenceFor(
   return Object.fromEntries(each);
 }
 
-function latestOf({ id, at, answer: { verdict, summary, scan } }: RecordedEvidence): AnswerFacts['latest'] {
+export function latestOf(evidence: RecordedEvidence | null | undefined): AnswerFacts['latest'] {
+  if (evidence === null || evidence === undefined) return null;
+  const { verdict, summary, scan } = evidence.answer;
   const until = scan?.untilMs === undefined ? {} : { untilMs: scan.untilMs };
-  return { evidence: id, verdict, at: at.getTime(), summary, ...until };
+  return { evidence: evidence.id, verdict, at: evidence.at.getTime(), summary, ...until };
 }
 
 /** @param there what the protected branch asks; null where that does not matter */
-function standing(
+export function standing(
   here: CheckDefinition | undefined,
   there: CheckDefinition | 'nothing' | null,
 ): Pick<AnswerFacts, 'asked' | 'differs'> | null {
@@ -80,13 +82,14 @@ function standing(
   return { asked: differs.length === 0 ? 'same' : 'otherwise', differs };
 }
 
-interface ProtectedAsks {
+export interface ProtectedAsks {
   /** The commits of the release that were the head of the protected branch. */
   readonly own: ReadonlySet<string>;
   of(service: string, check: string): CheckDefinition | 'nothing';
+  checksOf(service: string): Readonly<Record<string, CheckDefinition>>;
 }
 
-async function protectedAsks(house: House, release: Release, then?: Then): Promise<ProtectedAsks> {
+export async function protectedAsks(house: House, release: Release, then?: Then): Promise<ProtectedAsks> {
   const { db } = house.store;
   const { defaultBranch } = await repositoryById(db, release.repositoryId);
   const commits = [...new Set(release.services.map(({ commit }) => commit))];
@@ -95,5 +98,9 @@ async function protectedAsks(house: House, release: Release, then?: Then): Promi
   const inForce = then === undefined ? () => configCommitOf(db, release.repositoryId) : () => then.commit;
   const head = commits.every((commit) => own.has(commit)) ? null : await inForce();
   const config: ProjectConfig | null = head === null ? null : await configAt(house, release.repositoryId, head);
-  return { own, of: (service, check) => config?.services[service]?.checks[check] ?? 'nothing' };
+  return {
+    own,
+    of: (service, check) => config?.services[service]?.checks[check] ?? 'nothing',
+    checksOf: (service) => config?.services[service]?.checks ?? {},
+  };
 }

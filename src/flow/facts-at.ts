@@ -14,6 +14,7 @@ import { repositoryById } from '../source/member-store.ts';
 import { headsUntil } from '../source/ref-event-store.ts';
 import type { Sql } from '../store/database.ts';
 import { circumstancesOf } from './circumstances.ts';
+import { contractFacts } from './contract-facts.ts';
 import { evidenceFor } from './evidence-for.ts';
 import { handsIn, orderBetween, predecessorsOf, unchangedFor } from './gather.ts';
 import type { House } from './house.ts';
@@ -78,6 +79,7 @@ export async function factsAt(
     predecessors: await predecessorsOf(house, environment, definition.from, release, at),
     protectedBranch: defaultBranch,
     evidence: await evidenceFor(house, release, checks, true, { at, commit: own?.commit ?? null }),
+    contracts: await contractFacts(house, environment, definition, release, { at, commit: own?.commit ?? null }),
     approvals: await approvalsThen(house, environment, definition, release, at),
     roles: path.config.roles,
     users: path.config.users,

@@ -1,4 +1,5 @@
 import { circumstancesOf } from './circumstances.ts';
+import { contractFacts } from './contract-facts.ts';
 import { evidenceFor } from './evidence-for.ts';
 import { rulingConfig } from '../config/config-store.ts';
 import { type EnvironmentRow, environmentById, environmentsOf } from '../environment/environment-store.ts';
@@ -81,6 +82,7 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
     predecessors: await predecessorsOf(house, environment, definition.from, release),
     protectedBranch: ruling.defaultBranch,
     evidence: await evidenceFor(house, release, checks, environment.previewBranch === null),
+    contracts: await contractFacts(house, environment, definition, release),
     approvals:
       wish.id === null
         ? []

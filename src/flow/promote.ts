@@ -127,7 +127,8 @@ async function decide(
       detail: { reasons: decision.reasons },
       ...(decision.wakeAtMs === undefined ? {} : { wakeAtMs: decision.wakeAtMs }),
     });
-    for (const wanted of decision.checks) await house.starts.check(tx, promotion.releaseId, wanted);
+    for (const wanted of decision.checks)
+      await house.starts.check(tx, promotion.releaseId, wanted, promotion.environmentId);
     return null;
   }
   if ((await endings(tx, promotion.environmentId)).length > 0) return waitForEnd(house, tx, promotion);

@@ -6,7 +6,7 @@ import type { Release } from '../release/release.ts';
 import { releaseById } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
-import { questionsOf } from './ask.ts';
+import { questionsOf } from './question.ts';
 import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';
 import { yank } from './yank.ts';

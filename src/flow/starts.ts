@@ -12,8 +12,8 @@ export interface Starts {
   route(tx: Tx, releaseId: string, ref: string, again?: number): Promise<void>;
   /** Looks at a promotion (again). Does nothing when it has ended. */
   promote(tx: Tx, promotionId: string): Promise<void>;
-  /** Does nothing while it is being asked. */
-  check(tx: Tx, releaseId: string, wanted: WantedCheck): Promise<void>;
+  /** Does nothing while it is being asked. @param environmentId where it is wanted: contracts are those of what runs there */
+  check(tx: Tx, releaseId: string, wanted: WantedCheck, environmentId?: string): Promise<void>;
   /** Asks a check whatever it answered before. @param test who asks: once for each */
   test(tx: Tx, releaseId: string, check: string, test: string): Promise<void>;
   /** Empties what is to be empty. @param again tells a new try from the first, which is asked for any number of times and runs once */

@@ -1,4 +1,5 @@
 import { environmentById, environmentsOf } from '../environment/environment-store.ts';
+import { environmentOf } from '../environment/place.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
 import { isUndecided } from '../path/promotion.ts';
 import type { Sql, Tx } from '../store/database.ts';
@@ -17,7 +18,10 @@ export async function wake(house: Awakener, tx: Tx, environmentId: string): Prom
   await wakeIn(house, tx, [environmentId]);
 }
 
-/** What runs in an environment has changed: whoever waits to come from there looks again, and its soak begins to count. */
+/**
+ * What runs in an environment has changed: whoever waits to come from there looks again, and its soak begins to count; and so does
+ * whoever waits to run beside it.
+ */
 export async function wakeFollowers(house: Awakener, tx: Tx, environmentId: string): Promise<void> {
   await wakeIn(house, tx, await followersOf(tx, environmentId));
 }
@@ -42,6 +46,10 @@ async function wakeIn(house: Awakener, tx: Tx, environmentIds: readonly string[]
 async function followersOf(db: Sql, environmentId: string): Promise<string[]> {
   const { projectId, name } = await environmentById(db, environmentId);
   return (await environmentsOf(db, projectId))
-    .filter((environment) => definitionOf(environment).from.includes(name))
+    .filter((environment) => {
+      const { from, gates } = definitionOf(environment);
+      const isBeside = environment.name !== name && environmentOf(environment.name) === environmentOf(name);
+      return from.includes(name) || (isBeside && gates.some(({ kind }) => kind === 'can-i-deploy'));
+    })
     .map(({ id }) => id);
 }

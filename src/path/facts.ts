@@ -29,6 +29,8 @@ export interface PromotionFacts {
   readonly protectedBranch: string;
   /** For each check that a gate names: what is known of it for each service that is asked it, here or on the protected branch. */
   readonly evidence: Readonly<Record<string, readonly AnswerFacts[]>>;
+  /** For the gate `can-i-deploy`; null where it is not asked. */
+  readonly contracts: ContractFacts | null;
   readonly approvals: readonly ApprovalFacts[];
   readonly roles: Readonly<Record<string, readonly string[]>>;
   /** User -> names and addresses in git; who is in it has no others. */
@@ -90,6 +92,31 @@ export interface AnswerFacts {
     /** When what it rests upon counts no more. */
     readonly untilMs?: number;
   } | null;
+}
+
+/** What services that would run beside each other expect of each other. */
+export interface ContractFacts {
+  /** The checks that write down what services expect. */
+  readonly written: readonly NamedAnswer[];
+  readonly pairs: readonly PairFacts[];
+}
+
+export interface NamedAnswer extends AnswerFacts {
+  readonly check: string;
+  /** The release with the service, where that runs there already; null for what is part of the release in question. */
+  readonly there: string | null;
+}
+
+/** One service that expects something of another; at least one of both is part of the release. */
+export interface PairFacts {
+  readonly consumer: string;
+  readonly provider: string;
+  /** The digest of the pact. */
+  readonly pact: string;
+  /** The release with the consumer, where that runs there already. */
+  readonly consumerThere: string | null;
+  /** Each check that holds the provider to it; null where no such service would run. */
+  readonly verified: readonly NamedAnswer[] | null;
 }
 
 export interface ApprovalFacts {

@@ -8,6 +8,8 @@ import { faultOf } from './rule.ts';
 export type Gate =
   /** The image is the very one that was tested on the branch. */
   | { readonly kind: 'unchanged' }
+  /** What would run there keeps to what its consumers expect. */
+  | { readonly kind: 'can-i-deploy' }
   /** The latest answer of the check of this name, for every service that has one, is a pass, and not older than `freshMs`. */
   | { readonly kind: 'check'; readonly name: string; readonly freshMs?: number }
   | {
@@ -24,7 +26,11 @@ export type Gate =
   | { readonly kind: 'rule'; readonly rule: string; readonly says: string };
 
 /** Gates that have a name of their own: a check may not be called so. */
-export const GATE_WORDS = ['unchanged'] as const;
+export const GATE_WORDS = ['unchanged', 'can-i-deploy'] as const;
+
+function isGateWord(word: string): word is (typeof GATE_WORDS)[number] {
+  return GATE_WORDS.some((known) => known === word);
+}
 
 const Approvals = z.strictObject({
   of: z
@@ -36,9 +42,7 @@ const Approvals = z.strictObject({
 
 /** The piece of towpath.yaml under `gates: [ ... ]`. */
 export const GateSchema = z.union([
-  z
-    .string('a gate')
-    .transform((word): Gate => (word === 'unchanged' ? { kind: 'unchanged' } : { kind: 'check', name: word })),
+  z.string('a gate').transform((word): Gate => (isGateWord(word) ? { kind: word } : { kind: 'check', name: word })),
   z
     .strictObject({
       check: z.string().describe('A check'),

@@ -2,6 +2,7 @@ import type { PromotionFacts } from './facts.ts';
 import type { Gate } from './gate.ts';
 import { decideApprovals } from './gates/approvals.ts';
 import { decideCheck } from './gates/check.ts';
+import { decideContracts } from './gates/can-i-deploy.ts';
 import { decideFreeze } from './gates/freeze.ts';
 import { decideRule } from './gates/rule.ts';
 import { decideSoak } from './gates/soak.ts';
@@ -13,6 +14,8 @@ export function decideGate(gate: Gate, facts: PromotionFacts): GateVerdict {
   switch (gate.kind) {
     case 'unchanged':
       return decideUnchanged(facts);
+    case 'can-i-deploy':
+      return decideContracts(facts);
     case 'check':
       return decideCheck(gate, facts);
     case 'approvals':

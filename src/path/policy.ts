@@ -16,7 +16,7 @@ export type Decision =
     }
   | { readonly kind: 'refuse'; readonly reasons: readonly Reason[] };
 
-/** A check that has to be asked, also where it was answered before `sinceMs`. */
+/** A check that has to be asked, also where it was answered before `sinceMs`; or `can-i-deploy`, for what is open of contracts. */
 export interface WantedCheck {
   readonly check: string;
   readonly sinceMs?: number;

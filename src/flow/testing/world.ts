@@ -13,7 +13,7 @@ import type { RunResult, TaskSpec } from '../../container/runtime.ts';
 import { listRefs } from '../../git/ls-refs.ts';
 import { type FileChange, type Forge, startForge } from '../../git/testing/forge.ts';
 import { systemClock } from '../../lib/clock.ts';
-import type { Digest } from '../../lib/digest.ts';
+import { type Digest, isDigest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
 import { createFence } from '../../lib/fence/fence.ts';
 import type { MailServer } from '../../notify/messenger.ts';
@@ -89,7 +89,10 @@ export interface World {
   /** What outside base images are today: reference -> digest. */
   readonly bases: Record<string, Digest>;
   /** How a check of type `run` ends; throws where it cannot be asked. */
-  answer: (spec: TaskSpec) => RunResult | Promise<RunResult>;
+  answer: (
+    spec: TaskSpec,
+    told: { readonly signal: AbortSignal; readonly says: () => string },
+  ) => RunResult | Promise<RunResult>;
   /** Whether checks run apart from the machine. */
   isolates: boolean;
   /** The mail server of the installation. */
@@ -181,7 +184,14 @@ export async function createWorld(
     builders: new Map([builder, external].map((one) => [one.name, one])),
     drivers: new Map([driver, other].map((one) => [one.name, one])),
     checkToolsFor: async (_repository, { sonar }) => ({
-      runner: { name: 'host', isolates: state.isolates, run: async (spec) => state.answer(spec) },
+      runner: {
+        name: 'host',
+        isolates: state.isolates,
+        run: async (spec, { signal }) => {
+          const digest = spec.image.reference.split('@')[1];
+          return state.answer(spec, { signal, says: () => (isDigest(digest) ? builder.textOf(digest) : '') });
+        },
+      },
       image: async (service, digest) => ({
         reference: `registry.test/${service}@${digest}`,
         config: { entrypoint: [], command: [], env: {}, workdir: '/', user: '' },

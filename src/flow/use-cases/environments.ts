@@ -234,7 +234,8 @@ function noRollback({ name }: EnvironmentRow, reason: string): { gate: string; w
 function gateName(gate: PathEnvironment['gates'][number]): string {
   switch (gate.kind) {
     case 'unchanged':
-      return 'unchanged';
+    case 'can-i-deploy':
+      return gate.kind;
     case 'check':
       return gate.freshMs === undefined ? gate.name : `${gate.name} of the last ${formatDuration(gate.freshMs)}`;
     case 'approvals':

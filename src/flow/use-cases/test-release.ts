@@ -1,5 +1,7 @@
 import { recordAudit } from '../../audit/audit-store.ts';
 import type { During } from '../../check/check.ts';
+import { nameOfPact } from '../../check/question.ts';
+import { contractsOf } from '../../check/checks.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { newId } from '../../lib/ids.ts';
 import { nearestWord } from '../../lib/nearest.ts';
@@ -7,6 +9,7 @@ import { nameOf, type Release } from '../../release/release.ts';
 import { namesOf } from '../../release/release-store.ts';
 import { lastEventId } from '../../store/event-store.ts';
 import { once } from '../../store/once.ts';
+import { pactQuestionsOf } from '../contracts.ts';
 import type { House } from '../house.ts';
 import { configAt } from '../project-config.ts';
 import type { TestView } from '../view/release.ts';
@@ -16,6 +19,8 @@ interface Asking {
   readonly service: string;
   readonly check: string;
   readonly during: During;
+  /** Whether it verifies pacts. */
+  readonly verifies: boolean;
 }
 
 /**
@@ -31,10 +36,12 @@ export async function testRelease(
   const { store } = house;
   const name = nameOf(release, (await namesOf(store.db, [release.id])).get(release.id) ?? []);
   if (release.state !== 'ready') throw notReady(name, release);
-  const asked = choose(name, await checksOf(house, release), check);
+  const chosen = choose(name, await checksOf(house, release), check);
+  const asked = await eachPact(house, release, chosen);
+  if (asked.length === 0) throw nothingExpected(name, chosen);
   const { id, after } = await once(store, async (tx) => {
     const test = { id: newId('tst'), after: await lastEventId(tx) };
-    const checks = [...new Set(asked.map((one) => one.check))];
+    const checks = [...new Set(asked.map((one) => one.asks))];
     for (const one of checks) await house.starts.test(tx, release.id, one, test.id);
     await recordAudit(tx, {
       actor: by,
@@ -60,14 +67,34 @@ async function checksOf(house: House, release: Release): Promise<Asking[]> {
   const each = await Promise.all(
     release.services.map(async ({ service, commit }) => {
       const config = await configAt(house, release.repositoryId, commit);
-      return Object.entries(config.services[service]?.checks ?? {}).map(([check, { during }]) => ({
+      return Object.entries(config.services[service]?.checks ?? {}).map(([check, definition]) => ({
         service,
         check,
-        during,
+        during: definition.during,
+        verifies: contractsOf(definition) === 'verifies',
       }));
     }),
   );
   return each.flat();
+}
+
+/** A check that verifies pacts is asked once for each. */
+async function eachPact(
+  house: House,
+  release: Release,
+  chosen: readonly Asking[],
+): Promise<(Asking & { readonly asks: string })[]> {
+  if (chosen.every(({ verifies }) => !verifies)) return chosen.map((one) => ({ ...one, asks: one.check }));
+  const each = chosen.map(async (one) => {
+    if (!one.verifies) return [{ ...one, asks: one.check }];
+    const questions = (await pactQuestionsOf(house, release, one.check)).filter(
+      ({ service }) => service === one.service,
+    );
+    return questions.flatMap(({ name, pact }) =>
+      pact === null ? [] : [{ ...one, asks: one.check, check: nameOfPact(name, pact) }],
+    );
+  });
+  return (await Promise.all(each)).flat();
 }
 
 function choose(release: string, all: readonly Asking[], check: string | undefined): Asking[] {
@@ -77,6 +104,15 @@ function choose(release: string, all: readonly Asking[], check: string | undefin
   const [first] = named;
   if (check === undefined || first === undefined) throw unknownCheck(release, all, check);
   throw first.during === 'build' ? ofBuild(release, check) : ofDeployment(release, check);
+}
+
+function nothingExpected(release: string, asked: readonly Asking[]): TowpathError {
+  const who = [...new Set(asked.map(({ service }) => service))].join(' and ');
+  return new TowpathError({
+    code: 'check.none',
+    what: `No service has a pact with ${who} of ${release}, so there is nothing to verify.`,
+    fix: 'The pacts are those of services of the release, and of what runs. Ask the check that writes them first.',
+  });
 }
 
 function notReady(name: string, { state }: Release): TowpathError {

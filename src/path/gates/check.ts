@@ -67,17 +67,20 @@ function failed(gate: string, { release }: PromotionFacts, bad: readonly AnswerF
 
 function otherwise(gate: string, facts: PromotionFacts, loose: readonly AnswerFacts[]): Reason {
   const { release, protectedBranch: branch, environment } = facts;
-  const each = loose.map(({ service, asked, differs }) => {
-    if (asked === 'only-here') return `${branch} asks no ${gate} of ${service}`;
-    if (asked === 'only-there') return `${branch} asks ${gate} of ${service} and this release does not`;
-    return `${branch} asks ${gate} of ${service} with another ${differs.join(', ')}`;
-  });
+  const each = loose.map((answer) => spokenDifference(answer, gate, branch));
   return {
     gate,
     what: `What ${release.name} says of ${gate} does not count in ${environment.name}: ${each.join('; ')}.`,
     fix: `Merge the change of the check into ${branch}, or ask what ${branch} asks and push. Previews take it as it is.`,
     evidence: idsOf(loose),
   };
+}
+
+/** How a release asks otherwise than the protected branch. */
+export function spokenDifference({ service, asked, differs }: AnswerFacts, check: string, branch: string): string {
+  if (asked === 'only-here') return `${branch} asks no ${check} of ${service}`;
+  if (asked === 'only-there') return `${branch} asks ${check} of ${service} and this release does not`;
+  return `${branch} asks ${check} of ${service} with another ${differs.join(', ')}`;
 }
 
 function unanswered(gate: string, { release }: PromotionFacts, answers: readonly AnswerFacts[]): Reason {

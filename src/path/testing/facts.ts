@@ -32,6 +32,7 @@ export function factsOf({ promotion, environment, release, ...rest }: FactsPatch
     predecessors: [],
     protectedBranch: 'main',
     evidence: {},
+    contracts: null,
     approvals: [],
     roles: { managers: ['bob', 'eve', 'ana'] },
     users: {},
