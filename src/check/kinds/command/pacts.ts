@@ -35,7 +35,7 @@ const MOST_PACTS = 100;
 
 /** Keeps the pacts that a program has written. One that cannot be read, or names nobody, makes the answer an error. */
 export async function sayPacts(
-  folder: TestsFolder,
+  folder: Pick<TestsFolder, 'list' | 'read'>,
   wish: Wish,
   { service, keepPact }: Pick<CheckRequest<unknown>, 'service' | 'keepPact'>,
 ): Promise<Said> {
