@@ -105,6 +105,8 @@ export interface CheckRequest<Definition> {
   readonly source: SourceTree;
   /** The lines that changed, relative to the service; there for a definition that compares them. */
   readonly changed?: () => Promise<ChangedLines>;
+  /** A file of the default branch's head, for a definition that is ruled by some; null where there is none. */
+  readonly ruling?: (path: string) => Promise<Buffer | null>;
   /** What runs beside it while it is asked. */
   readonly parts: readonly PinnedPart[];
   /** What the same load measured of the artifact that is compared with; there for a definition that has a baseline. */
@@ -164,6 +166,8 @@ export interface CheckKind<Definition = unknown> extends CheckFamily {
   readonly version: string;
   /** The files of the source that belong to the question: the tests. */
   inputs(definition: Definition, source: SourceTree): readonly TreeEntry[];
+  /** Files of the repository that rule the answer as the default branch has them, whatever the commit says. */
+  ruledBy?(definition: Definition): readonly string[];
   ask(request: CheckRequest<Definition>, tools: CheckTools): Promise<CheckAnswer>;
 }
 
@@ -176,11 +180,12 @@ export function checkKind<Fields extends z.ZodRawShape>(
   },
 ): CheckKind {
   type Definition = z.output<z.ZodObject<Fields>>;
-  const { compares, contracts, ...rest } = kind;
+  const { compares, contracts, ruledBy, ...rest } = kind;
   return {
     ...rest,
     ...(compares === undefined ? {} : { compares: (definition) => compares(definition as Definition) }),
     ...(contracts === undefined ? {} : { contracts: (definition) => contracts(definition as Definition) }),
+    ...(ruledBy === undefined ? {} : { ruledBy: (definition) => ruledBy(definition as Definition) }),
     inputs: (definition, source) => kind.inputs(definition as Definition, source),
     ask: (request, tools) => kind.ask(request as CheckRequest<Definition>, tools),
   };

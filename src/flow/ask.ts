@@ -200,6 +200,7 @@ async function ask(
       commit: question.commit,
       source: question.source,
       ...(question.changes === null ? {} : { changed: question.changes.lines }),
+      ...(question.ruling === null ? {} : { ruling: question.ruling.read }),
       parts: question.parts,
       ...baselineOf(house, projectId, question, where.environmentId),
       ...keeperOf(house, question.check.keep),

@@ -12,6 +12,7 @@ import { type Changes, changesOf } from './compared.ts';
 import type { House } from './house.ts';
 import { treeOf } from './plan-artifacts.ts';
 import { configAt } from './project-config.ts';
+import { type RulingFiles, rulingFiles } from './ruling-files.ts';
 
 /** One question that a release's configuration asks of one of its services. */
 export interface Question {
@@ -29,6 +30,8 @@ export interface Question {
   /** For a question about what changed. */
   readonly changes: Changes | null;
   readonly parts: readonly PinnedPart[];
+  /** For one that files of the default branch rule. */
+  readonly ruling: RulingFiles | null;
   /** For one that has a baseline: what it is measured against, if there is anything. */
   readonly before: ArtifactBefore | null;
   /** For one that verifies a pact. */
@@ -105,7 +108,10 @@ export async function questionFor(
     : null;
   const before =
     compared.baseline === null ? null : await artifactBefore(house, repositoryId, { ...part, in: compared.baseline });
+  const ruledBy = kind.ruledBy?.(check.definition) ?? [];
+  const ruling = ruledBy.length === 0 ? null : await rulingFiles(house, repositoryId, ruledBy);
   const against = {
+    ...(ruling === null ? {} : { ruling: ruling.files }),
     ...(changes === null ? {} : { changed: changes.files }),
     ...(before === null ? {} : { baseline: before.digest }),
     ...(pact === null ? {} : { pact: pact.digest }),
@@ -120,5 +126,5 @@ export async function questionFor(
     environment,
     ...(Object.keys(against).length === 0 ? {} : { against }),
   });
-  return { id, name, check, ...part, repositoryId, source, parts, changes, before, pact };
+  return { id, name, check, ...part, repositoryId, source, parts, changes, ruling, before, pact };
 }

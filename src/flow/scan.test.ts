@@ -4,21 +4,27 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { scanAgain } from './care/scan-again.ts';
+import { releaseOf } from './testing/release-of.ts';
 import { createWorld, type World } from './testing/world.ts';
 import { until } from './testing/until.ts';
 
 const config = `
 services:
   web: { path: services/web, build: text, checks: { vulnerabilities: { scan: {} } } }
+  api:
+    path: services/api
+    build: text
+    checks: { excused: { scan: { vex: [{ file: security/vex.json, owner: olga, until: 2999-12-31 }] } } }
 environments:
   qa: { on: manual, accepts: any, gates: [vulnerabilities], deploy: stage, settle: 0ms }
+  trial: { on: manual, accepts: any, gates: [excused], deploy: stage, settle: 0ms }
   prod: { on: manual, accepts: any, gates: [vulnerabilities], deploy: stage, settle: 0ms, onFailure: { yank: true } }
 `;
 
 let world: World;
 
 beforeAll(async () => {
-  world = await createWorld('scanned', config, { says: { web: 'minimist@1.2.5' } });
+  world = await createWorld('scanned', config, { says: { web: 'minimist@1.2.5', api: 'minimist@1.2.5' } });
 }, 120_000);
 afterAll(() => world.end());
 
@@ -67,6 +73,20 @@ test('what runs is scanned again when more is known, and is flagged and barred',
   ]);
   const barred = await world.reaches((await world.request('qa', before.current?.commit ?? '')).id, 'refused');
   expect(barred.headline).toContain('is yanked: vulnerabilities of web failed: 1 vulnerability');
+});
+
+test('what a document of the default branch says counts, whatever stands in the commit', async () => {
+  const vex = {
+    '@context': 'https://openvex.dev/ns/v0.2.0',
+    timestamp: '2026-01-01T00:00:00Z',
+    statements: [{ vulnerability: 'CVE-2021-44906', products: ['pkg:npm/minimist'], status: 'not_affected' }],
+  };
+  const files = { 'security/vex.json': JSON.stringify(vex) };
+  const branch = await world.push({ branch: 'excused', from: 'main', says: { api: 'minimist@1.2.3' }, files });
+  const refused = await world.reaches((await world.request('trial', branch)).id, 'refused');
+  expect(refused.headline).toContain('the VEX document security/vex.json is not on the default branch');
+  await releaseOf(world, await world.push({ message: 'Say so', files }));
+  await world.reaches((await world.request('trial', branch)).id, 'live');
 });
 
 /** A real advisory, which from now on this server knows. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { RelativePath } from '../../../lib/fields.ts';
 import type { Vulnerability } from './scanner.ts';
 
 const Line = z
@@ -9,6 +10,18 @@ const Line = z
   .regex(/^[^\p{Cc}]+$/u, 'one line of text');
 const DAY_MS = 86_400_000;
 
+const Until = z.iso.date('a day such as 2027-01-31').describe('The last day on which it counts (UTC)');
+const untilMs = (day: string): number => Date.parse(day) + DAY_MS;
+
+/** An OpenVEX document of the default branch, that somebody answers for, for a time. */
+export const VexField = z
+  .strictObject({
+    file: RelativePath.describe('An OpenVEX document, from the root of the repository, as the default branch has it'),
+    owner: Line.describe('Who answers for it'),
+    until: Until,
+  })
+  .transform(({ until, ...entry }) => ({ ...entry, untilMs: untilMs(until) }));
+
 /** A vulnerability that somebody answers for, for a time. */
 export const AllowField = z
   .strictObject({
@@ -16,9 +29,9 @@ export const AllowField = z
     package: Line.optional().describe('The name of the package (any)'),
     owner: Line.describe('Who answers for it'),
     reason: Line.describe('Why it does no harm here'),
-    until: z.iso.date('a day such as 2027-01-31').describe('The last day on which it counts (UTC)'),
+    until: Until,
   })
-  .transform(({ until, ...entry }) => ({ ...entry, untilMs: Date.parse(until) + DAY_MS }));
+  .transform(({ until, ...entry }) => ({ ...entry, untilMs: untilMs(until) }));
 export type Allowance = z.output<typeof AllowField>;
 
 /** The one that counts longest; when none counts any more, the one that did last. */

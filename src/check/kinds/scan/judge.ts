@@ -14,6 +14,8 @@ export interface Limits {
   readonly onlyFixed: boolean;
   readonly maxAge: number;
   readonly allow: readonly Allowance[];
+  /** What documents allow besides. */
+  readonly allowedBy?: (found: Vulnerability) => Allowance | null;
 }
 
 export interface ScanOutcome {
@@ -79,7 +81,7 @@ export function judge(
     allowed.length === 0 ? '' : `, ${allowed.length} allowed (${named([...new Set(allowed.map(sayAllowed))])})`;
   return {
     verdict: 'passed',
-    summary: `nothing ${LIMITS[limits.failOn]} in ${packages.length} packages${below}${excused}; advisories of ${dayOf(database.atMs)}`,
+    summary: `nothing ${LIMITS[limits.failOn]} in ${packages.length} ${packages.length === 1 ? 'package' : 'packages'}${below}${excused}; advisories of ${dayOf(database.atMs)}`,
     findings,
     ...told('pass', { ...seen, untilMs }),
   };
@@ -106,8 +108,13 @@ function rate(found: Vulnerability, limits: Limits, nowMs: number): Rated {
   const { rating, fixed } = found;
   const isBad = rating === 'unrated' ? limits.unrated === 'fail' : isAtLeast(rating, limits.failOn);
   if (!isBad || (limits.onlyFixed && fixed.length === 0)) return { found, level: 'warning', allowance: null };
-  const allowance = allowanceFor(found, limits.allow);
+  const allowance = longest([allowanceFor(found, limits.allow), limits.allowedBy?.(found) ?? null]);
   return { found, level: allowance !== null && nowMs < allowance.untilMs ? 'note' : 'error', allowance };
+}
+
+function longest(allowances: readonly (Allowance | null)[]): Allowance | null {
+  const those = allowances.filter((one) => one !== null);
+  return those.toSorted((one, other) => other.untilMs - one.untilMs)[0] ?? null;
 }
 
 function worstFirst(one: Rated, other: Rated): number {

@@ -8,13 +8,15 @@ import { checkKind, type CheckAnswer, type CheckRequest, type ScanTools } from '
 import type { Reading } from '../../report/report.ts';
 import { FAMILIES } from './advisories/order.ts';
 import { SEVERITIES } from './advisories/severity.ts';
-import { AllowField } from './allow.ts';
+import { AllowField, VexField } from './allow.ts';
 import { builtInScanner } from './built-in.ts';
 import { judge } from './judge.ts';
 import { installedIn, saysWhatIsInstalled } from './packages/installed.ts';
 import { osvScanner } from './osv-scanner/osv-scanner.ts';
 import { familyOf, type InstalledPackage } from './packages/package.ts';
 import { parseSbom } from './sbom/read.ts';
+import type { Vulnerability } from './scanner.ts';
+import { allowanceByVex, parseVex, type Vex } from './vex.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -43,6 +45,7 @@ const fields = {
         .optional()
         .describe('A file of the image that names more packages: CycloneDX or SPDX, in JSON'),
       maxAge: Duration.default(7 * DAY_MS).describe('How old the advisories may be (7d)'),
+      vex: z.array(VexField).default([]).describe('What OpenVEX documents of the default branch say'),
       allow: z.array(AllowField).default([]).describe('What somebody answers for, for a time'),
     })
     .describe('Looks for known vulnerabilities in what is installed in the image'),
@@ -59,6 +62,7 @@ export const scan = checkKind({
   fields,
   during: ['release'],
   inputs: () => [],
+  ruledBy: ({ scan: { vex } }) => vex.map(({ file }) => file),
   async ask(request, { scanning, directory }) {
     if (scanning === undefined) throw unable();
     const { signal, timeoutMs } = request;
@@ -73,7 +77,7 @@ export const scan = checkKind({
 });
 
 async function look(
-  { definition: { scan: wish }, digest, log }: CheckRequest<z.output<z.ZodObject<typeof fields>>>,
+  { definition: { scan: wish }, digest, log, ruling }: CheckRequest<z.output<z.ZodObject<typeof fields>>>,
   { imageOf, advisories, clock, osvScanner: osvProgram, directory }: ScanTools & { readonly directory: string },
   signal: AbortSignal,
 ): Promise<CheckAnswer> {
@@ -87,13 +91,16 @@ async function look(
     ({ ecosystem }) => wish.ecosystems?.includes(familyOf(ecosystem)) ?? true,
   );
   for (const [ecosystem, these] of groupBy(packages, (one) => one.ecosystem))
-    log(`${these.length} packages of ${ecosystem}`);
+    log(`${these.length} ${these.length === 1 ? 'package' : 'packages'} of ${ecosystem}`);
+  const documents = await vexIn(wish.vex, ruling);
+  if ('wrong' in documents) return { verdict: 'error', summary: `the VEX document ${documents.wrong}` };
   const scanner =
     wish.scanner === 'built-in'
       ? builtInScanner(advisories)
       : osvScanner(advisories, { program: osvProgram, directory });
   const scanned = await scanner.scan(packages, signal);
-  const answer = judge({ scanner: scanner.name, packages, unreadable, scanned }, wish, clock.now());
+  const limits = { ...wish, allowedBy: (found: Vulnerability) => allowanceByVex(found, digest, documents) };
+  const answer = judge({ scanner: scanner.name, packages, unreadable, scanned }, limits, clock.now());
   for (const { rule, where, message } of answer.findings?.first ?? []) log(`${rule}: ${where}: ${message}`);
   return answer;
 }
@@ -104,6 +111,21 @@ async function listedIn(
 ): Promise<Reading<readonly InstalledPackage[]>> {
   const text = files.get(path)?.toString('utf8');
   return text === undefined ? { wrong: 'is not in the image' } : parseSbom(text, path);
+}
+
+async function vexIn(
+  wanted: z.output<typeof fields.scan>['vex'],
+  ruling: CheckRequest<unknown>['ruling'],
+): Promise<Reading<readonly Vex[]>> {
+  const documents: Vex[] = [];
+  for (const { file, ...entry } of wanted) {
+    const bytes = (await ruling?.(file)) ?? null;
+    const statements =
+      bytes === null ? { wrong: 'is not on the default branch' } : await parseVex(bytes.toString('utf8'));
+    if ('wrong' in statements) return { wrong: `${file} ${statements.wrong}` };
+    documents.push({ file, ...entry, statements });
+  }
+  return documents;
 }
 
 function unable(): CheckError {

@@ -2,7 +2,7 @@ import { pythonName } from '../packages/installed.ts';
 import { familyOf, type InstalledPackage } from '../packages/package.ts';
 
 const PURL =
-  /^pkg:(?<type>[a-zA-Z0-9.+-]+)\/+(?<path>[^@?#]+)(?:@(?<version>[^?#]+))?(?:\?(?<qualifiers>[^#]*))?(?:#.*)?$/;
+  /^pkg:(?<type>[a-zA-Z0-9.+-]+)\/+(?<path>[^?#]+?)(?:@(?<version>[^@?#]+))?(?:\?(?<qualifiers>[^#]*))?(?:#.*)?$/;
 
 /** Types of package URLs whose ecosystem is known without anything else. */
 const ECOSYSTEMS: Readonly<Record<string, string>> = { npm: 'npm', pypi: 'PyPI', golang: 'Go', cargo: 'crates.io' };

@@ -39,6 +39,8 @@ test.each([
   ['pkg:apk/alpine/libcrypto3@3.1.4-r0?arch=x86_64&origin=openssl&distro=3.18.4', 'Alpine:v3.18 openssl 3.1.4-r0'],
   ['pkg:apk/wolfi/busybox@1.36-r0', 'Wolfi busybox 1.36-r0'],
   ['pkg:npm/%40types/node@20.1.0#lib', 'npm @types/node 20.1.0'],
+  ['pkg:npm/@types/node@20.1.0', 'npm @types/node 20.1.0'],
+  ['pkg:npm/@types/node', null],
   ['pkg:PyPI/Zope.Interface@5.0', 'PyPI zope-interface 5.0'],
   ['pkg:golang/github.com/gogo/protobuf@v1.3.1', 'Go github.com/gogo/protobuf v1.3.1'],
   ['pkg:maven/org.apache/commons@1.0', 'maven org.apache/commons 1.0'],
