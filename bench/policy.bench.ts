@@ -105,6 +105,7 @@ async function decided({ db }: Store): Promise<Figure> {
             service: service ?? '',
             asked: 'same' as const,
             differs: [],
+            question: null,
             latest: { evidence: answer, verdict, summary, at: at.getTime() },
           })),
       ]),

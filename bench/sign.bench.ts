@@ -51,6 +51,7 @@ export async function run(): Promise<Figure[]> {
         commit: null,
         tests: { passed: 100, failed: 0, skipped: 0 },
         failedTests: [],
+        until: null,
         at,
       });
       const link = { sequence, previous: null };

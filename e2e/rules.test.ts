@@ -1,9 +1,14 @@
+import { spawnSync } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { createClient } from '../src/cli/client.ts';
 import type { PromotionView } from '../src/flow/view/promotion.ts';
 import { createRepository, type TestRepository } from './testing/repository.ts';
-import { startServer, type TestServer, until } from './testing/server.ts';
+import { program as towpath, startServer, type TestServer, until } from './testing/server.ts';
 import { program, smallShop } from './testing/small-shop.ts';
 import { type Story, storyOf } from './testing/story.ts';
 
@@ -48,13 +53,26 @@ test('what is refused or waits says so beforehand: the dry run is the decision',
   expect(waiting.headline).toBe(would.kind === 'would' ? would.reasons[0]?.what : '');
 }, 120_000);
 
-test('the author alone is not enough; somebody else of the role is', async () => {
+test('the author alone is not enough; somebody else of the role is: so says the server, and so do its statements', async () => {
   const { open } = await story.environment('prod');
   const id = open[0]?.id ?? '';
   await (await as('ana')).call('promotion.approve', { params: { promotion: id }, body: {} });
   await until(async () => ((await show(id)).headline.includes('did not write it') ? true : null));
+  const why = await server.client.call('path.why', {
+    params: { project },
+    query: { subject: second, environment: 'prod' },
+  });
+  const told = why.environments[0]?.lines.map(({ verdict, gate, what }) => ({ verdict, gate, what }));
+  await until(async () => (isDeepStrictEqual((await verified(second, 75))?.lines, told) ? true : null));
   await (await as('bob')).call('promotion.approve', { params: { promotion: id }, body: {} });
   await story.live('prod', second);
+  await until(() => verified(second, 0));
+  const release = { params: { project, release: second } };
+  await server.client.call('release.yank', { ...release, body: { reason: 'wrong tax' } });
+  const barred = await until(() => verified(second, 3));
+  expect(barred.lines).toContainEqual({ verdict: 'refuse', gate: 'yank', what: expect.stringContaining('wrong tax') });
+  await server.client.call('release.unyank', release);
+  await until(() => verified(second, 0));
 }, 120_000);
 
 test('a rollback pushes a stuck deployment aside at once, and nothing newer comes by itself until it is resumed', async () => {
@@ -109,6 +127,32 @@ test('a yank bars the same artifacts under every commit, and lifting it frees th
   await server.client.call('release.unyank', { params: { project, release: mended } });
   expect(await request('dev', docsOnly, { dryRun: true })).toMatchObject({ verdict: 'go' });
 }, 120_000);
+
+/** What the program says of the image of a commit without the server, by the registry and the keys alone. @returns null where it ends otherwise */
+async function verified(commit: string, exit: number) {
+  const folder = join(server.data, 'of-a-verifier');
+  const { host } = new URL(server.client.server);
+  const auth = Buffer.from(`any:${server.token}`).toString('base64');
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ auths: { [host]: { auth } } }));
+  await writeFile(join(folder, 'keys.json'), (await server.cli('key', 'export', '--json')).stdout);
+  const { services } = await story.release(commit);
+  const digest = services.find(({ service }) => service === 'web')?.digest;
+  const words = [
+    'verify',
+    `${host}/${project}/web@${digest}`,
+    '--for',
+    'prod',
+    '--key',
+    join(folder, 'keys.json'),
+    '--json',
+  ];
+  const env = { PATH: process.env['PATH'], DOCKER_CONFIG: folder };
+  const ran = spawnSync(process.execPath, [towpath, ...words], { env, encoding: 'utf8' });
+  if (ran.status !== exit) return null;
+  const { lines } = JSON.parse(ran.stdout) as { lines: Record<'verdict' | 'gate' | 'what', string>[] };
+  return { lines: lines.map(({ verdict, gate, what }) => ({ verdict, gate, what })) };
+}
 
 function request(
   environment: string,

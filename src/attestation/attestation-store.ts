@@ -7,7 +7,7 @@ import { json, type Sql, type Tx } from '../store/database.ts';
 import { signedBytes, writeBundle } from './bundle.ts';
 import type { Claim } from './predicates.ts';
 import type { Signer } from './signer.ts';
-import { writeStatement } from './statement.ts';
+import { type PredicateType, writeStatement } from './statement.ts';
 
 export interface StatedImage {
   /** `<project>/<service>` */
@@ -42,6 +42,25 @@ export async function wantStatement(db: Sql, { projectId, fact, images, claim }:
       )
       .onConflict((conflict) => conflict.column('id').doNothing())
       .execute();
+}
+
+/** The predicate that was stated last of an image, of a type and an environment; signed or not yet. */
+export async function lastStated(
+  db: Sql,
+  { repository, digest }: StatedImage,
+  of: { readonly predicateType: PredicateType; readonly environment: string },
+): Promise<Readonly<Record<string, unknown>> | null> {
+  const row = await db
+    .selectFrom('attestation')
+    .select('predicate')
+    .where('repository', '=', repository)
+    .where('digest', '=', digest)
+    .where('predicate_type', '=', of.predicateType)
+    .where(sql<boolean>`predicate ->> 'environment' = ${of.environment}`)
+    .orderBy('number', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return (row?.predicate as Record<string, unknown> | undefined) ?? null;
 }
 
 /** An image that somebody puts statements beside now, and nobody else until then. */

@@ -10,7 +10,7 @@ export interface Claim {
  * Our own fields in predicates of others, under an address as in-toto wants it. No text that a program printed is among
  * them: who may read the registry may not be who may read the logs.
  */
-const DETAILS = {
+export const DETAILS = {
   check: 'https://towpath.dev/check/v1',
   decision: 'https://towpath.dev/promotion/v1',
 } as const;
@@ -21,7 +21,8 @@ const LONGEST_NAME = 300;
 
 export interface CheckClaim {
   readonly check: string;
-  readonly verdict: 'passed' | 'failed';
+  /** `error`: there was no answer, which takes back the one before. */
+  readonly verdict: 'passed' | 'failed' | 'error';
   readonly question: string;
   readonly project: string;
   readonly service: string;
@@ -30,18 +31,27 @@ export interface CheckClaim {
   readonly commit: string | null;
   readonly tests: { readonly passed: number; readonly failed: number; readonly skipped: number } | null;
   readonly failedTests: readonly string[];
+  /** When what it rests upon counts no more; null where that has no end. */
+  readonly until: Date | null;
   readonly at: Date;
 }
 
 /** in-toto test-result v0.1. Its configuration is the question: definition, tests, digests and environment in one hash. */
-export function testClaim({ check, verdict, question, failedTests, at, ...details }: CheckClaim): Claim {
+export function testClaim({ check, verdict, question, failedTests, until, at, ...details }: CheckClaim): Claim {
   return {
     predicateType: PREDICATES.test,
     predicate: {
       result: verdict === 'passed' ? 'PASSED' : 'FAILED',
       configuration: [{ name: check, digest: { sha256: question } }],
       failedTests: failedTests.slice(0, MOST_NAMES).map((name) => name.slice(0, LONGEST_NAME)),
-      [DETAILS.check]: { check, question, at: at.toISOString(), ...details },
+      [DETAILS.check]: {
+        check,
+        question,
+        verdict,
+        until: until?.toISOString() ?? null,
+        at: at.toISOString(),
+        ...details,
+      },
     },
   };
 }
@@ -109,6 +119,8 @@ export interface DecisionClaim {
   readonly promotion: string;
   readonly release: number;
   readonly commit: string;
+  /** Of the release: these artifacts together. */
+  readonly fingerprint: string;
   /** The commit whose path was asked; null when there is none. */
   readonly path: string | null;
   /** Names of the gates that held, or of those that refused. */
@@ -147,6 +159,7 @@ export interface ApprovalClaim {
   readonly promotion: string;
   readonly release: number;
   readonly commit: string;
+  readonly fingerprint: string;
   readonly at: Date;
 }
 
@@ -168,4 +181,17 @@ export interface YankClaim {
 
 export function yankClaim({ at, ...yank }: YankClaim): Claim {
   return { predicateType: PREDICATES.yank, predicate: { ...yank, at: at.toISOString() } };
+}
+
+export interface PolicyClaim {
+  readonly environment: string;
+  readonly promotion: string;
+  /** As `path` writes and reads them. */
+  readonly terms: object;
+  readonly at: Date;
+}
+
+/** What an environment asks of the image, without any answer: the answers are statements of their own. */
+export function policyClaim({ at, ...policy }: PolicyClaim): Claim {
+  return { predicateType: PREDICATES.policy, predicate: { ...policy, at: at.toISOString() } };
 }

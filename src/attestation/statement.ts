@@ -15,6 +15,8 @@ export const PREDICATES = {
   approval: 'https://towpath.dev/approval/v1',
   /** A bar, or that it was lifted. */
   yank: 'https://towpath.dev/yank/v1',
+  /** What an environment asks of an image that is to be brought in. */
+  policy: 'https://towpath.dev/policy/v1',
 } as const;
 
 export type PredicateType = (typeof PREDICATES)[keyof typeof PREDICATES];

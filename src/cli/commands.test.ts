@@ -512,6 +512,7 @@ test('every command that asks the server says which permission it needs', async 
   const local = [
     'init',
     'validate',
+    'verify',
     'up',
     'demo',
     'serve',

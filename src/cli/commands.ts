@@ -27,6 +27,7 @@ import { test } from './test.ts';
 import { token } from './token.ts';
 import { validate } from './validate.ts';
 import type { Verb } from './verb.ts';
+import { verify } from './verify.ts';
 import { why } from './why.ts';
 import { unyank, yank } from './yank.ts';
 
@@ -44,6 +45,7 @@ export const VERBS: readonly Verb[] = [
   cancel,
   why,
   diff,
+  verify,
   lineage,
   logs,
   hold,

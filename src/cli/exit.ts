@@ -14,7 +14,7 @@ export const EXIT = {
   auth: 4,
   /** The command line itself was wrong. */
   usage: 64,
-  /** `--timeout` was over before `--wait` had its answer; the work goes on. */
+  /** `--timeout` was over before `--wait` had its answer; the work goes on. Of `verify`: it waits for something. */
   timeout: 75,
 } as const;
 

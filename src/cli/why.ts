@@ -45,9 +45,21 @@ function saying(what: string): (place: WhyPlaceView) => boolean {
   return ({ lines }) => lines.some((line) => what.endsWith(line.what));
 }
 
+/** What is printed of a place; whoever decides without a server prints the same. */
+export interface PlaceText extends Pick<WhyPlaceView, 'environment' | 'verdict' | 'headline' | 'unknown'> {
+  readonly lines: readonly LineText[];
+}
+
+type LineText = Pick<WhyLineView, 'verdict' | 'gate' | 'what' | 'fix' | 'until'> & {
+  readonly evidence: readonly Pick<
+    WhyLineView['evidence'][number],
+    'id' | 'check' | 'type' | 'service' | 'verdict' | 'at' | 'reusedFrom'
+  >[];
+};
+
 const COLOURS = { runs: 'green', go: 'green', wait: 'yellow', refuse: 'red' } as const;
 
-function placeText({ environment, verdict, headline, lines, unknown }: WhyPlaceView, paint: Paint): string[] {
+export function placeText({ environment, verdict, headline, lines, unknown }: PlaceText, paint: Paint): string[] {
   return [
     `${paint(COLOURS[verdict], environment)} ${headline}`,
     ...lines.flatMap((line) => lineText(line, paint)),
@@ -57,7 +69,7 @@ function placeText({ environment, verdict, headline, lines, unknown }: WhyPlaceV
 
 const MARKS = { pass: 'ok', wait: 'waits', refuse: 'no' } as const;
 
-function lineText({ verdict, gate, what, fix, until, evidence }: WhyLineView, paint: Paint): string[] {
+function lineText({ verdict, gate, what, fix, until, evidence }: LineText, paint: Paint): string[] {
   const end = until === null ? '' : ` (until ${until})`;
   return [
     `  ${MARKS[verdict]}  ${gate}: ${what}${end}`,

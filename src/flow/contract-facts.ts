@@ -106,7 +106,9 @@ function answersOf(
         const stands = standing(checks[check], asks === null ? null : asks.of(service, check));
         if (stands === null) return [];
         const found = asked.find((one) => one.service === service && one.check === check);
-        return [{ service, check, there, ...stands, latest: latestOf(found?.latest) }];
+        return [
+          { service, check, there, ...stands, question: found?.question?.id ?? null, latest: latestOf(found?.latest) },
+        ];
       });
     });
 }

@@ -53,6 +53,7 @@ export async function evidenceFor(
           {
             service,
             ...stands,
+            question: question?.id ?? null,
             latest: latestOf(evidence),
           },
         ];

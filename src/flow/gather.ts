@@ -24,6 +24,7 @@ import { decideWhetherUnchanged } from '../path/unchanged.ts';
 export interface Gathered {
   readonly facts: PromotionFacts;
   readonly definition: PathEnvironment;
+  readonly isPreview: boolean;
   /** What ran when the facts were gathered: the decision holds only while that stays so. */
   readonly currentReleaseId: string | null;
   /** What it would run under, as a hash. */
@@ -51,6 +52,7 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
     });
   }
   const definition = definitionOf(environment);
+  const isPreview = environment.previewBranch !== null;
   const current = environment.currentReleaseId === null ? null : await releaseById(db, environment.currentReleaseId);
   const names = await namesOf(db, [release.id, ...(current === null ? [] : [current.id])]);
   const checks = definition.gates.flatMap((gate) => (gate.kind === 'check' ? [gate.name] : []));
@@ -81,7 +83,7 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
     currentName: current === null ? null : nameOf(current, names.get(current.id) ?? []),
     predecessors: await predecessorsOf(house, environment, definition.from, release),
     protectedBranch: ruling.defaultBranch,
-    evidence: await evidenceFor(house, release, checks, environment.previewBranch === null),
+    evidence: await evidenceFor(house, release, checks, !isPreview),
     contracts: await contractFacts(house, environment, definition, release),
     approvals:
       wish.id === null
@@ -103,7 +105,7 @@ export async function gather(house: House, wish: Wish, release: Release): Promis
       nameOf(release, names.get(release.id) ?? []),
     ),
   };
-  return { facts, definition, currentReleaseId: environment.currentReleaseId, circumstances };
+  return { facts, definition, isPreview, currentReleaseId: environment.currentReleaseId, circumstances };
 }
 
 /** Written by `syncEnvironments` and `ensurePreview` alone, from a parsed configuration. */

@@ -17,6 +17,7 @@ import type { House } from './house.ts';
 import { move } from './move.ts';
 import { holdAfterFailure, recover } from './recover.ts';
 import { stopIfEnded } from './stop-ended.ts';
+import { type Policy, policyOf, statePolicy } from './statements/policy.ts';
 import { supersede } from './supersede.ts';
 import { isTransient } from './transient.ts';
 import { leave, recordRunning, tagEnvironment, type Turn, workInLane } from './turn.ts';
@@ -74,7 +75,10 @@ async function open(tx: Tx, promotionId: string): Promise<void> {
   if (promotion?.state === 'requested') await move(tx, promotionId, { to: 'evaluating' });
 }
 
-type Looked = { readonly decision: Decision } & Pick<Turn, 'stepsBack' | 'circumstances'> &
+type Looked = { readonly decision: Decision; readonly policy: Policy | null } & Pick<
+  Turn,
+  'stepsBack' | 'circumstances'
+> &
   Pick<Gathered, 'currentReleaseId'>;
 
 async function look(house: House, promotionId: string): Promise<Looked | null> {
@@ -83,13 +87,15 @@ async function look(house: House, promotionId: string): Promise<Looked | null> {
   const holder = await holderOf(house.store.db, promotion.environmentId);
   if (holder !== null) await stopIfEnded(house, holder);
   const release = await requireRelease(house.store.db, promotion.releaseId);
-  const { facts, currentReleaseId, circumstances, definition } = await gather(house, promotion, release);
+  const gathered = await gather(house, promotion, release);
+  const { facts, currentReleaseId, circumstances, definition } = gathered;
   const stepsBack =
     (promotion.kind === 'rollback' && !promotion.automatic) ||
     (promotion.kind === 'promotion' &&
       definition.accepts === 'path' &&
       (facts.order === 'older' || facts.order === 'diverged'));
-  return { decision: decidePromotion(facts), currentReleaseId, circumstances, stepsBack };
+  const policy = await policyOf(house.store.db, gathered, release);
+  return { decision: decidePromotion(facts), policy, currentReleaseId, circumstances, stepsBack };
 }
 
 /** Writes the decision down; a `go` takes the lane in the same transaction, or waits for it. */
@@ -110,6 +116,7 @@ async function decide(
     return null;
   }
   const { decision } = looked;
+  if (looked.policy) await statePolicy(tx, promotion, looked.policy);
   if (decision.kind === 'refuse') {
     const refused = await move(tx, promotionId, { to: 'refused', detail: { reasons: decision.reasons } });
     if (refused?.kind === 'rollback' && refused.automatic) await holdUnrestored(house, tx, refused, decision.reasons);

@@ -1,5 +1,6 @@
 import type { CheckVerdict } from '../check/kind.ts';
 import type { Gate } from './gate.ts';
+import type { RuleAnswer } from './rule.ts';
 
 /**
  * All that a promotion is decided from, as recorded. Gathered once, stored with the decision, and the same facts always
@@ -42,6 +43,8 @@ export interface PromotionFacts {
   /** An earlier try of the same artifacts here that failed, when nothing but automation asks again. */
   readonly failedHere: { readonly promotion: number; readonly what: string } | null;
   readonly unchanged: UnchangedFacts;
+  /** Rule -> its answer, where it was answered before and what it speaks of is not known any more. */
+  readonly rules?: Readonly<Record<string, RuleAnswer>>;
 }
 
 export interface GitIdentity {
@@ -83,6 +86,8 @@ export interface AnswerFacts {
   readonly asked: 'same' | 'otherwise' | 'only-here' | 'only-there';
   /** Of one that is asked otherwise: the parts of the definition, such as `run`. */
   readonly differs: readonly string[];
+  /** What the release's own answers are filed under; null where it asks nothing. */
+  readonly question: string | null;
   /** The latest answer to the release's own question; null while it has none. */
   readonly latest: {
     readonly evidence: string;

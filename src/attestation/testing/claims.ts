@@ -1,9 +1,17 @@
 import type { Claim } from '../predicates.ts';
-import { approvalClaim, buildClaim, decisionClaim, testClaim, yankClaim } from '../predicates.ts';
+import { approvalClaim, buildClaim, decisionClaim, policyClaim, testClaim, yankClaim } from '../predicates.ts';
 
 const at = new Date(Date.UTC(2030, 0, 1));
 const key = 'ab'.repeat(32);
-const about = { project: 'shop', environment: 'prod', promotion: 'pro_1', release: 7, commit: 'c'.repeat(40) };
+const about = {
+  project: 'shop',
+  environment: 'prod',
+  promotion: 'pro_1',
+  release: 7,
+  commit: 'c'.repeat(40),
+  fingerprint: key,
+};
+const decided = { ...about, kind: 'promotion' as const, gates: ['unit'], at };
 
 /** One of each kind that there is. */
 export const CLAIMS: Readonly<Record<string, Claim>> = {
@@ -16,6 +24,7 @@ export const CLAIMS: Readonly<Record<string, Claim>> = {
     environment: null,
     tests: { passed: 3, failed: 0, skipped: 0 },
     failedTests: [],
+    until: new Date(at.getTime() + 86_400_000),
     at,
   }),
   failed: testClaim({
@@ -26,6 +35,7 @@ export const CLAIMS: Readonly<Record<string, Claim>> = {
     question: key,
     tests: { passed: 1, failed: 1, skipped: 0 },
     failedTests: ['sells a book'],
+    until: null,
     at,
   }),
   build: buildClaim({
@@ -41,8 +51,9 @@ export const CLAIMS: Readonly<Record<string, Claim>> = {
     beganAt: at,
     at,
   }),
-  live: decisionClaim({ ...about, verdict: 'live', kind: 'promotion', path: about.commit, gates: ['unit'], at }),
-  refused: decisionClaim({ ...about, verdict: 'refused', kind: 'promotion', path: null, gates: ['unit'], at }),
+  live: decisionClaim({ ...decided, verdict: 'live', path: about.commit }),
+  refused: decisionClaim({ ...decided, verdict: 'refused', path: null }),
   approval: approvalClaim({ ...about, verdict: 'approved', by: 'olga', comment: 'fine', circumstances: key, at }),
-  yank: yankClaim({ ...about, state: 'yanked', reason: 'it loses orders', by: 'olga', fingerprint: key, at }),
+  yank: yankClaim({ ...about, state: 'yanked', reason: 'it loses orders', by: 'olga', at }),
+  policy: policyClaim({ environment: 'prod', promotion: 'pro_1', terms: { v: 1 }, at }),
 };

@@ -18,11 +18,10 @@ import type { Sql, Tx } from '../../store/database.ts';
  * later, and nothing waits for them.
  */
 
-/** Keeps an answer for good, and states it. An `error` is no answer. Safe to repeat. */
+/** Keeps an answer for good, and states it; an `error` too, for it takes back the answer before. Safe to repeat. */
 export async function recordAnswer(tx: Tx, evidence: Evidence): Promise<void> {
   await recordEvidence(tx, evidence);
-  const { verdict, tests = null } = evidence.answer;
-  if (verdict === 'error') return;
+  const { verdict, tests = null, scan } = evidence.answer;
   const { at } = await tx.selectFrom('evidence').select('at').where('id', '=', evidence.id).executeTakeFirstOrThrow();
   const project = await projectName(tx, evidence.projectId);
   const release = evidence.releaseId === null ? null : await releaseById(tx, evidence.releaseId);
@@ -42,6 +41,7 @@ export async function recordAnswer(tx: Tx, evidence: Evidence): Promise<void> {
         commit: release?.commit ?? null,
         tests: tests && { passed: tests.passed, failed: tests.failed, skipped: tests.skipped },
         failedTests: tests?.failures.map(({ name }) => name) ?? [],
+        until: scan?.untilMs === undefined ? null : new Date(scan.untilMs),
         at,
       }),
     });
@@ -152,13 +152,15 @@ async function placeOf(tx: Tx, { id, projectId, releaseId, environmentId }: Prom
     environment: await environmentById(tx, environmentId),
     release: release?.number ?? 0,
     commit: release?.commit ?? '',
+    fingerprint: release?.fingerprint ?? '',
     images: release === null ? [] : imagesOf(release),
   };
 }
 
-function imagesOf(release: Release): { repository: string; digest: Digest }[] {
-  return release.services.flatMap(({ isBase, repository, digest }) =>
-    isBase || digest === null ? [] : [{ repository, digest }],
+/** What of it runs. */
+export function imagesOf(release: Release): { service: string; repository: string; digest: Digest }[] {
+  return release.services.flatMap(({ isBase, service, repository, digest }) =>
+    isBase || digest === null ? [] : [{ service, repository, digest }],
   );
 }
 
@@ -166,7 +168,7 @@ function nameOf(gate: Gate): string {
   return gate.kind === 'check' ? gate.name : gate.kind;
 }
 
-async function projectName(db: Sql, id: string): Promise<string> {
+export async function projectName(db: Sql, id: string): Promise<string> {
   return (await db.selectFrom('project').select('name').where('id', '=', id).executeTakeFirstOrThrow()).name;
 }
 

@@ -4,7 +4,7 @@ import { holds, namesFor } from '../rule.ts';
 
 /** What cannot be answered holds nothing up for ever and lets nothing in: it is refused, with the cause. */
 export function decideRule(gate: { readonly rule: string; readonly says: string }, facts: PromotionFacts): GateVerdict {
-  const answer = holds(gate.rule, namesFor(facts));
+  const answer = facts.rules?.[gate.rule] ?? holds(gate.rule, namesFor(facts));
   if (answer === true) return { kind: 'pass', reason: { gate: 'rule', what: gate.says } };
   const { protectedBranch, release, environment } = facts;
   return typeof answer === 'object'

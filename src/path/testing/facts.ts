@@ -56,7 +56,7 @@ export function answerOf(
 ): AnswerFacts {
   const until = untilMs === undefined ? {} : { untilMs };
   const latest = verdict === null ? null : { evidence: 'evi_1', verdict, at, summary, ...until };
-  return { service: 'web', asked: 'same', differs: [], latest, ...rest };
+  return { service: 'web', asked: 'same', differs: [], question: 'q', latest, ...rest };
 }
 
 const anyName = fc.constantFrom('ana', 'bob', 'eve', 'Mallory');
@@ -101,13 +101,17 @@ export const anyAnswer: fc.Arbitrary<AnswerFacts> = fc.record({
     'only-there' as const,
   ),
   differs: fc.constantFrom([], ['run']),
+  question: fc.constant('q'),
   latest: fc.option(
-    fc.record({
-      evidence: fc.constantFrom('evi_1', 'evi_2'),
-      verdict: fc.constantFrom('passed' as const, 'passed' as const, 'failed' as const, 'error' as const),
-      at: anyInstant,
-      summary: fc.constantFrom('9 passed', '1 of 9 failed'),
-    }),
+    fc
+      .record({
+        evidence: fc.constantFrom('evi_1', 'evi_2'),
+        verdict: fc.constantFrom('passed' as const, 'passed' as const, 'failed' as const, 'error' as const),
+        at: anyInstant,
+        summary: fc.constantFrom('9 passed', '1 of 9 failed'),
+        untilMs: fc.option(fc.integer({ min: NOW - HOUR, max: NOW + HOUR }), { freq: 3 }),
+      })
+      .map(({ untilMs, ...rest }) => (untilMs === null ? rest : { ...rest, untilMs })),
   ),
 });
 
