@@ -27,7 +27,7 @@ export async function recordApproval(db: Sql, promotionId: string, voice: Omit<A
 
 /** The last word of each person, the oldest first. @param at as it was at that instant; else now */
 export async function approvalsOf(db: Sql, promotionId: string, at?: Date): Promise<Approval[]> {
-  const rows = await db
+  const last = db
     .selectFrom('approval')
     .selectAll()
     .distinctOn('by_user')
@@ -35,15 +35,14 @@ export async function approvalsOf(db: Sql, promotionId: string, at?: Date): Prom
     .$if(at !== undefined, (query) => query.where('at', '<=', at ?? new Date()))
     .orderBy('by_user')
     .orderBy('at', 'desc')
-    .orderBy('id', 'desc')
-    .execute();
-  return rows
-    .toSorted((one, other) => one.at.getTime() - other.at.getTime())
-    .map((row) => ({
-      by: row.by_user,
-      verdict: row.verdict,
-      comment: row.comment,
-      circumstances: row.circumstances,
-      at: row.at,
-    }));
+    .orderBy('id', 'desc');
+  // ordered there, where an instant has microseconds: two voices may come in one millisecond
+  const rows = await db.selectFrom(last.as('last')).selectAll().orderBy('at').orderBy('id').execute();
+  return rows.map((row) => ({
+    by: row.by_user,
+    verdict: row.verdict,
+    comment: row.comment,
+    circumstances: row.circumstances,
+    at: row.at,
+  }));
 }
