@@ -151,7 +151,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
   const dockerDriver = createDockerDriver({ ...local, engine, installation });
   const drivers: DeployDriver[] = [processDriver, dockerDriver];
 
-  const outsideServer = ({ url, token }: NonNullable<Servers['sonar']>): OutsideServer => ({
+  const outsideServer = ({ url, token }: Pick<NonNullable<Servers['sonar']>, 'url' | 'token'>): OutsideServer => ({
     url,
     token: () => secretOf(token),
     agentFor: fencedAgentFor,
@@ -165,9 +165,10 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     builders: new Map(builders.map((plugin) => [plugin.name, plugin.create(parts)])),
     drivers: new Map(drivers.map((driver) => [driver.name, driver])),
     async checkToolsFor(repository, servers) {
-      const { sonar } = servers;
+      const { sonar, broker } = servers;
       const outside = {
         sonar: sonar === undefined ? null : outsideServer(sonar),
+        broker: broker === undefined ? null : { ...outsideServer(broker), user: broker.user ?? null },
         scanning: {
           imageOf: async (digest: Digest, signal: AbortSignal) => ({
             source: registry,

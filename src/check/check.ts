@@ -55,6 +55,8 @@ export interface CheckFamily {
   readonly hasParts?: boolean;
   /** Whether files that it writes can be kept. */
   readonly hasFiles?: boolean;
+  /** Its answer is about what is there now, whatever the artifact: a gate has to say how old it may be. */
+  readonly isOfNow?: boolean;
   /** Whether its definition says that it writes pacts, or that it verifies those that others have with the service. */
   readonly contracts?: (definition: unknown) => 'writes' | 'verifies' | null;
 }

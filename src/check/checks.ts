@@ -3,13 +3,14 @@ import { CheckError } from './error.ts';
 import type { CheckAnswer, CheckKind, CheckRequest, CheckTools } from './kind.ts';
 import { command } from './kinds/command/command.ts';
 import { httpProbe } from './kinds/http-probe/http-probe.ts';
+import { pactBroker } from './kinds/pact-broker/pact-broker.ts';
 import { pact } from './kinds/pact/pact.ts';
 import { scan } from './kinds/scan/scan.ts';
 import { sonar } from './kinds/sonar/sonar.ts';
 import { answerOfTries } from './tries.ts';
 
 /** Every kind of check. The first kind whose fields fit is taken. */
-export const checks: readonly CheckKind[] = [command, httpProbe, pact, scan, sonar];
+export const checks: readonly CheckKind[] = [command, httpProbe, pact, pactBroker, scan, sonar];
 
 /** Whether a check writes pacts of its service, or verifies those that others have with it. */
 export function contractsOf(check: CheckDefinition): 'writes' | 'verifies' | null {

@@ -16,7 +16,7 @@ import type { Measures } from './report/measures.ts';
 import type { Pact } from './report/pact.ts';
 import type { LineCounts, TestCounts } from './report/report.ts';
 import type { Findings } from './report/sarif.ts';
-import type { OutsideServer } from './server.ts';
+import type { OutsideBroker, OutsideServer } from './server.ts';
 
 /** `error`: the question could not be answered (no report, out of time). Only `passed` is green. */
 export type CheckVerdict = 'passed' | 'failed' | 'error';
@@ -135,6 +135,8 @@ export interface CheckTools {
   readonly directory: string;
   /** The project's own; null where it names none. */
   readonly sonar: OutsideServer | null;
+  /** A Pact Broker, the same. */
+  readonly broker?: OutsideBroker | null;
   /** There where the content of images can be read. */
   readonly scanning?: ScanTools;
 }

@@ -20,6 +20,14 @@ export const ServersSchema = z.strictObject({
     })
     .optional()
     .describe('SonarQube, or SonarQube Cloud'),
+  broker: z
+    .strictObject({
+      url: Address,
+      token: SecretReference.describe('A token that may read, or the password of `user`'),
+      user: z.string().min(1).optional().describe('Of a broker that wants a name and a password'),
+    })
+    .optional()
+    .describe('A Pact Broker, or PactFlow'),
 });
 
 export type Servers = z.output<typeof ServersSchema>;
@@ -31,4 +39,9 @@ export interface OutsideServer {
   readonly token: () => Promise<string>;
   /** @throws TowpathError `outgoing.refused` */
   readonly agentFor: (url: URL) => Dispatcher;
+}
+
+/** One that may want a name beside the token. */
+export interface OutsideBroker extends OutsideServer {
+  readonly user: string | null;
 }

@@ -309,6 +309,22 @@ test('what is measured against an environment that is nowhere is refused', () =>
   expect(() => parseConfig(text.replace('prd', 'prod'), { ...families, checks })).not.toThrow();
 });
 
+test('a check whose answers are no answer to the gate of its name is refused there', () => {
+  const refusal = (check: string, gate: string) => () =>
+    parseConfig(
+      SHOP.replace('run: node --test, during: build, junit: reports/junit.xml', check).replace(
+        '[unchanged, unit]',
+        gate,
+      ),
+      { ...families, checks },
+    );
+  const broker = 'broker: { pacticipant: Web, environment: prod }';
+  expect(refusal('pact: { port: 3000 }', '[unchanged, unit]')).toThrow(/check "unit" verifies pacts.*can-i-deploy/);
+  expect(refusal('pact: { port: 3000 }', '[can-i-deploy]')).not.toThrow();
+  expect(refusal(broker, '[unchanged, unit]')).toThrow(/check "unit" is about what runs now.*fresh: 5m/);
+  expect(refusal(broker, '[{ check: unit, fresh: 5m }]')).not.toThrow();
+});
+
 test('every problem of one kind is told at once, in the order of the file', () => {
   const problems = problemsOf(SHOP.replace('port: 3000', 'port: x').replace('on: manual', 'on: manuel'));
   expect(problems.map(({ line }) => line)).toEqual([8, 20]);

@@ -1,4 +1,5 @@
 import { buildOrder } from '../artifact/build-order.ts';
+import type { CheckDefinition } from '../check/check.ts';
 import { checks as kinds, contractsOf } from '../check/checks.ts';
 import { GATE_WORDS } from '../path/gate.ts';
 import { placeholdersOf } from '../environment/variables.ts';
@@ -11,7 +12,8 @@ import type { Finding } from './issues.ts';
 /** Names that point to nothing: a check, a role or an environment that the file does not have. */
 export function findDanglingNames(config: ProjectConfig): Finding[] {
   const checks = checksOf(config);
-  const contracts = verifiersOf(config);
+  const contracts = namesWhere(config, (check) => contractsOf(check) === 'verifies');
+  const ofNow = namesWhere(config, ({ kind }) => kinds.some(({ name, isOfNow }) => name === kind && isOfNow === true));
   const environments = config.path;
   const roles = Object.keys(config.roles);
   return [
@@ -48,9 +50,18 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
           ];
           if (asked === undefined)
             return [dangling(named, `there is no gate or check "${gate.name}"`, 'gate or check', known, gate.name)];
+          // asked once for each pact: no gate can name one answer
           if (contracts.has(gate.name))
             return [
               plain(named, `check "${gate.name}" verifies pacts, which are those of an environment`, '`can-i-deploy`'),
+            ];
+          if (ofNow.has(gate.name) && gate.freshMs === undefined)
+            return [
+              plain(
+                named,
+                `check "${gate.name}" is about what runs now`,
+                `how old its answer may be: \`{ check: ${gate.name}, fresh: 5m }\``,
+              ),
             ];
           if (!asked.every(isLate)) return [];
           return [plain(named, `check "${gate.name}" is asked only after a deployment`, 'it under `verify`')];
@@ -225,10 +236,9 @@ function checksOf(config: ProjectConfig): ReadonlyMap<string, readonly string[]>
   return found;
 }
 
-/** Checks that are asked once for each pact: no gate can name one answer of theirs. */
-function verifiersOf({ services }: ProjectConfig): ReadonlySet<string> {
+function namesWhere({ services }: ProjectConfig, is: (check: CheckDefinition) => boolean): ReadonlySet<string> {
   const named = Object.values(services).flatMap(({ checks }) => Object.entries(checks));
-  return new Set(named.flatMap(([name, check]) => (contractsOf(check) === 'verifies' ? [name] : [])));
+  return new Set(named.flatMap(([name, check]) => (is(check) ? [name] : [])));
 }
 
 function isLate(during: string): boolean {

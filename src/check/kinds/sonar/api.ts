@@ -1,13 +1,15 @@
-import { request } from 'undici';
 import { z } from 'zod';
 
-import { hasCode } from '../../../lib/error.ts';
-import { readUpTo } from '../../../lib/read-up-to.ts';
-import { CheckError } from '../../error.ts';
 import type { OutsideServer } from '../../server.ts';
+import { askOutside, type Outside, unavailableOf } from '../outside.ts';
 
-const MAX_BYTES = 4 * 1024 * 1024;
-const TIMEOUT_MS = 20_000;
+const SONAR: Outside = {
+  name: 'SonarQube',
+  key: 'sonar',
+  whose: 'a user who may browse the project',
+  // the token as a user name: what every version takes
+  authorization: (token) => `Basic ${Buffer.from(`${token}:`).toString('base64')}`,
+};
 /** As many as one page gives. */
 const ANALYSES = 500;
 
@@ -48,8 +50,12 @@ export interface SonarApi {
 }
 
 export function sonarApi(server: OutsideServer, signal: AbortSignal): SonarApi {
-  const get = <Answer>(path: string, query: Record<string, string>, schema: z.ZodType<Answer>) =>
-    ask(server, path, new URLSearchParams(query), schema, signal);
+  /** Null for what is not there. */
+  const get = async <Answer extends object>(path: string, query: Record<string, string>, schema: z.ZodType<Answer>) => {
+    const answer = await askOutside(server, SONAR, { path, query: new URLSearchParams(query), schema }, signal);
+    if (answer === 400) throw unavailableOf(SONAR, server.url, 'it answered 400');
+    return answer === 404 ? null : answer;
+  };
   return {
     async analysisOf(project, branch, commit) {
       const query = { project, ...(branch === undefined ? {} : { branch }), ps: String(ANALYSES) };
@@ -58,7 +64,7 @@ export function sonarApi(server: OutsideServer, signal: AbortSignal): SonarApi {
     },
     async gateOf(analysisId) {
       const gate = await get('api/qualitygates/project_status', { analysisId }, Gate);
-      if (gate === null) throw unavailable(server.url, 'it has lost an analysis that it named before');
+      if (gate === null) throw unavailableOf(SONAR, server.url, 'it has lost an analysis that it named before');
       return gate.projectStatus;
     },
     async workOn(component) {
@@ -68,58 +74,4 @@ export function sonarApi(server: OutsideServer, signal: AbortSignal): SonarApi {
       return work.current?.status === 'FAILED' ? 'failed' : 'none';
     },
   };
-}
-
-/** @returns null for what is not there */
-async function ask<Answer>(
-  server: OutsideServer,
-  path: string,
-  query: URLSearchParams,
-  schema: z.ZodType<Answer>,
-  signal: AbortSignal,
-): Promise<Answer | null> {
-  const url = new URL(`${path}?${query.toString()}`, server.url.replace(/\/*$/, '/'));
-  // the token as a user name: what every version takes
-  const authorization = `Basic ${Buffer.from(`${await server.token()}:`).toString('base64')}`;
-  try {
-    const { statusCode, body } = await request(url, {
-      dispatcher: server.agentFor(url),
-      headers: { authorization, accept: 'application/json', 'user-agent': 'towpath' },
-      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
-    });
-    const bytes = await readUpTo(body, MAX_BYTES);
-    if (statusCode === 404) return null;
-    if (statusCode === 401 || statusCode === 403) throw refused(server.url, statusCode);
-    if (statusCode !== 200) throw unavailable(server.url, `it answered ${statusCode}`);
-    if (bytes === null) throw unavailable(server.url, `it answered more than ${MAX_BYTES / 1024 / 1024} MiB`);
-    const answer = schema.safeParse(JSON.parse(bytes.toString('utf8')));
-    if (!answer.success) throw unavailable(server.url, `it answered ${path} in another shape than SonarQube does`);
-    return answer.data;
-  } catch (error) {
-    signal.throwIfAborted();
-    if (hasCode(error, 'check.server-unavailable', 'check.server-refused', 'outgoing.refused')) throw error;
-    if (error instanceof SyntaxError) throw unavailable(server.url, 'it answered something that is not JSON');
-    throw unavailable(server.url, `it does not answer (${reasonOf(error)})`);
-  }
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown';
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-}
-
-function refused(url: string, status: number): CheckError {
-  return new CheckError({
-    code: 'check.server-refused',
-    what: `SonarQube at ${url} refused the token (${status}).`,
-    fix: 'Make a token of a user who may browse the project, and put it where `servers.sonar.token` in towpath.yaml points.',
-  });
-}
-
-function unavailable(url: string, why: string): CheckError {
-  return new CheckError({
-    code: 'check.server-unavailable',
-    what: `SonarQube at ${url} cannot be asked: ${why}.`,
-    fix: 'It is asked again. See that it runs, and that `servers.sonar.url` in towpath.yaml is its address.',
-  });
 }
