@@ -1,5 +1,8 @@
+import { join } from 'node:path';
+
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { layAdvisories } from '../src/demo-shop.ts';
 import type { EnvironmentDetail } from '../src/flow/view/environment.ts';
 import { hasCode } from '../src/lib/error.ts';
 import { createRepository, type TestRepository } from './testing/repository.ts';
@@ -11,6 +14,7 @@ const project = 'shop';
 
 beforeAll(async () => {
   [server, repository] = await Promise.all([startServer(), createRepository('shop')]);
+  await layAdvisories(join(server.data, 'advisories'));
   await server.client.call('project.add', { body: { url: repository.url } });
 }, 180_000);
 

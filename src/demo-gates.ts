@@ -1,6 +1,6 @@
 import { approve, commitChange, mergeBranch, pushBranch, pushTag } from './demo-moves.ts';
 import type { Stage } from './demo-stage.ts';
-import { checkout, environment, live, reached } from './demo-watch.ts';
+import { checkout, environment, live, PROJECT, reached } from './demo-watch.ts';
 
 /** A release that four gates refuse, one after the other or at once; `why` tells each in plain words, and what clears it. */
 export async function refusals(stage: Stage, managerToken: string): Promise<void> {
@@ -14,13 +14,18 @@ export async function refusals(stage: Stage, managerToken: string): Promise<void
   await live(stage, 'qa', refused);
   await pushTag(stage, 'rc-3');
   await reached(stage, 'demo', refused, 'refused');
-  const why = await stage.towpath('why', 'demo');
-  stage.expect(/src\/gift\.js/.test(why.stdout), '`why` to name the lines that no test runs', why.stdout);
+  await answered(stage, 'rc-3', 'demo');
+  const { stdout } = await stage.towpath('why', 'rc-3', 'demo');
+  for (const [words, what] of REASONS) stage.expect(words.test(stdout), `\`why\` to name ${what}`, stdout);
   await stage.found('nothing came into demo, and each reason says what to do');
 
   await stage.chapter('What was asked for is done', 'The same gates, asked anew of what changed.');
   await stage.git('switch', '--quiet', branch);
-  const mended = await commitChange(stage, 'gift-wrap-tested', 'Test the wrapping of gifts');
+  const mended = await commitChange(
+    stage,
+    'gift-wrap-mended',
+    'Test the wrapping of gifts, and read prices by a safe ini',
+  );
   await stage.git('push', '--quiet', 'origin', branch);
   await live(stage, branch, mended);
   const commit = await mergeBranch(stage, branch);
@@ -46,4 +51,27 @@ export async function refusals(stage: Stage, managerToken: string): Promise<void
   const seen = await checkout(prod);
   stage.expect(seen === 'Total: €8.00', 'two teas in prod to cost €8.00', seen);
   await stage.found('prod runs v1.2.0');
+}
+
+/** What \`why\` says of each gate that refuses. */
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/src\/gift\.js/, 'the lines that no test runs'],
+  [/ini@1\.3\.5/, 'the package that is vulnerable'],
+  [/the price of coffee in cents/, 'what the worker expects of web'],
+];
+
+/** The first refusal ends a promotion; what else was asked has its answer a moment later. */
+async function answered(stage: Stage, subject: string, environment: string): Promise<void> {
+  const told = async (): Promise<string> =>
+    JSON.stringify(
+      await stage.client.call('path.why', { params: { project: PROJECT }, query: { subject, environment } }),
+    );
+  await stage.until(
+    `every gate of ${environment} to have its answer`,
+    async () => {
+      const text = await told();
+      return REASONS.every(([words]) => words.test(text)) ? true : null;
+    },
+    told,
+  );
 }

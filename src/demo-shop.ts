@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { copyFile, cp, mkdir } from 'node:fs/promises';
+import { copyFile, cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL, fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -45,6 +45,12 @@ export async function createShop(folder: string, withDocker: boolean): Promise<S
       return from;
     },
   };
+}
+
+/** What is known of vulnerabilities, as of now: one record of a real database. */
+export async function layAdvisories(folder: string): Promise<void> {
+  await cp(join(EXAMPLES, 'advisories'), folder, { recursive: true });
+  await writeFile(join(folder, 'database.json'), JSON.stringify({ date: new Date().toISOString() }));
 }
 
 /** Without the settings of whoever runs the demonstration: hooks, signing and templates are theirs. */

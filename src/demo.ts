@@ -10,7 +10,7 @@ import type { DemoOptions } from './cli/house.ts';
 import { processIo } from './cli/io.ts';
 import { findDocker } from './container/docker/engine.ts';
 import { findProgram } from './container/process/programs.ts';
-import { createShop } from './demo-shop.ts';
+import { createShop, layAdvisories } from './demo-shop.ts';
 import { createStage, DemoError, type Stage } from './demo-stage.ts';
 import { playStory } from './demo-story.ts';
 import { type Installation, startInstallation } from './installation.ts';
@@ -47,6 +47,7 @@ export async function demo(options: DemoOptions): Promise<number> {
     });
     const { url } = installation;
     const shop = await createShop(folder, withDocker);
+    await layAdvisories(join(data, 'advisories'));
     say(`It listens on ${url} and keeps all it has in ${folder}`);
     say('To type along in another terminal:');
     say(`  ${await towpathCommand()}cd ${shop.directory}; export TOWPATH_DATA=${data}`);

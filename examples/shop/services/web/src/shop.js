@@ -12,6 +12,7 @@ export function createShop({ currency, banner }) {
     try {
       if (pathname === '/healthz') return answer(response, 200, 'well\n', 'text/plain');
       if (pathname === '/') return answer(response, 200, page('Shop', banner, list(currency)));
+      if (pathname === '/prices') return answer(response, 200, JSON.stringify(catalogue), 'application/json');
       if (pathname === '/checkout') {
         const item = searchParams.get('item') ?? '';
         const count = Number(searchParams.get('count') ?? 1);

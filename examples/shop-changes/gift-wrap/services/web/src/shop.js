@@ -13,6 +13,7 @@ export function createShop({ currency, banner }) {
     try {
       if (pathname === '/healthz') return answer(response, 200, 'well\n', 'text/plain');
       if (pathname === '/') return answer(response, 200, page('Shop', banner, list(currency)));
+      if (pathname === '/prices') return answer(response, 200, JSON.stringify(prices(currency)), 'application/json');
       if (pathname === '/checkout') {
         const item = searchParams.get('item') ?? '';
         const count = Number(searchParams.get('count') ?? 1);
@@ -31,6 +32,12 @@ export function createShop({ currency, banner }) {
       return answer(response, isBuyer ? 400 : 500, page(isBuyer ? error.message : 'Something broke', banner, ''));
     }
   });
+}
+
+/** As people read them. */
+function prices(currency) {
+  const priced = Object.entries(catalogue).map(([item, cents]) => [item, formatPrice(cents, currency)]);
+  return Object.fromEntries(priced);
 }
 
 function list(currency) {
