@@ -4,6 +4,7 @@ import { TowpathError } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
 import { slugOf } from '../lib/slug.ts';
 import { json, type Sql } from '../store/database.ts';
+import { recordEvent } from '../store/event-store.ts';
 import { placeName, storedName } from './place.ts';
 
 export class EnvironmentError extends TowpathError {}
@@ -57,7 +58,7 @@ export async function syncEnvironments(
   wanted: readonly EnvironmentToSync[],
 ): Promise<void> {
   for (const { name, position, definition, repositoryId } of wanted) {
-    await db
+    const row = await db
       .insertInto('environment')
       .values({
         id: newId('env'),
@@ -80,7 +81,9 @@ export async function syncEnvironments(
             expires_at: null,
           }),
       )
-      .execute();
+      .returning(['id', IS_NEW])
+      .executeTakeFirstOrThrow();
+    if (row.isNew) await tellOfNew(db, projectId, row.id, name);
   }
   let gone = db
     .updateTable('environment')
@@ -140,9 +143,17 @@ export async function ensurePreview(
           preview_ref: preview.ref,
         }),
     )
-    .returning('id')
+    .returning(['id', IS_NEW])
     .executeTakeFirstOrThrow();
+  if (row.isNew) await tellOfNew(db, preview.projectId, row.id, name);
   return row.id;
+}
+
+/** Of a row that an upsert gives back: no transaction has changed one that it has just inserted. */
+const IS_NEW = sql<boolean>`xmax = 0`.as('isNew');
+
+async function tellOfNew(db: Sql, projectId: string, id: string, name: string): Promise<void> {
+  await recordEvent(db, { projectId, kind: 'environment.created', subject: id, data: { name } });
 }
 
 /** In the order of the path; what it does not name any more comes last. */

@@ -51,6 +51,7 @@ export function checkFlow(house: House) {
             check: item.check,
             service: item.service,
             summary: item.answer.summary,
+            evidence: item.id,
             ...(test === undefined ? {} : { test }),
           },
         });

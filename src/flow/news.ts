@@ -25,7 +25,7 @@ export function followNews(starts: () => Starts) {
         projectId,
         kind: `ref.${event.kind}`,
         subject: event.ref,
-        data: { before: event.before, after: event.after },
+        data: { before: event.before, after: event.after, repository: repositoryId },
       });
       await starts().ingest(tx, event.id);
     }

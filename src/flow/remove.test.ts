@@ -96,7 +96,11 @@ test('what runs in an environment of the path is taken down, by every driver tha
   expect(items[0]).toMatchObject({ action: 'environment.stop', actor: 'olga', detail: { reason: 'a leak' } });
   const { db } = world.house.store;
   const events = await db.selectFrom('event').select('kind').where('subject', '=', empty.id).orderBy('id').execute();
-  expect(events.map(({ kind }) => kind)).toEqual(['environment.stopping', 'environment.stopped']);
+  expect(events.map(({ kind }) => kind)).toEqual([
+    'environment.created',
+    'environment.stopping',
+    'environment.stopped',
+  ]);
   const back = await world.useCases.environments.rollback({ project: world.project, environment: 'manual' }, 'olga');
   if (back.kind === 'started') await world.reaches(back.promotion.id, 'live');
   expect(world.runs('manual')).toEqual({ web: 'runs' });

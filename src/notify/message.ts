@@ -1,4 +1,5 @@
 import type { GitIdentity } from '../path/facts.ts';
+import type { CdEvent } from './cd-event.ts';
 
 /** What people can be told of. */
 export const TOPICS = ['failed', 'rolled-back', 'build-failed', 'fixed', 'approval', 'yanked', 'revoked'] as const;
@@ -7,7 +8,7 @@ export type Topic = (typeof TOPICS)[number];
 
 /** One fact, as people are told it. Plain JSON: it rests in the outbox until it was told. */
 export interface Message {
-  readonly topic: Topic | 'test';
+  readonly topic: Topic | 'test' | 'event';
   readonly project: string;
   /** ISO 8601: when it came to be. */
   readonly at: string;
@@ -23,6 +24,8 @@ export interface Message {
   readonly approvers: readonly string[];
   /** Of Towpath's page. */
   readonly url: string;
+  /** For programs: with the topic `event`. */
+  readonly event?: CdEvent;
 }
 
 /** Where it happened, as channels choose by it. */

@@ -9,6 +9,8 @@ export interface Messenger<Settings = unknown> {
   /** The key in `towpath.yaml`. */
   readonly name: string;
   readonly config: z.ZodType<Settings>;
+  /** It is told each fact as an event for programs, and nothing of what people are told. */
+  readonly ofEvents?: true;
   /** Sends once. Whatever goes wrong is a verdict: whoever asks writes it down and decides when it is tried again. */
   send(letter: Letter<Settings>, means: Means): Promise<Verdict>;
 }

@@ -4,7 +4,7 @@ import { listOf } from '../lib/fields.ts';
 import { slugOf } from '../lib/slug.ts';
 import { compileGlob } from '../lib/glob.ts';
 import { type Message, TOPICS, type Topic } from './message.ts';
-import { messengers } from './messengers.ts';
+import { messengerOf, messengers } from './messengers.ts';
 
 /** An entry under `notify` in `towpath.yaml`: who is told, and of what. */
 export interface NotifyChannel {
@@ -32,6 +32,10 @@ export const notifyChannelSchema = z
     about: listOf(z.enum(TOPICS)).optional().describe('Only of these; else of all'),
   })
   .refine((entry) => kinds.filter((kind) => kind in entry).length === 1, `exactly one of ${kinds.join(', ')}`)
+  .refine((entry) => !('about' in entry) || !kinds.some((kind) => kind in entry && isOfEvents({ kind })), {
+    path: ['about'],
+    message: 'nothing here: programs are told each event',
+  })
   .transform(({ environments, branches, about, ...rest }): NotifyChannel => {
     const [kind = '', settings] = Object.entries(rest).find(([, value]) => value !== undefined) ?? [];
     return { kind, settings, environments: environments ?? null, branches: branches ?? null, about: about ?? TOPICS };
@@ -40,7 +44,8 @@ export const notifyChannelSchema = z
 /** Whether a channel wants to be told. */
 export function wants(channel: NotifyChannel, { topic, place }: Message, defaultBranch: string): boolean {
   if (topic === 'test') return true;
-  if (!channel.about.includes(topic)) return false;
+  if ((topic === 'event') !== isOfEvents(channel)) return false;
+  if (topic !== 'event' && !channel.about.includes(topic)) return false;
   if (place.branches.length > 0) {
     const globs = channel.branches ?? [defaultBranch];
     return globs.some((glob) => {
@@ -52,6 +57,11 @@ export function wants(channel: NotifyChannel, { topic, place }: Message, default
   const { environments } = channel;
   if (environments === null) return !place.preview;
   return [place.environment, ...(place.beside ?? [])].some((name) => environments.includes(name));
+}
+
+/** Whether programs follow the delivery by it. */
+export function isOfEvents({ kind }: Pick<NotifyChannel, 'kind'>): boolean {
+  return messengerOf(kind)?.ofEvents === true;
 }
 
 /** The environment of `towpath.yaml` that a place is: a preview is one of its template. */

@@ -9,11 +9,12 @@ import {
   wantMessage,
 } from '../../notify/message-store.ts';
 import type { EmailSettings } from '../../notify/messengers/email/email.ts';
-import { wants } from '../../notify/notify-channel.ts';
+import { isOfEvents, wants } from '../../notify/notify-channel.ts';
 import { linkTo } from '../../notify/plan.ts';
 import { readEvents } from '../../store/event-store.ts';
 import { attemptEach } from '../care/attempt.ts';
 import type { House } from '../house.ts';
+import { cdEventsOf } from './cd-events.ts';
 import { newsOf } from './news.ts';
 
 /**
@@ -40,14 +41,13 @@ async function collectPage(house: House): Promise<boolean> {
     rulings.set(projectId, ruling);
     if (ruling === null) return;
     const { project, config } = ruling;
-    const draft = await newsOf(house, event, {
-      project,
-      link: linkTo(house.settings.page, project),
-      roles: config.roles,
-    });
-    if (draft === null) return;
-    const destinations = destinationsOf(draft.message, ruling);
-    wishes.push({ projectId, eventId: event.id, at: event.at, draft, destinations });
+    const place = { project, link: linkTo(house.settings.page, project), roles: config.roles };
+    const news = await newsOf(house, event, place);
+    const forPrograms = Object.values(config.notify).some(isOfEvents) ? await cdEventsOf(house, event, place) : [];
+    for (const draft of [...(news === null ? [] : [news]), ...forPrograms]) {
+      const destinations = destinationsOf(draft.message, ruling);
+      wishes.push({ projectId, eventId: event.id, at: event.at, draft, destinations });
+    }
   });
   return house.store.transaction(async (tx) => {
     if (!(await moveMessageCursor(tx, cursor, last.id))) return false;

@@ -79,7 +79,7 @@ async function promotionNews(house: House, event: StoredEvent, place: Place): Pr
   });
 }
 
-function placeOf({ name, previewBranch, previewRef }: EnvironmentRow): MessagePlace {
+export function placeOf({ name, previewBranch, previewRef }: EnvironmentRow): MessagePlace {
   return {
     environment: templateOf(environmentOf(name), previewBranch),
     preview: previewBranch !== null,
