@@ -33,14 +33,15 @@ export function decideStated(chain: Chain, question: StatedQuestion): StatedDeci
   const by = termsStated(statements, question.environment);
   if (by === null) return refused(neverAsked(statements, question));
   if (by === 'unreadable') return refused(unreadable(question));
-  const facts = factsStated(statements, question.environment, by, question.now);
+  const answers = answersStated(statements);
+  const facts = factsStated(statements, by, { ...question, answers });
   const old = tooOld(by, question);
   const decision = decidePromotion(facts);
   return {
     verdict: decision.kind === 'go' && old !== null ? 'wait' : decision.kind,
     findings: [...explainPromotion(facts), ...(old === null ? [] : [old])],
     by,
-    answers: new Map([...answersStated(statements).values()].map((answer) => [answer.evidence, answer])),
+    answers: new Map([...answers.values()].map((answer) => [answer.evidence, answer])),
   };
 }
 

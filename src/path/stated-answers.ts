@@ -31,8 +31,8 @@ const Answer = z.looseObject({
 export function answersStated(statements: readonly Statement[]): ReadonlyMap<string, StatedAnswer> {
   const answers = new Map<string, StatedAnswer>();
   for (const { predicateType, predicate, link } of statements) {
-    const read = Answer.safeParse(predicate[DETAILS.check]);
-    if (predicateType !== PREDICATES.test || !read.success || link === null) continue;
+    const read = predicateType === PREDICATES.test ? Answer.safeParse(predicate[DETAILS.check]) : null;
+    if (read?.success !== true || link === null) continue;
     const { check, service, question, verdict = 'failed', tests } = read.data;
     const at = Date.parse(read.data.at);
     if (at < (answers.get(question)?.at ?? -Infinity)) continue;

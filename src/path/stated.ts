@@ -5,7 +5,7 @@ import { PREDICATES, type Statement } from '../attestation/statement.ts';
 import type { ApprovalFacts, GitIdentity, PromotionFacts, UnchangedFacts } from './facts.ts';
 import type { Gate } from './gate.ts';
 import type { RuleAnswer } from './rule.ts';
-import { answersStated, contractsStated, evidenceStated } from './stated-answers.ts';
+import { contractsStated, evidenceStated, type StatedAnswer } from './stated-answers.ts';
 import { Terms, type TermsGate } from './terms.ts';
 
 /** The newest statement of what an environment asks of an image. */
@@ -39,19 +39,24 @@ export function termsStated(statements: readonly Statement[], environment: strin
   return { terms: terms.data, promotion, atMs: Date.parse(at), sequence: newest.link?.sequence ?? 0 };
 }
 
+export interface StatedWith {
+  /** Question -> its latest answer. */
+  readonly answers: ReadonlyMap<string, StatedAnswer>;
+  readonly environment: string;
+  readonly now: number;
+}
+
 /**
  * The facts of a decision out of what is stated about an image and nothing else, for a person who asks. What bars only what
  * comes by itself (a hold, the order, a failure there before) is not among them, nor is who works there now.
  */
 export function factsStated(
   statements: readonly Statement[],
-  environment: string,
   { terms, promotion, sequence }: StatedTerms,
-  now: number,
+  { answers, environment, now }: StatedWith,
 ): PromotionFacts {
   const { release, gates } = terms;
   const unchanged = gates.find((gate) => gate.kind === 'unchanged');
-  const answers = answersStated(statements);
   const lived = livedIn(statements, release.fingerprint);
   return {
     now,
@@ -144,8 +149,8 @@ const Voice = z.looseObject({
 function voicesOf(statements: readonly Statement[], promotion: string, circumstances: string): ApprovalFacts[] {
   const voices = new Map<string, ApprovalFacts>();
   for (const { predicateType, predicate } of statements) {
-    const read = Voice.safeParse(predicate);
-    if (predicateType !== PREDICATES.approval || !read.success || read.data.promotion !== promotion) continue;
+    const read = predicateType === PREDICATES.approval ? Voice.safeParse(predicate) : null;
+    if (read?.success !== true || read.data.promotion !== promotion) continue;
     const { by, verdict, comment } = read.data;
     const at = Date.parse(read.data.at);
     if (at >= (voices.get(by)?.at ?? -Infinity))
@@ -163,9 +168,8 @@ const Yank = z.looseObject({
 /** Barred by the last word about these artifacts, or when the terms were stated and by none since: the worse counts. */
 function yankOf(statements: readonly Statement[], { release }: Terms, termsAt: number): string | null {
   const said = statements.flatMap(({ predicateType, predicate, link }) => {
-    const read = Yank.safeParse(predicate);
-    const isOfThis = predicateType === PREDICATES.yank && read.data?.fingerprint === release.fingerprint;
-    return isOfThis ? [{ ...read.data, sequence: link?.sequence ?? 0 }] : [];
+    const read = predicateType === PREDICATES.yank ? Yank.safeParse(predicate).data : undefined;
+    return read?.fingerprint === release.fingerprint ? [{ ...read, sequence: link?.sequence ?? 0 }] : [];
   });
   const last = said.at(-1);
   if (last?.state === 'yanked') return last.reason ?? '';
@@ -183,8 +187,8 @@ const Decided = z.looseObject({
 function livedIn(statements: readonly Statement[], fingerprint: string): ReadonlySet<string> {
   return new Set(
     statements.flatMap(({ predicateType, predicate }) => {
-      const read = Decided.safeParse(predicate[DETAILS.decision]);
-      if (predicateType !== PREDICATES.decision || !read.success) return [];
+      const read = predicateType === PREDICATES.decision ? Decided.safeParse(predicate[DETAILS.decision]) : null;
+      if (read?.success !== true) return [];
       const { verdict, kind, environment, fingerprint: its } = read.data;
       return verdict === 'live' && kind !== 'removal' && its === fingerprint ? [environment] : [];
     }),
