@@ -44,23 +44,36 @@ export async function wantStatement(db: Sql, { projectId, fact, images, claim }:
       .execute();
 }
 
-/** The predicate that was stated last of an image, of a type and an environment; signed or not yet. */
+/** @returns `<repository>@<digest>` -> the predicate that was stated last, of a type and an environment; signed or not yet */
 export async function lastStated(
   db: Sql,
-  { repository, digest }: StatedImage,
+  images: readonly StatedImage[],
   of: { readonly predicateType: PredicateType; readonly environment: string },
-): Promise<Readonly<Record<string, unknown>> | null> {
-  const row = await db
+): Promise<ReadonlyMap<string, Readonly<Record<string, unknown>>>> {
+  if (images.length === 0) return new Map();
+  const rows = await db
     .selectFrom('attestation')
-    .select('predicate')
-    .where('repository', '=', repository)
-    .where('digest', '=', digest)
+    .select(['repository', 'digest', 'predicate'])
+    .distinctOn(['repository', 'digest'])
+    .where(
+      'repository',
+      'in',
+      images.map(({ repository }) => repository),
+    )
+    .where(
+      'digest',
+      'in',
+      images.map(({ digest }) => digest),
+    )
     .where('predicate_type', '=', of.predicateType)
     .where(sql<boolean>`predicate ->> 'environment' = ${of.environment}`)
+    .orderBy('repository')
+    .orderBy('digest')
     .orderBy('number', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  return (row?.predicate as Record<string, unknown> | undefined) ?? null;
+    .execute();
+  return new Map(
+    rows.map(({ repository, digest, predicate }) => [`${repository}@${digest}`, predicate as Record<string, unknown>]),
+  );
 }
 
 /** An image that somebody puts statements beside now, and nobody else until then. */

@@ -48,8 +48,9 @@ export async function statePolicy(
   { id, projectId }: Pick<Promotion, 'id' | 'projectId'>,
   { environment, atMs, images }: Policy,
 ): Promise<void> {
+  const before = await lastStated(tx, images, { predicateType: PREDICATES.policy, environment });
   for (const { terms, ...image } of images) {
-    const last = await lastStated(tx, image, { predicateType: PREDICATES.policy, environment });
+    const last = before.get(`${image.repository}@${image.digest}`);
     if (last?.['promotion'] === id && isSame(last['terms'], terms)) continue;
     await wantStatement(tx, {
       projectId,
