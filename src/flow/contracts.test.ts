@@ -27,12 +27,15 @@ services:
 
 let world: World;
 let api: ForgeRepository;
+/** What a provider answers that says so. */
+let answers = (says: string): string => says;
 
 /** What web says is what it expects tea to be; what api says is what it answers. */
 beforeAll(async () => {
   world = await createWorld('shop', path.replace(/^repositories.*\n/m, ''), {
     says: { web: '{"price":4}' },
-    answer: (spec, { signal, says }) => (spec.serves === undefined ? write(spec, says()) : serve(spec, says(), signal)),
+    answer: (spec, { signal, says }) =>
+      spec.serves === undefined ? write(spec, says()) : serve(spec, answers(says()), signal),
   });
   api = await world.forge.createRepository('api');
   await api.commit({ files: { 'towpath.yaml': members, 'services/api/text': '{"price":4}' } });
@@ -72,6 +75,19 @@ test('a consumer that expects more than what runs beside it is refused until tha
   await world.live('qa.api', await push(api, 'api', '{"price":4,"stock":9}'));
   // the same artifacts, and what they are asked beside is another: it is asked and told anew
   await world.reaches(await world.request('qa', wanting).then(({ id }) => id), 'live');
+});
+
+test('a contract that fails when it is asked again is shown where it was to hold, until it holds again', async () => {
+  const head = await api.git('rev-parse', 'main');
+  answers = () => '{}';
+  await world.useCases.releases.test('shop', head, 'contracts', 'olga');
+  const check = expect.stringMatching(/^contracts\/web@[0-9a-f]{7}$/) as string;
+  // told of whichever of both came last: that is what made them run together
+  await until(async () => ((await world.environment('qa.home')).revoked.length > 0 ? true : null));
+  expect((await world.environment('qa.home')).revoked).toMatchObject([{ check, service: 'api', verdict: 'failed' }]);
+  answers = (says) => says;
+  await world.useCases.releases.test('shop', head, 'contracts', 'olga');
+  await until(async () => ((await world.environment('qa.home')).revoked.length === 0 ? true : null));
 });
 
 test('what a branch asks otherwise does not count', async () => {

@@ -1,18 +1,23 @@
 import type { Evidence } from '../check/evidence.ts';
 import { latestAnswers } from '../check/evidence-store.ts';
-import { environmentsOf } from '../environment/environment-store.ts';
+import { nameOfPact } from '../check/question.ts';
+import { type EnvironmentRow, environmentsOf } from '../environment/environment-store.ts';
 import { environmentsAsked, recordQuestions, replaceQuestion } from '../environment/revoked-store.ts';
 import type { Release } from '../release/release.ts';
 import { releaseById } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
-import { questionsOf } from './question.ts';
+import { type Question, questionsOf } from './question.ts';
+import { contractsAmong, releasesBeside } from './contracts.ts';
 import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';
 import { yank } from './yank.ts';
 
-/** What the checks that are gates on the path ask of a release, written down before it goes anywhere. */
-export async function recordGateQuestions(house: House, release: Release): Promise<void> {
+/**
+ * What the checks that are gates on the path ask of a release, written down before it goes anywhere; and what was asked of the
+ * contracts that it is to hold with what runs there.
+ */
+export async function recordGateQuestions(house: House, release: Release, environment: EnvironmentRow): Promise<void> {
   const environments = await environmentsOf(house.store.db, release.projectId);
   const gates = environments
     .filter(({ previewBranch }) => previewBranch === null)
@@ -22,7 +27,22 @@ export async function recordGateQuestions(house: House, release: Release): Promi
   await recordQuestions(
     house.store.db,
     release.id,
-    questions.flat().map(({ id, name, service }) => ({ question: id, check: name, service })),
+    [...questions.flat(), ...(await contractQuestions(house, release, environment))].map(
+      ({ id, name, service, pact }) => ({
+        question: id,
+        check: pact === null ? name : nameOfPact(name, pact),
+        service,
+      }),
+    ),
+  );
+}
+
+async function contractQuestions(house: House, release: Release, environment: EnvironmentRow): Promise<Question[]> {
+  if (!definitionOf(environment).gates.some(({ kind }) => kind === 'can-i-deploy')) return [];
+  const { written, pairs } = await contractsAmong(house, [release, ...(await releasesBeside(house, environment))]);
+  const own = pairs.filter(({ consumer, providerOf }) => consumer.release === release || providerOf === release);
+  return [...written.filter((one) => one.release === release), ...own.flatMap(({ verifiers }) => verifiers)].flatMap(
+    ({ question }) => question ?? [],
   );
 }
 

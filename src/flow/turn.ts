@@ -41,7 +41,7 @@ export interface Load {
  */
 export async function tagEnvironment(house: House, turn: Turn, { releaseId }: Load): Promise<void> {
   const { environment, release } = await placeOf(house, turn, releaseId);
-  await recordGateQuestions(house, release);
+  await recordGateQuestions(house, release, environment);
   await nameImages(house, release, ({ repository, digest }) => [
     ...planTags(repository, digest, [{ kind: 'environment', environment: environmentOf(environment.name) }]),
     { repository, digest, tag: keepTag(environment.slug, release.number), moves: false },
