@@ -2,19 +2,26 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate as others } from 'node:timers/promises';
 
 import { z } from 'zod';
 
 import { sha256Hex } from '../../../../lib/digest.ts';
+import { groupBy } from '../../../../lib/group.ts';
 import { Advisory, type Advisories, type AdvisoryDatabase } from '../../../advisory.ts';
 import { CheckError } from '../../../error.ts';
 import { nameIn } from './affects.ts';
-import { readEntries } from './zip.ts';
+import { withZip, type ZipEntry } from './zip.ts';
 
 /** Says as of when all of it speaks; without it the newest record of each ecosystem does. */
 const DATE_FILE = 'database.json';
 const DateFile = z.object({ date: z.iso.datetime({ offset: true }) });
+
+/** What a record is found by; the rest is read when it is asked for. */
+const Indexed = z.object({
+  id: Advisory.shape.id,
+  modified: Advisory.shape.modified,
+  affected: z.array(z.object({ package: z.object({ ecosystem: z.string(), name: z.string() }).nullish() })).nullish(),
+});
 
 const MOST_FILES = 1_000_000;
 const RECORD_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -47,7 +54,7 @@ export function advisoriesIn(directory: string): Advisories {
 interface Place {
   readonly file: string;
   /** In a zip. */
-  readonly entry?: string;
+  readonly entry?: ZipEntry;
 }
 
 async function openFolder(directory: string, files: readonly string[]): Promise<AdvisoryDatabase | null> {
@@ -55,28 +62,29 @@ async function openFolder(directory: string, files: readonly string[]): Promise<
   const newest = new Map<string, number>();
   const hash = createHash('sha256');
   const take = (place: Place, text: string): void => {
-    const record = parse(place, text);
-    for (const { package: named } of record.affected ?? []) {
+    const { modified, affected } = parse(Indexed, place, text);
+    const keys = new Set<string>();
+    for (const { package: named } of affected ?? []) {
       if (named === null || named === undefined) continue;
-      newest.set(named.ecosystem, Math.max(newest.get(named.ecosystem) ?? 0, Date.parse(record.modified)));
-      const key = keyOf(named);
-      const there = places.get(key) ?? [];
-      if (there.at(-1) !== place) places.set(key, [...there, place]);
+      newest.set(named.ecosystem, Math.max(newest.get(named.ecosystem) ?? 0, Date.parse(modified)));
+      keys.add(keyOf(named));
+    }
+    for (const key of keys) {
+      const there = places.get(key);
+      if (there === undefined) places.set(key, [place]);
+      else there.push(place);
     }
   };
   let date: number | null = null;
   for (const file of files) {
-    await others(); // the server has other things to do meanwhile
     const path = join(directory, file);
     hash.update(`${file}\0${await hashOf(path)}\n`);
     if (file === DATE_FILE) date = dateIn(await readFile(path, 'utf8'));
     else if (file.endsWith('.zip'))
-      await readEntries(
-        path,
-        RECORD_LIMIT_BYTES,
-        () => true,
-        (entry, text) => take({ file, entry }, text),
-      );
+      await withZip(path, async ({ entries, read }) => {
+        for (const entry of await entries())
+          if (entry.name.endsWith('.json')) take({ file, entry }, await read(entry, RECORD_LIMIT_BYTES));
+      });
     else take({ file }, await readFile(path, 'utf8'));
   }
   if (newest.size === 0) return null;
@@ -85,15 +93,17 @@ async function openFolder(directory: string, files: readonly string[]): Promise<
     newestMs: date ?? Math.max(...newest.values()),
     asOf: (ecosystem) => (newest.has(ecosystem) ? (date ?? newest.get(ecosystem) ?? null) : null),
     async about(packages) {
-      const wanted = new Map<string, Set<string>>();
-      for (const { file, entry = '' } of packages.flatMap((one) => places.get(keyOf(one)) ?? []))
-        wanted.set(file, (wanted.get(file) ?? new Set()).add(entry));
+      const wanted = new Set(packages.flatMap((one) => places.get(keyOf(one)) ?? []));
       const records: Advisory[] = [];
-      for (const [file, entries] of wanted) {
+      for (const [file, those] of groupBy(wanted, (place) => place.file)) {
         const path = join(directory, file);
-        const add = (entry: string, text: string): unknown => records.push(parse({ file, entry }, text));
-        if (file.endsWith('.zip')) await readEntries(path, RECORD_LIMIT_BYTES, (name) => entries.has(name), add);
-        else add('', await readFile(path, 'utf8'));
+        const add = (place: Place, text: string): unknown => records.push(parse(Advisory, place, text));
+        if (!file.endsWith('.zip')) add({ file }, await readFile(path, 'utf8'));
+        else
+          await withZip(path, async ({ read }) => {
+            for (const place of those)
+              if (place.entry !== undefined) add(place, await read(place.entry, RECORD_LIMIT_BYTES));
+          });
       }
       return records;
     },
@@ -104,10 +114,10 @@ function keyOf(named: { readonly ecosystem: string; readonly name: string }): st
   return `${named.ecosystem}\0${nameIn(named)}`;
 }
 
-function parse({ file, entry = '' }: Place, text: string): Advisory {
-  const where = entry === '' ? file : `${file} (${entry})`;
+function parse<Record>(schema: z.ZodType<Record>, { file, entry }: Place, text: string): Record {
+  const where = entry === undefined ? file : `${file} (${entry.name})`;
   try {
-    const record = Advisory.safeParse(JSON.parse(text));
+    const record = schema.safeParse(JSON.parse(text));
     if (record.success) return record.data;
     const [issue] = record.error.issues;
     throw broken(`${where} is no record of OSV (${issue?.path.join('.')}: ${issue?.message})`);
