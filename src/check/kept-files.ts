@@ -22,7 +22,7 @@ export interface KeptFiles {
 export interface FileKeeper {
   readonly patterns: readonly string[];
   /** The same bytes may come twice. */
-  store(bytes: Buffer): Promise<Digest>;
+  readonly store: (bytes: Buffer) => Promise<Digest>;
 }
 
 /** Of one try: what a report with pictures, a film and a trace needs, and a program that writes without end does not get. */

@@ -168,6 +168,8 @@ export interface CheckKind<Definition = unknown> extends CheckFamily {
   readonly version: string;
   /** The files of the source that belong to the question: the tests. */
   inputs(definition: Definition, source: SourceTree): readonly TreeEntry[];
+  /** What it keeps for people by itself, beside what a definition may name. */
+  readonly leaves?: readonly string[];
   /** Files of the repository that rule the answer as the default branch has them, whatever the commit says. */
   ruledBy?(definition: Definition): readonly string[];
   ask(request: CheckRequest<Definition>, tools: CheckTools): Promise<CheckAnswer>;

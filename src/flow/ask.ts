@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 
 import type { ArtifactRow } from '../artifact/artifact-store.ts';
 import { typeOf } from '../check/check-type.ts';
-import { askCheck, contractsOf } from '../check/checks.ts';
+import { askCheck, contractsOf, kindOf } from '../check/checks.ts';
 import type { Evidence } from '../check/evidence.ts';
 import { evidenceById, latestAnswers } from '../check/evidence-store.ts';
 import { storeContent } from '../check/kept-store.ts';
@@ -203,7 +203,7 @@ async function ask(
       ...(question.ruling === null ? {} : { ruling: question.ruling.read }),
       parts: question.parts,
       ...baselineOf(house, projectId, question, where.environmentId),
-      ...keeperOf(house, question.check.keep),
+      ...keeperOf(house, [...question.check.keep, ...(kindOf(question.check).leaves ?? [])]),
       ...(await pactsFor(house, projectId, question)),
       urls: where.urls,
       name: `towpath-check-${logId.replace('_', '-')}`,

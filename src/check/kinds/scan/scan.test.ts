@@ -9,11 +9,13 @@ import { z } from 'zod';
 
 import { type TestEntry, testImages } from '../../../container/testing/images.ts';
 import { fixedClock } from '../../../lib/clock.ts';
+import { sha256 } from '../../../lib/digest.ts';
 import { problemOf } from '../../../lib/error.ts';
 import type { CheckAnswer } from '../../kind.ts';
 import { copyingRunner } from '../../testing/copying-runner.ts';
 import { memorySource } from '../../testing/source.ts';
 import { advisoriesIn } from './advisories/folder.ts';
+import { parseSbom } from './sbom/read.ts';
 import { scan } from './scan.ts';
 
 const REAL = fileURLToPath(new URL('../../../../fixtures/osv', import.meta.url));
@@ -50,6 +52,9 @@ test('a package with a vulnerability fails the scan, and says what to do; once i
     },
   });
   expect(lines).toContain('2 packages of npm');
+  const kept: Buffer[] = [];
+  expect(await ask([[LODASH]], { database, kept })).toMatchObject({ kept: { files: [{ path: 'bom.cdx.json' }] } });
+  expect(await parseSbom(kept[0]?.toString() ?? '', 'bom')).toMatchObject([{ name: 'lodash', version: '4.17.20' }]);
   expect(lines.join()).toContain('GHSA-35jh-r3h4-6jhm: lodash@4.17.20');
   const upgraded = [[LODASH], [module('lodash', '4.17.21')]];
   expect(await ask(upgraded, { database })).toMatchObject({ verdict: 'passed', scan: { state: 'pass', packages: 1 } });
@@ -194,7 +199,7 @@ async function put(directory: string, file: string, content: string | Uint8Array
 
 async function ask(
   layers: readonly (readonly TestEntry[])[],
-  { database, wish = {}, lines = [] }: { database: string; wish?: unknown; lines?: string[] },
+  { database, wish = {}, lines = [], kept }: { database: string; wish?: unknown; lines?: string[]; kept?: Buffer[] },
 ): Promise<CheckAnswer> {
   const images = testImages();
   const digest = await images.add('shop/web', { layers });
@@ -207,6 +212,9 @@ async function ask(
       commit: '4f2a91c',
       source: memorySource({}),
       parts: [],
+      ...(kept === undefined
+        ? {}
+        : { keeper: { patterns: [], store: async (bytes: Buffer) => sha256(kept[kept.push(bytes) - 1] ?? '') } }),
       urls: {},
       name: 'check-1',
       timeoutMs: 60_000,

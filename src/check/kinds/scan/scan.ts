@@ -5,6 +5,7 @@ import { Duration, RelativePath } from '../../../lib/fields.ts';
 import { groupBy } from '../../../lib/group.ts';
 import { CheckError } from '../../error.ts';
 import { checkKind, type CheckAnswer, type CheckRequest, type ScanTools } from '../../kind.ts';
+import { type FileKeeper, KEPT, type KeptFiles } from '../../kept-files.ts';
 import type { Reading } from '../../report/report.ts';
 import { FAMILIES } from './advisories/order.ts';
 import { SEVERITIES } from './advisories/severity.ts';
@@ -15,6 +16,7 @@ import { installedIn, saysWhatIsInstalled } from './packages/installed.ts';
 import { osvScanner } from './osv-scanner/osv-scanner.ts';
 import { familyOf, type InstalledPackage } from './packages/package.ts';
 import { parseSbom } from './sbom/read.ts';
+import { cycloneDxOf } from './sbom/write.ts';
 import type { Vulnerability } from './scanner.ts';
 import { allowanceByVex, parseVex, type Vex } from './vex.ts';
 
@@ -22,6 +24,9 @@ const DAY_MS = 86_400_000;
 
 /** Of the files that say what is installed, together. */
 const MAX_BYTES = 256 * 1024 * 1024;
+
+/** The list of what is installed, for people and other tools. */
+const BOM = 'bom.cdx.json';
 
 const fields = {
   scan: z
@@ -61,6 +66,7 @@ export const scan = checkKind({
   version: '1',
   fields,
   during: ['release'],
+  leaves: [BOM],
   inputs: () => [],
   ruledBy: ({ scan: { vex } }) => vex.map(({ file }) => file),
   async ask(request, { scanning, directory }) {
@@ -77,7 +83,7 @@ export const scan = checkKind({
 });
 
 async function look(
-  { definition: { scan: wish }, digest, log, ruling }: CheckRequest<z.output<z.ZodObject<typeof fields>>>,
+  { definition: { scan: wish }, digest, log, ruling, keeper }: CheckRequest<z.output<z.ZodObject<typeof fields>>>,
   { imageOf, advisories, clock, osvScanner: osvProgram, directory }: ScanTools & { readonly directory: string },
   signal: AbortSignal,
 ): Promise<CheckAnswer> {
@@ -102,7 +108,13 @@ async function look(
   const limits = { ...wish, allowedBy: (found: Vulnerability) => allowanceByVex(found, digest, documents) };
   const answer = judge({ scanner: scanner.name, packages, unreadable, scanned }, limits, clock.now());
   for (const { rule, where, message } of answer.findings?.first ?? []) log(`${rule}: ${where}: ${message}`);
-  return answer;
+  return packages.length === 0 || keeper === undefined ? answer : { ...answer, kept: await keepList(packages, keeper) };
+}
+
+async function keepList(packages: readonly InstalledPackage[], { store }: FileKeeper): Promise<KeptFiles> {
+  const bytes = Buffer.from(cycloneDxOf(packages));
+  if (bytes.length > KEPT.fileBytes) return { files: [], leftOut: 1 };
+  return { files: [{ path: BOM, digest: await store(bytes), size: bytes.length }], leftOut: 0 };
 }
 
 async function listedIn(
