@@ -60,7 +60,7 @@ export const key: Verb = (program, run) => {
         const answer = await (await context.client()).call('key.revoke', { body: { key: name, reason } });
         context.out.data(answer, ({ keys }) => keysText(keys));
         context.out.note(
-          `It is revoked. ${answer.signedAnew} statements are signed anew. Give whoever verifies the keys that count: \`towpath key export --all\`.`,
+          `It is revoked. ${answer.signedAnew} statements are signed anew. Give whoever verifies the keys that count: \`towpath key export --json\`.`,
         );
         return EXIT.ok;
       }),

@@ -180,6 +180,15 @@ describe('the terms', () => {
     expect(await verdictOf([loose, strict], [2])).toEqual({ verdict: 'go', told: '' });
   });
 
+  test('are those of the place of a member, which the name of the environment means too', async () => {
+    const { environment, ...rest } = factsOf({ environment: { name: 'prod.api', gates: [CHECK] } });
+    const policy = policyOfFacts({ ...rest, environment, evidence: { unit: [answerOf(null)] } });
+    expect((await verdictOf([answerClaim('passed'), policy])).verdict).toBe('go');
+    expect(await verdictOf([policyOfFacts(factsOf({ environment: { name: 'produce' } }))])).toEqual(
+      no('Nothing is stated'),
+    );
+  });
+
   test('are too old', async () => {
     const claims = [answerClaim('passed'), gated(CHECK, NOW - 2 * HOUR)];
     expect((await verdictOf(claims, [], 3 * HOUR)).verdict).toBe('go');

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { DETAILS } from '../attestation/predicates.ts';
 import { PREDICATES, type Statement } from '../attestation/statement.ts';
+import { environmentOf, storedName } from '../environment/place.ts';
 import type { ApprovalFacts, GitIdentity, PromotionFacts, UnchangedFacts } from './facts.ts';
 import type { Gate } from './gate.ts';
 import type { RuleAnswer } from './rule.ts';
@@ -10,6 +11,8 @@ import { Terms, type TermsGate } from './terms.ts';
 
 /** The newest statement of what an environment asks of an image. */
 export interface StatedTerms {
+  /** The place: `qa.api` of a member's image. */
+  readonly environment: string;
   readonly terms: Terms;
   readonly promotion: string;
   readonly atMs: number;
@@ -29,20 +32,31 @@ const Policy = z.looseObject({
  */
 export function termsStated(statements: readonly Statement[], environment: string): StatedTerms | 'unreadable' | null {
   const newest = statements.findLast(
-    ({ predicateType, predicate }) => predicateType === PREDICATES.policy && predicate['environment'] === environment,
+    ({ predicateType, predicate }) =>
+      predicateType === PREDICATES.policy && isMeant(predicate['environment'], environment),
   );
   if (newest === undefined) return null;
   const policy = Policy.safeParse(newest.predicate);
   const terms = Terms.safeParse(policy.data?.terms);
   if (!policy.success || !terms.success) return 'unreadable';
-  const { promotion, at } = policy.data;
-  return { terms: terms.data, promotion, atMs: Date.parse(at), sequence: newest.link?.sequence ?? 0 };
+  const { environment: place, promotion, at } = policy.data;
+  return {
+    environment: place,
+    terms: terms.data,
+    promotion,
+    atMs: Date.parse(at),
+    sequence: newest.link?.sequence ?? 0,
+  };
+}
+
+/** The releases of one repository go to one place of an environment, so its name alone says enough. */
+function isMeant(place: unknown, environment: string): boolean {
+  return typeof place === 'string' && (place === storedName(environment) || environmentOf(place) === environment);
 }
 
 export interface StatedWith {
   /** Question -> its latest answer. */
   readonly answers: ReadonlyMap<string, StatedAnswer>;
-  readonly environment: string;
   readonly now: number;
 }
 
@@ -52,8 +66,8 @@ export interface StatedWith {
  */
 export function factsStated(
   statements: readonly Statement[],
-  { terms, promotion, sequence }: StatedTerms,
-  { answers, environment, now }: StatedWith,
+  { environment, terms, promotion, sequence }: StatedTerms,
+  { answers, now }: StatedWith,
 ): PromotionFacts {
   const { release, gates } = terms;
   const unchanged = gates.find((gate) => gate.kind === 'unchanged');
