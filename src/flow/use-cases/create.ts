@@ -2,7 +2,7 @@ import { receiveWebhook } from '../../source/webhook.ts';
 import { followEvents, lastEventId } from '../../store/event-store.ts';
 import type { House } from '../house.ts';
 import type { EventView, UseCases } from '../use-cases.ts';
-import { analysed } from './analysed.ts';
+import { analysed } from '../analysed.ts';
 import { auditCases } from './audit.ts';
 import { baseCases } from './bases.ts';
 import { channelCases } from './channels.ts';

@@ -1,9 +1,9 @@
-import { CheckError } from '../../check/error.ts';
-import { isFromSonar } from '../../check/kinds/sonar/webhook.ts';
-import { rulingConfig } from '../../config/config-store.ts';
-import type { WebhookHeaders } from '../../source/host.ts';
-import type { House } from '../house.ts';
-import { wakeProject } from '../wake.ts';
+import { CheckError } from '../check/error.ts';
+import { isFromSonar } from '../check/kinds/sonar/webhook.ts';
+import { rulingConfig } from '../config/config-store.ts';
+import type { WebhookHeaders } from '../source/host.ts';
+import type { House } from './house.ts';
+import { wakeProject } from './wake.ts';
 
 type Place = Pick<House, 'store' | 'clock' | 'secretOf'> & { readonly starts: Pick<House['starts'], 'promote'> };
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { createWorld, type World } from '../testing/world.ts';
+import { createWorld, type World } from './testing/world.ts';
 
 const SECRET = 'a secret of the webhook';
 const BODY = '{"taskId":"t"}';
