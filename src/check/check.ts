@@ -45,7 +45,7 @@ export interface CheckFamily {
   readonly name: string;
   /** The kind's own fields; they stand beside the common ones, and at least one that is required tells the kinds apart. */
   readonly fields: z.ZodRawShape;
-  /** What sort of test its checks are when they do not say. */
+  /** What sort of test its checks are when neither they nor their names say. */
   readonly type?: CheckType;
   /** When it can be asked; the first is the default. */
   readonly during: readonly [During, ...During[]];
@@ -96,16 +96,7 @@ function schemaOfKind(kind: CheckFamily): z.ZodType<CheckDefinition> {
       retries: z.int().min(0).max(5).default(0).describe('How often it is tried once more when it did not pass (0)'),
     })
     .transform((fields, context): CheckDefinition => {
-      const {
-        during,
-        type = kind.type ?? null,
-        always,
-        timeout,
-        retries,
-        with: parts,
-        keep,
-        ...definition
-      } = Common.parse(fields);
+      const { during, type = null, always, timeout, retries, with: parts, keep, ...definition } = Common.parse(fields);
       const compared = kind.compares?.(definition);
       if (during === 'build' && (compared?.changes === true || (compared?.baseline ?? null) !== null))
         context.addIssue({

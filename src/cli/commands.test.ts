@@ -400,7 +400,7 @@ test('files that checks left are listed, and saved where nothing is yet', async 
   const { out } = await towpath('release files v1.0.0');
   expect(out.split('\n').map((line) => line.split(/ {2,}/))).toEqual(
     expect.arrayContaining([
-      ['e2e', 'web', '0.0 kB', 'report/index.html'],
+      ['e2e', 'web', '17 B', 'report/index.html'],
       ['e2e', 'web', 'gone', 'shots/old.svg'],
     ]),
   );

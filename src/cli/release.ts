@@ -52,7 +52,7 @@ export const release: Verb = (program, run) => {
             rows.map(({ check, service, path, size, gone, saved }) => [
               check,
               service ?? '',
-              gone ? 'gone' : kilobytes(size),
+              gone ? 'gone' : sizeText(size),
               saved ?? path,
             ]),
           ),
@@ -105,8 +105,8 @@ function rowOf({ number, names, commit, subject, state, mixed, yanked, author }:
   return [`#${number}`, names.slice(0, 2).join(' '), shortSha(commit), state, marks, author, subject];
 }
 
-function kilobytes(bytes: number): string {
-  return `${(bytes / 1000).toFixed(1)} kB`;
+function sizeText(bytes: number): string {
+  return bytes < 1000 ? `${bytes} B` : `${(bytes / 1000).toFixed(1)} kB`;
 }
 
 function detailText(view: ReleaseDetail): string {

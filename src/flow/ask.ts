@@ -219,7 +219,7 @@ async function ask(
       projectId,
       question: question.id,
       check: question.pact === null ? question.name : nameOfPact(question.name, question.pact),
-      type: typeOf(question.name, question.check),
+      type: typeOf(question.name, question.check) ?? kindOf(question.check).type ?? null,
       service: question.service,
       releaseId: where.releaseId,
       environmentId: where.environmentId,

@@ -49,6 +49,7 @@ export type BrokerAnswer = z.output<typeof Answer>;
  */
 export const pactBroker = checkKind({
   name: 'pact-broker',
+  type: 'contract',
   version: '1',
   fields,
   during: ['release'],

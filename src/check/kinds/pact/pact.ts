@@ -43,6 +43,7 @@ type Definition = z.output<z.ZodObject<typeof fields>>;
  */
 export const pact = checkKind({
   name: 'pact',
+  type: 'contract',
   version: '1',
   fields,
   during: ['release'],

@@ -63,6 +63,7 @@ const fields = {
  */
 export const scan = checkKind({
   name: 'scan',
+  type: 'security',
   version: '1',
   fields,
   during: ['release'],
