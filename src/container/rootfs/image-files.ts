@@ -63,6 +63,8 @@ class Tree {
   private folders = new Set<string>();
   /** Folders whose content of lower layers is gone. */
   private opaque = new Set<string>();
+  /** What this layer has made, with the folders above. */
+  private touched = new Set<string>();
   private entries = 0;
   private unpacked = 0;
   private kept = 0;
@@ -77,6 +79,7 @@ class Tree {
     this.hidden = new Set();
     this.folders = new Set();
     this.opaque = new Set();
+    this.touched = new Set();
   }
 
   async take(header: Header, content: AsyncIterable<Uint8Array>): Promise<void> {
@@ -90,13 +93,21 @@ class Tree {
     const name = posix.basename(path);
     const folder = posix.dirname(path) === '.' ? '' : posix.dirname(path);
     if (name === OPAQUE) this.opaque.add(folder);
-    else if (name.startsWith(WHITEOUT)) this.hidden.add(posix.join(folder, name.slice(WHITEOUT.length)));
-    else await this.make(path, header, content);
+    else if (name.startsWith(WHITEOUT)) this.hide(posix.join(folder, name.slice(WHITEOUT.length)));
+    else {
+      await this.make(path, header, content);
+      for (let at = path; at !== '.' && !this.touched.has(at); at = posix.dirname(at)) this.touched.add(at);
+    }
   }
 
   endLayer(): void {
     for (const path of this.files.keys()) if (this.isGone(path)) this.files.delete(path);
     for (const [path, bytes] of this.made) this.files.set(path, bytes);
+  }
+
+  /** As when it is unpacked: a mark does not take what its own layer has made before, with what was below. */
+  private hide(path: string): void {
+    if (!this.touched.has(path)) this.hidden.add(path);
   }
 
   private async make(path: string, header: Header, content: AsyncIterable<Uint8Array>): Promise<void> {
