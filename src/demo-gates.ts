@@ -1,6 +1,8 @@
+import { join } from 'node:path';
+
 import { approve, commitChange, mergeBranch, pushBranch, pushTag } from './demo-moves.ts';
 import type { Stage } from './demo-stage.ts';
-import { checkout, environment, live, PROJECT, reached } from './demo-watch.ts';
+import { checkout, digestOf, environment, live, PROJECT, reached } from './demo-watch.ts';
 
 /** A release that four gates refuse, one after the other or at once; `why` tells each in plain words, and what clears it. */
 export async function refusals(stage: Stage, managerToken: string): Promise<void> {
@@ -53,7 +55,23 @@ export async function refusals(stage: Stage, managerToken: string): Promise<void
   await stage.found('prod runs v1.2.0');
 }
 
-/** What \`why\` says of each gate that refuses. */
+/** What was found and decided lies beside the image, signed: whoever has the registry and the key needs nobody's word. */
+export async function verified(stage: Stage, folder: string, url: string): Promise<void> {
+  await stage.chapter('Anybody can check it', 'With the image and the public key alone: no server is asked.');
+  const keys = join(folder, 'keys.json');
+  await stage.towpathInto(keys, 'key', 'export', '--json');
+  const digest = digestOf(await environment(stage, 'prod'), 'web');
+  const words = ['verify', `${new URL(url).host}/${PROJECT}/web@${digest}`, '--for', 'prod', '--key', keys];
+  await stage.until(
+    'all that was signed to lie beside the image',
+    async () => ((await stage.quietly(...words)).code === 0 ? true : null),
+    async () => (await stage.quietly(...words)).stdout,
+  );
+  await stage.towpath(...words);
+  await stage.found('allowed, by what is signed');
+}
+
+/** What `why` says of each gate that refuses. */
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [/src\/gift\.js/, 'the lines that no test runs'],
   [/ini@1\.3\.5/, 'the package that is vulnerable'],

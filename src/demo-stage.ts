@@ -30,6 +30,8 @@ export interface Stage {
   towpath(...words: string[]): Promise<Typed>;
   /** The same; its answer goes to a file that only its owner can read. */
   towpathInto(file: string, ...words: string[]): Promise<Typed>;
+  /** Runs a command of Towpath that nobody is shown. */
+  quietly(...words: string[]): Promise<Typed>;
   /** @throws DemoError when it is not so */
   expect(isSo: boolean, expected: string, seen: string): void;
   /** Asks until the answer is not null. @throws DemoError with what was waited for, and what was seen last */
@@ -101,6 +103,7 @@ export function createStage(parts: StageParts): Stage {
       await shop.lay(change);
     },
     towpath: (...words) => type(words),
+    quietly: (...words) => runTowpath(parts, words),
     towpathInto: (file, ...words) => type(words, file),
     expect(isSo, expected, seen) {
       if (!isSo) throw unlike(expected, seen);

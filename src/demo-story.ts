@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { refusals } from './demo-gates.ts';
+import { refusals, verified } from './demo-gates.ts';
 import { approve, commitChange, mergeBranch, pushBranch, pushTag } from './demo-moves.ts';
 import type { Stage } from './demo-stage.ts';
 import { built, checkout, digestOf, environment, live, reached, short, urlOf } from './demo-watch.ts';
@@ -15,7 +15,7 @@ export interface Played {
  * The whole story, from an empty installation: one artifact on its path, then what happens to bad ones. Each chapter shows
  * what a user types, waits for what Towpath makes of it by itself, and asserts it.
  */
-export async function playStory(stage: Stage, folder: string): Promise<Played> {
+export async function playStory(stage: Stage, folder: string, url: string): Promise<Played> {
   const managerToken = join(folder, 'manager.token');
   await opening(stage);
   const preview = await featureBranch(stage);
@@ -28,6 +28,7 @@ export async function playStory(stage: Stage, folder: string): Promise<Played> {
   await badRelease(stage, managerToken, preview);
   await yank(stage);
   await refusals(stage, managerToken);
+  await verified(stage, folder, url);
   return { firstProdMs };
 }
 

@@ -61,7 +61,7 @@ export async function demo(options: DemoOptions): Promise<number> {
       sinceMs,
       signal: options.signal,
     });
-    const { firstProdMs } = await playStory(stage, folder);
+    const { firstProdMs } = await playStory(stage, folder, url);
     await ending(stage, url);
     if (options.ci) say(`\nfigure demo.first-prod ${(firstProdMs / 1000).toFixed(1)} s goal <= 60`);
     else await untilStopped(options.signal);
