@@ -95,6 +95,25 @@ test('an image may go in by what is beside it, named by its digest or a tag', as
   expect((await verify(`${served.host}/shop/web:good`, '--for prod --key KEYS/ours.pub')).exit).toBe(0);
 });
 
+test('the registry of the server that commands ask takes their token, which no other is shown', async () => {
+  const embedded = await createEmbeddedRegistry({ directory: join(directory, 'registry'), host: 'registry.test' });
+  const shown = new Set<string | undefined>();
+  const guarded = await serve(() => (request, response) => {
+    shown.add(request.headers.authorization);
+    if (request.headers.authorization === `Basic ${btoa('towpath:twp_mine')}`)
+      return void embedded.handle(request, response);
+    response.writeHead(401, { 'www-authenticate': 'Basic realm="towpath"' }).end();
+  });
+  const asked = async (server: string) => {
+    const words = ['verify', `${guarded.host}/shop/web:good`, '--for', 'prod', '--key', join(directory, 'ours.pub')];
+    return (await runLine(words, { env: { TOWPATH_SERVER: server, TOWPATH_TOKEN: 'twp_mine' } })).exit;
+  };
+  expect(await asked('http://127.0.0.1:1')).toBe(1);
+  expect([...shown]).toEqual([undefined]);
+  expect(await asked(`http://${guarded.host}`)).toBe(0);
+  await guarded.close();
+});
+
 test('it says no or not yet by its exit code, and why', async () => {
   const image = `${served.host}/shop/web:good`;
   const old = await verify(image, '--for prod --key KEYS/ours.pub --max-age 30m');

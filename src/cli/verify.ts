@@ -5,16 +5,18 @@ import { type Beside, readBeside } from '../attestation/beside.ts';
 import { chainOf } from '../attestation/chain.ts';
 import { type PublicKey, readKeyFile } from '../attestation/public-key.ts';
 import { createVerifier, type Flaw } from '../attestation/verify.ts';
-
 import { type Digest, isDigest } from '../lib/digest.ts';
 import { decideStated, type StatedDecision } from '../path/decide-stated.ts';
+import { outsideAgents } from '../registry/client/agents.ts';
+import { createRegistryClient } from '../registry/client/client.ts';
 import { outsideRegistries } from '../registry/client/outside.ts';
 import { openLayout } from '../registry/layout/layout.ts';
 import { parseReference } from '../registry/reference.ts';
 import type { Registry } from '../registry/registry.ts';
 import { CliError, usage } from './cli-error.ts';
+import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
-import type { Io } from './io.ts';
+import { readSettings } from './settings.ts';
 import { placeText } from './why.ts';
 import { collect, duration, type Verb } from './verb.ts';
 
@@ -48,9 +50,10 @@ export const verify: Verb = (program, run) => {
     .option('--offline', 'use no network: the image is the folder of an OCI layout, with :TAG or @DIGEST')
     .addHelpText('after', '\nNeeds no server. Exit codes: 0 may go in, 3 refused, 75 waits, 1 could not be decided.')
     .action(
-      run<VerifyOptions>(async ({ io, out }, options, word = '') => {
+      run<VerifyOptions>(async (context, options, word = '') => {
+        const { io, out } = context;
         const verifier = createVerifier(await keysOf(options));
-        const image = await (options.offline === true ? offlineImage(word, options) : imageIn(word, options, io));
+        const image = await (options.offline === true ? offlineImage(word, options) : imageIn(word, options, context));
         const beside = await readBeside(image.registry, image, verifier);
         const now = io.clock.now();
         const decision = decideStated(chainOf(beside.verified, image.name), {
@@ -94,12 +97,21 @@ interface Image {
   readonly digest: Digest;
 }
 
-async function imageIn(word: string, { name }: VerifyOptions, io: Io): Promise<Image> {
+async function imageIn(word: string, { name }: VerifyOptions, context: Context): Promise<Image> {
   const { host, repository, tag, digest } = parseReference(word);
-  const registry = outsideRegistries({ environment: io.env })(host);
+  const registry = await registryAt(host, context);
   const found = digest ?? (await registry.manifest(repository, tag ?? 'latest'))?.digest;
   if (found === undefined) throw noImage(word);
   return { registry, repository, digest: found, name: name ?? repository.split('/').slice(-2).join('/') };
+}
+
+/** The registry of the server that commands speak to takes their token, and no other is shown it. */
+async function registryAt(host: string, { common, io }: Context): Promise<Registry> {
+  const { server, token } = await readSettings(common, io);
+  if (token === null || new URL(server).host !== host) return outsideRegistries({ environment: io.env })(host);
+  const agentFor = outsideAgents({ environment: io.env });
+  const credentials = () => Promise.resolve({ kind: 'basic' as const, username: 'towpath', password: token });
+  return createRegistryClient({ host, agentFor, credentials });
 }
 
 async function offlineImage(word: string, { name }: VerifyOptions): Promise<Image> {
