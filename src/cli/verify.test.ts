@@ -100,9 +100,8 @@ test('the registry of the server that commands ask takes their token, which no o
   const shown = new Set<string | undefined>();
   const guarded = await serve(() => (request, response) => {
     shown.add(request.headers.authorization);
-    if (request.headers.authorization === `Basic ${btoa('towpath:twp_mine')}`)
-      return void embedded.handle(request, response);
-    response.writeHead(401, { 'www-authenticate': 'Basic realm="towpath"' }).end();
+    if (request.headers.authorization === `Basic ${btoa('towpath:twp_mine')}`) void embedded.handle(request, response);
+    else response.writeHead(401, { 'www-authenticate': 'Basic realm="towpath"' }).end();
   });
   const asked = async (server: string) => {
     const words = ['verify', `${guarded.host}/shop/web:good`, '--for', 'prod', '--key', join(directory, 'ours.pub')];
