@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { type Digest, sha256 } from '../../../src/lib/digest.ts';
 import { createEmbeddedRegistry } from '../../../src/registry/embedded/embedded.ts';
 import { age } from '../../../src/registry/embedded/testing/age.ts';
+import { imageTagOf } from '../../../src/registry/image-names.ts';
 import { keepTag } from '../../../src/registry/keep-tag.ts';
 import { parseManifest } from '../../../src/registry/manifest.ts';
 import type { Registry } from '../../../src/registry/registry.ts';
 import { pushImage, type TestImage, testImage } from '../../../src/registry/testing/images.ts';
+import { json } from '../../../src/store/database.ts';
 import type { Operation } from './operations.ts';
 import { PROJECT, type Stage } from './stage.ts';
 
@@ -20,11 +22,16 @@ const BY_HAND = 'by-hand';
 /** It keeps a release that is not there, so that the sweep takes the name away and then the image. */
 const OUTDATED = keepTag('qa', 999_999);
 
-const pushed = new WeakMap<Stage, Readonly<Record<string, TestImage>>>();
+/** Of a commit that no ref means any more. */
+const LEFT_COMMIT = 'ab'.repeat(20);
+
+type Pushed = 'with a name' | 'with a name that is over' | 'without a name' | 'that is given up';
+
+const pushed = new WeakMap<Stage, Readonly<Record<Pushed, TestImage>>>();
 
 /**
- * Everything in the registry is old: some of it has a name, the artifacts have only a root, and of the rest a layer is
- * shared with what stays.
+ * Everything in the registry is old: some of it has a name, the artifacts have only a root, one has had none for too long,
+ * and of the rest a layer is shared with what stays.
  */
 export const sweepRegistry: Operation = {
   name: 'a sweep of the registry',
@@ -42,15 +49,21 @@ export const sweepRegistry: Operation = {
       'with a name': await push('named', BY_HAND),
       'with a name that is over': await push('over', OUTDATED),
       'without a name': await push('unnamed'),
+      'that is given up': await push('given up', imageTagOf({ kind: 'commit', commit: LEFT_COMMIT })),
     });
     await age(join(stage.data, 'registry'));
   },
   async perform(stage) {
     const before = await sweepsWritten(stage);
+    await leaveArtifact(stage, pushed.get(stage)?.['that is given up'].digest ?? '');
     await ask(stage);
     return async () => {
       // who got no answer, and does not find the sweep in the audit trail, cannot know what went: he asks again
-      if ((await sweepsWritten(stage)) === before) await ask(stage);
+      if ((await sweepsWritten(stage)) === before) {
+        await stage.sweptAtStart(); // it has marked what was there, and so keeps it for a day
+        await age(join(stage.data, 'registry'));
+        await ask(stage);
+      }
       return (
         (await sweepsWritten(stage)) > before && (await readdir(join(stage.data, 'registry', 'limbo'))).length === 0
       );
@@ -58,9 +71,41 @@ export const sweepRegistry: Operation = {
   },
   async tidy(stage) {
     pushed.delete(stage);
+    await forgetArtifact(stage);
     await (await registryOf(stage)).deleteManifest(REPOSITORY, BY_HAND);
   },
 };
+
+/** Nothing has needed it for longer than anything is kept. Only when it is looked at: care gives up too, at any time. */
+async function leaveArtifact({ store }: Stage, digest: string): Promise<void> {
+  const { id: project_id, repository_id } = await store.db
+    .selectFrom('project')
+    .innerJoin('repository', 'repository.project_id', 'project.id')
+    .select(['project.id', 'repository.id as repository_id'])
+    .where('project.name', '=', PROJECT)
+    .executeTakeFirstOrThrow();
+  const [id, service, commit_sha] = ['left', 'web', LEFT_COMMIT];
+  const artifact = { key: id, service, builder: 'node', inputs: json({}), log_id: id, built_for_commit: commit_sha };
+  const built = { state: 'built' as const, repository: REPOSITORY, digest, unneeded_since: new Date(0) };
+  await store.transaction(async (tx) => {
+    await tx
+      .insertInto('artifact')
+      .values({ project_id, ...artifact, ...built })
+      .execute();
+    const release = { id, project_id, repository_id, commit_sha, fingerprint: id };
+    await tx
+      .insertInto('release')
+      .values({ ...release, state: 'ready', created_by: 'Ana' })
+      .execute();
+    await tx.insertInto('release_service').values({ release_id: id, service, artifact_key: id, commit_sha }).execute();
+  });
+}
+
+async function forgetArtifact({ store }: Stage): Promise<void> {
+  await store.db.deleteFrom('release_service').where('artifact_key', '=', 'left').execute();
+  await store.db.deleteFrom('release').where('id', '=', 'left').execute();
+  await store.db.deleteFrom('artifact').where('key', '=', 'left').execute();
+}
 
 /** What is left of what was there before a sweep; nothing is said where none was asked for. */
 export async function leftBySweep(stage: Stage): Promise<string[]> {
@@ -73,7 +118,7 @@ export async function leftBySweep(stage: Stage): Promise<string[]> {
   const built = await stage.store.db
     .selectFrom('artifact')
     .select(['repository', 'digest'])
-    .where('digest', 'is not', null)
+    .where('state', '=', 'built')
     .execute();
   const states = new Set<string>();
   for (const { repository, digest } of built)
