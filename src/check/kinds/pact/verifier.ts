@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { text } from 'node:stream/consumers';
+import { stripVTControlCharacters } from 'node:util';
 
 import type { LogLine } from '../../../lib/log.ts';
 import { CheckError } from '../../error.ts';
@@ -76,8 +77,7 @@ async function textOf(stream: unknown): Promise<string> {
 /** Its words for people have colours, whatever it is told. */
 async function lines(stream: NodeJS.ReadableStream | null, log: LogLine): Promise<void> {
   if (stream === null) return;
-  // oxlint-disable-next-line no-control-regex
-  const plain = (await text(stream)).replaceAll(/\u001B\[[0-9;]*m/g, '');
+  const plain = stripVTControlCharacters(await text(stream));
   for (const line of plain.split('\n')) if (line.trim() !== '') log(line.trimEnd());
 }
 
