@@ -34,12 +34,12 @@ import { type Digest, sha256Hex } from './lib/digest.ts';
 import { TowpathError } from './lib/error.ts';
 import { createFence } from './lib/fence/fence.ts';
 import { mailServerFrom } from './notify/messengers/email/mail-server.ts';
+import { accessKeys } from './registry/aws/keys.ts';
 import { outsideRegistries } from './registry/client/outside.ts';
 import { parseReference } from './registry/reference.ts';
 import type { Registry } from './registry/registry.ts';
 import { outsideAgents } from './registry/client/agents.ts';
 import { bucketZips } from './registry/s3/bucket-zips.ts';
-import { accessKeys } from './registry/s3/keys.ts';
 import { bucketPlace } from './registry/s3/place.ts';
 import { ensureKeyFile } from './secret/key-file-store.ts';
 import { secretsOf } from './secret/secret.ts';
@@ -94,13 +94,13 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
   const agentFor = outsideAgents({ environment: process.env });
   const fence = createFence({ allow: process.env['TOWPATH_OUTGOING_ALLOW'] });
   const fencedAgentFor = outsideAgents({ environment: process.env, fence });
-  const keys = accessKeys(process.env, process.env['TOWPATH_ZIPS_KEYS'] || undefined, secretOf);
+  const keysOf = (of: string, variable: string) => accessKeys(process.env, { of, variable }, secretOf);
   const bucket =
     zips === undefined
       ? null
       : bucketZips({
           place: bucketPlace(zips, process.env),
-          keys,
+          keys: keysOf('the bucket that holds zips', 'TOWPATH_ZIPS_KEYS'),
           agentFor,
         });
   const rootfsDirectory = join(data, 'rootfs');

@@ -12,7 +12,7 @@ import { textOf, unreachable } from '../client/transport.ts';
 import type { AgentFor } from '../client/transport.ts';
 import { RegistryError } from '../error.ts';
 import type { RegistryErrorCode } from '../error.ts';
-import type { AccessKeys } from './keys.ts';
+import type { AccessKeys } from '../aws/keys.ts';
 import type { BucketPlace } from './place.ts';
 
 /** Signed requests about objects of one bucket. */

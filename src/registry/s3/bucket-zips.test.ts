@@ -9,13 +9,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { findRustProgram } from '../../../tools/rust-programs.js';
 import { hexOf, sha256 } from '../../lib/digest.ts';
+import { accessKeys } from '../aws/keys.ts';
 import { blobContract } from '../testing/blob-contract.ts';
 import { noise, pushBlob } from '../testing/images.ts';
 import { CANARY_KEYS, startS3Server } from '../testing/s3-server.ts';
 import type { S3Server } from '../testing/s3-server.ts';
 import { serve } from '../testing/served.ts';
 import { bucketZips } from './bucket-zips.ts';
-import { accessKeys } from './keys.ts';
 import { bucketPlace } from './place.ts';
 
 const agent = new Agent({ connections: 4 });
@@ -176,8 +176,9 @@ test('a place is spoken to by its own name, by path where that is not possible, 
 
 test('keys come from the usual variables or from a secret, anew each time, and no error shows what was there', async () => {
   const secrets: Record<string, string> = {};
-  const keysOf = (environment: NodeJS.ProcessEnv, reference?: string) =>
-    accessKeys(environment, reference, async (name) => secrets[name] ?? '')();
+  const wanted = { of: 'the bucket', variable: 'BUCKET_KEYS' };
+  const keysOf = (environment: NodeJS.ProcessEnv, BUCKET_KEYS?: string) =>
+    accessKeys({ ...environment, BUCKET_KEYS }, wanted, async (name) => secrets[name] ?? '')();
   const pair = { AWS_ACCESS_KEY_ID: 'A', AWS_SECRET_ACCESS_KEY: 'canary' };
   expect(await keysOf(pair)).toEqual({ accessKeyId: 'A', secretAccessKey: 'canary' });
   expect(await keysOf({ ...pair, AWS_SESSION_TOKEN: 't' })).toMatchObject({ sessionToken: 't' });

@@ -1,3 +1,4 @@
+import { endpointIn } from '../aws/endpoint.ts';
 import { RegistryError } from '../error.ts';
 
 /** Where zips rest in S3-compatible storage. */
@@ -23,26 +24,11 @@ export function bucketPlace(text: string, environment: NodeJS.ProcessEnv): Bucke
   const region = environment['AWS_REGION'] || environment['AWS_DEFAULT_REGION'] || 'us-east-1';
   if (!/^[a-z0-9-]{1,40}$/.test(region))
     throw invalid(`"${region.slice(0, 60)}" is no region.`, 'Write AWS_REGION as `eu-central-1`.');
-  const endpoint = environment['AWS_ENDPOINT_URL_S3'] || environment['AWS_ENDPOINT_URL'];
-  if (endpoint !== undefined && endpoint !== '')
-    return { base: new URL(`${bucket}${path}/`, endpointOf(endpoint)), bucket, region };
+  const endpoint = endpointIn(environment, 'AWS_ENDPOINT_URL_S3');
+  if (endpoint !== null) return { base: new URL(`${bucket}${path}/`, endpoint), bucket, region };
   const host = `s3.${region}.amazonaws.com`;
   const base = bucket.includes('.') ? `https://${host}/${bucket}${path}/` : `https://${bucket}.${host}${path}/`;
   return { base: new URL(base), bucket, region };
-}
-
-/** Zips go unencrypted to this very machine only. */
-function endpointOf(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  const isHere = url !== null && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname);
-  if (url !== null && (url.protocol === 'https:' || (url.protocol === 'http:' && isHere)) && url.username === '') {
-    if (!url.pathname.endsWith('/')) url.pathname += '/';
-    return url;
-  }
-  throw invalid(
-    'The endpoint of the S3-compatible storage is not an https address (it is not shown: it may hold a password).',
-    'Write AWS_ENDPOINT_URL_S3 as `https://s3.example.org`; http is for this very machine.',
-  );
 }
 
 function invalid(what: string, fix: string): RegistryError {

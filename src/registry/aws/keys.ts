@@ -16,36 +16,44 @@ const Keys = z.object({
   SessionToken: z.string().min(1).optional(),
 });
 
+export interface KeysWanted {
+  /** What they open, as in "There are no keys for <of>." */
+  readonly of: string;
+  /** The variable that may name a secret. */
+  readonly variable: string;
+}
+
 /**
- * Reads the keys when they are used, each time anew, for they may be short-lived: from the secret that `reference`
- * names, else from the variables that every tool of AWS knows.
+ * Reads the keys when they are used, each time anew, for they may be short-lived: from the secret that a variable names, else
+ * from the variables that every tool of AWS knows.
  * @throws RegistryError `registry.credentials`
  */
 export function accessKeys(
   environment: NodeJS.ProcessEnv,
-  reference: string | undefined,
+  { of, variable }: KeysWanted,
   secretOf: (reference: string) => Promise<string>,
 ): () => Promise<AccessKeys> {
+  const reference = environment[variable] ?? '';
   return async () => {
-    if (reference !== undefined) return keysIn(await secretOf(reference));
+    if (reference !== '') return keysIn(await secretOf(reference), variable);
     const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = environment;
     if (!accessKeyId || !secretAccessKey)
       throw noKeys(
-        'There are no keys for the bucket that holds zips.',
-        'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a secret in TOWPATH_ZIPS_KEYS.',
+        `There are no keys for ${of}.`,
+        `Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a secret in ${variable}.`,
       );
     return { accessKeyId, secretAccessKey, sessionToken: environment['AWS_SESSION_TOKEN'] || undefined };
   };
 }
 
-function keysIn(text: string): AccessKeys {
+function keysIn(text: string, variable: string): AccessKeys {
   try {
     const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = Keys.parse(JSON.parse(text));
     return { accessKeyId, secretAccessKey, sessionToken: SessionToken };
   } catch {
     // the reason could hold a piece of the secret
     throw noKeys(
-      'The secret that TOWPATH_ZIPS_KEYS names does not hold keys.',
+      `The secret that ${variable} names does not hold keys.`,
       'Let it hold `{"AccessKeyId": "...", "SecretAccessKey": "..."}`, with `SessionToken` where there is one.',
     );
   }
