@@ -10,6 +10,7 @@ import { findDockerfileTool } from './artifact/builders/dockerfile/find-tool.ts'
 import { nodeBasePin } from './artifact/builders/node/create.ts';
 import { functionImages } from './artifact/builders/serverless/function-image.ts';
 import { advisoriesIn } from './check/kinds/scan/advisories/folder.ts';
+import { ecrPlace } from './check/kinds/scan/ecr/place.ts';
 import { sealedKeys } from './attestation/signers/key/key.ts';
 import { families } from './config/families.ts';
 import { dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
@@ -103,6 +104,8 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
           keys: keysOf('the bucket that holds zips', 'TOWPATH_ZIPS_KEYS'),
           agentFor,
         });
+  const place = ecrPlace(registry.host, process.env);
+  const ecr = place === null ? null : { place, keys: keysOf('Amazon ECR', 'TOWPATH_ECR_KEYS'), agentFor };
   const rootfsDirectory = join(data, 'rootfs');
   const work = join(data, 'work');
   /** There once a check was asked by an engine: what a kill left there is looked for, and elsewhere no client is loaded. */
@@ -177,6 +180,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
             platform,
           }),
           advisories,
+          ecr,
           osvScanner: process.env['TOWPATH_OSV_SCANNER'] || undefined,
           clock: systemClock,
         },

@@ -191,6 +191,7 @@ const Result = z.looseObject({
       packages: z.number(),
       database: z.object({ digest: z.string(), newestMs: z.number(), at: z.string() }).nullable(),
       untilMs: z.number().optional(),
+      againMs: z.number().optional(),
     })
     .optional(),
   earlier: z.array(z.object({ verdict: z.enum(['failed', 'error']), summary: z.string() })).optional(),

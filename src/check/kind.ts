@@ -11,6 +11,7 @@ import type { Advisories } from './advisory.ts';
 import type { PinnedPart } from './backing.ts';
 import type { CheckFamily, Comparison } from './check.ts';
 import type { FileKeeper, KeptFiles } from './kept-files.ts';
+import type { EcrAccess } from './kinds/scan/ecr/place.ts';
 import type { ChangedCoverage } from './report/changed.ts';
 import type { Measures } from './report/measures.ts';
 import type { Pact } from './report/pact.ts';
@@ -61,6 +62,8 @@ export interface ScanFacts {
   readonly database: { readonly digest: string; readonly newestMs: number; readonly at: string } | null;
   /** Of a pass: when what it rests upon is too old, or allowed no more. */
   readonly untilMs?: number | undefined;
+  /** Of a scanner that looks into something else than the advisories of this server: when it is asked again. */
+  readonly againMs?: number | undefined;
 }
 
 /** What a load test measured. */
@@ -156,6 +159,8 @@ export interface ScanTools {
   readonly advisories: Advisories;
   /** Where the program osv-scanner is; on the path by default. */
   readonly osvScanner?: string | undefined;
+  /** The registry of this installation; null where it is not one of Amazon ECR. */
+  readonly ecr: EcrAccess | null;
   readonly clock: Clock;
 }
 

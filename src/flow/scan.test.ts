@@ -3,20 +3,27 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { withEcr } from '../check/kinds/scan/testing/ecr-server.ts';
+import { fixedClock } from '../lib/clock.ts';
 import { scanAgain } from './care/scan-again.ts';
+import type { House } from './house.ts';
 import { releaseOf } from './testing/release-of.ts';
 import { createWorld, type World } from './testing/world.ts';
 import { until } from './testing/until.ts';
 
 const config = `
 services:
-  web: { path: services/web, build: text, checks: { vulnerabilities: { scan: {} } } }
+  web:
+    path: services/web
+    build: text
+    checks: { vulnerabilities: { scan: {} }, registry: { scan: { scanner: ecr } } }
   api:
     path: services/api
     build: text
     checks: { excused: { scan: { vex: [{ file: security/vex.json, owner: olga, until: 2999-12-31 }] } } }
 environments:
   qa: { on: manual, accepts: any, gates: [vulnerabilities], deploy: stage, settle: 0ms }
+  cloud: { on: manual, accepts: any, gates: [registry], deploy: stage, settle: 0ms }
   trial: { on: manual, accepts: any, gates: [excused], deploy: stage, settle: 0ms }
   prod: { on: manual, accepts: any, gates: [vulnerabilities], deploy: stage, settle: 0ms, onFailure: { yank: true } }
 `;
@@ -87,6 +94,26 @@ test('what a document of the default branch says counts, whatever stands in the 
   expect(refused.headline).toContain('the VEX document security/vex.json is not on the default branch');
   await releaseOf(world, await world.push({ message: 'Say so', files }));
   await world.reaches((await world.request('trial', branch)).id, 'live');
+});
+
+test('what the registry scanned is asked again after a day, whatever this server learns', async () => {
+  const seconds = Date.now() / 1000;
+  const days = { imageScanCompletedAt: seconds, vulnerabilitySourceUpdatedAt: seconds };
+  const clean = { imageScanStatus: { status: 'ACTIVE' }, imageScanFindings: { ...days, enhancedFindings: [] } };
+  await withEcr([clean], async (ecr) => {
+    world.ecr = ecr;
+    await world.reaches((await world.request('cloud', 'main')).id, 'live');
+  });
+  await know('npm/GHSA-78xj-cgh5-2h22.json');
+  const askedAfter = async (hours: number): Promise<string[]> => {
+    const asked: string[] = [];
+    const check: House['starts']['check'] = async (_tx, _release, { check: name }) => void asked.push(name);
+    const clock = fixedClock(Date.now() + hours * 3_600_000);
+    await scanAgain({ ...world.house, clock, starts: { ...world.house.starts, check } });
+    return asked;
+  };
+  expect(await askedAfter(23)).not.toContain('registry');
+  expect(await askedAfter(25)).toContain('registry');
 });
 
 /** A real advisory, which from now on this server knows. */

@@ -18,6 +18,8 @@ export interface ImageSource {
 
 /** An image of one platform, resolved to what has to be fetched. */
 export interface ImageParts {
+  /** Of this platform's manifest. */
+  readonly manifest: Digest;
   readonly config: ImageConfig;
   readonly layers: readonly ImageLayer[];
 }
@@ -63,13 +65,14 @@ export async function readImage(
   image: Digest,
   platform: string,
 ): Promise<ImageParts> {
-  const manifest = await readManifest(source, repository, image, platform);
+  const { reference, manifest } = await readManifest(source, repository, image, platform);
   const config = parse(Config, await readSmallBlob(source, repository, manifest.config.digest), image);
   const diffIds = config.rootfs.diff_ids;
   if (diffIds.length !== manifest.layers.length) {
     throw malformed(image, `its configuration names ${diffIds.length} layers, its manifest ${manifest.layers.length}`);
   }
   return {
+    manifest: reference,
     config: {
       entrypoint: config.config?.Entrypoint ?? [],
       command: config.config?.Cmd ?? [],
@@ -91,7 +94,7 @@ async function readManifest(
   repository: string,
   image: Digest,
   platform: string,
-): Promise<z.infer<typeof Manifest>> {
+): Promise<{ readonly reference: Digest; readonly manifest: z.infer<typeof Manifest> }> {
   let reference = image;
   for (let depth = 0; depth < 3; depth++) {
     const stored = await source.manifest(repository, reference);
@@ -103,7 +106,8 @@ async function readManifest(
       });
     }
     if (sha256(stored.bytes) !== reference) throw malformed(image, 'its manifest does not have its digest');
-    if (!/index|manifest\.list/.test(stored.mediaType)) return parse(Manifest, stored.bytes, image);
+    if (!/index|manifest\.list/.test(stored.mediaType))
+      return { reference, manifest: parse(Manifest, stored.bytes, image) };
     const entries = parse(Index, stored.bytes, image).manifests;
     const fit = entries.find((entry) => `${entry.platform?.os}/${entry.platform?.architecture}` === platform);
     if (fit === undefined) {

@@ -40,6 +40,7 @@ export async function scanAgain(house: House): Promise<void> {
 /** A worker that has older advisories than another leaves it to that one. */
 function isOutdated(facts: ScanFacts, database: AdvisoryDatabase | null, nowMs: number): boolean {
   if (facts.untilMs !== undefined && facts.untilMs <= nowMs) return true;
+  if (facts.againMs !== undefined) return facts.againMs <= nowMs;
   if (database === null || database.digest === facts.database?.digest) return false;
   return facts.database === null || database.newestMs >= facts.database.newestMs;
 }

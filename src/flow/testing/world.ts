@@ -8,6 +8,7 @@ import { createIssuerKeys } from '../../access/oidc/issuer-keys.ts';
 import { createExternalBuilder, ExternalDefinition } from '../../artifact/builders/external/external.ts';
 import { sealedKeys } from '../../attestation/signers/key/key.ts';
 import { advisoriesIn } from '../../check/kinds/scan/advisories/folder.ts';
+import type { EcrAccess } from '../../check/kinds/scan/ecr/place.ts';
 import { checks } from '../../check/checks.ts';
 import type { RunResult, TaskSpec } from '../../container/runtime.ts';
 import { listRefs } from '../../git/ls-refs.ts';
@@ -95,6 +96,8 @@ export interface World {
   ) => RunResult | Promise<RunResult>;
   /** Whether checks run apart from the machine. */
   isolates: boolean;
+  /** Where the registry of the installation has scans of its own. */
+  ecr: EcrAccess | null;
   /** The mail server of the installation. */
   mail: MailServer | null;
   /** What an environment runs: service -> what its image says. */
@@ -142,13 +145,14 @@ export async function createWorld(
     host: 'registry.test',
     immutable: isImmutableTag,
   });
-  const state: Pick<World, 'isAway' | 'answer' | 'isolates' | 'mail' | 'baseOf' | 'env' | 'bases'> = {
+  const state: Pick<World, 'isAway' | 'answer' | 'isolates' | 'ecr' | 'mail' | 'baseOf' | 'env' | 'bases'> = {
     env: {},
     bases: { ...bases },
     baseOf: async (reference) => state.bases[reference] ?? null,
     isAway: () => false,
     answer,
     isolates: true,
+    ecr: null,
     mail: null,
   };
   const holds = createHolds();
@@ -201,6 +205,7 @@ export async function createWorld(
       scanning: {
         imageOf: (digest) => installedImage(builder.textOf(digest)),
         advisories: house.advisories,
+        ecr: state.ecr,
         clock: systemClock,
       },
     }),

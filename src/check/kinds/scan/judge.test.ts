@@ -11,7 +11,7 @@ import type { Scanned, Vulnerability } from './scanner.ts';
 
 const DAY = 86_400_000;
 const NOW = Date.UTC(2026, 10, 30, 12);
-const DATABASE = { digest: 'd1', atMs: NOW - DAY, newestMs: NOW };
+const DATABASE = { source: 'advisories' as const, digest: 'd1', atMs: NOW - DAY, newestMs: NOW };
 const LIMITS: Limits = { failOn: 'high', unrated: 'fail', onlyFixed: false, maxAge: 7 * DAY, allow: [] };
 const ip: InstalledPackage = {
   ecosystem: 'npm',
@@ -41,6 +41,7 @@ test.each<[string, Partial<ScanOutcome>, Partial<Limits>, ScanFacts['state'], Re
   ['nobody has rated it', of(bug('unrated')), {}, 'fail', /, not rated: /],
   ['nobody has rated it, and that may be', of(bug('unrated')), { unrated: 'pass' }, 'pass', /1 below/],
   ['nothing mends it', of(bug('high', [])), {}, 'fail', /: no version is known to mend it/],
+  ['whether anything mends it is not said', of(bug('high', null)), { onlyFixed: true }, 'fail', /mends it is not said/],
   ['nothing mends it, and that may be', of(bug('high', [])), { onlyFixed: true }, 'pass', /1 below/],
   [
     'it is in the base image',
@@ -73,13 +74,26 @@ test.each<[string, Partial<ScanOutcome>, Partial<Limits>, ScanFacts['state'], Re
   ],
   [
     'there are none of an ecosystem',
-    of([], ['Debian:12']),
+    of([], 'this server has no advisories of Debian:12'),
     {},
     'no-data',
     /^this server has no advisories of Debian:12: docs/,
   ],
-  ['there are none of one, and a bug in another', of([bug('high')], ['Debian:12']), {}, 'fail', /ip@1.1.8/],
+  [
+    'there are none of one, and a bug in another',
+    of([bug('high')], 'this server has no advisories of Debian:12'),
+    {},
+    'fail',
+    /ip@1.1.8/,
+  ],
   ['nothing is installed', { packages: [] }, {}, 'no-data', /names no package/],
+  [
+    'nothing that is installed is known here, and the scanner looked by itself',
+    { packages: [], scanner: { name: 'test', looksItself: true } },
+    {},
+    'pass',
+    /^nothing high or worse; advisories/,
+  ],
   [
     'a list could not be read',
     { unreadable: ['var/lib/dpkg/status'] },
@@ -87,7 +101,13 @@ test.each<[string, Partial<ScanOutcome>, Partial<Limits>, ScanFacts['state'], Re
     'error',
     /^it cannot be read: var\/lib\/dpkg\/status/,
   ],
-  ['advisories are too old', {}, { maxAge: DAY }, 'stale-db', /are of 2026-11-29, and may be at most 1d old/],
+  [
+    'advisories are too old',
+    {},
+    { maxAge: DAY },
+    'stale-db',
+    /^it rests upon advisories of 2026-11-29, which may be at most 1d old/,
+  ],
   ['advisories are too old, and they knew it', of(bug('high')), { maxAge: DAY }, 'fail', /ip@1.1.8/],
   [
     'the scanner broke',
@@ -159,8 +179,8 @@ const anyScanned: fc.Arbitrary<Scanned> = fc.oneof(
   fc.record({
     kind: fc.constant('scanned' as const),
     vulnerabilities: fc.array(anyBug, { maxLength: 3 }),
-    missing: fc.subarray(['npm', 'Debian:12']),
-    database: fc.integer({ min: 0, max: 10 }).map((days) => ({ digest: 'd1', atMs: NOW - days * DAY, newestMs: NOW })),
+    unseen: fc.constantFrom(null, 'nothing is known of npm'),
+    database: fc.integer({ min: 0, max: 10 }).map((days) => ({ ...DATABASE, atMs: NOW - days * DAY })),
   }),
 );
 const anyOutcome = fc.record({
@@ -196,14 +216,14 @@ test('more that is known, less that can be looked at, and time never turn a refu
       fc.pre(judgeOf(outcome, limits).verdict !== 'passed');
       const { scanned } = outcome;
       const inScanned = (patch: Partial<Extract<Scanned, { kind: 'scanned' }>>): ScanOutcome => ({
-        scanner: 'test',
+        scanner: { name: 'test' },
         ...outcome,
         scanned: scanned.kind === 'scanned' ? { ...scanned, ...patch } : scanned,
       });
       const known = scanned.kind === 'scanned' ? scanned.vulnerabilities : [];
       const after: Record<string, Partial<ScanOutcome>> = {
         'another bug': inScanned({ vulnerabilities: [...known, more] }),
-        'an ecosystem is missing': inScanned({ missing: ['npm', 'Debian:12'], vulnerabilities: [] }),
+        'an ecosystem is missing': inScanned({ unseen: 'nothing is known of npm', vulnerabilities: [] }),
         'no database': { ...outcome, scanned: { kind: 'no-data', why: 'none' } },
         'a list is broken': { ...outcome, unreadable: ['lib/apk/db/installed'] },
         'no packages': { ...inScanned({ vulnerabilities: [] }), packages: [], unreadable: [] },
@@ -218,17 +238,17 @@ test('more that is known, less that can be looked at, and time never turn a refu
 
 function judgeOf(outcome: Partial<ScanOutcome> = {}, limits: Partial<Limits> = {}, now = NOW) {
   return judge(
-    { scanner: 'test 1', packages: [ip, ssl], unreadable: [], ...of([]), ...outcome },
+    { scanner: { name: 'test 1' }, packages: [ip, ssl], unreadable: [], ...of([]), ...outcome },
     { ...LIMITS, ...limits },
     now,
   );
 }
 
-function of(vulnerabilities: Vulnerability | Vulnerability[], missing: string[] = []): { scanned: Scanned } {
-  return { scanned: { kind: 'scanned', vulnerabilities: [vulnerabilities].flat(), missing, database: DATABASE } };
+function of(vulnerabilities: Vulnerability | Vulnerability[], unseen: string | null = null): { scanned: Scanned } {
+  return { scanned: { kind: 'scanned', vulnerabilities: [vulnerabilities].flat(), unseen, database: DATABASE } };
 }
 
-function bug(rating: Rating, fixed = ['1.1.9']): Vulnerability {
+function bug(rating: Rating, fixed: string[] | null = ['1.1.9']): Vulnerability {
   return { installed: ip, id: 'GHSA-1', aliases: ['CVE-1'], rating, fixed };
 }
 

@@ -4,8 +4,8 @@ import { shorten } from '../../report/report.ts';
 import type { Finding } from '../../report/sarif.ts';
 import { isAtLeast, type Severity, SEVERITIES } from './advisories/severity.ts';
 import { type Allowance, allowanceFor } from './allow.ts';
-import { familyOf, type InstalledPackage } from './packages/package.ts';
-import type { Scanned, Vulnerability } from './scanner.ts';
+import { familyOf, type InstalledPackage, OF_DISTRIBUTIONS } from './packages/package.ts';
+import { named, type Scanned, type Scanner, type Vulnerability } from './scanner.ts';
 
 /** What is wanted of a scan. */
 export interface Limits {
@@ -19,7 +19,7 @@ export interface Limits {
 }
 
 export interface ScanOutcome {
-  readonly scanner: string;
+  readonly scanner: Omit<Scanner, 'scan'>;
   readonly packages: readonly InstalledPackage[];
   /** Lists of packages in the image that could not be read. */
   readonly unreadable: readonly string[];
@@ -36,14 +36,21 @@ export function judge(
   nowMs: number,
 ): CheckAnswer {
   const told = (state: ScanFacts['state'], more: Partial<ScanFacts> = {}): { readonly scan: ScanFacts } => ({
-    scan: { state, scanner, packages: packages.length, database: null, ...more },
+    scan: {
+      state,
+      scanner: scanner.name,
+      packages: packages.length,
+      database: null,
+      ...(scanner.againAfterMs === undefined ? {} : { againMs: nowMs + scanner.againAfterMs }),
+      ...more,
+    },
   });
   if (scanned.kind === 'broken') return { verdict: 'error', summary: scanned.why, ...told('error') };
-  if (packages.length === 0 && unreadable.length === 0)
+  if (packages.length === 0 && unreadable.length === 0 && scanner.looksItself !== true)
     return { verdict: 'error', summary: 'the image names no package that is installed in it', ...told('no-data') };
   if (scanned.kind === 'no-data') return { verdict: 'error', summary: `${scanned.why}: ${GUIDE}`, ...told('no-data') };
-  const { vulnerabilities, missing, database } = scanned;
-  const { digest, newestMs, atMs } = database;
+  const { vulnerabilities, unseen, database } = scanned;
+  const { source, digest, newestMs, atMs } = database;
   const seen = { database: { digest, newestMs, at: dayOf(atMs) } };
   const rated = vulnerabilities.map((one) => rate(one, limits, nowMs)).toSorted(worstFirst);
   const failing = rated.filter(({ level }) => level === 'error');
@@ -59,35 +66,30 @@ export function judge(
     return { verdict: 'failed', summary: sayFailing(failing, limits.failOn), findings, ...told('fail', seen) };
   if (unreadable.length > 0)
     return { verdict: 'error', summary: `it cannot be read: ${named(unreadable)}`, findings, ...told('error', seen) };
-  if (missing.length > 0)
-    return {
-      verdict: 'error',
-      summary: `this server has no advisories of ${named(missing)}: ${GUIDE}`,
-      findings,
-      ...told('no-data', seen),
-    };
+  if (unseen !== null) return { verdict: 'error', summary: `${unseen}: ${GUIDE}`, findings, ...told('no-data', seen) };
   const staleMs = database.atMs + limits.maxAge;
   if (nowMs >= staleMs)
     return {
       verdict: 'error',
-      summary: `the advisories of this server are of ${dayOf(database.atMs)}, and may be at most ${formatDuration(limits.maxAge)} old: ${GUIDE}`,
+      summary: `it rests upon ${source} of ${dayOf(atMs)}, which may be at most ${formatDuration(limits.maxAge)} old: ${GUIDE}`,
       findings,
       ...told('stale-db', seen),
     };
   const allowed = rated.flatMap(({ level, allowance }) => (level === 'note' && allowance !== null ? [allowance] : []));
   const untilMs = Math.min(staleMs, ...allowed.map((entry) => entry.untilMs));
+  const among = packages.length === 0 ? '' : ` in ${packages.length} ${packages.length === 1 ? 'package' : 'packages'}`;
   const below = findings.counts.warning === 0 ? '' : `, ${findings.counts.warning} below`;
   const excused =
     allowed.length === 0 ? '' : `, ${allowed.length} allowed (${named([...new Set(allowed.map(sayAllowed))])})`;
   return {
     verdict: 'passed',
-    summary: `nothing ${LIMITS[limits.failOn]} in ${packages.length} ${packages.length === 1 ? 'package' : 'packages'}${below}${excused}; advisories of ${dayOf(database.atMs)}`,
+    summary: `nothing ${LIMITS[limits.failOn]}${among}${below}${excused}; ${source} of ${dayOf(atMs)}`,
     findings,
     ...told('pass', { ...seen, untilMs }),
   };
 }
 
-const GUIDE = 'docs/guide/vulnerabilities.md says how they are put there';
+const GUIDE = 'docs/guide/vulnerabilities.md says what to do';
 const SHOWN = 50;
 const NAMED = 3;
 const LIMITS: Readonly<Record<Severity, string>> = {
@@ -107,7 +109,7 @@ interface Rated {
 function rate(found: Vulnerability, limits: Limits, nowMs: number): Rated {
   const { rating, fixed } = found;
   const isBad = rating === 'unrated' ? limits.unrated === 'fail' : isAtLeast(rating, limits.failOn);
-  if (!isBad || (limits.onlyFixed && fixed.length === 0)) return { found, level: 'warning', allowance: null };
+  if (!isBad || (limits.onlyFixed && fixed?.length === 0)) return { found, level: 'warning', allowance: null };
   const allowance = longest([allowanceFor(found, limits.allow), limits.allowedBy?.(found) ?? null]);
   return { found, level: allowance !== null && nowMs < allowance.untilMs ? 'note' : 'error', allowance };
 }
@@ -142,10 +144,10 @@ function sayFound({ installed, id, aliases, rating }: Vulnerability): string {
   return `${called}@${version}${source} by ${id}${cve === undefined ? '' : ` (${cve})`}, ${rating === 'unrated' ? 'not rated' : rating}`;
 }
 
-const OF_BASES = ['Debian', 'Ubuntu', 'Alpine', 'Wolfi', 'Chainguard'];
-
-function sayRemedy({ installed, fixed: [fixed] }: Vulnerability): string {
-  const isOfBase = OF_BASES.includes(familyOf(installed.ecosystem));
+function sayRemedy({ installed, fixed: versions }: Vulnerability): string {
+  if (versions === null) return 'which version mends it is not said';
+  const [fixed] = versions;
+  const isOfBase = OF_DISTRIBUTIONS.includes(familyOf(installed.ecosystem));
   if (fixed === undefined) return 'no version is known to mend it';
   return isOfBase
     ? `fixed in ${fixed}, take a newer base image (\`towpath base refresh\`)`
@@ -166,10 +168,6 @@ function findingOf({ level, found, allowance }: Rated): Finding {
     message: shorten(`${found.rating}; ${sayRemedy(found)}${allowed}`, 300),
     where: shorten(`${called}@${version} in ${where}`, 200),
   };
-}
-
-function named(names: readonly string[]): string {
-  return `${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ' and more' : ''}`;
 }
 
 function dayOf(ms: number): string {

@@ -20,7 +20,9 @@ function merged(group: readonly Vulnerability[]): Vulnerability | undefined {
   const names = new Set(group.flatMap((one) => [...namesOf(one)]));
   names.delete(first.id);
   const order = orderOf(first.installed.ecosystem);
-  const fixed = [...new Set(group.flatMap((one) => one.fixed))].toSorted((one, other) => order?.(one, other) ?? 0);
+  const versions = new Set(group.flatMap(({ fixed }) => fixed ?? []));
+  const isUnsaid = versions.size === 0 && group.some(({ fixed }) => fixed === null);
+  const fixed = isUnsaid ? null : [...versions].toSorted((one, other) => order?.(one, other) ?? 0);
   const rating = SEVERITIES.find((severity) => group.some((one) => one.rating === severity)) ?? 'unrated';
   return { ...first, aliases: [...names].sort(), rating, fixed };
 }

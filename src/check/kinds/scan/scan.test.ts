@@ -7,16 +7,13 @@ import { zipSync } from 'fflate';
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 
-import { type TestEntry, testImages } from '../../../container/testing/images.ts';
-import { fixedClock } from '../../../lib/clock.ts';
-import { sha256 } from '../../../lib/digest.ts';
+import type { TestEntry } from '../../../container/testing/images.ts';
 import { problemOf } from '../../../lib/error.ts';
 import type { CheckAnswer } from '../../kind.ts';
-import { copyingRunner } from '../../testing/copying-runner.ts';
-import { memorySource } from '../../testing/source.ts';
 import { advisoriesIn } from './advisories/folder.ts';
 import { parseSbom } from './sbom/read.ts';
 import { scan } from './scan.ts';
+import { type AskedScan, askScan } from './testing/ask-scan.ts';
 
 const REAL = fileURLToPath(new URL('../../../../fixtures/osv', import.meta.url));
 const NOW = Date.UTC(2026, 10, 30);
@@ -198,39 +195,8 @@ async function put(directory: string, file: string, content: string | Uint8Array
 }
 
 async function ask(
-  layers: readonly (readonly TestEntry[])[],
-  { database, wish = {}, lines = [], kept }: { database: string; wish?: unknown; lines?: string[]; kept?: Buffer[] },
+  layers: AskedScan['layers'],
+  asked: Omit<AskedScan, 'layers' | 'nowMs'> & { readonly database: string },
 ): Promise<CheckAnswer> {
-  const images = testImages();
-  const digest = await images.add('shop/web', { layers });
-  return scan.ask(
-    {
-      definition: z.strictObject(scan.fields).parse({ scan: wish }),
-      check: 'vulnerabilities',
-      service: 'web',
-      digest,
-      commit: '4f2a91c',
-      source: memorySource({}),
-      parts: [],
-      ...(kept === undefined
-        ? {}
-        : { keeper: { patterns: [], store: async (bytes: Buffer) => sha256(kept[kept.push(bytes) - 1] ?? '') } }),
-      urls: {},
-      name: 'check-1',
-      timeoutMs: 60_000,
-      log: (line) => lines.push(line),
-      signal: new AbortController().signal,
-    },
-    {
-      runner: copyingRunner(),
-      image: () => Promise.reject(new Error('nothing runs')),
-      directory: '/nowhere',
-      sonar: null,
-      scanning: {
-        imageOf: async () => ({ source: images, repository: 'shop/web', image: digest, platform: 'linux/amd64' }),
-        advisories: advisoriesIn(database),
-        clock: fixedClock(NOW),
-      },
-    },
-  );
+  return (await askScan({ layers, ...asked, nowMs: NOW })).answer;
 }

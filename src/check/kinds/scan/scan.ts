@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { readImage } from '../../../container/rootfs/image.ts';
 import { readImageFiles } from '../../../container/rootfs/image-files.ts';
 import { Duration, RelativePath } from '../../../lib/fields.ts';
 import { groupBy } from '../../../lib/group.ts';
@@ -11,13 +12,15 @@ import { FAMILIES } from './advisories/order.ts';
 import { SEVERITIES } from './advisories/severity.ts';
 import { AllowField, VexField } from './allow.ts';
 import { builtInScanner } from './built-in.ts';
+import { ecrApi } from './ecr/api.ts';
+import { type EcrQuestion, ecrScanner } from './ecr/ecr.ts';
 import { judge } from './judge.ts';
 import { installedIn, saysWhatIsInstalled } from './packages/installed.ts';
 import { osvScanner } from './osv-scanner/osv-scanner.ts';
 import { familyOf, type InstalledPackage } from './packages/package.ts';
 import { parseSbom } from './sbom/read.ts';
 import { cycloneDxOf } from './sbom/write.ts';
-import type { Vulnerability } from './scanner.ts';
+import type { Scanner, Vulnerability } from './scanner.ts';
 import { allowanceByVex, parseVex, type Vex } from './vex.ts';
 
 const DAY_MS = 86_400_000;
@@ -43,15 +46,21 @@ const fields = {
         .optional()
         .describe('Which packages are looked at (all; what is not named is not seen)'),
       scanner: z
-        .enum(['built-in', 'osv-scanner'])
+        .enum(['built-in', 'osv-scanner', 'ecr'])
         .default('built-in')
-        .describe('What looks them up: `osv-scanner` is a program on the server (built-in)'),
+        .describe(
+          'What looks them up: `osv-scanner` is a program on the server, `ecr` the scan of Amazon ECR (built-in)',
+        ),
       sbom: RelativePath.refine((path) => path !== '.', 'a file')
         .optional()
         .describe('A file of the image that names more packages: CycloneDX or SPDX, in JSON'),
       maxAge: Duration.default(7 * DAY_MS).describe('How old the advisories may be (7d)'),
       vex: z.array(VexField).default([]).describe('What OpenVEX documents of the default branch say'),
       allow: z.array(AllowField).default([]).describe('What somebody answers for, for a time'),
+    })
+    .refine(({ scanner, sbom }) => scanner !== 'ecr' || sbom === undefined, {
+      path: ['sbom'],
+      error: 'no list, for Amazon ECR looks at the image and not into it',
     })
     .describe('Looks for known vulnerabilities in what is installed in the image'),
 };
@@ -85,10 +94,11 @@ export const scan = checkKind({
 
 async function look(
   { definition: { scan: wish }, digest, log, ruling, keeper }: CheckRequest<z.output<z.ZodObject<typeof fields>>>,
-  { imageOf, advisories, clock, osvScanner: osvProgram, directory }: ScanTools & { readonly directory: string },
+  tools: ScanTools & { readonly directory: string },
   signal: AbortSignal,
 ): Promise<CheckAnswer> {
-  const { source, repository, image, platform } = await imageOf(digest, signal);
+  const { clock } = tools;
+  const { source, repository, image, platform } = await tools.imageOf(digest, signal);
   const wants = (path: string): boolean => path === wish.sbom || saysWhatIsInstalled(path);
   const files = await readImageFiles(source, repository, image, { platform, wants, maxBytes: MAX_BYTES, signal });
   const listed = wish.sbom === undefined ? [] : await listedIn(files, wish.sbom);
@@ -101,15 +111,30 @@ async function look(
     log(`${these.length} ${these.length === 1 ? 'package' : 'packages'} of ${ecosystem}`);
   const documents = await vexIn(wish.vex, ruling);
   if ('wrong' in documents) return { verdict: 'error', summary: `the VEX document ${documents.wrong}` };
-  const scanner =
-    wish.scanner === 'built-in'
-      ? builtInScanner(advisories)
-      : osvScanner(advisories, { program: osvProgram, directory });
+  const { manifest } = await readImage(source, repository, image, platform);
+  const scanner = scannerOf(wish, tools, { repository, manifest, installed });
   const scanned = await scanner.scan(packages, signal);
   const limits = { ...wish, allowedBy: (found: Vulnerability) => allowanceByVex(found, digest, documents) };
-  const answer = judge({ scanner: scanner.name, packages, unreadable, scanned }, limits, clock.now());
+  const answer = judge({ scanner, packages, unreadable, scanned }, limits, clock.now());
   for (const { rule, where, message } of answer.findings?.first ?? []) log(`${rule}: ${where}: ${message}`);
   return packages.length === 0 || keeper === undefined ? answer : { ...answer, kept: await keepList(packages, keeper) };
+}
+
+function scannerOf(
+  { scanner, ecosystems }: z.output<typeof fields.scan>,
+  { advisories, osvScanner: program, directory, ecr, clock }: ScanTools & { readonly directory: string },
+  image: Pick<EcrQuestion, 'repository' | 'manifest' | 'installed'>,
+): Scanner {
+  switch (scanner) {
+    case 'built-in':
+      return builtInScanner(advisories);
+    case 'osv-scanner':
+      return osvScanner(advisories, { program, directory });
+    case 'ecr':
+      return ecrScanner(ecr === null ? null : ecrApi(ecr, clock), { ...image, ecosystems, clock });
+    default:
+      return scanner satisfies never;
+  }
 }
 
 async function keepList(packages: readonly InstalledPackage[], { store }: FileKeeper): Promise<KeptFiles> {

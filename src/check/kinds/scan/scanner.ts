@@ -10,12 +10,14 @@ export interface Vulnerability {
   /** Other names of the same. */
   readonly aliases: readonly string[];
   readonly rating: Rating;
-  /** Versions that mend it, the lowest first; none where there is none yet. */
-  readonly fixed: readonly string[];
+  /** Versions that mend it, the lowest first; none where there is none yet, null where that is not said. */
+  readonly fixed: readonly string[] | null;
 }
 
 /** What was looked into. */
 export interface DatabaseSeen {
+  /** As in "nothing was found; <source> of 2026-11-29". */
+  readonly source: 'advisories' | 'a scan by Amazon ECR';
   /** Hex; whatever tells one state of it from another. */
   readonly digest: string;
   /** As of when it speaks, where that differs the oldest. */
@@ -24,12 +26,13 @@ export interface DatabaseSeen {
   readonly newestMs: number;
 }
 
-/** Only `scanned` says something of the packages, and of those in ecosystems that are `missing` it does not. */
+/** Only `scanned` says something of the packages. */
 export type Scanned =
   | {
       readonly kind: 'scanned';
       readonly vulnerabilities: readonly Vulnerability[];
-      readonly missing: readonly string[];
+      /** What was not looked at, so that to find nothing says nothing; a sentence without its full stop, null where all was. */
+      readonly unseen: string | null;
       readonly database: DatabaseSeen;
     }
   /** There is nothing to look into; `why` is a sentence without its full stop. */
@@ -40,6 +43,10 @@ export type Scanned =
 export interface Scanner {
   /** With its version. */
   readonly name: string;
+  /** It looks at the image by itself, and may know of more than the packages that it is given. */
+  readonly looksItself?: boolean;
+  /** When to ask it again, where it does not look into the advisories of this server: it may know more by then. */
+  readonly againAfterMs?: number;
   scan(packages: readonly InstalledPackage[], signal: AbortSignal): Promise<Scanned>;
 }
 
@@ -58,12 +65,20 @@ export async function lookUp(
   const missing = ecosystems.filter((ecosystem) => database.asOf(ecosystem) === null);
   const dates = ecosystems.flatMap((ecosystem) => database.asOf(ecosystem) ?? []);
   const { digest, newestMs } = database;
-  const seen = { digest, newestMs, atMs: Math.min(newestMs, ...dates) };
+  const seen = { source: 'advisories' as const, digest, newestMs, atMs: Math.min(newestMs, ...dates) };
   const known = eachSource(packages.filter(({ ecosystem }) => !missing.includes(ecosystem)));
   const found = known.length === 0 ? [] : await find(known, database);
   if ('kind' in found) return found;
-  return { kind: 'scanned', vulnerabilities: found, missing, database: seen };
+  const unseen = missing.length === 0 ? null : `this server has no advisories of ${named(missing)}`;
+  return { kind: 'scanned', vulnerabilities: found, unseen, database: seen };
 }
+
+/** The first few. */
+export function named(names: readonly string[]): string {
+  return `${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ' and more' : ''}`;
+}
+
+const NAMED = 3;
 
 /** One source may have brought many packages. */
 function eachSource(packages: readonly InstalledPackage[]): InstalledPackage[] {

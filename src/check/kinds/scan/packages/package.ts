@@ -15,6 +15,9 @@ export function familyOf(ecosystem: string): string {
   return ecosystem.split(':', 1)[0] ?? ecosystem;
 }
 
+/** Families whose packages belong to the system of the image. */
+export const OF_DISTRIBUTIONS: readonly string[] = ['Debian', 'Ubuntu', 'Alpine', 'Wolfi', 'Chainguard'];
+
 /** A package URL. @see https://github.com/package-url/purl-spec */
 export function purlOf({ ecosystem, name, version, called }: InstalledPackage): string {
   const family = familyOf(ecosystem);
