@@ -30,7 +30,7 @@ export const unyank: Verb = (program, run) => {
     .action(
       run(async (context, _options, release = '') => {
         const params = { project: await context.project(), release };
-        context.out.data(await (await context.client()).call('release.unyank', { params }), yankText);
+        context.out.data(await (await context.client()).call('release.unyank', { params }), unyankText);
         return EXIT.ok;
       }),
     );
@@ -38,5 +38,18 @@ export const unyank: Verb = (program, run) => {
 
 function yankText(release: ReleaseView): string {
   const { yank } = release;
-  return `${releaseTitle(release)} ${yank === null ? 'is allowed again.' : `is yanked by ${yank.by}: ${yank.reason}`}`;
+  return `${releaseTitle(release)} ${yank === null ? 'is yanked no more.' : `is yanked by ${yank.by}: ${yank.reason}`}`;
+}
+
+/** What was yanked may have been given up meanwhile. */
+function unyankText(release: ReleaseView): string {
+  const { problem, services } = release;
+  const building = services.filter(({ state }) => state === 'building').map(({ service }) => service);
+  const gone =
+    building.length === 0 ? [] : [`Its artifacts are not there any more. Built again: ${building.join(', ')}.`];
+  return [
+    `${releaseTitle(release)} is allowed again.`,
+    ...gone,
+    ...(problem === null ? [] : [`${problem.what} ${problem.fix}`]),
+  ].join('\n');
 }

@@ -42,7 +42,7 @@ export async function configCommitOf(db: Sql, repositoryId: string): Promise<str
 }
 
 /** What the file could not say at first. */
-type Later = 'users' | 'repositories' | 'identities' | 'servers' | 'backing' | 'notify';
+type Later = 'users' | 'repositories' | 'identities' | 'servers' | 'backing' | 'notify' | 'yank';
 
 export interface RulingConfig {
   readonly repositoryId: string;
@@ -74,6 +74,7 @@ export async function rulingConfig(db: Sql, projectId: string): Promise<RulingCo
       servers: config.servers ?? {},
       backing: config.backing ?? {},
       notify: config.notify ?? {},
+      yank: config.yank ?? { delete: false },
     },
   };
 }

@@ -9,6 +9,7 @@ import { HOME } from '../environment/place.ts';
 import { choiceOf, Duration, Name } from '../lib/fields.ts';
 import { type NotifyChannel, notifyChannelSchema } from '../notify/notify-channel.ts';
 import { type PathEnvironment, pathEnvironmentSchema } from '../path/path.ts';
+import { type YankPolicy, yankSchema } from '../release/yank-policy.ts';
 import { parseConfigDocument } from './document.ts';
 import { findingsOf, reportInput } from './issues.ts';
 import { findDanglingNames } from './names.ts';
@@ -35,6 +36,7 @@ export interface ProjectConfig {
   readonly notify: Readonly<Record<string, NotifyChannel>>;
   /** How often the pins of outside base images are resolved anew; null: only by a person. */
   readonly base: { readonly refreshEveryMs: number | null };
+  readonly yank: YankPolicy;
   /** Name -> address of each member: repositories of the project that hold services, and no path. */
   readonly repositories: Readonly<Record<string, { readonly url: string }>>;
   /** The names of the environments in their order: a `jsonb` column does not keep the order of keys. */
@@ -116,6 +118,7 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .strictObject({ refresh: Duration.optional().describe('How often pins of base images are resolved anew') })
         .default({})
         .describe('Outside base images'),
+      yank: yankSchema.prefault({}).describe('What becomes of artifacts that only yanked releases have'),
       environments: z
         .record(Name, pathEnvironmentSchema(deploy, isolating))
         .default({})

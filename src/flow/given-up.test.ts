@@ -94,3 +94,38 @@ test('a push that brings the same contents again builds them again, and asks for
   const { promotions } = await world.useCases.releases.show(world.project, old.commit);
   expect(promotions).toHaveLength(1);
 });
+
+test('where nothing yanked is kept, it goes with all its names once nothing runs it, and comes back when the yank is lifted', async () => {
+  await world.push({ files: { 'towpath.yaml': `project: tidy\n${config}\nyank: { delete: true }\n` } });
+  const good = await ran('good');
+  const bad = await ran('bad');
+  await world.git('tag', 'v9', bad.commit);
+  await world.poll();
+  await until(() => isThere('v9'));
+  const { project, useCases } = world;
+  await useCases.releases.yank(project, bad.commit, 'wrong tax', 'olga');
+  expect((await useCases.registry.sweep({}, 'olga')).givesUp).toEqual([]);
+  expect(await isThere('v9')).toBe(true);
+
+  await useCases.environments.rollback({ project, environment: 'qa' }, 'olga');
+  await until(async () => world.runs('qa')['web'] === 'good');
+  await world.promotion('qa', good.commit, 'live');
+  const { number } = await useCases.releases.show(project, bad.commit);
+  const { givesUp } = await useCases.registry.sweep({ dryRun: true }, 'olga');
+  expect(givesUp).toMatchObject([
+    {
+      release: number,
+      digest: bad.digest,
+      reasons: [expect.stringMatching(/part of yanked releases alone \(since .*: wrong tax\)/)],
+    },
+  ]);
+  await (await aMonthLater()).sweep({}, 'olga');
+  for (const name of [bad.digest, bad.commit.slice(0, 12), 'v9']) expect(await isThere(name)).toBe(false);
+  expect(await isThere(good.digest)).toBe(true);
+  await expect(useCases.releases.retry(project, bad.commit, 'olga')).rejects.toMatchObject({ code: 'release.yanked' });
+
+  const lifted = await useCases.releases.unyank(project, bad.commit, 'olga');
+  expect(lifted).toMatchObject({ yank: null, state: 'building' });
+  await until(() => isReady(bad.commit));
+  expect(await isThere(bad.digest)).toBe(true);
+});

@@ -26,6 +26,7 @@ environments:
     deploy: process
     settle: 100ms
     verify: [smoke]
+yank: { delete: true }
 `;
 
 /**

@@ -22,10 +22,12 @@ const BY_HAND = 'by-hand';
 /** It keeps a release that is not there, so that the sweep takes the name away and then the image. */
 const OUTDATED = keepTag('qa', 999_999);
 
-/** Of a commit that no ref means any more. */
+/** Of commits that no branch means any more; the second has a git tag, and is yanked. */
 const LEFT_COMMIT = 'ab'.repeat(20);
+const YANKED_COMMIT = 'cd'.repeat(20);
+const YANKED_TAG = 'v0-yanked';
 
-type Pushed = 'with a name' | 'with a name that is over' | 'without a name' | 'that is given up';
+type Pushed = 'with a name' | 'with a name that is over' | 'without a name' | 'that is given up' | 'that is yanked';
 
 const pushed = new WeakMap<Stage, Readonly<Record<Pushed, TestImage>>>();
 
@@ -50,12 +52,26 @@ export const sweepRegistry: Operation = {
       'with a name that is over': await push('over', OUTDATED),
       'without a name': await push('unnamed'),
       'that is given up': await push('given up', imageTagOf({ kind: 'commit', commit: LEFT_COMMIT })),
+      'that is yanked': await push('yanked', imageTagOf({ kind: 'tag', tag: YANKED_TAG })),
     });
     await age(join(stage.data, 'registry'));
   },
   async perform(stage) {
     const before = await sweepsWritten(stage);
-    await leaveArtifact(stage, pushed.get(stage)?.['that is given up'].digest ?? '');
+    const images = pushed.get(stage);
+    await leaveArtifact(stage, {
+      id: 'left',
+      commit_sha: LEFT_COMMIT,
+      digest: images?.['that is given up'].digest ?? '',
+      artifact: { unneeded_since: new Date(0) },
+    });
+    await leaveArtifact(stage, {
+      id: 'yanked',
+      commit_sha: YANKED_COMMIT,
+      digest: images?.['that is yanked'].digest ?? '',
+      release: { yanked_at: new Date(), yank_reason: 'wrong tax', yanked_by: 'Ana' },
+      tag: YANKED_TAG,
+    });
     await ask(stage);
     return async () => {
       // who got no answer, and does not find the sweep in the audit trail, cannot know what went: he asks again
@@ -71,40 +87,57 @@ export const sweepRegistry: Operation = {
   },
   async tidy(stage) {
     pushed.delete(stage);
-    await forgetArtifact(stage);
+    for (const id of ['left', 'yanked']) await forgetArtifact(stage, id);
     await (await registryOf(stage)).deleteManifest(REPOSITORY, BY_HAND);
   },
 };
 
-/** Nothing has needed it for longer than anything is kept. Only when it is looked at: care gives up too, at any time. */
-async function leaveArtifact({ store }: Stage, digest: string): Promise<void> {
+interface Left {
+  readonly id: string;
+  readonly commit_sha: string;
+  readonly digest: string;
+  /** Nothing has needed it for longer than anything is kept. */
+  readonly artifact?: { readonly unneeded_since: Date };
+  readonly release?: { readonly yanked_at: Date; readonly yank_reason: string; readonly yanked_by: string };
+  readonly tag?: string;
+}
+
+/** What nobody needs to be there. Only when it is looked at: care gives up too, at any time. */
+async function leaveArtifact({ store }: Stage, left: Left): Promise<void> {
+  const { id, commit_sha, digest, tag } = left;
   const { id: project_id, repository_id } = await store.db
     .selectFrom('project')
     .innerJoin('repository', 'repository.project_id', 'project.id')
     .select(['project.id', 'repository.id as repository_id'])
     .where('project.name', '=', PROJECT)
     .executeTakeFirstOrThrow();
-  const [id, service, commit_sha] = ['left', 'web', LEFT_COMMIT];
+  const service = 'web';
   const artifact = { key: id, service, builder: 'node', inputs: json({}), log_id: id, built_for_commit: commit_sha };
-  const built = { state: 'built' as const, repository: REPOSITORY, digest, unneeded_since: new Date(0) };
+  const built = { state: 'built' as const, repository: REPOSITORY, digest, ...left.artifact };
   await store.transaction(async (tx) => {
     await tx
       .insertInto('artifact')
       .values({ project_id, ...artifact, ...built })
       .execute();
-    const release = { id, project_id, repository_id, commit_sha, fingerprint: id };
+    const release = { id, project_id, repository_id, commit_sha, fingerprint: id, ...left.release };
     await tx
       .insertInto('release')
       .values({ ...release, state: 'ready', created_by: 'Ana' })
       .execute();
     await tx.insertInto('release_service').values({ release_id: id, service, artifact_key: id, commit_sha }).execute();
+    if (tag !== undefined)
+      await tx
+        .insertInto('release_name')
+        .values({ release_id: id, ref: `refs/tags/${tag}` })
+        .execute();
   });
 }
 
-async function forgetArtifact({ store }: Stage): Promise<void> {
-  await store.db.deleteFrom('release_service').where('artifact_key', '=', 'left').execute();
-  await store.db.deleteFrom('release').where('id', '=', 'left').execute();
-  await store.db.deleteFrom('artifact').where('key', '=', 'left').execute();
+async function forgetArtifact({ store }: Stage, id: string): Promise<void> {
+  await store.db.deleteFrom('release_service').where('artifact_key', '=', id).execute();
+  await store.db.deleteFrom('release_name').where('release_id', '=', id).execute();
+  await store.db.deleteFrom('release').where('id', '=', id).execute();
+  await store.db.deleteFrom('artifact').where('key', '=', id).execute();
 }
 
 /** What is left of what was there before a sweep; nothing is said where none was asked for. */

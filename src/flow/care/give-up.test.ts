@@ -3,14 +3,16 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 
 import { artifactByKey } from '../../artifact/artifact-store.ts';
+import { lockBuilt } from '../../artifact/given-up-store.ts';
 import { sha256 } from '../../lib/digest.ts';
 import { groupBy } from '../../lib/group.ts';
 import { cases } from '../../lib/testing/cases.ts';
 import { releaseById } from '../../release/release-store.ts';
+import { unyankRelease } from '../../release/yank-store.ts';
 import type { Store } from '../../store/database.ts';
 import { testStore } from '../../store/testing.ts';
 import { giveUpArtifacts } from './give-up.ts';
-import { baseOf, type History, historyOf, neededIn, type Step, writeHistory } from './testing/history.ts';
+import { barredIn, baseOf, type History, historyOf, neededIn, type Step, writeHistory } from './testing/history.ts';
 
 const GRACE_DAYS = 30;
 const log = pino({ level: 'silent' });
@@ -28,6 +30,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove'), branch }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('tag', 'pin', 'mix'), release }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('yank'), release }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -39,13 +42,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-test('whatever happened, exactly that is given up which nothing needs: no ref, tag, pin, mix, build or environment', async () => {
+test('whatever happened, exactly that is given up which nothing needs: no ref, tag, pin, mix, build or environment; what is yanked at once, where it is to be deleted', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.array(step, { minLength: 6, maxLength: 24 }), { minLength: 8, maxLength: 8 }),
       async (all) => {
         const store = await testStore();
-        const histories = all.map((steps, index) => historyOf(`p${index}`, steps));
+        const histories = all.map((steps, index) => historyOf(`p${index}`, steps, index % 2 === 1));
         for (const history of histories) await writeHistory(store.db, history, at(0));
         const house = houseOf(store);
         const left = async (days: number): Promise<Map<string, string[]>> => {
@@ -56,16 +59,15 @@ test('whatever happened, exactly that is given up which nothing needs: no ref, t
         };
         const needs = (mixes: 'young' | 'old') => (history: History) => {
           // a child that is there keeps its base, and the time of the base begins when it is gone
-          const children = mixes === 'young' ? history.built : neededIn(history, 'young');
-          const bases = [...children, ...history.building].flatMap((key) => baseOf(history, key) ?? []);
-          const stay = new Set([...neededIn(history, mixes), ...bases]);
-          return [...stay].filter((key) => history.built.has(key)).toSorted();
+          const children = mixes === 'young' ? allowed(history) : neededIn(history, 'young');
+          const stay = withBases(history, [...children, ...history.building], neededIn(history, mixes));
+          return allowed(history).filter((key) => stay.has(key));
         };
         const expectLeft = (found: Map<string, string[]>, wanted: (history: History) => string[]) =>
           expect(histories.map(({ name }) => found.get(name) ?? [])).toEqual(histories.map(wanted));
-        const everything = ({ built }: History) => [...built].toSorted();
-        expectLeft(await left(0), everything);
-        expectLeft(await left(GRACE_DAYS - 1), everything);
+        await left(0);
+        expectLeft(await left(0), allowed); // the base of what was yanked is seen to be alone
+        expectLeft(await left(GRACE_DAYS - 1), allowed);
         expectLeft(await left(GRACE_DAYS + 1), needs('young'));
         await left(GRACE_DAYS + 2);
         expectLeft(await left(2 * GRACE_DAYS + 3), needs('old'));
@@ -153,6 +155,54 @@ test('each thing that needs an artifact keeps it by itself, and its time begins 
   expect(await left(2 * GRACE_DAYS + 3)).toEqual([]);
 });
 
+/** Of the things above those that a yank does not take off. */
+const OF_ENVIRONMENTS_AND_BUILDS = ['current', 'waiting', 'previous', 'runs', 'pinned', 'making', 'parent', 'under'];
+
+test('what is yanked and to be deleted goes at the next look, unless an environment, a pin or a build needs it', async () => {
+  const store = await testStore();
+  const names = Object.keys(ROOTS);
+  const steps = [pushed(0), pushed(1), { kind: 'yank' as const, release: 0 }];
+  for (const name of names) await writeHistory(store.db, historyOf(name, steps, true), at(0));
+  const house = houseOf(store);
+  const left = async (what: 'put' | 'end'): Promise<string[]> => {
+    for (const root of names) await store.pool.query(ROOTS[root]?.(root)[what] ?? '');
+    await giveUpArtifacts(house);
+    const built = await builtByProject(store);
+    return names.filter((name) => built.get(name)?.includes(`${name}-api0`) === true);
+  };
+  expect(await left('put')).toEqual(names.filter((name) => OF_ENVIRONMENTS_AND_BUILDS.includes(name)));
+  expect(await left('end')).toEqual([]);
+  expect(house.started).toEqual([]);
+  const artifact = await artifactByKey(store.db, 'tag-api0');
+  expect(artifact?.problem?.what).toBe(
+    'it was given up on 2026-01-01, for it was yanked on 2026-01-01 (wrong tax) and nothing ran it; `towpath unyank` allows it again and has it built.',
+  );
+});
+
+test('a yank that is lifted while somebody looks keeps the artifact, which then has its time as any other', async () => {
+  const store = await testStore();
+  await writeHistory(store.db, historyOf('p', [pushed(0), pushed(1), { kind: 'yank', release: 0 }], true), at(0));
+  const house = houseOf(store);
+  const release = (await releaseById(store.db, 'p-000')) ?? expect.unreachable();
+  let look: Promise<unknown> | undefined;
+  await store.transaction(async (tx) => {
+    await lockBuilt(
+      tx,
+      release.services.map(({ key }) => key),
+    );
+    look = giveUpArtifacts(house);
+    await waitsForLock(store);
+    await unyankRelease(tx, release);
+  });
+  await look;
+  expect(await artifactByKey(store.db, 'p-api0')).toMatchObject({ state: 'built' });
+  await giveUpArtifacts(house);
+  expect(await artifactByKey(store.db, 'p-api0')).toMatchObject({ state: 'built' });
+  house.pass(GRACE_DAYS + 1);
+  await giveUpArtifacts(house);
+  expect(await artifactByKey(store.db, 'p-api0')).toMatchObject({ state: 'failed' });
+});
+
 test('what was given up says when and why, its release cannot run and says how it comes back, and its digest stays to be read', async () => {
   const { store, house, history, lookOn } = await supersededOnce();
   const [old, newer] = history.releases;
@@ -236,6 +286,19 @@ test('of two who give up while somebody asks for a promotion, nothing is given u
   await both;
   expect(await releaseById(store.db, asked.id)).toMatchObject({ state: 'ready' });
 });
+
+/** All that was built, but for what is yanked, to be deleted, and needed by nothing that a yank does not take off. */
+function allowed(history: History): string[] {
+  const { built, building } = history;
+  const [barred, needed] = [barredIn(history), neededIn(history, 'young')];
+  const stay = new Set([...built].filter((key) => !barred.has(key) || needed.has(key)));
+  const all = withBases(history, [...stay, ...building], stay);
+  return [...built].filter((key) => all.has(key)).toSorted();
+}
+
+function withBases(history: History, children: Iterable<string>, keys: Iterable<string>): Set<string> {
+  return new Set([...keys, ...[...children].flatMap((key) => baseOf(history, key) ?? [])]);
+}
 
 function pushed(contents: number): Step {
   return { kind: 'push', branch: 0, contents, ends: 'ready' };

@@ -24,7 +24,7 @@ export function toGiveUp({ store, clock, settings }: Omit<Place, 'starts' | 'log
 }
 
 /**
- * Gives up what nothing has needed for the time of grace, and builds again what was given up and is on the path once more.
+ * Gives up what nothing has needed for the time of grace and what is yanked and to be deleted, and builds again what was given up and is on the path once more.
  * Only rows change: the content goes with a sweep of the registry, after that one's own time of grace. Each part is whole
  * by itself, so it is safe to repeat, and to do twice at once.
  */
@@ -68,14 +68,20 @@ async function giveUp(tx: Tx, keys: readonly string[], before: Date, at: Date): 
   return unneeded;
 }
 
-function problemOf({ isReported, since, service, builtFor }: UnneededArtifact, at: Date): Problem {
-  const day = (instant: Date) => instant.toISOString().slice(0, 10);
+function problemOf({ isReported, why, service, builtFor }: UnneededArtifact, at: Date): Problem {
+  const day = at.toISOString().slice(0, 10);
+  if (why.kind === 'yanked')
+    return {
+      code: GIVEN_UP,
+      what: `it was given up on ${day}, for it was yanked on ${why.since} (${why.reason}) and nothing ran it; \`towpath unyank\` allows it again and has it built.`,
+      fix: 'Promote another release, or lift the yank with `towpath unyank`.',
+    };
   const back = isReported
     ? `another CI built it, so report it again: ${reportCommand({ service, commit: builtFor })}`
     : '`towpath build RELEASE` brings it back';
   return {
     code: GIVEN_UP,
-    what: `it was given up on ${day(at)}, for nothing has needed it since ${day(since)}; ${back}.`,
+    what: `it was given up on ${day}, for nothing has needed it since ${why.since}; ${back}.`,
     fix: isReported ? 'Report it again.' : 'Run `towpath build` with the name of the release.',
   };
 }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 
+import { environmentOf } from '../../environment/place.ts';
 import { pullNumber } from '../../git/ref.ts';
 import { pullName } from '../../path/triggers.ts';
 import { imageTagOf } from '../../registry/image-names.ts';
@@ -11,11 +12,12 @@ interface GivenUpName {
   readonly digest: string;
   readonly commit: string;
   readonly ref: string | null;
+  readonly environment: string | null;
 }
 
 /**
- * Of the tags of repositories those that Towpath gave to images of commits and branches that are given up since. A name
- * that means another image by now is none of them, and a name that somebody else gave stays.
+ * Of the tags of repositories those that Towpath gave to images that are given up since: of commits, branches, git tags and
+ * environments. A name that means another image by now is none of them, and a name that somebody else gave stays.
  * @param tags repository -> its tags
  */
 export async function namesGivenUp(
@@ -25,8 +27,12 @@ export async function namesGivenUp(
 ): Promise<ReadonlySet<string>> {
   const over = new Set<string>();
   const candidates = new Map<string, Set<string>>();
-  for (const { repository, digest, commit, ref } of await givenUpNames(db, [...tags.keys()])) {
-    const names = [imageTagOf({ kind: 'commit', commit }), ...(ref === null ? [] : [branchTag(ref)])];
+  for (const { repository, digest, commit, ref, environment } of await givenUpNames(db, [...tags.keys()])) {
+    const names = [
+      imageTagOf({ kind: 'commit', commit }),
+      ...(ref === null ? [] : [refTag(ref)]),
+      ...(environment === null ? [] : [imageTagOf({ kind: 'environment', environment: environmentOf(environment) })]),
+    ];
     for (const tag of names) {
       if (tags.get(repository)?.includes(tag) !== true) continue;
       const key = `${repository}:${tag}`;
@@ -41,7 +47,8 @@ export async function namesGivenUp(
   return over;
 }
 
-function branchTag(ref: string): string {
+function refTag(ref: string): string {
+  if (ref.startsWith('refs/tags/')) return imageTagOf({ kind: 'tag', tag: ref.slice('refs/tags/'.length) });
   const pull = pullNumber(ref);
   return imageTagOf({ kind: 'branch', branch: pull === null ? ref.slice('refs/heads/'.length) : pullName(pull) });
 }
@@ -49,12 +56,15 @@ function branchTag(ref: string): string {
 /** A digest that any artifact has, or is about to have again, keeps its names. */
 async function givenUpNames(db: Sql, repositories: readonly string[]): Promise<GivenUpName[]> {
   const { rows } = await sql<GivenUpName>`
-    select distinct place.repository, artifact.digest, release.commit_sha as commit, release_name.ref
+    select distinct place.repository, artifact.digest, release.commit_sha as commit, release_name.ref,
+      environment.name as environment
     from artifact
       join release_service on release_service.artifact_key = artifact.key
       join release on release.id = release_service.release_id
       join project on project.id = release.project_id
-      left join release_name on release_name.release_id = release.id and not starts_with(release_name.ref, 'refs/tags/'),
+      left join release_name on release_name.release_id = release.id
+      left join promotion on promotion.release_id = release.id
+      left join environment on environment.id = promotion.environment_id,
       lateral (values (artifact.repository), (project.name || '/' || release_service.service)) as place (repository)
     where artifact.state = 'failed' and artifact.given_up_at is not null and artifact.digest is not null
       and place.repository = any(${[...repositories]})

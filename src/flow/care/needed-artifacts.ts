@@ -2,9 +2,15 @@ import { type RawBuilder, sql } from 'kysely';
 
 import { GIVEN_UP } from '../../artifact/given-up-store.ts';
 import type { Sql } from '../../store/database.ts';
-import { digestsInUse } from './retention-facts.ts';
+import { barredArtifacts } from './barred-artifacts.ts';
+import { usedDigests } from './retention-facts.ts';
 
-/** An artifact that no root reached at any look for the whole time of grace. */
+/** Since which day nothing has needed it, or by which yank, of which day, it goes. */
+export type NoNeed =
+  | { readonly kind: 'unneeded'; readonly since: string }
+  | { readonly kind: 'yanked'; readonly since: string; readonly reason: string };
+
+/** An artifact that no root reached at any look for the whole time of grace, or that is yanked and runs nowhere. */
 export interface UnneededArtifact {
   readonly key: string;
   readonly projectId: string;
@@ -16,12 +22,13 @@ export interface UnneededArtifact {
   readonly isReported: boolean;
   /** The number of the newest release with it. */
   readonly release: number;
-  readonly since: Date;
+  readonly why: NoNeed;
 }
 
 /**
  * The releases on the path, but for those that environments run, can put back and wait for, each with why (as the end of
- * "it ..."). There are as many as there are refs, git tags and environments, however many releases there were.
+ * "it ..."); `always` are those that a yank does not take off. There are as many as there are refs, git tags and environments,
+ * however many releases there were.
  * @param since a mix stays from then on, for no ref means it
  */
 const onThePath = (since: Date) => sql`
@@ -38,45 +45,49 @@ const onThePath = (since: Date) => sql`
     select environment.id, project.name || '/' || environment.name as called
     from environment join project on project.id = environment.project_id where environment.removed_at is null
   ),
-  root (release_id, why) as (
-    select release.id, 'is what ' || called || ' means now'
+  root (release_id, why, always) as (
+    select release.id, 'is what ' || called || ' means now', false
     from live_ref join release on release.repository_id = live_ref.repository_id
       and release.commit_sha = live_ref.commit_sha and not release.mixed
     union all
-    select newest.id, 'is the newest of ' || called || ' that has its artifacts' from live_ref, lateral (
+    select newest.id, 'is the newest of ' || called || ' that has its artifacts', false from live_ref, lateral (
       select release.id from release_name join release on release.id = release_name.release_id
       where release_name.ref = live_ref.name and release.repository_id = live_ref.repository_id and release.state = 'ready'
       order by named_at desc limit 1) newest
     where not is_ready
     union all
-    select release_id, 'has the git tag ' || substr(ref, 11) from release_name where starts_with(ref, 'refs/tags/')
+    select release_id, 'has the git tag ' || substr(ref, 11), false from release_name where starts_with(ref, 'refs/tags/')
     union all
-    select newest.release_id, 'was the last that was to come into ' || called from place, lateral (
+    select newest.release_id, 'was the last that was to come into ' || called, false from place, lateral (
       select release_id, state from promotion where environment_id = place.id and state not in ('refused', 'superseded')
       order by number desc limit 1) newest
     union all
-    select previous_release_id, 'would be put back if #' || release.number || ' fails'
+    select previous_release_id, 'would be put back if #' || release.number || ' fails', true
     from promotion join release on release.id = promotion.release_id
     where promotion.ended_at is null and previous_release_id is not null
     union all
-    select id, 'was mixed lately' from release where mixed and created_at >= ${since}
+    select id, 'was mixed lately', false from release where mixed and created_at >= ${since}
     union all
-    select id, 'is part of a release that is being built' from release where state = 'building'
+    select id, 'is part of a release that is being built', true from release where state = 'building'
   )`;
 
 /** The keys that something needs, each with why; what environments need says so itself. */
 async function needed(db: Sql, since: Date): Promise<RawBuilder<unknown>> {
-  const inUse = [...(await digestsInUse(db))];
+  const { running, before } = await usedDigests(db);
   return sql`
+    ${barredArtifacts},
     ${onThePath(since)},
     needed (key, why) as (
       select artifact_key, why from root join release_service using (release_id)
+      where always or artifact_key not in (select key from barred)
       union
       select parent.value, 'is what ' || child.service || ' is built upon'
       from artifact child, jsonb_each_text(child.inputs -> 'parents') parent
       where child.depth > 0 and child.state in ('building', 'built')
       union
-      select key, null from artifact where digest = any(${inUse})
+      select key, null from artifact where digest = any(${[...running]})
+      union
+      select key, null from artifact where digest = any(${[...before]}) and key not in (select key from barred)
       union
       select key, 'is what ' || reference || ' is pinned to' from base_pin join artifact on artifact.digest = base_pin.digest
       union
@@ -112,7 +123,7 @@ export async function markUnneeded(db: Sql, since: Date, at: Date): Promise<void
 }
 
 /**
- * What may be given up: nothing has needed it since before `before`, and nothing needs it now.
+ * What may be given up: nothing needs it now, and nothing has since before `before`, or it is yanked.
  * @param among only of these keys
  */
 export async function unneededArtifacts(
@@ -124,25 +135,32 @@ export async function unneededArtifacts(
     with ${await needed(db, before)}
     select artifact.key, artifact.project_id as "projectId", project.name as project, artifact.service, artifact.digest,
       artifact.built_for_commit as "builtFor", artifact.report_within_ms is not null as "isReported",
-      artifact.unneeded_since as since,
+      case when barred.key is null then jsonb_build_object('kind', 'unneeded', 'since', ${day('artifact.unneeded_since')})
+        else jsonb_build_object('kind', 'yanked', 'since', ${day('barred.at')}, 'reason', barred.reason) end as why,
       (select max(release.number) from release_service join release on release.id = release_service.release_id
         where release_service.artifact_key = artifact.key) as release
-    from artifact join project on project.id = artifact.project_id
-    where artifact.state = 'built' and artifact.unneeded_since < ${before} and artifact.key not in (select key from needed)
+    from artifact join project on project.id = artifact.project_id left join barred on barred.key = artifact.key
+    where artifact.state = 'built' and (artifact.unneeded_since < ${before} or barred.key is not null)
+      and artifact.key not in (select key from needed)
       and (${among === null} or artifact.key = any(${[...(among ?? [])]}))
-    order by artifact.depth desc, since, artifact.key`.execute(db);
+    order by artifact.depth desc, artifact.unneeded_since, artifact.key`.execute(db);
   return rows;
 }
 
-/** What was given up and is on the path again, bases first, with the commit of a release that wants it. */
+function day(column: string): RawBuilder<unknown> {
+  return sql`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD')`;
+}
+
+/** What was given up and is on the path again, bases first, with the commit of a release that wants it; a yanked one wants nothing. */
 export async function wantedAgain(db: Sql, since: Date): Promise<{ key: string; commit: string }[]> {
   const { rows } = await sql<{ key: string; commit: string }>`
-    with ${onThePath(since)}
+    with ${barredArtifacts}, ${onThePath(since)}
     select distinct on (artifact.depth, artifact.key) artifact.key, release_service.commit_sha as commit
     from root
       join release_service using (release_id)
       join artifact on artifact.key = release_service.artifact_key
     where artifact.state = 'failed' and artifact.problem ->> 'code' = ${GIVEN_UP}
+      and release_id not in (select id from barred_release)
     order by artifact.depth, artifact.key, release_id`.execute(db);
   return rows;
 }

@@ -39,12 +39,27 @@ export async function retentionFacts(db: Sql, projectIds: readonly string[]): Pr
 
 /** The images of every environment of the installation that may be asked for at any moment. */
 export async function digestsInUse(db: Sql): Promise<Set<Digest>> {
+  const { running, before } = await usedDigests(db);
+  return new Set([...running, ...before]);
+}
+
+export interface UsedDigests {
+  /** What environments run, or are about to. */
+  readonly running: ReadonlySet<Digest>;
+  /** What ran in them before and can be put back. */
+  readonly before: ReadonlySet<Digest>;
+}
+
+/** The same, in two: also what ran before may run now. */
+export async function usedDigests(db: Sql): Promise<UsedDigests> {
   const projects = await db.selectFrom('project').select('id').execute();
   const environments = await retentionFacts(
     db,
     projects.map(({ id }) => id),
   );
-  const digests = new Set(environments.flatMap(({ pins }) => pins.map(({ digest }) => digest)));
+  const [running, before] = [new Set<Digest>(), new Set<Digest>()];
+  for (const { current, pins } of environments)
+    for (const { release, digest } of pins) (release === current ? running : before).add(digest);
   const { rows } = await sql<{ digest: Digest }>`
     select digest from deployment
     union
@@ -52,8 +67,8 @@ export async function digestsInUse(db: Sql): Promise<Set<Digest>> {
       join release_service using (release_id)
       join artifact on artifact.key = release_service.artifact_key
     where promotion.ended_at is null and artifact.state = 'built'`.execute(db);
-  for (const { digest } of rows) digests.add(digest);
-  return digests;
+  for (const { digest } of rows) running.add(digest);
+  return { running, before };
 }
 
 /** What runs now, and the `keep` sets of artifacts that ran last before it; a set that many releases share counts once. */

@@ -55,16 +55,17 @@ function passed(point: SweepPoint | 'given-up' | 'tags' | 'audit'): void {
   passBoundary(point, 'done', 'sweep');
 }
 
-function givenUpOf({ project, service, digest, release, since, isReported }: UnneededArtifact): GivenUpArtifact {
+function givenUpOf({ project, service, digest, release, why, isReported }: UnneededArtifact): GivenUpArtifact {
   const back = isReported ? ['was built by another CI, which alone can bring it back'] : [];
-  const day = since.toISOString().slice(0, 10);
   return {
     project,
     service,
     digest,
     release,
     reasons: [
-      `is part of no release that a branch or tag means, that runs, waits or can be put back, and has not been since ${day}`,
+      why.kind === 'yanked'
+        ? `is part of yanked releases alone (since ${why.since}: ${why.reason}), runs nowhere, and \`yank: { delete: true }\` keeps nothing of that kind`
+        : `is part of no release that a branch or tag means, that runs, waits or can be put back, and has not been since ${why.since}`,
       ...back,
     ],
   };

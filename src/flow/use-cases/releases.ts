@@ -1,6 +1,8 @@
 import type { RecordedEvidence } from '../../check/evidence.ts';
 import { evidenceOfDigest, evidenceOfRelease } from '../../check/evidence-store.ts';
+import { givenUpAmong, lockBuilt } from '../../artifact/given-up-store.ts';
 import { recordAudit } from '../../audit/audit-store.ts';
+import { rulingConfig } from '../../config/config-store.ts';
 import { TowpathError } from '../../lib/error.ts';
 import { promotionsOf } from '../../path/promotion-list-store.ts';
 import { partsOfMix } from '../../release/mix-store.ts';
@@ -70,7 +72,10 @@ export function releaseCases(house: House): UseCases['releases'] {
     async unyank(project, word, by) {
       const release = await releaseOf(store.db, project, word);
       await once(store, async (tx) => {
+        if (release.yank === null) return;
+        await bringBack(house, tx, release);
         if (!(await unyankRelease(tx, release))) return;
+        await settleRelease(tx, release.id);
         await stateYank(tx, release, { state: 'unyanked', reason: null, by }, new Date(house.clock.now()));
         await recordAudit(tx, { actor: by, action: 'release.unyank', subject: release.id, detail: {} });
         await recordEvent(tx, {
@@ -84,6 +89,12 @@ export function releaseCases(house: House): UseCases['releases'] {
     },
     async retry(project, word, by) {
       const release = await releaseOf(store.db, project, word);
+      if (release.yank !== null && (await rulingConfig(store.db, release.projectId))?.config.yank.delete === true)
+        throw new TowpathError({
+          code: 'release.yanked',
+          what: `It is yanked (${release.yank.reason}), and towpath.yaml says that nothing yanked is kept: it would be given up again.`,
+          fix: 'Lift the yank first, with `towpath unyank`: that has it built, too.',
+        });
       await once(store, async (tx) => {
         const failed = release.services.filter(({ state }) => state === 'failed');
         await buildAgain(house, tx, new Map(failed.map(({ key, commit }) => [key, commit])));
@@ -110,6 +121,17 @@ async function evidenceFor(db: Sql, release: Release): Promise<readonly Recorded
       if (item.environmentId === null && !found.has(place(item))) found.set(place(item), item);
   }
   return [...found.values()];
+}
+
+/**
+ * Whoever allows a release again wants to run it, so what was given up of it is built again. What is still there stays
+ * until the end of the transaction: artifacts are locked before releases, as whoever gives up does.
+ */
+async function bringBack(house: House, tx: Tx, { services }: Release): Promise<void> {
+  const commits = new Map(services.map(({ key, commit }) => [key, commit]));
+  await lockBuilt(tx, [...commits.keys()]);
+  const gone = await givenUpAmong(tx, [...commits.keys()]);
+  await buildAgain(house, tx, new Map(gone.map((key) => [key, commits.get(key) ?? ''])));
 }
 
 /** What its services are could not be said: the commit is taken in anew, under each of its names. */

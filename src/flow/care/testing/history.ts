@@ -10,7 +10,7 @@ export type Step =
       readonly ends: 'ready' | 'failed' | 'building';
     }
   | { readonly kind: 'remove'; readonly branch: number }
-  | { readonly kind: 'tag' | 'pin' | 'mix'; readonly release: number }
+  | { readonly kind: 'tag' | 'pin' | 'mix' | 'yank'; readonly release: number }
   | { readonly kind: 'attempt'; readonly ends: Attempt['state']; readonly place: number; readonly release: number };
 
 interface MadeRelease {
@@ -36,6 +36,9 @@ export interface History {
   readonly attempts: readonly Attempt[];
   readonly tagged: ReadonlySet<MadeRelease>;
   readonly pinned: ReadonlySet<string>;
+  readonly yanked: ReadonlySet<MadeRelease>;
+  /** The project keeps nothing that is yanked. */
+  readonly deletes: boolean;
   /** What is being built is not among it. */
   readonly built: ReadonlySet<string>;
   readonly building: ReadonlySet<string>;
@@ -47,11 +50,12 @@ export const KEEP = 1;
 /** Of `web`, how many contents share a base. */
 const UPON_ONE_BASE = 2;
 
-export function historyOf(name: string, steps: readonly Step[]): History {
+export function historyOf(name: string, steps: readonly Step[], deletes = false): History {
   const releases: MadeRelease[] = [];
   const branches = [0, 1].map(() => ({ deleted: false, commits: [] as MadeRelease[] }));
   const attempts: Attempt[] = [];
-  const [tagged, pinned, built, building] = [
+  const [tagged, yanked, pinned, built, building] = [
+    new Set<MadeRelease>(),
     new Set<MadeRelease>(),
     new Set<string>(),
     new Set<string>(),
@@ -88,10 +92,11 @@ export function historyOf(name: string, steps: readonly Step[]): History {
       const previous = runsIn(attempts, step.place).at(-1) ?? null;
       attempts.push({ place: step.place, release, previous, state: step.ends });
     } else if (step.kind === 'tag') tagged.add(release);
+    else if (step.kind === 'yank') yanked.add(release);
     else if (step.kind === 'pin') pinned.add(release.keys[2] ?? '');
     else if (release.state === 'ready') cut(release.keys, 'ready', true);
   }
-  return { name, releases, branches, attempts, tagged, pinned, built, building };
+  return { name, releases, branches, attempts, tagged, yanked, deletes, pinned, built, building };
 }
 
 function runsIn(attempts: readonly Attempt[], place: number): MadeRelease[] {
@@ -101,7 +106,7 @@ function runsIn(attempts: readonly Attempt[], place: number): MadeRelease[] {
 /** The rule once more: the keys that must stay. @param mixes while they are young */
 export function neededIn(history: History, mixes: 'young' | 'old'): Set<string> {
   const { releases, branches, attempts, tagged, pinned } = history;
-  const kept = new Set<MadeRelease | undefined>(tagged);
+  const [kept, runs] = [new Set<MadeRelease | undefined>(tagged), new Set<MadeRelease | null>()];
   for (const { deleted, commits } of branches) {
     if (deleted) continue;
     kept.add(commits.at(-1)).add(commits.findLast(({ state }) => state === 'ready'));
@@ -109,13 +114,27 @@ export function neededIn(history: History, mixes: 'young' | 'old'): Set<string> 
   for (const place of [0, 1]) {
     const ran = runsIn(attempts, place).toReversed();
     const sets = [...new Set(ran.map(({ keys }) => keys.join()))].slice(0, KEEP + 1);
+    runs.add(ran[0] ?? null);
     for (const one of ran) if (sets.includes(one.keys.join())) kept.add(one);
     kept.add(attempts.findLast((one) => one.place === place && one.state !== 'refused')?.release);
   }
-  for (const { release, previous, state } of attempts)
-    if (state === 'waiting') kept.add(release).add(previous ?? undefined);
-  for (const one of releases) if (one.state === 'building' || (one.mixed && mixes === 'young')) kept.add(one);
-  return new Set([...[...kept].flatMap((one) => one?.keys ?? []), ...pinned]);
+  for (const { release, previous, state } of attempts) if (state === 'waiting') runs.add(release).add(previous);
+  for (const one of releases) {
+    if (one.state === 'building') runs.add(one);
+    if (one.mixed && mixes === 'young') kept.add(one);
+  }
+  const barred = barredIn(history);
+  const named = [...kept].flatMap((one) => one?.keys ?? []).filter((key) => !barred.has(key));
+  return new Set([...named, ...[...runs].flatMap((one) => one?.keys ?? []), ...pinned]);
+}
+
+/** The keys that only yanked releases have, where such are not kept. */
+export function barredIn({ releases, yanked, deletes }: History): Set<string> {
+  if (!deletes) return new Set();
+  const sets = new Set([...yanked].map(({ keys }) => keys.join()));
+  const [bad, good] = [true, false].map((is) => releases.filter(({ keys }) => sets.has(keys.join()) === is));
+  const shared = new Set(good?.flatMap(({ keys }) => keys));
+  return new Set(bad?.flatMap(({ keys }) => keys).filter((key) => !shared.has(key)));
 }
 
 /** What the key is built upon: `web` of two contents has one base. */
@@ -126,10 +145,14 @@ export function baseOf(history: History, key: string): string | null {
 
 /** Writes a history down, each table at once. @param at when all of it happened */
 export async function writeHistory(db: Sql, history: History, at: Date): Promise<void> {
-  const { name, releases, branches, attempts, tagged, pinned, built, building } = history;
+  const { name, releases, branches, attempts, tagged, yanked, deletes, pinned, built, building } = history;
   const after = (serial: number) => new Date(at.getTime() + serial);
   await db.insertInto('project').values({ id: name, name }).execute();
-  await db.insertInto('repository').values({ id: name, project_id: name, url: name, default_branch: 'b0' }).execute();
+  const config = json({ yank: { delete: deletes } });
+  await db
+    .insertInto('repository')
+    .values({ id: name, project_id: name, url: name, default_branch: 'b0', config })
+    .execute();
   const place = (number: number) => `${name}-e${number}`;
   const current = (number: number) => runsIn(attempts, number).at(-1)?.id ?? null;
   if (releases.length === 0) return;
@@ -156,18 +179,25 @@ export async function writeHistory(db: Sql, history: History, at: Date): Promise
   await db
     .insertInto('release')
     .values(
-      releases.map(({ id, mixed, keys, state }) => ({
-        id,
-        project_id: name,
-        repository_id: name,
-        commit_sha: id,
-        mixed,
-        fingerprint: keys.join(),
-        state,
-        created_by: 'Ana',
-        created_at: at,
-        ready_at: state === 'ready' ? at : null,
-      })),
+      releases.map((release) => {
+        const { id, mixed, keys, state } = release;
+        const isYanked = yanked.has(release);
+        return {
+          id,
+          project_id: name,
+          repository_id: name,
+          commit_sha: id,
+          mixed,
+          fingerprint: keys.join(),
+          state,
+          created_by: 'Ana',
+          created_at: at,
+          ready_at: state === 'ready' ? at : null,
+          yanked_at: isYanked ? at : null,
+          yank_reason: isYanked ? 'wrong tax' : null,
+          yanked_by: isYanked ? 'Olga' : null,
+        };
+      }),
     )
     .execute();
   const services = (key: string, index: number) => ({
