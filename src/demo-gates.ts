@@ -2,7 +2,7 @@ import { join } from 'node:path';
 
 import { approve, commitChange, mergeBranch, pushBranch, pushTag } from './demo-moves.ts';
 import type { Stage } from './demo-stage.ts';
-import { checkout, digestOf, environment, live, PROJECT, reached } from './demo-watch.ts';
+import { checkout, digestOf, environment, live, PROJECT, reached, waitsForApproval } from './demo-watch.ts';
 
 /** A release that four gates refuse, one after the other or at once; `why` tells each in plain words, and what clears it. */
 export async function refusals(stage: Stage, managerToken: string): Promise<void> {
@@ -39,13 +39,13 @@ export async function refusals(stage: Stage, managerToken: string): Promise<void
   await stage.chapter('A person says no', 'prod moves again. The manager looks, and would rather wait.');
   await stage.towpath('resume', 'prod');
   await pushTag(stage, 'v1.2.0');
-  await reached(stage, 'prod', commit, 'waiting');
+  await waitsForApproval(stage, 'prod', commit);
   await stage.towpath('reject', 'prod', '--comment', 'not on a Friday', '--token-file', managerToken);
   await reached(stage, 'prod', commit, 'refused');
   const no = await stage.towpath('why', 'prod');
   stage.expect(/not on a Friday/.test(no.stdout), '`why` to tell what the manager said', no.stdout);
   await stage.towpath('promote', 'v1.2.0', 'prod');
-  await reached(stage, 'prod', commit, 'waiting');
+  await waitsForApproval(stage, 'prod', commit);
   const { code } = await approve(stage, managerToken);
   stage.expect(code === 0, 'the approved promotion to go live (exit code 0)', `exit code ${code}`);
   const prod = await environment(stage, 'prod');

@@ -54,7 +54,8 @@ export interface StageParts {
 }
 
 const READ_MS = 1_000;
-const PATIENCE_MS = 180_000;
+/** On a machine that does much else, one step takes minutes. */
+const PATIENCE_MS = 300_000;
 
 export function createStage(parts: StageParts): Stage {
   const { io, server, shop, signal } = parts;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { refusals, verified } from './demo-gates.ts';
 import { approve, commitChange, mergeBranch, pushBranch, pushTag } from './demo-moves.ts';
 import type { Stage } from './demo-stage.ts';
-import { built, checkout, digestOf, environment, live, reached, short, urlOf } from './demo-watch.ts';
+import { built, checkout, digestOf, environment, live, reached, short, urlOf, waitsForApproval } from './demo-watch.ts';
 
 /** What the acts hand to each other. */
 export interface Played {
@@ -152,8 +152,7 @@ async function version(stage: Stage, commit: string, managerToken: string, teste
     'A tag v* waits until a release manager approves, who is not its author.',
   );
   await pushTag(stage, 'v1.0.0');
-  const waiting = await reached(stage, 'prod', commit, 'waiting');
-  stage.expect(/approval/.test(waiting.headline), 'prod to wait for an approval', waiting.headline);
+  await waitsForApproval(stage, 'prod', commit);
   await stage.towpath('why', 'prod');
   await stage.towpathInto(managerToken, 'token', 'create', '--user', 'manager', '--role', 'approver', '--quiet');
   const { code } = await approve(stage, managerToken);
@@ -183,7 +182,7 @@ async function badRelease(stage: Stage, managerToken: string, tested: Tested): P
   await pushTag(stage, 'rc-2');
   await live(stage, 'demo', commit);
   await pushTag(stage, 'v1.1.0');
-  await reached(stage, 'prod', commit, 'waiting');
+  await waitsForApproval(stage, 'prod', commit);
   const { code } = await approve(stage, managerToken);
   stage.expect(code === 1, 'the promotion to fail (exit code 1)', `exit code ${code}`);
   await reached(stage, 'prod', commit, 'rolled-back');

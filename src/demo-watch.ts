@@ -59,6 +59,18 @@ export function built(stage: Stage, commit: string): Promise<ReleaseView> {
   );
 }
 
+/** Waits until nothing but a person stands before a promotion of that commit; before that, it may wait for its turn. */
+export function waitsForApproval(stage: Stage, name: string, commit: string): Promise<PromotionView> {
+  return stage.until(
+    `${commit.slice(0, 7)} to wait for an approval in ${name}`,
+    async () => {
+      const waiting = promotionOf(await environment(stage, name), commit, 'waiting');
+      return waiting !== null && /approval/.test(waiting.headline) ? waiting : null;
+    },
+    async () => describe(await environment(stage, name)),
+  );
+}
+
 export function digestOf(detail: EnvironmentDetail | null, service: string): Digest | 'nothing' {
   return detail?.services.find((one) => one.service === service)?.digest ?? 'nothing';
 }
