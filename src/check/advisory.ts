@@ -58,6 +58,9 @@ export interface AdvisoryDatabase {
   readonly digest: string;
   /** Its newest word, of whatever, in milliseconds. */
   readonly newestMs: number;
+  readonly records: number;
+  /** Those that it has a word of: how many records, and as of when, in milliseconds. */
+  readonly ecosystems: ReadonlyMap<string, { readonly records: number; readonly atMs: number }>;
   /** As of when it speaks of an ecosystem (`npm`, `Debian:12`), in milliseconds; null where it has no word of it. */
   asOf(ecosystem: string): number | null;
   /** All that name one of these packages; whether their versions are affected is another question. @throws CheckError */

@@ -21,6 +21,7 @@ import { promote } from './promote.ts';
 import { registry } from './registry.ts';
 import { build, release } from './release.ts';
 import { rollback } from './rollback.ts';
+import { scan } from './scan.ts';
 import { demo, proxy, serve, up } from './servers.ts';
 import { status } from './status.ts';
 import { test } from './test.ts';
@@ -61,6 +62,7 @@ export const VERBS: readonly Verb[] = [
   artifact,
   base,
   registry,
+  scan,
   key,
   audit,
   open,

@@ -10,9 +10,10 @@ import { groupBy } from '../../../../lib/group.ts';
 import { Advisory, type Advisories, type AdvisoryDatabase } from '../../../advisory.ts';
 import { CheckError } from '../../../error.ts';
 import { nameIn } from './affects.ts';
+import { fileOf, readSources, SOURCES_FILE } from './sources.ts';
 import { withZip, type ZipEntry } from './zip.ts';
 
-/** Says as of when all of it speaks; without it the newest record of each ecosystem does. */
+/** Says as of when all of it speaks; without it a source does of what was fetched, or the newest record of each ecosystem. */
 const DATE_FILE = 'database.json';
 const DateFile = z.object({ date: z.iso.datetime({ offset: true }) });
 
@@ -59,15 +60,23 @@ interface Place {
 
 async function openFolder(directory: string, files: readonly string[]): Promise<AdvisoryDatabase | null> {
   const places = new Map<string, Place[]>();
-  const newest = new Map<string, number>();
+  const known = new Map<string, { records: number; atMs: number }>();
+  let records = 0;
   const hash = createHash('sha256');
-  const take = (place: Place, text: string): void => {
+  const take = (place: Place, text: string, asOfMs: number): void => {
     const { modified, affected } = parse(Indexed, place, text);
     const keys = new Set<string>();
+    const ecosystems = new Set<string>();
     for (const { package: named } of affected ?? []) {
       if (named === null || named === undefined) continue;
-      newest.set(named.ecosystem, Math.max(newest.get(named.ecosystem) ?? 0, Date.parse(modified)));
+      ecosystems.add(named.ecosystem);
       keys.add(keyOf(named));
+    }
+    records += 1;
+    for (const ecosystem of ecosystems) {
+      const its = known.get(ecosystem) ?? { records: 0, atMs: 0 };
+      const atMs = Math.max(its.atMs, asOfMs, Date.parse(modified));
+      known.set(ecosystem, { records: its.records + 1, atMs });
     }
     for (const key of keys) {
       const there = places.get(key);
@@ -76,22 +85,30 @@ async function openFolder(directory: string, files: readonly string[]): Promise<
     }
   };
   let date: number | null = null;
+  const sources = Object.entries(await readSources(directory));
   for (const file of files) {
     const path = join(directory, file);
-    hash.update(`${file}\0${await hashOf(path)}\n`);
+    if (file === SOURCES_FILE) continue;
+    const sha256 = await hashOf(path);
+    const source = sources.find(([name, { sha256: its }]) => fileOf(name) === file && its === sha256)?.[1];
+    const asOfMs = source?.asOf === undefined ? 0 : Date.parse(source.asOf);
+    hash.update(`${file}\0${sha256}\0${asOfMs}\n`);
     if (file === DATE_FILE) date = dateIn(await readFile(path, 'utf8'));
     else if (file.endsWith('.zip'))
       await withZip(path, async ({ entries, read }) => {
         for (const entry of await entries())
-          if (entry.name.endsWith('.json')) take({ file, entry }, await read(entry, RECORD_LIMIT_BYTES));
+          if (entry.name.endsWith('.json')) take({ file, entry }, await read(entry, RECORD_LIMIT_BYTES), asOfMs);
       });
-    else take({ file }, await readFile(path, 'utf8'));
+    else take({ file }, await readFile(path, 'utf8'), asOfMs);
   }
-  if (newest.size === 0) return null;
+  if (known.size === 0) return null;
+  const ecosystems = new Map([...known].map(([name, its]) => [name, { ...its, atMs: date ?? its.atMs }]));
   return {
     digest: hash.digest('hex'),
-    newestMs: date ?? Math.max(...newest.values()),
-    asOf: (ecosystem) => (newest.has(ecosystem) ? (date ?? newest.get(ecosystem) ?? null) : null),
+    newestMs: Math.max(...[...ecosystems.values()].map(({ atMs }) => atMs)),
+    records,
+    ecosystems,
+    asOf: (ecosystem) => ecosystems.get(ecosystem)?.atMs ?? null,
     async about(packages) {
       const wanted = new Set(packages.flatMap((one) => places.get(keyOf(one)) ?? []));
       const records: Advisory[] = [];
