@@ -3,6 +3,7 @@ import { nextRun } from '../path/promotion-store.ts';
 import { buildFlow } from './build.ts';
 import { checkFlow } from './check.ts';
 import type { Durable } from './engine/durable.ts';
+import { sha256Hex } from '../lib/digest.ts';
 import type { Engine } from './engine/engine.ts';
 import { nextTry } from './engine/next-try.ts';
 import { hasEnded } from './engine/state.ts';
@@ -104,16 +105,17 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
       const place = kind === 'rollback' ? ROLLBACK : PATH;
       await engine.enqueue(tx, flows().promote, { promotionId, run }, { id, ...place });
     },
-    async check(tx, releaseId, { check, ...wanted }, environmentId) {
+    async check(tx, releaseId, { check, questions, ...wanted }, environmentId) {
       const place = check === 'can-i-deploy' && environmentId !== undefined ? { environmentId } : {};
-      // one at a time: the id is free again when an answer was recorded, or when the try before has ended without one
+      const open = questions === undefined ? [] : [sha256Hex(questions.join(' ')).slice(0, 16)];
+      // one at a time: the id is another when an answer was recorded, or when the try before has ended without one
       const { count } = await tx
         .selectFrom('evidence')
         .select((eb) => eb.fn.countAll<number>().as('count'))
         .where('release_id', '=', releaseId)
         .where('check_name', '=', check)
         .executeTakeFirstOrThrow();
-      const first = [`check:${releaseId}:${check}`, ...Object.values(place), count].join(':');
+      const first = [`check:${releaseId}:${check}`, ...Object.values(place), ...open, count].join(':');
       const idOf = (number: number): string => (number === 0 ? first : `${first}:${number}`);
       const number = await nextTry(async (one) => hasEnded(await engine.state(idOf(one))));
       await engine.enqueue(

@@ -9,7 +9,7 @@ import { answerOf, factsOf } from './testing/facts.ts';
 type Verdict = 'passed' | 'failed' | 'error' | null;
 
 const GATES = [{ kind: 'can-i-deploy' }] as const;
-const ASKED = [{ check: 'can-i-deploy' }];
+const asking = (...questions: string[]) => [{ check: 'can-i-deploy', questions }];
 
 function written(verdict: Verdict, more: Partial<NamedAnswer> = {}): NamedAnswer {
   return { ...answerOf(verdict, { summary: 'so it was' }), check: 'expects', there: null, ...more };
@@ -124,8 +124,14 @@ test.each<[string, Partial<ContractFacts>, RegExp, RegExp, 'refuse' | 'wait']>([
 });
 
 test('what is not known is asked, and waited for', () => {
-  expect(decide({ written: [written(null)] })).toMatchObject({ kind: 'wait', checks: ASKED });
-  expect(decide({ pairs: [pair('passed'), pair(null)] })).toMatchObject({ kind: 'wait', checks: ASKED });
+  expect(decide({ written: [written(null, { question: 'q1' })] })).toMatchObject({
+    kind: 'wait',
+    checks: asking('q1'),
+  });
+  expect(decide({ pairs: [pair('passed'), pair(null, {}, { question: 'q2' })] })).toMatchObject({
+    kind: 'wait',
+    checks: asking('q2'),
+  });
   // a failure is told at once, also beside what is open
   expect(decide({ pairs: [pair('failed'), pair(null)] })).toMatchObject({ kind: 'refuse' });
 });

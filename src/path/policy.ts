@@ -20,6 +20,8 @@ export type Decision =
 export interface WantedCheck {
   readonly check: string;
   readonly sinceMs?: number;
+  /** Of contracts, which are open: once one of these is answered, what is then open is another wish. */
+  readonly questions?: readonly string[];
 }
 
 /** What one gate says. Of a pass the reason says what it rests upon, and until when that holds. */

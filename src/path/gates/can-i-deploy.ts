@@ -37,7 +37,9 @@ export function decideContracts(facts: PromotionFacts): GateVerdict {
   if (worst === undefined) return { kind: 'pass', reason: { gate: GATE, what: nothing(facts) } };
   if (worst === 'pass') return { kind: 'pass', reason };
   if (worst === 'refuse') return { kind: 'refuse', reason };
-  const checks = said.some(({ isAsked }) => isAsked === true) ? [{ check: GATE }] : [];
+  const asked = said.filter(({ isAsked }) => isAsked === true);
+  const questions = asked.flatMap(({ answers }) => answers.flatMap(({ question }) => question ?? [])).toSorted();
+  const checks = asked.length === 0 ? [] : [{ check: GATE, questions }];
   return { kind: 'wait', reason, checks, wakeAtMs: facts.now + ASK_AGAIN_MS };
 }
 
