@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { ImageOnMachine, RunResult, TaskSpec } from '../../../container/runtime.ts';
 import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
 import { Command, LimitsField, VariableName, Wait } from '../../../lib/fields.ts';
-import { freePort } from '../../../lib/port.ts';
+import { quietPort } from '../../../lib/port.ts';
 import { untilTrue } from '../../../lib/until.ts';
 import { variablesOfParts } from '../../backing.ts';
 import { type CheckAnswer, checkKind, type CheckRequest, type CheckTools } from '../../kind.ts';
@@ -68,7 +68,7 @@ async function verified(
   try {
     const file = join(home, 'pact.json');
     await writeFile(file, await request.pact.text());
-    const onMachine = await freePort('127.0.0.1');
+    const onMachine = await quietPort('127.0.0.1');
     const url = `http://127.0.0.1:${onMachine}`;
     const spec = specOf(request, under, folder.path, onMachine);
     const { used, ended } = await whileServing(runner, spec, { log, signal, timeoutMs }, async (gone) => {
