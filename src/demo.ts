@@ -137,7 +137,7 @@ function cacheDirectory(): string {
 function firstPort(isAlone: boolean): number {
   const given = Number(process.env['TOWPATH_FIRST_PORT']);
   if (given > 0) return given;
-  return isAlone ? randomInt(200, 300) * 100 : 7100;
+  return isAlone ? randomInt(100, 190) * 100 : 7100;
 }
 
 /** The story is the answer of this command. */
