@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 
 import { sha256 } from '../../lib/digest.ts';
-import { cases } from '../../lib/testing/cases.ts';
+import { cases, within } from '../../lib/testing/cases.ts';
 import { createEmbeddedRegistry } from '../../registry/embedded/embedded.ts';
 import { age } from '../../registry/embedded/testing/age.ts';
 import { pushBlob, pushImage, testImage, testIndex, testReferrer } from '../../registry/testing/images.ts';
@@ -37,32 +37,36 @@ async function world() {
 
 const all = [...images.map(({ digest }) => digest), index.digest];
 
-test('a plan says of each manifest what the sweep then does, whatever has a name, a root, or was used lately', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.subarray(all), fc.subarray(all), fc.subarray(all), async (named, rooted, young) => {
-      const { directory, registry, content } = await world();
-      try {
-        for (const digest of named) await registry.tag(repository, digest, `t${digest.slice(7, 15)}`);
-        await age(directory);
-        for (const digest of young) {
-          const path = join(directory, 'repositories', repository, '_manifests', digest.replace(':', '/'));
-          await utimes(path, new Date(), new Date());
+test(
+  'a plan says of each manifest what the sweep then does, whatever has a name, a root, or was used lately',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.subarray(all), fc.subarray(all), fc.subarray(all), async (named, rooted, young) => {
+        const { directory, registry, content } = await world();
+        try {
+          for (const digest of named) await registry.tag(repository, digest, `t${digest.slice(7, 15)}`);
+          await age(directory);
+          for (const digest of young) {
+            const path = join(directory, 'repositories', repository, '_manifests', digest.replace(':', '/'));
+            await utimes(path, new Date(), new Date());
+          }
+          const roots = new Map(rooted.map((digest) => [keyOf({ repository, digest }), ['was built']]));
+          const beforeMs = Date.now() - HOUR_MS;
+          const verdicts = planContent(await content.held(), roots, beforeMs);
+          expect(verdicts.every(({ reasons }) => reasons.length > 0)).toBe(true);
+          await content.sweep({ kept: keptOf(rooted), beforeMs });
+          const left = (await content.held()).map(({ digest }) => digest);
+          const stays = verdicts.filter((one) => one.stays).map(({ held }) => held.digest);
+          expect(left.sort()).toEqual(stays.sort());
+        } finally {
+          await rm(directory, { recursive: true });
         }
-        const roots = new Map(rooted.map((digest) => [keyOf({ repository, digest }), ['was built']]));
-        const beforeMs = Date.now() - HOUR_MS;
-        const verdicts = planContent(await content.held(), roots, beforeMs);
-        expect(verdicts.every(({ reasons }) => reasons.length > 0)).toBe(true);
-        await content.sweep({ kept: keptOf(rooted), beforeMs });
-        const left = (await content.held()).map(({ digest }) => digest);
-        const stays = verdicts.filter((one) => one.stays).map(({ held }) => held.digest);
-        expect(left.sort()).toEqual(stays.sort());
-      } finally {
-        await rm(directory, { recursive: true });
-      }
-    }),
-    cases(15),
-  );
-}, 60_000);
+      }),
+      cases(15),
+    );
+  },
+  within(60_000),
+);
 
 test('each reason is said: a name, a root, the index it belongs to, what it speaks of', async () => {
   const { directory, registry, content, speakers } = await world();

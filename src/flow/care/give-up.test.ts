@@ -6,7 +6,7 @@ import { artifactByKey } from '../../artifact/artifact-store.ts';
 import { lockBuilt } from '../../artifact/given-up-store.ts';
 import { sha256 } from '../../lib/digest.ts';
 import { groupBy } from '../../lib/group.ts';
-import { cases } from '../../lib/testing/cases.ts';
+import { cases, within } from '../../lib/testing/cases.ts';
 import { releaseById } from '../../release/release-store.ts';
 import { unyankRelease } from '../../release/yank-store.ts';
 import type { Store } from '../../store/database.ts';
@@ -42,40 +42,44 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-test('whatever happened, exactly that is given up which nothing needs: no ref, tag, pin, mix, build or environment; what is yanked at once, where it is to be deleted', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.array(step, { minLength: 6, maxLength: 24 }), { minLength: 8, maxLength: 8 }),
-      async (all) => {
-        const store = await testStore();
-        const histories = all.map((steps, index) => historyOf(`p${index}`, steps, index % 2 === 1));
-        for (const history of histories) await writeHistory(store.db, history, at(0));
-        const house = houseOf(store);
-        const left = async (days: number): Promise<Map<string, string[]>> => {
-          house.pass(days);
-          await giveUpArtifacts(house);
-          expect(house.started).toEqual([]);
-          return builtByProject(store);
-        };
-        const needs = (mixes: 'young' | 'old') => (history: History) => {
-          // a child that is there keeps its base, and the time of the base begins when it is gone
-          const children = mixes === 'young' ? allowed(history) : neededIn(history, 'young');
-          const stay = withBases(history, [...children, ...history.building], neededIn(history, mixes));
-          return allowed(history).filter((key) => stay.has(key));
-        };
-        const expectLeft = (found: Map<string, string[]>, wanted: (history: History) => string[]) =>
-          expect(histories.map(({ name }) => found.get(name) ?? [])).toEqual(histories.map(wanted));
-        await left(0);
-        expectLeft(await left(0), allowed); // the base of what was yanked is seen to be alone
-        expectLeft(await left(GRACE_DAYS - 1), allowed);
-        expectLeft(await left(GRACE_DAYS + 1), needs('young'));
-        await left(GRACE_DAYS + 2);
-        expectLeft(await left(2 * GRACE_DAYS + 3), needs('old'));
-      },
-    ),
-    cases(2),
-  );
-}, 120_000);
+test(
+  'whatever happened, exactly that is given up which nothing needs: no ref, tag, pin, mix, build or environment; what is yanked at once, where it is to be deleted',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(step, { minLength: 6, maxLength: 24 }), { minLength: 8, maxLength: 8 }),
+        async (all) => {
+          const store = await testStore();
+          const histories = all.map((steps, index) => historyOf(`p${index}`, steps, index % 2 === 1));
+          for (const history of histories) await writeHistory(store.db, history, at(0));
+          const house = houseOf(store);
+          const left = async (days: number): Promise<Map<string, string[]>> => {
+            house.pass(days);
+            await giveUpArtifacts(house);
+            expect(house.started).toEqual([]);
+            return builtByProject(store);
+          };
+          const needs = (mixes: 'young' | 'old') => (history: History) => {
+            // a child that is there keeps its base, and the time of the base begins when it is gone
+            const children = mixes === 'young' ? allowed(history) : neededIn(history, 'young');
+            const stay = withBases(history, [...children, ...history.building], neededIn(history, mixes));
+            return allowed(history).filter((key) => stay.has(key));
+          };
+          const expectLeft = (found: Map<string, string[]>, wanted: (history: History) => string[]) =>
+            expect(histories.map(({ name }) => found.get(name) ?? [])).toEqual(histories.map(wanted));
+          await left(0);
+          expectLeft(await left(0), allowed); // the base of what was yanked is seen to be alone
+          expectLeft(await left(GRACE_DAYS - 1), allowed);
+          expectLeft(await left(GRACE_DAYS + 1), needs('young'));
+          await left(GRACE_DAYS + 2);
+          expectLeft(await left(2 * GRACE_DAYS + 3), needs('old'));
+        },
+      ),
+      cases(2),
+    );
+  },
+  within(120_000),
+);
 
 /** What keeps the old of two releases by itself (its artifact of `api`, which nothing else needs), and what ends that. */
 const ROOTS: Record<string, (p: string) => { readonly put: string; readonly end: string }> = {

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 
 import { EMPTY_CONFIG, readFunctionManifest, writeFunctionManifest } from '../../artifact/zip/function-manifest.ts';
-import { cases } from '../../lib/testing/cases.ts';
+import { cases, within } from '../../lib/testing/cases.ts';
 import { isDigest, sha256, sha256Hex } from '../../lib/digest.ts';
 import { bundle, startProgram } from '../../store/testing/program.ts';
 import { createRegistryClient } from '../client/client.ts';
@@ -31,23 +31,27 @@ async function open() {
 
 const END: Operation[] = [{ kind: 'age' }, { kind: 'sweep', kept: [] }];
 
-test('whatever is pushed, named, unnamed, mounted and left to grow old: a sweep leaves what is needed, and no more', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(operation, { minLength: 1, maxLength: 25 }), async (operations) => {
-      const directory = await mkdtemp(join(tmpdir(), 'towpath-sweep-'));
-      try {
-        const model = await modelOf(directory);
-        for (const one of [...operations, ...END]) {
-          await model.apply(one);
-          expect(await model.onDisk()).toEqual(model.expected());
+test(
+  'whatever is pushed, named, unnamed, mounted and left to grow old: a sweep leaves what is needed, and no more',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(operation, { minLength: 1, maxLength: 25 }), async (operations) => {
+        const directory = await mkdtemp(join(tmpdir(), 'towpath-sweep-'));
+        try {
+          const model = await modelOf(directory);
+          for (const one of [...operations, ...END]) {
+            await model.apply(one);
+            expect(await model.onDisk()).toEqual(model.expected());
+          }
+        } finally {
+          await rm(directory, { recursive: true });
         }
-      } finally {
-        await rm(directory, { recursive: true });
-      }
-    }),
-    cases(40),
-  );
-}, 120_000);
+      }),
+      cases(40),
+    );
+  },
+  within(120_000),
+);
 
 test('who reads an image by a name that goes a moment later does not keep half of it', async () => {
   const { directory, registry, sweep } = await open();
@@ -187,63 +191,71 @@ test('a file that a killed sweep had moved aside is found where it was', async (
   expect(await registry.manifest('a/app', image.digest)).toBeNull();
 });
 
-test('pushes lose nothing to the sweeps of other servers at the same moment', async () => {
-  const { directory, embedded, registry } = await open();
-  const served = await serve(() => (request, response) => void embedded.handle(request, response));
-  onTestFinished(() => served.close());
-  const pushers = [registry, createRegistryClient({ host: served.host })];
-  const sweepers = await Promise.all([1, 2].map(() => createEmbeddedRegistry({ directory, host: 'registry.test' })));
-  const base = noise(40_000, 'base');
-  const images = await Promise.all(
-    Array.from({ length: 12 }, (_, n) => testImage([{ base }, { data: noise(2000, `${n}`) }])),
-  );
-  let removed = 0;
-  for (let round = 0; round < 6; round++) {
-    for (const image of images) await pushImage(registry, 'raced/app', image);
-    for (const tag of await registry.tags('raced/app')) await registry.deleteManifest('raced/app', tag);
-    await age(directory); // all of it may go now, and all of it is pushed again now
-    const sweeps = sweepers.map(async (one) => {
-      const { files } = await one.sweepContent({ kept: nothing(), beforeMs: A_DAY_AGO() });
-      removed += files;
-    });
-    const pushes = pushers.map(async (pusher, which) => {
-      // each begins elsewhere, so that every sweep meets every image at another moment
-      for (const step of images.keys()) {
-        const n = (round + step + which * 6) % images.length;
-        await pushImage(pusher, 'raced/app', images[n] ?? expect.unreachable(), `t-${n}`);
-      }
-    });
-    await Promise.all([...sweeps, ...pushes]);
-    for (const n of images.keys()) expect(await holes(registry, 'raced/app', `t-${n}`)).toEqual([]);
-  }
-  expect(removed).toBeGreaterThan(0);
-  expect(await readdir(join(directory, 'limbo'))).toEqual([]);
-}, 60_000);
+test(
+  'pushes lose nothing to the sweeps of other servers at the same moment',
+  async () => {
+    const { directory, embedded, registry } = await open();
+    const served = await serve(() => (request, response) => void embedded.handle(request, response));
+    onTestFinished(() => served.close());
+    const pushers = [registry, createRegistryClient({ host: served.host })];
+    const sweepers = await Promise.all([1, 2].map(() => createEmbeddedRegistry({ directory, host: 'registry.test' })));
+    const base = noise(40_000, 'base');
+    const images = await Promise.all(
+      Array.from({ length: 12 }, (_, n) => testImage([{ base }, { data: noise(2000, `${n}`) }])),
+    );
+    let removed = 0;
+    for (let round = 0; round < 6; round++) {
+      for (const image of images) await pushImage(registry, 'raced/app', image);
+      for (const tag of await registry.tags('raced/app')) await registry.deleteManifest('raced/app', tag);
+      await age(directory); // all of it may go now, and all of it is pushed again now
+      const sweeps = sweepers.map(async (one) => {
+        const { files } = await one.sweepContent({ kept: nothing(), beforeMs: A_DAY_AGO() });
+        removed += files;
+      });
+      const pushes = pushers.map(async (pusher, which) => {
+        // each begins elsewhere, so that every sweep meets every image at another moment
+        for (const step of images.keys()) {
+          const n = (round + step + which * 6) % images.length;
+          await pushImage(pusher, 'raced/app', images[n] ?? expect.unreachable(), `t-${n}`);
+        }
+      });
+      await Promise.all([...sweeps, ...pushes]);
+      for (const n of images.keys()) expect(await holes(registry, 'raced/app', `t-${n}`)).toEqual([]);
+    }
+    expect(removed).toBeGreaterThan(0);
+    expect(await readdir(join(directory, 'limbo'))).toEqual([]);
+  },
+  within(60_000),
+);
 
-test('a sweep that is killed anywhere harms nothing, and the next one ends its work', async () => {
-  const { directory, registry, sweep } = await open();
-  const file = await bundle(fileURLToPath(new URL('testing/sweeper.ts', import.meta.url)));
-  const base = noise(100_000, 'base');
-  const image = (name: string) => testImage([{ base }, { data: noise(2000, name) }]);
-  let interrupted = 0;
-  for (let round = 0; round < 8; round++) {
-    await pushImage(registry, 'killed/app', await image(`kept ${round}`), `kept-${round}`);
-    for (let n = 0; n < 6; n++) await pushImage(registry, 'killed/app', await image(`garbage ${round} ${n}`));
+test(
+  'a sweep that is killed anywhere harms nothing, and the next one ends its work',
+  async () => {
+    const { directory, registry, sweep } = await open();
+    const file = await bundle(fileURLToPath(new URL('testing/sweeper.ts', import.meta.url)));
+    const base = noise(100_000, 'base');
+    const image = (name: string) => testImage([{ base }, { data: noise(2000, name) }]);
+    let interrupted = 0;
+    for (let round = 0; round < 8; round++) {
+      await pushImage(registry, 'killed/app', await image(`kept ${round}`), `kept-${round}`);
+      for (let n = 0; n < 6; n++) await pushImage(registry, 'killed/app', await image(`garbage ${round} ${n}`));
+      await age(directory);
+      const sweeper = startProgram(file, [directory, `${60 * 2 ** round}`]);
+      for (let n = 0; n < 6; n += 2)
+        await pushImage(registry, 'killed/app', await image(`garbage ${round} ${n}`), 'again');
+      await sweeper.ended;
+      if (sweeper.lines.length === 0) interrupted++;
+      for (const tag of await registry.tags('killed/app')) expect(await holes(registry, 'killed/app', tag)).toEqual([]);
+    }
+    expect(interrupted).toBeGreaterThan(0);
+    for (const tag of await registry.tags('killed/app')) await registry.deleteManifest('killed/app', tag);
     await age(directory);
-    const sweeper = startProgram(file, [directory, `${60 * 2 ** round}`]);
-    for (let n = 0; n < 6; n += 2)
-      await pushImage(registry, 'killed/app', await image(`garbage ${round} ${n}`), 'again');
-    await sweeper.ended;
-    if (sweeper.lines.length === 0) interrupted++;
-    for (const tag of await registry.tags('killed/app')) expect(await holes(registry, 'killed/app', tag)).toEqual([]);
-  }
-  expect(interrupted).toBeGreaterThan(0);
-  for (const tag of await registry.tags('killed/app')) await registry.deleteManifest('killed/app', tag);
-  await age(directory);
-  await sweep();
-  const left = await readdir(join(directory, 'blobs'), { recursive: true, withFileTypes: true });
-  expect([...left.filter((entry) => entry.isFile()), ...(await readdir(join(directory, 'limbo')))]).toEqual([]);
-}, 60_000);
+    await sweep();
+    const left = await readdir(join(directory, 'blobs'), { recursive: true, withFileTypes: true });
+    expect([...left.filter((entry) => entry.isFile()), ...(await readdir(join(directory, 'limbo')))]).toEqual([]);
+  },
+  within(60_000),
+);
 
 /** What belongs to an image, or to the images of an index, and cannot be read whole. */
 async function holes(registry: Registry, repository: string, reference: string): Promise<string[]> {
