@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
-/** `make kill`: the suite that kills servers, alone, because it takes the whole machine. */
+/** `make kill`: the suites that kill servers, alone, because they take the whole machine. */
 export default defineConfig({
   test: {
-    include: ['e2e/kill.suite.ts'],
+    include: ['e2e/kill.suite.ts', 'e2e/killed-*.suite.ts'],
+    fileParallelism: false,
     globalSetup: ['tools/test-machine/set-up.ts', 'src/store/testing/set-up.ts', 'e2e/testing/set-up.ts'],
     reporters: ['default', './e2e/testing/count-reporter.ts'],
     hookTimeout: 300_000,

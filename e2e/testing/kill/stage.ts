@@ -212,7 +212,8 @@ async function workOf({ pool }: Store, pid: number): Promise<number> {
   return Number(rows[0]?.left);
 }
 
-async function embeddedUrl(data: string): Promise<string> {
+/** Of the Postgres that a server has in its data, while it runs. */
+export async function embeddedUrl(data: string): Promise<string> {
   const { sockets } = await prepareHome(join(data, 'pg'), await serverUser());
   return `postgresql://towpath@localhost/towpath?host=${encodeURIComponent(sockets)}`;
 }
