@@ -88,7 +88,7 @@ test('killed while a check and its Postgres run, both and their network go, and 
   expect(evidence).toMatchObject([{ check: 'integration', verdict: 'passed', flaky: false }]);
   await until(async () => ((await statements()).every(({ isDelivered }) => isDelivered) ? true : null));
   expect((await statements()).filter(({ type }) => type === PREDICATES.test)).toHaveLength(1);
-}, 120_000);
+}, 300_000);
 
 /** @param states all when none is given */
 async function containersOfTasks(...states: string[]): Promise<string[]> {
@@ -104,9 +104,7 @@ async function networksOfTasks(): Promise<string[]> {
 async function madeSince(seconds: number): Promise<string[]> {
   const now = Math.floor(Date.now() / 1000) + 1;
   const filters = { type: ['container' as const], event: ['create'], label: [TASK_LABEL] };
-  const events = text(
-    (await engine.docker.getEvents({ since: seconds, until: now, filters })) as NodeJS.ReadableStream,
-  );
+  const events = text(await engine.docker.getEvents({ since: seconds, until: now, filters }));
   const lines = (await events).split('\n').filter((line) => line !== '');
   return lines.map((line) => (JSON.parse(line) as { id: string }).id);
 }

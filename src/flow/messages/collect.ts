@@ -13,6 +13,7 @@ import { isOfEvents, wants } from '../../notify/notify-channel.ts';
 import { linkTo } from '../../notify/plan.ts';
 import { readEvents } from '../../store/event-store.ts';
 import { attemptEach } from '../care/attempt.ts';
+import { passBoundary } from '../engine/fault.ts';
 import type { House } from '../house.ts';
 import { cdEventsOf } from './cd-events.ts';
 import { newsOf } from './news.ts';
@@ -49,11 +50,15 @@ async function collectPage(house: House): Promise<boolean> {
       wishes.push({ projectId, eventId: event.id, at: event.at, draft, destinations });
     }
   });
-  return house.store.transaction(async (tx) => {
+  const passed = (step: 'read' | 'wanted') => wishes.length > 0 && passBoundary(step, 'done', 'messages');
+  passed('read');
+  const isMine = await house.store.transaction(async (tx) => {
     if (!(await moveMessageCursor(tx, cursor, last.id))) return false;
     for (const wish of wishes) await wantMessage(tx, wish);
     return true;
   });
+  passed('wanted');
+  return isMine;
 }
 
 type Ruling = RulingConfig & { readonly project: string };

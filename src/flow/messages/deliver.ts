@@ -18,6 +18,7 @@ import type { NotifyChannel } from '../../notify/notify-channel.ts';
 import type { Verdict } from '../../notify/verdict.ts';
 import { recordEvent } from '../../store/event-store.ts';
 import { attemptEach } from '../care/attempt.ts';
+import { passBoundary } from '../engine/fault.ts';
 import type { House } from '../house.ts';
 
 /** So many channels are served at once. */
@@ -52,6 +53,7 @@ async function deliverBy(house: House, claimed: ClaimedChannel, claimedMs: numbe
   const channel = (await rulingConfig(db, claimed.projectId))?.config.notify[claimed.name] ?? null;
   const means: Means = { ...house.outgoing, now: () => house.clock.now(), secretOf: house.secretOf, signal };
   let leaseMs = claimedMs;
+  passed('claimed');
   let pause: Pause = { untilMs: null };
   for (const due of await dueDeliveries(db, claimed, house.clock.now(), IN_A_ROW)) {
     const longerMs = house.clock.now() + LEASE_MS;
@@ -64,12 +66,20 @@ async function deliverBy(house: House, claimed: ClaimedChannel, claimedMs: numbe
       continue;
     }
     await recordTried(db, due, new Date(house.clock.now()));
+    passed('tried');
     const verdict = await send(channel, due, means);
+    passed('sent');
     if (signal.aborted) break; // it was cut short: whoever comes next tells it
     pause = { ...pause, ...(await settle(house, claimed, due, verdict)) };
+    passed('settled');
     if (pause.untilMs !== null) break;
   }
   await pauseChannel(db, claimed, leaseMs, pause);
+}
+
+/** What is told is rows and no workflow: its points are named as the steps of one. */
+function passed(step: 'claimed' | 'tried' | 'sent' | 'settled'): void {
+  passBoundary(step, 'done', 'messages');
 }
 
 /** Whatever a messenger throws, a secret that is not there say, somebody has to change something. */
