@@ -54,6 +54,15 @@ describe.each(Object.entries(CLAIMS))('a statement of the kind "%s"', (_name, cl
   });
 });
 
+test('a list of packages stays CycloneDX, which takes no key that it does not know', async () => {
+  const found = createVerifier([ours]).verify(await bundleOf(CLAIMS['packages']), digest);
+  const predicate = found.kind === 'verified' ? found.statement.predicate : {};
+  expect(predicate).toEqual({
+    ...CLAIMS['packages']?.predicate,
+    properties: [{ name: 'https://towpath.dev/chain/v1', value: '{"previous":null,"sequence":1}' }],
+  });
+});
+
 test('no byte of what is signed, nor of the signature, can be another', async () => {
   const bundle = await bundleOf();
   const { statement, signature, hint } = readBundle(bundle);

@@ -120,6 +120,7 @@ describe.each([
           { cwd: directory },
         );
       for (const type of Object.values(PREDICATES)) expect((await verify('ours', type)).stdout).toContain('payload');
+      expect((await verify('ours', 'cyclonedx')).stdout).toContain('payload');
       await expect(verify('other', PREDICATES.test)).rejects.toThrow(/accepted signatures do not match/);
       await expect(verify('ours', 'https://towpath.dev/unheard-of/v1')).rejects.toThrow(/matched the predicate type/);
 

@@ -183,6 +183,11 @@ export function yankClaim({ at, ...yank }: YankClaim): Claim {
   return { predicateType: PREDICATES.yank, predicate: { ...yank, at: at.toISOString() } };
 }
 
+/** @param bom CycloneDX, without `properties` of its own: there is the place of the statement among all */
+export function packagesClaim(bom: Readonly<Record<string, unknown>>): Claim {
+  return { predicateType: PREDICATES.packages, predicate: bom };
+}
+
 export interface PolicyClaim {
   readonly environment: string;
   readonly promotion: string;

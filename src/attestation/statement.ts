@@ -15,13 +15,15 @@ export const PREDICATES = {
   approval: 'https://towpath.dev/approval/v1',
   /** A bar, or that it was lifted. */
   yank: 'https://towpath.dev/yank/v1',
+  /** What was found installed in an image, as CycloneDX. */
+  packages: 'https://cyclonedx.org/bom',
   /** What an environment asks of an image that is to be brought in. */
   policy: 'https://towpath.dev/policy/v1',
 } as const;
 
 export type PredicateType = (typeof PREDICATES)[keyof typeof PREDICATES];
 
-/** Every predicate carries it, so that one that is hidden leaves a gap. */
+/** Every predicate carries it, so that one that is hidden leaves a gap. In CycloneDX it is a property: no other key is allowed there. */
 const CHAIN = 'https://towpath.dev/chain/v1';
 
 /** The place of a statement among all about one image. */
@@ -55,8 +57,13 @@ export function writeStatement({ predicateType, name, digest, predicate, link }:
     _type: STATEMENT_TYPE,
     subject: [{ name, digest: { sha256: hexOf(digest) } }],
     predicateType,
-    predicate: { ...predicate, [CHAIN]: link },
+    predicate: { ...predicate, ...linked(predicateType, link) },
   });
+}
+
+function linked(predicateType: string, link: Link): Record<string, unknown> {
+  if (predicateType !== PREDICATES.packages) return { [CHAIN]: link };
+  return { properties: [{ name: CHAIN, value: canonicalJson(link) }] };
 }
 
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -76,7 +83,7 @@ export function readStatement(text: string): Statement | null {
   const read = Text.safeParse(jsonOrNull(text));
   if (!read.success) return null;
   const { predicateType, subject, predicate } = read.data;
-  const link = LinkText.safeParse(predicate[CHAIN]);
+  const link = LinkText.safeParse(linkIn(predicateType, predicate));
   const subjects = subject.flatMap(({ name = '', digest }) => {
     const full = `sha256:${digest['sha256'] ?? ''}`;
     return isDigest(full) ? [{ name, digest: full }] : [];
@@ -88,6 +95,14 @@ export function readStatement(text: string): Statement | null {
     predicate,
     link: link.success ? { sequence: link.data.sequence, previous: link.data.previous } : null,
   };
+}
+
+const Properties = z.array(z.looseObject({ name: z.string(), value: z.string() }));
+
+function linkIn(predicateType: string, predicate: Readonly<Record<string, unknown>>): unknown {
+  if (predicateType !== PREDICATES.packages) return predicate[CHAIN];
+  const properties = Properties.safeParse(predicate['properties']);
+  return jsonOrNull(properties.data?.find(({ name }) => name === CHAIN)?.value ?? '');
 }
 
 function jsonOrNull(text: string): unknown {

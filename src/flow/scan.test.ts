@@ -3,10 +3,18 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { readBeside } from '../attestation/beside.ts';
+import { chainOf } from '../attestation/chain.ts';
+import { signingKeys } from '../attestation/signing-key-store.ts';
+import { PREDICATES } from '../attestation/statement.ts';
+import { createVerifier } from '../attestation/verify.ts';
+import { parseSbom } from '../check/kinds/scan/sbom/read.ts';
 import { withEcr } from '../check/kinds/scan/testing/ecr-server.ts';
 import { fixedClock } from '../lib/clock.ts';
+import type { Digest } from '../lib/digest.ts';
 import { scanAgain } from './care/scan-again.ts';
 import type { House } from './house.ts';
+import { deliverStatements } from './statements/deliver.ts';
 import { releaseOf } from './testing/release-of.ts';
 import { createWorld, type World } from './testing/world.ts';
 import { until } from './testing/until.ts';
@@ -114,6 +122,40 @@ test('what the registry scanned is asked again after a day, whatever this server
   };
   expect(await askedAfter(23)).not.toContain('registry');
   expect(await askedAfter(25)).toContain('registry');
+});
+
+test('what was read from an image is stated beside it once, however often it is scanned, and breaks no chain', async () => {
+  const { store, registry } = world.house;
+  const scans = await store.db
+    .selectFrom('evidence')
+    .select(['digests', 'service'])
+    .where('service', '=', 'web')
+    .where('check_name', '=', 'vulnerabilities')
+    .execute();
+  const digests = scans.map(({ digests: of }) => (of as Record<string, Digest>)['web']);
+  const often = digests.find((digest, at) => digests.indexOf(digest) !== at);
+  if (often === undefined) throw new Error('No image was scanned twice.');
+  await until(async () => {
+    await deliverStatements(world.house, new AbortController().signal);
+    const open = await store.db.selectFrom('attestation').select('id').where('delivered_at', 'is', null).execute();
+    return open.length === 0 || null;
+  });
+  const verifier = createVerifier(await signingKeys(store.db));
+  const { verified } = await readBeside(registry, { repository: 'scanned/web', digest: often }, verifier);
+  const chain = chainOf(verified, 'scanned/web');
+  const lists = verified.filter(({ statement }) => statement.predicateType === PREDICATES.packages);
+  expect(chain).toMatchObject({ kind: 'whole', statements: { length: verified.length } });
+  expect(lists).toMatchObject([
+    {
+      statement: {
+        subjects: [{ name: 'scanned/web', digest: often }],
+        predicate: { bomFormat: 'CycloneDX' },
+      },
+    },
+  ]);
+  const [{ statement } = { statement: { predicate: {} } }] = lists;
+  const text = JSON.stringify(statement.predicate);
+  expect(await parseSbom(text, 'bom')).toMatchObject([{ name: 'lodash' }, { name: 'minimist' }]);
 });
 
 /** A real advisory, which from now on this server knows. */

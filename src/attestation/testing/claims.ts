@@ -1,5 +1,13 @@
 import type { Claim } from '../predicates.ts';
-import { approvalClaim, buildClaim, decisionClaim, policyClaim, testClaim, yankClaim } from '../predicates.ts';
+import {
+  approvalClaim,
+  buildClaim,
+  decisionClaim,
+  packagesClaim,
+  policyClaim,
+  testClaim,
+  yankClaim,
+} from '../predicates.ts';
 
 const at = new Date(Date.UTC(2030, 0, 1));
 const key = 'ab'.repeat(32);
@@ -55,5 +63,11 @@ export const CLAIMS: Readonly<Record<string, Claim>> = {
   refused: decisionClaim({ ...decided, verdict: 'refused', path: null }),
   approval: approvalClaim({ ...about, verdict: 'approved', by: 'olga', comment: 'fine', circumstances: key, at }),
   yank: yankClaim({ ...about, state: 'yanked', reason: 'it loses orders', by: 'olga', at }),
+  packages: packagesClaim({
+    bomFormat: 'CycloneDX',
+    specVersion: '1.6',
+    version: 1,
+    components: [{ type: 'library', name: 'lodash', version: '4.17.21', purl: 'pkg:npm/lodash@4.17.21' }],
+  }),
   policy: policyClaim({ environment: 'prod', promotion: 'pro_1', terms: { v: 1 }, at }),
 };

@@ -1,10 +1,20 @@
 import { artifactByKey, inputsOf } from '../../artifact/artifact-store.ts';
-import { wantStatement } from '../../attestation/attestation-store.ts';
-import { approvalClaim, buildClaim, decisionClaim, testClaim, yankClaim } from '../../attestation/predicates.ts';
+import { type StatedImage, wantStatement } from '../../attestation/attestation-store.ts';
+import { MAX_BUNDLE_BYTES } from '../../attestation/bundle.ts';
+import {
+  approvalClaim,
+  buildClaim,
+  decisionClaim,
+  packagesClaim,
+  testClaim,
+  yankClaim,
+} from '../../attestation/predicates.ts';
 import type { Evidence } from '../../check/evidence.ts';
 import { recordEvidence } from '../../check/evidence-store.ts';
+import { readContent } from '../../check/kept-store.ts';
+import { BOM } from '../../check/kinds/scan/sbom/write.ts';
 import { environmentById } from '../../environment/environment-store.ts';
-import type { Digest } from '../../lib/digest.ts';
+import { type Digest, sha256 } from '../../lib/digest.ts';
 import type { Approval } from '../../path/approval-store.ts';
 import type { Gate } from '../../path/gate.ts';
 import type { PathEnvironment } from '../../path/path.ts';
@@ -18,6 +28,9 @@ import type { Sql, Tx } from '../../store/database.ts';
  * later, and nothing waits for them.
  */
 
+/** A bundle that is too large to be read again would break the chain: in base64 this is two thirds of the largest. */
+const MOST_BOM_BYTES = MAX_BUNDLE_BYTES / 2;
+
 /** Keeps an answer for good, and states it; an `error` too, for it takes back the answer before. Safe to repeat. */
 export async function recordAnswer(tx: Tx, evidence: Evidence): Promise<void> {
   await recordEvidence(tx, evidence);
@@ -26,11 +39,13 @@ export async function recordAnswer(tx: Tx, evidence: Evidence): Promise<void> {
   const project = await projectName(tx, evidence.projectId);
   const release = evidence.releaseId === null ? null : await releaseById(tx, evidence.releaseId);
   const environment = evidence.environmentId === null ? null : await environmentById(tx, evidence.environmentId);
-  for (const [service, digest] of Object.entries(evidence.digests))
+  for (const [service, digest] of Object.entries(evidence.digests)) {
+    const image = { repository: `${project}/${service}`, digest };
+    await statePackages(tx, evidence, image);
     await wantStatement(tx, {
       projectId: evidence.projectId,
       fact: evidence.id,
-      images: [{ repository: `${project}/${service}`, digest }],
+      images: [image],
       claim: testClaim({
         check: evidence.check,
         verdict,
@@ -45,6 +60,22 @@ export async function recordAnswer(tx: Tx, evidence: Evidence): Promise<void> {
         at,
       }),
     });
+  }
+}
+
+/** What a scan read from the image: of each list once, however often it is scanned. Safe to repeat. */
+async function statePackages(
+  tx: Tx,
+  { projectId, answer: { scan, kept } }: Evidence,
+  image: StatedImage,
+): Promise<void> {
+  const list = scan === undefined ? undefined : kept?.files.find(({ path }) => path === BOM);
+  if (list === undefined || list.size > MOST_BOM_BYTES) return;
+  const parts: Buffer[] = [];
+  for await (const part of readContent(tx, list.digest)) parts.push(part);
+  if (sha256(Buffer.concat(parts)) !== list.digest) return; // it is kept no more
+  const bom = JSON.parse(Buffer.concat(parts).toString('utf8')) as Record<string, unknown>;
+  await wantStatement(tx, { projectId, fact: list.digest, images: [image], claim: packagesClaim(bom) });
 }
 
 /** What was built here; of what another CI built its own provenance speaks. */

@@ -19,7 +19,7 @@ import { installedIn, saysWhatIsInstalled } from './packages/installed.ts';
 import { osvScanner } from './osv-scanner/osv-scanner.ts';
 import { familyOf, type InstalledPackage } from './packages/package.ts';
 import { parseSbom } from './sbom/read.ts';
-import { cycloneDxOf } from './sbom/write.ts';
+import { BOM, cycloneDxOf } from './sbom/write.ts';
 import type { Scanner, Vulnerability } from './scanner.ts';
 import { allowanceByVex, parseVex, type Vex } from './vex.ts';
 
@@ -27,9 +27,6 @@ const DAY_MS = 86_400_000;
 
 /** Of the files that say what is installed, together. */
 const MAX_BYTES = 256 * 1024 * 1024;
-
-/** The list of what is installed, for people and other tools. */
-const BOM = 'bom.cdx.json';
 
 const fields = {
   scan: z

@@ -1,5 +1,8 @@
 import { type InstalledPackage, purlOf } from '../packages/package.ts';
 
+/** How the list is called where it is kept: for people and other tools. */
+export const BOM = 'bom.cdx.json';
+
 /** The packages as CycloneDX 1.6. Equal packages give equal bytes: it holds no time and no number of its own. */
 export function cycloneDxOf(packages: readonly InstalledPackage[]): string {
   const components = packages
