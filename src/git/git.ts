@@ -18,6 +18,8 @@ export interface GitOptions extends GitPlace {
 
 export interface GitOutput {
   readonly stdout: Buffer;
+  /** The last 16 KB of it, as it came: `cleanMessage` before anybody sees it. */
+  readonly stderr: string;
   readonly code: number;
 }
 
@@ -74,7 +76,7 @@ export async function git(args: readonly [string, ...string[]], options: GitOpti
     child.once('close', (code) => {
       end(() => {
         if (early !== undefined) reject(early);
-        else if (code !== null && okCodes.includes(code)) resolve({ stdout: Buffer.concat(chunks), code });
+        else if (code !== null && okCodes.includes(code)) resolve({ stdout: Buffer.concat(chunks), stderr, code });
         else reject(gitErrorOf(args[0], stderr));
       });
     });

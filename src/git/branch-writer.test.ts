@@ -1,0 +1,189 @@
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+import { type BranchWriter, openBranchWriter } from './branch-writer.ts';
+import type { Draft } from './draft.ts';
+import { type Forge, type ForgeRepository, startForge } from './testing/forge.ts';
+
+const AUTHOR = { name: 'Towpath', email: 'towpath@example.com' };
+const AT = 1_790_000_000;
+
+let forge: Forge;
+let repository: ForgeRepository;
+let directory: string;
+let writer: BranchWriter;
+
+async function open(): Promise<BranchWriter> {
+  return openBranchWriter({ url: repository.url, allow: ['http'], directory });
+}
+
+beforeEach(async () => {
+  forge = await startForge();
+  directory = await mkdtemp(join(tmpdir(), 'towpath-writer-'));
+  repository = await forge.createRepository('manifests');
+  await repository.commit({
+    files: { 'apps/web.yaml': 'image: web:1\n', 'apps/run.sh': { run: 'true\n' }, 'README.md': 'x' },
+  });
+  writer = await open();
+});
+
+afterEach(async () => {
+  await writer.close();
+  await forge.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+async function draftOn(branch = 'main', of = writer): Promise<Draft> {
+  const head = await of.head(branch);
+  if (head === null) throw new Error(`There is no ${branch}.`);
+  return of.draft(head.oid);
+}
+
+async function write(draft: Draft, files: Record<string, string>, message = 'change'): Promise<string> {
+  const bytes = new Map(Object.entries(files).map(([path, text]) => [path, Buffer.from(text)]));
+  return draft.commit({ files: bytes, author: AUTHOR, message, atSeconds: AT });
+}
+
+describe('commits without a work tree', () => {
+  test('several in one push, each a change of its files and of nothing else, and git finds no fault with them', async () => {
+    const draft = await draftOn();
+    await write(draft, { 'apps/web.yaml': 'image: web:2\n' }, 'two');
+    const last = await write(
+      draft,
+      { 'apps/web.yaml': 'image: web:3\n', 'apps/run.sh': 'false\n' },
+      'three\n\nTowpath-Promotion: p1',
+    );
+    expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
+    expect(await repository.git('rev-parse', 'main')).toBe(last);
+    expect(
+      await repository.git(
+        'log',
+        '--format=%s|%an|%cn|%ct|%(trailers:key=Towpath-Promotion,valueonly,separator=)',
+        'main',
+      ),
+    ).toBe(`three|Towpath|Towpath|${AT}|p1\ntwo|Towpath|Towpath|${AT}|\nchange|Ada Example|Ada Example|1760000000|`);
+    expect(await repository.git('diff', '--raw', '--abbrev=4', 'main~1', 'main')).toMatch(
+      /^:100755 100755 .* M\tapps\/run.sh\n:100644 100644 .* M\tapps\/web.yaml$/,
+    );
+    expect(await repository.git('cat-file', 'blob', 'main:apps/web.yaml')).toBe('image: web:3');
+    expect(await repository.git('fsck', '--strict', '--no-dangling')).toBe('');
+    expect(
+      forge.requests.filter((request) => request.startsWith('POST') && request.includes('receive-pack')),
+    ).toHaveLength(1);
+  });
+
+  test('the same commit upon the same parent has the same id', async () => {
+    const ids = await Promise.all(
+      [await draftOn(), await draftOn()].map((draft) => write(draft, { 'README.md': 'y' })),
+    );
+    expect(ids[0]).toBe(ids[1]);
+  });
+
+  test('it goes on from its own commits, and from those of others', async () => {
+    const first = await draftOn();
+    await write(first, { 'README.md': '1' });
+    await writer.push('main', first);
+    await repository.commit({ files: { 'README.md': '2' } });
+    const second = await draftOn();
+    expect(String(await second.read('README.md'))).toBe('2');
+    await write(second, { 'README.md': '3' });
+    expect(await writer.push('main', second)).toEqual({ kind: 'pushed' });
+    expect(await repository.git('rev-list', '--count', 'main')).toBe('4');
+  });
+
+  test('a repository of sha256 objects is written as well', async () => {
+    repository = await forge.createRepository('newer', { objectFormat: 'sha256' });
+    await repository.commit({ files: { 'a/b.yaml': 'x' } });
+    directory = join(directory, 'newer');
+    const other = await open();
+    const draft = await draftOn('main', other);
+    await write(draft, { 'a/b.yaml': 'y' });
+    expect(await other.push('main', draft)).toEqual({ kind: 'pushed' });
+    expect(await repository.git('cat-file', 'blob', 'main:a/b.yaml')).toBe('y');
+    await other.close();
+  });
+
+  test('what is at a path is told, and a link is never followed', async () => {
+    await repository.commit({ files: { link: { link: 'README.md' }, 'apps/sub': { link: '/etc' } } });
+    const draft = await draftOn();
+    expect(await draft.at('link')).toEqual({ kind: 'link', path: 'link' });
+    expect(await draft.at('apps/sub/passwd')).toEqual({ kind: 'link', path: 'apps/sub' });
+    expect(await draft.at('apps')).toEqual({ kind: 'folder', path: 'apps' });
+    expect(await draft.at('nothing/here')).toEqual({ kind: 'none' });
+    expect(await draft.at('README.md/x')).toEqual({ kind: 'none' });
+    await expect(write(draft, { link: 'x' })).rejects.toMatchObject({ code: 'git.object-missing' });
+  });
+
+  test('the default branch is meant where none is named, and a branch that is not there is none', async () => {
+    expect(await writer.head(null)).toMatchObject({ branch: 'main' });
+    expect(await writer.head('nowhere')).toBeNull();
+  });
+});
+
+describe('a push tells where the branch is afterwards', () => {
+  test('somebody was faster: nothing of theirs is lost', async () => {
+    const draft = await draftOn();
+    await write(draft, { 'README.md': 'ours' });
+    const theirs = await repository.commit({ files: { 'apps/web.yaml': 'theirs' } });
+    expect(await writer.push('main', draft)).toEqual({ kind: 'moved', head: theirs });
+    expect(await repository.git('rev-parse', 'main')).toBe(theirs);
+  });
+
+  test('a branch that was deleted is not made again', async () => {
+    const draft = await draftOn();
+    await write(draft, { 'README.md': 'ours' });
+    await repository.git('update-ref', '-d', 'refs/heads/main');
+    expect(await writer.push('main', draft)).toEqual({ kind: 'gone' });
+    expect(await repository.git('for-each-ref')).toBe('');
+  });
+
+  test('commits that were taken back from the branch do not come again with ours', async () => {
+    const before = await repository.git('rev-parse', 'main');
+    await repository.commit({ files: { 'README.md': 'a secret' } });
+    const draft = await draftOn();
+    await write(draft, { 'apps/web.yaml': 'ours' });
+    await repository.git('update-ref', 'refs/heads/main', before);
+    expect(await writer.push('main', draft)).toEqual({ kind: 'moved', head: before });
+    expect(await repository.git('rev-parse', 'main')).toBe(before);
+  });
+
+  test('a server that takes nothing is heard, without what colours its words', async () => {
+    const hook = join(repository.directory, 'hooks', 'pre-receive');
+    await writeFile(hook, `#!/bin/sh\nprintf '\\033[31mmain is protected: connection refused, 404\\n' >&2\nexit 1\n`);
+    await chmod(hook, 0o755);
+    const draft = await draftOn();
+    await write(draft, { 'README.md': 'ours' });
+    expect(await writer.push('main', draft)).toEqual({
+      kind: 'refused',
+      said: 'main is protected: connection refused, 404 [remote rejected] (pre-receive hook declined)',
+    });
+  });
+
+  test('an answer that was lost after the commits arrived is no failure', async () => {
+    const draft = await draftOn();
+    const id = await write(draft, { 'README.md': 'ours' });
+    const hook = join(repository.directory, 'hooks', 'post-receive');
+    await writeFile(hook, `#!/bin/sh\nkill -9 $PPID\n`); // the server dies when all is done
+    await chmod(hook, 0o755);
+    expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
+    expect(await repository.git('rev-parse', 'main')).toBe(id);
+  });
+
+  test('a server that fails is a failure of the way, and the branch is as it was', async () => {
+    const before = await repository.git('rev-parse', 'main');
+    const draft = await draftOn();
+    await write(draft, { 'README.md': 'ours' });
+    forge.answer = (request) => (request.url?.includes('receive-pack') === true ? { status: 502 } : undefined);
+    await expect(writer.push('main', draft)).rejects.toMatchObject({ code: 'git.unreachable' });
+    expect(await repository.git('rev-parse', 'main')).toBe(before);
+  });
+});
+
+test('nothing of it is left when it is closed', async () => {
+  await write(await draftOn(), { 'README.md': 'never sent' });
+  await writer.close();
+  expect(await readdir(join(directory, 'pens'))).toEqual([]);
+});

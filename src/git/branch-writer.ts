@@ -1,0 +1,191 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { type Draft, createDraft } from './draft.ts';
+import { git } from './git.ts';
+import { cleanMessage, GitError } from './git-error.ts';
+import { createHistory } from './history.ts';
+import { formatOf } from './loose-object.ts';
+import { listRefs } from './ls-refs.ts';
+import { exists, mirrorFolder } from './mirror-folder.ts';
+import { type MirrorOptions, openMirror } from './mirror.ts';
+import { createObjectReader, type GitObject, type ObjectReader } from './object-reader.ts';
+import { BRANCH_PREFIX, isRefName } from './ref.ts';
+import { parseRemoteUrl } from './remote.ts';
+
+/** How a push ended, by where the branch is afterwards: what servers say differs, and is for people only. */
+export type Pushed =
+  | { readonly kind: 'pushed' }
+  /** Somebody else was faster: derive the commits anew on this head. */
+  | { readonly kind: 'moved'; readonly head: string }
+  | { readonly kind: 'gone' }
+  /** The branch is where it was, and the server does not take this. */
+  | { readonly kind: 'refused'; readonly said: string };
+
+/** Writes commits on branches of one repository, without a work tree. One at a time per branch is the caller's care. */
+export interface BranchWriter {
+  /** Where the branch is on the server, with its history here; null when there is none. The default branch where none is named. */
+  head(branch: string | null, signal?: AbortSignal): Promise<{ readonly branch: string; readonly oid: string } | null>;
+  draft(base: string): Promise<Draft>;
+  push(branch: string, draft: Draft, signal?: AbortSignal): Promise<Pushed>;
+  /** Of commits that are here; an id that is unknown is nobody's ancestor. */
+  isAncestor(ancestor: string, descendant: string): Promise<boolean>;
+  /** Brings what files hold, of a commit that is here, in one request. */
+  prefetch(oids: readonly string[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a killed process left is swept after so long. */
+const LEFT_MS = 86_400_000;
+const PUSHES_BEFORE_TIDYING = 200;
+
+/**
+ * Objects of ours go into a repository of this process alone, the pen, that borrows those of the mirror: nothing of ours is in the
+ * mirror before the server has it, and what a kill leaves is a folder that the next one sweeps.
+ * @throws GitError `git.url-refused`
+ */
+export async function openBranchWriter(options: MirrorOptions): Promise<BranchWriter> {
+  const url = parseRemoteUrl(options.url, options.allow);
+  const mirror = await openMirror(options);
+  const pens = join(options.directory, 'pens');
+  const store = mirrorFolder(options.directory).store;
+  await sweepPens(pens);
+  const gitDir = join(pens, `${process.pid}-${randomBytes(6).toString('hex')}.git`);
+  let opened: Promise<ObjectReader> | undefined;
+  let pushes = 0;
+
+  const pen = (oid: string): Promise<ObjectReader> => (opened ??= openPen(gitDir, store, formatOf(oid)));
+
+  const object = async (oid: string, maxBytes?: number): Promise<GitObject> => {
+    const reader = await pen(oid);
+    const found = await reader.read(oid, maxBytes);
+    return found ?? { type: 'blob', bytes: await mirror.read(oid, maxBytes) }; // of a blobless mirror, only blobs are missing
+  };
+
+  const bring = async (oid: string, signal: AbortSignal | undefined): Promise<void> => {
+    if (opened !== undefined && (await (await opened).has(oid))) return;
+    await mirror.ensure(oid, signal);
+    await pen(oid);
+  };
+
+  const isHere = async (oid: string): Promise<boolean> => (await pen(oid)).has(oid);
+
+  const isAncestor = async (ancestor: string, descendant: string): Promise<boolean> =>
+    (await isHere(ancestor)) && (await isHere(descendant)) && createHistory(gitDir).isAncestor(ancestor, descendant);
+
+  const head: BranchWriter['head'] = async (branch, signal) => {
+    await tidy(signal);
+    const listing = await listRefs(options, { signal });
+    if (listing.kind === 'unchanged') return null; // it never is, of nothing known
+    const name = branch === null ? listing.defaultBranch : `${BRANCH_PREFIX}${branch}`;
+    const found = listing.refs.find((ref) => ref.name === name);
+    if (found === undefined) return null;
+    await bring(found.oid, signal);
+    return { branch: found.name.slice(BRANCH_PREFIX.length), oid: found.oid };
+  };
+
+  /** What the mirror has by now leaves the pen, and a pen that was swept while nobody wrote is made anew. */
+  const tidy = async (signal: AbortSignal | undefined): Promise<void> => {
+    if (opened === undefined) return;
+    if (!(await exists(join(gitDir, 'HEAD')))) {
+      (await opened).close();
+      opened = undefined;
+    } else if (pushes >= PUSHES_BEFORE_TIDYING) {
+      pushes = 0;
+      await mirror.fetch(signal);
+      await git(['prune-packed', '--quiet'], { gitDir, directories: [gitDir] });
+    }
+  };
+
+  const send = async (ref: string, draft: Draft, signal: AbortSignal | undefined): Promise<string | null> => {
+    const lease = `--force-with-lease=${ref}:${draft.base}`;
+    const { code, stderr, stdout } = await git(
+      ['push', '--porcelain', '--no-verify', '--no-thin', lease, 'origin', `${draft.tip()}:${ref}`],
+      {
+        gitDir,
+        directories: [gitDir, ...(url.scheme === 'file' ? [decodeURIComponent(new URL(url.href).pathname)] : [])],
+        remote: { url, credential: await options.credential?.() },
+        config: [['remote.origin.url', url.href]],
+        okCodes: [0, 1],
+        signal,
+      },
+    );
+    return code === 0 ? null : saidOf(stderr, stdout.toString());
+  };
+
+  return {
+    head,
+    isAncestor,
+    draft: async (base) => {
+      await pen(base);
+      return createDraft({ base, gitDir, object });
+    },
+    push: async (branch, draft, signal) => {
+      const ref = `${BRANCH_PREFIX}${branch}`;
+      if (!isRefName(ref)) throw noBranchName();
+      let said: string | null = null;
+      let failure: unknown;
+      try {
+        said = await send(ref, draft, signal);
+        pushes += 1;
+        if (said === null) return { kind: 'pushed' };
+      } catch (error) {
+        failure = error;
+      }
+      signal?.throwIfAborted();
+      const now = await head(branch, signal);
+      if (now === null) return { kind: 'gone' };
+      if (await isAncestor(draft.tip(), now.oid)) return { kind: 'pushed' }; // it arrived, and only the answer was lost
+      if (now.oid !== draft.base) return { kind: 'moved', head: now.oid };
+      if (said === null) throw failure;
+      return { kind: 'refused', said };
+    },
+    prefetch: async (oids) => {
+      const here = await Promise.all(oids.map(isHere));
+      await mirror.prefetch(oids.filter((_oid, index) => here[index] === false));
+    },
+    close: async () => {
+      mirror.close();
+      const reader = await opened?.catch(() => undefined);
+      reader?.close();
+      await rm(gitDir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function openPen(gitDir: string, store: string, format: 'sha1' | 'sha256'): Promise<ObjectReader> {
+  await mkdir(gitDir, { recursive: true, mode: 0o700 });
+  const init = ['init', '--quiet', '--bare', '--template=', `--object-format=${format}`] as const;
+  await git([...init, '--end-of-options', gitDir], { directories: [gitDir] });
+  await mkdir(join(gitDir, 'objects', 'info'), { recursive: true });
+  await writeFile(join(gitDir, 'objects', 'info', 'alternates'), `${join(store, 'objects')}\n`);
+  return createObjectReader({ gitDir, directories: [gitDir, store] });
+}
+
+async function sweepPens(pens: string): Promise<void> {
+  for (const name of await readdir(pens).catch(() => [])) {
+    const found = await stat(join(pens, name)).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > LEFT_MS)
+      await rm(join(pens, name), { recursive: true, force: true });
+  }
+}
+
+/** What the server said, then what git made of it. */
+function saidOf(stderr: string, porcelain: string): string {
+  const lines = cleanMessage(stderr).split('\n');
+  const remote = lines.flatMap((line) => /^remote:\s*(\S.*)$/.exec(line)?.[1] ?? []);
+  const reason = /^!\t\S+\t(.+)$/m.exec(cleanMessage(porcelain))?.[1];
+  return (
+    [...remote, ...(reason === undefined ? [] : [reason])].join(' ').replace(/\s+/g, ' ').slice(0, 500) ||
+    'no reason was given'
+  );
+}
+
+function noBranchName(): GitError {
+  return new GitError({
+    code: 'git.object-missing',
+    what: 'That is not the name of a branch.',
+    fix: 'Give one that `git check-ref-format --branch` takes.',
+  });
+}

@@ -1,0 +1,123 @@
+import { GitError } from './git-error.ts';
+import { formatOf, writeLoose } from './loose-object.ts';
+import type { GitObject } from './object-reader.ts';
+import { spotIn, withOid } from './tree-splice.ts';
+
+/** What is at a path of a commit. `link` and `folder` say at which path they are, which may be above the one asked for. */
+export type AtPath =
+  | { readonly kind: 'file'; readonly oid: string }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'link' | 'folder' | 'submodule'; readonly path: string };
+
+export interface NewCommit {
+  /** Path -> bytes of files that are there already: others are never made. */
+  readonly files: ReadonlyMap<string, Buffer>;
+  readonly author: Person;
+  readonly message: string;
+  /** A fixed one makes a commit that is repeated upon the same parent the very same commit. */
+  readonly atSeconds: number;
+}
+
+export interface Person {
+  readonly name: string;
+  readonly email: string;
+}
+
+/** Commits upon a head that nobody else has seen yet. */
+export interface Draft {
+  readonly base: string;
+  /** The newest of its commits; the base while there is none. */
+  tip(): string;
+  at(path: string): Promise<AtPath>;
+  /** @throws GitError `git.too-large` */
+  read(path: string): Promise<Buffer | null>;
+  /** @returns its id @throws GitError `git.object-missing` for a path without a file */
+  commit(change: NewCommit): Promise<string>;
+}
+
+export interface DraftParts {
+  readonly base: string;
+  /** Where new objects are written. */
+  readonly gitDir: string;
+  /** From there, or from the mirror below it. */
+  readonly object: (oid: string, maxBytes?: number) => Promise<GitObject>;
+}
+
+/** What is edited is text that people write. */
+const MOST_BYTES = 16 * 1024 * 1024;
+
+/** Trees are spliced, never built: the cost is that of the folders on the way, whatever else the repository holds. */
+export function createDraft({ base, gitDir, object }: DraftParts): Draft {
+  const format = formatOf(base);
+  const oidBytes = base.length / 2;
+  let tip = base;
+
+  const treeOf = async (commit: string): Promise<string> => {
+    const { type, bytes } = await object(commit);
+    const [, tree] = /^tree ([0-9a-f]+)\n/.exec(bytes.toString('latin1')) ?? [];
+    if (type !== 'commit' || tree === undefined) throw notThere('commit', commit);
+    return tree;
+  };
+
+  const at = async (path: string): Promise<AtPath> => {
+    let oid = await treeOf(tip);
+    const names = path.split('/');
+    for (const [index, name] of names.entries()) {
+      const spot = spotIn((await object(oid)).bytes, name, oidBytes);
+      if (spot === null) return { kind: 'none' };
+      const isLast = index === names.length - 1;
+      const here = names.slice(0, index + 1).join('/');
+      if (spot.mode === '120000') return { kind: 'link', path: here };
+      if (spot.mode === '160000') return { kind: 'submodule', path: here };
+      const isFolder = /^0?40000$/.test(spot.mode);
+      if (isLast) return isFolder ? { kind: 'folder', path: here } : { kind: 'file', oid: spot.oid };
+      if (!isFolder) return { kind: 'none' };
+      oid = spot.oid;
+    }
+    return { kind: 'folder', path };
+  };
+
+  /** @returns the id of the tree with the blob at the path */
+  const spliced = async (tree: string, names: readonly string[], blob: string): Promise<string> => {
+    const [name = '', ...below] = names;
+    const { bytes } = await object(tree);
+    const spot = spotIn(bytes, name, oidBytes);
+    if (spot === null) throw notThere('file', name);
+    const oid = below.length === 0 ? blob : await spliced(spot.oid, below, blob);
+    return writeLoose(gitDir, format, { type: 'tree', bytes: withOid(bytes, spot, oid) });
+  };
+
+  return {
+    base,
+    tip: () => tip,
+    at,
+    read: async (path) => {
+      const found = await at(path);
+      return found.kind === 'file' ? (await object(found.oid, MOST_BYTES)).bytes : null;
+    },
+    commit: async ({ files, author, message, atSeconds }) => {
+      let tree = await treeOf(tip);
+      for (const [path, bytes] of files) {
+        if ((await at(path)).kind !== 'file') throw notThere('file', path);
+        tree = await spliced(tree, path.split('/'), await writeLoose(gitDir, format, { type: 'blob', bytes }));
+      }
+      const who = `${named(author.name)} <${named(author.email)}> ${Math.floor(atSeconds)} +0000`;
+      const head = `tree ${tree}\nparent ${tip}\nauthor ${who}\ncommitter ${who}\n`;
+      tip = await writeLoose(gitDir, format, { type: 'commit', bytes: Buffer.from(`${head}\n${message.trimEnd()}\n`) });
+      return tip;
+    },
+  };
+}
+
+/** Git ends a name at a bracket or a newline. */
+function named(text: string): string {
+  return text.replace(/[<>\p{Cc}]/gu, '').trim() || 'unknown';
+}
+
+function notThere(kind: string, what: string): GitError {
+  return new GitError({
+    code: 'git.object-missing',
+    what: `There is no ${kind} "${what}" to write upon.`,
+    fix: 'Only files that the repository holds already are changed.',
+  });
+}
