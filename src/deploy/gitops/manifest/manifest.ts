@@ -1,0 +1,99 @@
+import { type Document, isAlias, isMap, isScalar, parseAllDocuments, visit } from 'yaml';
+
+import { GitopsError } from '../gitops-error.ts';
+
+/** A file of YAML documents, as it stands: the text without its byte order mark, and what two versions of YAML read in it. */
+export interface Manifest {
+  readonly file: string;
+  readonly bom: boolean;
+  readonly text: string;
+  readonly documents: readonly Document.Parsed[];
+  /** The same by YAML 1.1, which many tools still read. */
+  readonly old: readonly Document.Parsed[];
+}
+
+const BOM = '\ufeff';
+/** Far beyond any manifest that people keep; what is larger is generated, or made to exhaust the reader. */
+const MOST_BYTES = 8 * 1024 * 1024;
+
+/** @throws GitopsError `gitops.not-yaml` */
+export function parseManifest(bytes: Uint8Array, file: string): Manifest {
+  if (bytes.length > MOST_BYTES) throw notYaml(file, 'it has more than 8 MB');
+  let whole: string;
+  try {
+    whole = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw notYaml(file, 'it is not UTF-8');
+  }
+  const bom = whole.startsWith(BOM);
+  return manifestOf(file, bom, bom ? whole.slice(1) : whole);
+}
+
+/** @throws GitopsError `gitops.not-yaml` */
+export function manifestOf(file: string, bom: boolean, text: string): Manifest {
+  return { file, bom, text, documents: read(text, '1.2', file), old: read(text, '1.1', file) };
+}
+
+export function bytesOf({ bom, text }: Manifest): Buffer {
+  return Buffer.from(bom ? BOM + text : text);
+}
+
+function read(text: string, version: '1.1' | '1.2', file: string): readonly Document.Parsed[] {
+  const documents = parsed(text, version, file);
+  const error = documents.flatMap(({ errors }) => errors)[0];
+  if (error !== undefined) {
+    const line = text.slice(0, error.pos[0]).split('\n').length;
+    throw notYaml(file, `line ${line}: ${error.message.split('\n')[0]}`);
+  }
+  return documents;
+}
+
+function parsed(text: string, version: '1.1' | '1.2', file: string): readonly Document.Parsed[] {
+  try {
+    const options = { version, strict: true, uniqueKeys: true, prettyErrors: false, logLevel: 'silent' } as const;
+    const documents = parseAllDocuments(text, options);
+    return 'empty' in documents ? [] : documents;
+  } catch (error) {
+    throw notYaml(file, error instanceof RangeError ? 'it is nested too deep' : String(error));
+  }
+}
+
+/** Which document of a file is meant, by what Kubernetes calls its objects. */
+export interface Selector {
+  readonly kind?: string | undefined;
+  readonly name?: string | undefined;
+  readonly namespace?: string | undefined;
+}
+
+export function isSelected(document: Document.Parsed, { kind, name, namespace }: Selector): boolean {
+  return (
+    (kind === undefined || textAt(document, ['kind']) === kind) &&
+    (name === undefined || textAt(document, ['metadata', 'name']) === name) &&
+    (namespace === undefined || textAt(document, ['metadata', 'namespace']) === namespace)
+  );
+}
+
+function textAt(document: Document.Parsed, keys: readonly string[]): string | null {
+  let node: unknown = document.contents;
+  for (const key of keys) node = isMap(node) ? node.get(key, true) : undefined;
+  return isScalar(node) ? String(node.value) : null;
+}
+
+/** The names of anchors that something refers to: what stands under one of them stands in several places. */
+export function referredAnchors(document: Document.Parsed): ReadonlySet<string> {
+  const names = new Set<string>();
+  visit(document, {
+    Alias: (_key, node) => {
+      if (isAlias(node)) names.add(node.source);
+    },
+  });
+  return names;
+}
+
+function notYaml(file: string, why: string): GitopsError {
+  return new GitopsError({
+    code: 'gitops.not-yaml',
+    what: `${file} cannot be read as YAML: ${why}.`,
+    fix: 'Towpath edits YAML, and no templates: name the values file of a chart, or mend the file.',
+  });
+}
