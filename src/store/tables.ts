@@ -36,6 +36,9 @@ export interface Tables {
   kept_file: KeptFileTable;
   lane: LaneTable;
   log_chunk: LogChunkTable;
+  manifest_branch: ManifestBranchTable;
+  manifest_target: ManifestTargetTable;
+  manifest_write: ManifestWriteTable;
   message: MessageTable;
   message_cursor: MessageCursorTable;
   migration: MigrationTable;
@@ -211,6 +214,7 @@ export interface DeploymentTable {
   digest: string;
   url: string | null;
   since: Generated<Timestamp>;
+  observed: Generated<boolean>;
 }
 
 export interface EndpointTable {
@@ -303,6 +307,37 @@ export interface LogChunkTable {
   seq: GeneratedAlways<number>;
   at: Generated<Timestamp>;
   lines: string[];
+}
+
+export interface ManifestBranchTable {
+  id: string;
+  repository: string;
+  branch: string;
+  holder: string | null;
+  until: Timestamp | null;
+  head: string | null;
+}
+
+export interface ManifestTargetTable {
+  target: string;
+  token: BigInteger;
+  operation: string;
+  place: Json;
+}
+
+export interface ManifestWriteTable {
+  key: string;
+  branch_id: string;
+  number: GeneratedAlways<number>;
+  target: string;
+  token: BigInteger;
+  request: Json;
+  first_at: Generated<Timestamp>;
+  wanted_until: Timestamp;
+  state: 'waiting' | 'taken' | 'written' | 'refused';
+  taken_by: string | null;
+  commit_id: string | null;
+  problem: Json | null;
 }
 
 export interface MessageTable {

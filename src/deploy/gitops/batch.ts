@@ -1,0 +1,185 @@
+import type { BranchWriter } from '../../git/branch-writer.ts';
+import type { Draft } from '../../git/draft.ts';
+import { hasCode, type Problem, problemOf } from '../../lib/error.ts';
+import { GitopsError } from './gitops-error.ts';
+import { writeImage } from './image-field.ts';
+import type { ManifestBranch, TakenWrite, WriteResult } from './write-store.ts';
+
+export interface BatchParts {
+  readonly writer: Pick<BranchWriter, 'head' | 'draft' | 'push' | 'isAncestor' | 'prefetch'>;
+  readonly branch: ManifestBranch;
+  /** Where the branch was when a writer of ours saw it last. */
+  readonly lastHead: string | null;
+  readonly signal: AbortSignal;
+}
+
+export interface BatchOutcome {
+  readonly head: string | null;
+  readonly results: ReadonlyMap<string, WriteResult>;
+}
+
+/** Others may be faster so often; then it is told, and tried again as a whole. */
+const MOST_RACES = 20;
+
+/**
+ * Writes what is wanted in one push, a commit for each that changes something. Each edit is derived from the newest head; when
+ * somebody else was faster, all are derived anew. One that cannot be written keeps no other from being written.
+ * @throws GitError when the way to the repository fails: nothing is known then, and all of it may be asked again
+ */
+export async function writeBatch(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
+  const results = new Map<string, WriteResult>();
+  const { writer, branch, signal } = parts;
+  let found = await writer.head(branch.branch === '' ? null : branch.branch, signal);
+  const refuseAll = (problem: Problem): BatchOutcome => {
+    for (const { key } of writes) if (!results.has(key)) results.set(key, { kind: 'refused', problem });
+    return { head: found?.oid ?? null, results };
+  };
+  if (found === null) return refuseAll(noBranch(branch));
+  let known = parts.lastHead;
+  for (let race = 0; race < MOST_RACES; race++) {
+    if (known !== null && !(await writer.isAncestor(known, found.oid))) return refuseAll(rewritten(branch, known));
+    known = found.oid;
+    const draft = await writer.draft(found.oid);
+    await prefetch(writer, draft, writes);
+    await derive(draft, writes, results);
+    if (draft.tip() === draft.base) return { head: found.oid, results };
+    const pushed = await writer.push(found.branch, draft, signal);
+    switch (pushed.kind) {
+      case 'pushed':
+        return { head: draft.tip(), results };
+      case 'gone':
+        forgetWritten(results);
+        return refuseAll(noBranch(branch));
+      case 'refused':
+        forgetWritten(results);
+        return writes.length === 1 ? refuseAll(refused(branch, pushed.said)) : oneByOne(parts, writes);
+      case 'moved':
+        forgetWritten(results);
+        found = { branch: found.branch, oid: pushed.head };
+        break;
+      default:
+        return pushed satisfies never;
+    }
+  }
+  return refuseAll(tooBusy(branch));
+}
+
+/** A server that refuses one commit refuses the whole push: so each is tried alone, for the others may be welcome. */
+async function oneByOne(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
+  const results = new Map<string, WriteResult>();
+  let head = parts.lastHead;
+  for (const write of writes) {
+    const outcome = await writeBatch({ ...parts, lastHead: head }, [write]);
+    for (const [key, result] of outcome.results) results.set(key, result);
+    head = outcome.head ?? head;
+  }
+  return { head, results };
+}
+
+/** All files in one request, where each alone would cost a round trip. */
+async function prefetch(writer: BatchParts['writer'], draft: Draft, writes: readonly TakenWrite[]): Promise<void> {
+  const files = new Set(writes.flatMap(({ request }) => request.edits.map(({ place }) => place.file)));
+  const found = await Promise.all([...files].map((file) => draft.at(file)));
+  await writer.prefetch(found.flatMap((at) => (at.kind === 'file' ? [at.oid] : [])));
+}
+
+async function derive(draft: Draft, writes: readonly TakenWrite[], results: Map<string, WriteResult>): Promise<void> {
+  for (const write of writes) {
+    if (results.get(write.key)?.kind === 'refused') continue;
+    try {
+      const commit = await writeOne(draft, write);
+      results.set(write.key, { kind: 'written', commit });
+    } catch (error) {
+      if (!isVerdict(error)) throw error;
+      results.set(write.key, { kind: 'refused', problem: problemOf(error) });
+    }
+  }
+}
+
+/** @returns the commit that holds it: a new one, or the one upon which there was nothing to change */
+async function writeOne(draft: Draft, { request, firstAtMs, fenced }: TakenWrite): Promise<string> {
+  if (fenced) throw late();
+  const files = new Map<string, Buffer>();
+  for (const { place, image } of request.edits) {
+    const before = files.get(place.file) ?? (await readFile(draft, place.file));
+    files.set(place.file, writeImage(before, place, image, request.style));
+  }
+  for (const [path, bytes] of files) if (bytes.equals(await readFile(draft, path))) files.delete(path);
+  if (files.size === 0) return draft.tip();
+  return draft.commit({
+    files,
+    author: request.author,
+    message: request.message,
+    atSeconds: Math.floor(firstAtMs / 1000),
+  });
+}
+
+/** The bytes of a manifest. @throws GitopsError `gitops.no-file`, `gitops.link` */
+export async function readFile(draft: Pick<Draft, 'at' | 'read'>, file: string): Promise<Buffer> {
+  const found = await draft.at(file);
+  if (found.kind === 'file') return (await draft.read(file)) ?? Buffer.alloc(0);
+  if (found.kind === 'link')
+    throw new GitopsError({
+      code: 'gitops.link',
+      what: `${found.path} is a symbolic link, and Towpath writes through none.`,
+      fix: `Name the file that it leads to in the place of ${file}.`,
+    });
+  throw new GitopsError({
+    code: 'gitops.no-file',
+    what: `The manifest repository has no file ${file}${found.kind === 'none' ? '' : `: that is a ${found.kind}`}.`,
+    fix: 'Add it once by hand, or correct `file` in towpath.yaml: Towpath changes images and makes no manifests.',
+  });
+}
+
+/** What is about the thing asked for, and would be the same at the next try. */
+function isVerdict(error: unknown): boolean {
+  return error instanceof GitopsError || hasCode(error, 'git.too-large', 'deploy.fenced');
+}
+
+function forgetWritten(results: Map<string, WriteResult>): void {
+  for (const [key, { kind }] of results) if (kind === 'written') results.delete(key);
+}
+
+function late(): GitopsError {
+  return new GitopsError({
+    code: 'deploy.fenced',
+    what: 'A newer operation works on this environment by now, so nothing was written for this one.',
+    fix: 'Nothing needs to be done: the newer operation decides what runs. `towpath status` shows it.',
+  });
+}
+
+function nameOf({ branch, repository }: ManifestBranch): string {
+  return branch === '' ? `the default branch of ${repository}` : `the branch ${branch} of ${repository}`;
+}
+
+function noBranch(branch: ManifestBranch): Problem {
+  return {
+    code: 'gitops.no-branch',
+    what: `There is no ${nameOf(branch).replace(/^the /, '')}.`,
+    fix: 'Make the branch again, or name another in towpath.yaml: Towpath makes none, so that a deleted one stays deleted.',
+  };
+}
+
+function rewritten(branch: ManifestBranch, known: string): Problem {
+  return {
+    code: 'gitops.rewritten',
+    what: `The history of ${nameOf(branch)} was rewritten: it does not hold ${known.slice(0, 12)} any more, which it did.`,
+    fix: 'Look at what stands there now; the next promotion goes on from there.',
+  };
+}
+
+function refused(branch: ManifestBranch, said: string): Problem {
+  return {
+    code: 'gitops.refused',
+    what: `The server does not let Towpath write to ${nameOf(branch)}: ${said}.`,
+    fix: 'Let the user of the credential push there (a rule that protects the branch may keep it out), or name another branch.',
+  };
+}
+
+function tooBusy(branch: ManifestBranch): Problem {
+  return {
+    code: 'gitops.busy',
+    what: `Others wrote to ${nameOf(branch)} ${MOST_RACES} times while Towpath wanted to.`,
+    fix: 'It is tried again by itself.',
+  };
+}

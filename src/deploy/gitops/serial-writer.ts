@@ -1,0 +1,151 @@
+import { setTimeout as wait } from 'node:timers/promises';
+
+import type { BranchWriter } from '../../git/branch-writer.ts';
+import type { Store } from '../../store/database.ts';
+import { writeBatch } from './batch.ts';
+import { GitopsError } from './gitops-error.ts';
+import {
+  askWrite,
+  finishWrites,
+  forgetWrites,
+  leaveLease,
+  putBackWrites,
+  stayWanted,
+  takeLease,
+  takeWaiting,
+  withdrawWrite,
+  type WriteAsk,
+  writeState,
+} from './write-store.ts';
+
+export interface SerialWriterParts {
+  readonly store: Store;
+  /** Tells this process from all others, and from itself before a restart. */
+  readonly holder: string;
+  /** How long it is waited for others that want to write, and how long the branch is left to others between two pushes. */
+  readonly windowMs?: number;
+  readonly leaseMs?: number;
+}
+
+const WINDOW_MS = 250;
+const LEASE_MS = 15_000;
+/** Nobody waits any more for what nobody asked after for so long. */
+const WANTED_MS = 15_000;
+const POLL_MS = 100;
+const MOST_AT_ONCE = 500;
+const KEPT_MS = 14 * 86_400_000;
+
+export interface SerialWriter {
+  /**
+   * Resolves when it stands on the branch. @returns the commit that holds it
+   * @throws GitopsError when it is refused; GitError when the way failed; the signal's reason when it was called off, and never while a push of it is under way
+   */
+  write(ask: WriteAsk, writer: BranchWriter, signal: AbortSignal): Promise<string>;
+  /** Waits until it writes nothing any more and has given its leases back. */
+  close(): Promise<void>;
+}
+
+interface Drive {
+  readonly ended: Promise<boolean>;
+  /** Heard after each batch. */
+  readonly heard: Set<() => void>;
+}
+
+/** Of all that want to write to a branch, whoever gets its lease writes for all. The others wait, here or in other processes. */
+export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
+  const { store, holder, windowMs = WINDOW_MS, leaseMs = LEASE_MS } = parts;
+  const drives = new Map<string, Drive>();
+
+  /** Writes until nothing waits. @returns false when somebody else has the lease */
+  const run = async (ask: WriteAsk, writer: BranchWriter, heard: ReadonlySet<() => void>): Promise<boolean> => {
+    const { branch } = ask;
+    if (!(await takeLease(store.db, branch.id, holder, leaseMs))) return false;
+    const lost = new AbortController();
+    const beat = setInterval(() => {
+      takeLease(store.db, branch.id, holder, leaseMs).then(
+        (mine) => mine || lost.abort(lostLease()),
+        () => undefined, // the database is away: the lease lapses by its clock, and the next question tells
+      );
+    }, leaseMs / 3);
+    try {
+      for (;;) {
+        await wait(windowMs);
+        const { head, writes } = await takeWaiting(store.db, branch.id, holder, MOST_AT_ONCE);
+        if (writes.length === 0) return true;
+        const outcome = await writeBatch({ writer, branch, lastHead: head, signal: lost.signal }, writes);
+        await store.transaction((tx) => finishWrites(tx, branch.id, holder, outcome));
+        for (const hear of heard) hear();
+        await forgetWrites(store.db, branch.id, KEPT_MS);
+      }
+    } catch (error) {
+      await putBackWrites(store.db, branch.id, holder);
+      throw error;
+    } finally {
+      clearInterval(beat);
+      await leaveLease(store.db, branch.id, holder);
+    }
+  };
+
+  const drive = (ask: WriteAsk, writer: BranchWriter): Drive => {
+    const running = drives.get(ask.branch.id);
+    if (running !== undefined) return running;
+    const heard = new Set<() => void>();
+    const ended = run(ask, writer, heard).finally(() => drives.delete(ask.branch.id));
+    ended.catch(() => undefined); // whoever waits hears it
+    const made = { ended, heard };
+    drives.set(ask.branch.id, made);
+    return made;
+  };
+
+  /** @returns when there may be something new to see */
+  const news = async ({ ended, heard }: Drive, signal: AbortSignal): Promise<void> => {
+    let hear = (): void => undefined;
+    const told = new Promise<true>((resolve) => {
+      hear = () => resolve(true);
+      heard.add(hear);
+      signal.addEventListener('abort', hear, { once: true });
+    });
+    try {
+      if (signal.aborted || !(await Promise.race([ended, told]))) await wait(POLL_MS);
+    } finally {
+      heard.delete(hear);
+      signal.removeEventListener('abort', hear);
+    }
+  };
+
+  return {
+    write: async (ask, writer, signal) => {
+      signal.throwIfAborted();
+      await askWrite(store.db, ask, WANTED_MS);
+      const beat = setInterval(() => {
+        if (!signal.aborted) stayWanted(store.db, ask.key, WANTED_MS).catch(() => undefined);
+      }, WANTED_MS / 4);
+      try {
+        for (;;) {
+          if (signal.aborted && (await withdrawWrite(store.db, ask.key))) throw signal.reason;
+          const seen = await writeState(store.db, ask.key);
+          if (seen.state === 'written') return seen.commit;
+          if (seen.state === 'refused') throw new GitopsError(seen.problem);
+          await news(drive(ask, writer), signal);
+        }
+      } catch (error) {
+        clearInterval(beat);
+        await withdrawWrite(store.db, ask.key).catch(() => undefined);
+        throw error;
+      } finally {
+        clearInterval(beat);
+      }
+    },
+    close: async () => {
+      await Promise.allSettled([...drives.values()].map(({ ended }) => ended));
+    },
+  };
+}
+
+function lostLease(): GitopsError {
+  return new GitopsError({
+    code: 'gitops.busy',
+    what: 'Another server took over the writing to this branch.',
+    fix: 'It is tried again by itself.',
+  });
+}

@@ -1,0 +1,172 @@
+import { sql } from 'kysely';
+
+import type { Problem } from '../../lib/error.ts';
+import { sha256Hex } from '../../lib/digest.ts';
+import { json, type Sql } from '../../store/database.ts';
+import { WriteRequest } from './write-request.ts';
+
+/** A branch of a manifest repository, as the store knows it. */
+export interface ManifestBranch {
+  readonly id: string;
+  readonly repository: string;
+  /** Empty: the default branch of the repository. */
+  readonly branch: string;
+}
+
+export function manifestBranch(repository: string, branch: string): ManifestBranch {
+  return { id: sha256Hex(JSON.stringify([repository, branch])).slice(0, 32), repository, branch };
+}
+
+/** A write that somebody waits for. */
+export interface WriteAsk {
+  /** The same for the same operation on the same target. */
+  readonly key: string;
+  readonly branch: ManifestBranch;
+  readonly target: string;
+  readonly token: bigint;
+  readonly request: WriteRequest;
+}
+
+export type WriteState =
+  | { readonly state: 'waiting' | 'taken' }
+  | { readonly state: 'written'; readonly commit: string }
+  | { readonly state: 'refused'; readonly problem: Problem };
+
+export interface TakenWrite {
+  readonly key: string;
+  readonly request: WriteRequest;
+  readonly firstAtMs: number;
+  /** A newer hand works on its target by now. */
+  readonly fenced: boolean;
+}
+
+export type WriteResult =
+  | { readonly kind: 'written'; readonly commit: string }
+  | { readonly kind: 'refused'; readonly problem: Problem };
+
+/** Puts it in line; asked again, it is in line again, with the date of the first asking. */
+export async function askWrite(
+  db: Sql,
+  { key, branch, target, token, request }: WriteAsk,
+  wantedMs: number,
+): Promise<void> {
+  await db
+    .insertInto('manifest_branch')
+    .values({ id: branch.id, repository: branch.repository, branch: branch.branch })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .execute();
+  await sql`
+    insert into manifest_write (key, branch_id, target, token, request, wanted_until, state)
+    values (${key}, ${branch.id}, ${target}, ${token.toString()}, ${json(request)}::jsonb,
+      clock_timestamp() + ${wantedMs} * interval '1 ms', 'waiting')
+    on conflict (key) do update set
+      branch_id = excluded.branch_id, token = excluded.token, request = excluded.request, wanted_until = excluded.wanted_until,
+      state = 'waiting', problem = null, taken_by = null
+    where manifest_write.state <> 'taken'`.execute(db);
+}
+
+export async function stayWanted(db: Sql, key: string, wantedMs: number): Promise<void> {
+  await sql`update manifest_write set wanted_until = clock_timestamp() + ${wantedMs} * interval '1 ms'
+    where key = ${key}`.execute(db);
+}
+
+/** Nobody waits for it any more. @returns false when a writer has it already: how that ends has to be awaited */
+export async function withdrawWrite(db: Sql, key: string): Promise<boolean> {
+  const { rows } = await sql<{ state: string }>`
+    update manifest_write set wanted_until = '-infinity' where key = ${key} returning state`.execute(db);
+  return rows[0]?.state !== 'taken';
+}
+
+export async function writeState(db: Sql, key: string): Promise<WriteState> {
+  const row = await db
+    .selectFrom('manifest_write')
+    .select(['state', 'commit_id', 'problem'])
+    .where('key', '=', key)
+    .executeTakeFirstOrThrow();
+  if (row.state === 'written') return { state: 'written', commit: row.commit_id ?? '' };
+  if (row.state === 'refused') return { state: 'refused', problem: row.problem as Problem }; // written by `finishWrites`
+  return { state: row.state };
+}
+
+/** @returns whether the lease is the holder's now; it may take its own again */
+export async function takeLease(db: Sql, branchId: string, holder: string, ttlMs: number): Promise<boolean> {
+  const taken = await sql`
+    update manifest_branch set holder = ${holder}, until = clock_timestamp() + ${ttlMs} * interval '1 ms'
+    where id = ${branchId} and (holder is null or holder = ${holder} or until < clock_timestamp())`.execute(db);
+  return (taken.numAffectedRows ?? 0n) > 0n;
+}
+
+export async function leaveLease(db: Sql, branchId: string, holder: string): Promise<void> {
+  await db
+    .updateTable('manifest_branch')
+    .set({ holder: null, until: null })
+    .where('id', '=', branchId)
+    .where('holder', '=', holder)
+    .execute();
+}
+
+/** Takes what waits, in the order of asking, under the lease. What a writer had that is no more is in line again. */
+export async function takeWaiting(
+  db: Sql,
+  branchId: string,
+  holder: string,
+  most: number,
+): Promise<{ readonly head: string | null; readonly writes: readonly TakenWrite[] }> {
+  await sql`update manifest_write set state = 'waiting', taken_by = null
+    where branch_id = ${branchId} and state = 'taken' and taken_by <> ${holder}`.execute(db);
+  const { rows } = await sql<{ key: string; request: unknown; first_at: Date; number: string; fenced: boolean }>`
+    with mine as (
+      select key from manifest_write
+      where branch_id = ${branchId} and state = 'waiting' and wanted_until > clock_timestamp()
+        and exists (select from manifest_branch where id = ${branchId} and holder = ${holder})
+      order by number limit ${most} for update)
+    update manifest_write as w set state = 'taken', taken_by = ${holder}
+    from mine where mine.key = w.key
+    returning w.key, w.request, w.first_at, w.number,
+      exists (select from manifest_target t where t.target = w.target and t.token > w.token) as fenced`.execute(db);
+  const branch = await db.selectFrom('manifest_branch').select('head').where('id', '=', branchId).executeTakeFirst();
+  const inOrder = rows.toSorted((one, other) => Number(one.number) - Number(other.number));
+  const writes = inOrder.map(({ key, request, first_at, fenced }) => ({
+    key,
+    request: WriteRequest.parse(request),
+    firstAtMs: first_at.getTime(),
+    fenced,
+  }));
+  return { head: branch?.head ?? null, writes };
+}
+
+/** Says how they ended, and where the branch is. What another writer took meanwhile is that one's. */
+export async function finishWrites(
+  db: Sql,
+  branchId: string,
+  holder: string,
+  { head, results }: { readonly head: string | null; readonly results: ReadonlyMap<string, WriteResult> },
+): Promise<void> {
+  for (const [key, result] of results) {
+    await db
+      .updateTable('manifest_write')
+      .set({
+        taken_by: null,
+        ...(result.kind === 'written'
+          ? { state: 'written', commit_id: result.commit, problem: null }
+          : { state: 'refused', problem: json(result.problem) }),
+      })
+      .where('key', '=', key)
+      .where('taken_by', '=', holder)
+      .execute();
+  }
+  if (head !== null) await db.updateTable('manifest_branch').set({ head }).where('id', '=', branchId).execute();
+}
+
+/** The way to the repository failed: they are in line again. */
+export async function putBackWrites(db: Sql, branchId: string, holder: string): Promise<void> {
+  await sql`update manifest_write set state = 'waiting', taken_by = null
+    where branch_id = ${branchId} and taken_by = ${holder}`.execute(db);
+}
+
+/** Forgets what ended long ago. */
+export async function forgetWrites(db: Sql, branchId: string, olderMs: number): Promise<void> {
+  await sql`delete from manifest_write where branch_id = ${branchId} and state in ('written', 'refused', 'waiting')
+    and wanted_until < clock_timestamp() - ${olderMs} * interval '1 ms'
+    and first_at < clock_timestamp() - ${olderMs} * interval '1 ms'`.execute(db);
+}
