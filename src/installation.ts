@@ -150,6 +150,8 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     registry,
     zips: options.zips,
     advisories: options.advisories,
+    store,
+    remoteOf,
     credentials: (host) => artifacts.credentials(host),
   });
   const house: House = {
@@ -224,7 +226,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
       return inTurn([
         () => allDone([closeServer(), ...loops, engine.stop({ drainMs })]),
         ...(everything ? [() => takeDown(house), () => plugins.endProxy()] : []),
-        () => Promise.resolve(mirrors.close()),
+        () => Promise.resolve(mirrors.close()).then(plugins.closeManifests),
         () => store.close(),
         async () => postgres?.stop(),
         giveBack,

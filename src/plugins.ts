@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,6 +23,9 @@ import { ensureRootfs, hostPlatform, sweepRootfs } from './container/rootfs/unpa
 import type { ImageOnMachine } from './container/runtime.ts';
 import { createDockerDriver } from './deploy/docker/docker.ts';
 import type { DeployDriver } from './deploy/driver.ts';
+import { createGitopsDriver } from './deploy/gitops/gitops.ts';
+import { createManifestWriters } from './deploy/gitops/manifest-writers.ts';
+import { createSerialWriter } from './deploy/gitops/serial-writer.ts';
 import { fileLedger } from './deploy/ledger-store.ts';
 import { createProcessDriver } from './deploy/process/process.ts';
 import { startedDigests } from './deploy/process/runtime.ts';
@@ -46,6 +50,7 @@ import { ensureKeyFile } from './secret/key-file-store.ts';
 import { secretsOf } from './secret/secret.ts';
 import { secretStores } from './secret/stores.ts';
 import { createHostAccess } from './source/host-access.ts';
+import type { Store } from './store/database.ts';
 
 export interface PluginParts {
   readonly data: string;
@@ -56,6 +61,9 @@ export interface PluginParts {
   readonly zips: string | undefined;
   /** Where advisories lie; a folder of `data` where it is not given. */
   readonly advisories: string | undefined;
+  readonly store: Store;
+  /** How manifest repositories are reached. */
+  readonly remoteOf: House['remoteOf'];
   /** What lets an engine of this machine push to our registry. */
   readonly credentials: (host: string) => Promise<{ readonly username: string; readonly password: string } | null>;
 }
@@ -80,6 +88,8 @@ export interface Plugins extends Pick<
   readonly machine: Omit<MachineCare, 'sweepUploads'>;
   /** The local proxy is a process of its own; it ends when it is told to. */
   readonly endProxy: () => Promise<void>;
+  /** Gives the leases of manifest branches back. */
+  readonly closeManifests: () => Promise<void>;
 }
 
 /** Every member of every family, with the tools that it works with on this machine. */
@@ -152,7 +162,10 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     launchers: serviceLaunchers(),
   });
   const dockerDriver = createDockerDriver({ ...local, engine, installation });
-  const drivers: DeployDriver[] = [processDriver, dockerDriver];
+  const serial = createSerialWriter({ store: options.store, holder: randomUUID() });
+  const manifests = createManifestWriters({ directory: join(data, 'manifests'), remoteOf: options.remoteOf });
+  const gitopsDriver = createGitopsDriver({ store: options.store, serial, writerOf: manifests.of });
+  const drivers: DeployDriver[] = [processDriver, dockerDriver, gitopsDriver];
 
   const outsideServer = ({ url, token }: Pick<NonNullable<Servers['sonar']>, 'url' | 'token'>): OutsideServer => ({
     url,
@@ -234,6 +247,10 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
       },
     },
     endProxy: () => cutover.shutdown(),
+    async closeManifests() {
+      await serial.close();
+      await manifests.close();
+    },
   };
 }
 

@@ -211,6 +211,7 @@ function cell(place, service, next, seen) {
       ? el('p', { class: 'ahead' }, next === undefined ? 'newer than the next' : `newer than ${next.environment}`)
       : '',
     found.runs ? '' : el('p', { class: 'soft' }, 'not run here'),
+    found.runs && !found.observed ? el('p', { class: 'soft' }, 'committed, not observed') : '',
     found.url === null ? '' : el('p', {}, link(found.url, found.url.replace(/^https?:\/\//, ''))),
   );
 }

@@ -131,11 +131,11 @@ function detailText(view: EnvironmentDetail): string {
     ['hold', hold === null ? '-' : `by ${hold.by}: ${hold.reason}`],
     ['can go back to', canRollBack.to === null ? `nothing: ${canRollBack.reason}` : releaseTitle(canRollBack.to)],
   ];
-  const running = services.map(({ service, digest, url, since, runs }) => [
+  const running = services.map(({ service, digest, url, since, runs, observed }) => [
     service,
     digest.slice(7, 19),
     since,
-    runs ? (url ?? '') : 'not run here',
+    runs ? (observed ? (url ?? '') : 'committed, not observed') : 'not run here',
   ]);
   return [table(facts), table(running), ...history.map((promotion) => `${promotion.createdAt}  ${lineOf(promotion)}`)]
     .filter((part) => part !== '')

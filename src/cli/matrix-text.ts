@@ -81,6 +81,9 @@ function notesOn(place: MatrixEnvironment, paint: Paint): string[] {
   const unrun = cells.flatMap(({ service, runs }) =>
     runs ? [] : [`${name}: ${service} is promoted, and not run here`],
   );
+  const unseen = cells.flatMap(({ service, runs, observed }) =>
+    runs && !observed ? [`${name}: ${service} is committed, not observed`] : [],
+  );
   const urls = cells.flatMap(({ service, url }) => (url === null ? [] : [`${name}: ${service} is at ${url}`]));
   return [
     ...(named
@@ -94,5 +97,6 @@ function notesOn(place: MatrixEnvironment, paint: Paint): string[] {
     ...missing.map((image) => paint('red', `${name}: ${missingText(image)}`)),
     ...urls,
     ...unrun,
+    ...unseen,
   ];
 }

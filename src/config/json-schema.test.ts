@@ -34,7 +34,7 @@ test.each([
 });
 
 test('the guide names every key', () => {
-  const guide = ['configuration.md', 'quality-gates.md']
+  const guide = ['configuration.md', 'quality-gates.md', 'gitops.md']
     .map((page) => readFileSync(new URL(`../../docs/guide/${page}`, import.meta.url), 'utf8'))
     .join('');
   const keys = new Set<string>();

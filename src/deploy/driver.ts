@@ -16,6 +16,8 @@ export interface DesiredService {
   /** `host/repository` without tag: the digest is what runs. */
   readonly image: string;
   readonly digest: Digest;
+  /** A name that the image has, for people; what runs is the digest. */
+  readonly tag?: string;
   /** Replaces the image's entrypoint and command. */
   readonly command?: readonly string[];
   /** Where the program listens, told to it as `PORT`; a worker has none. */
@@ -47,6 +49,15 @@ export interface Desired<Config = unknown> {
   readonly services: readonly DesiredService[];
   /** What makes repeating safe: the same operation applied twice is the same as applied once. */
   readonly operation: string;
+  /** Where it comes from, for drivers that leave a record with what they do. */
+  readonly promotion?: {
+    readonly number: number;
+    /** As people call it. */
+    readonly release: string;
+    readonly commit: string;
+    /** The answers about the release: check, verdict and id. */
+    readonly evidence: readonly string[];
+  };
 }
 
 export interface Replica {
@@ -59,9 +70,33 @@ export interface Replica {
   readonly serving: boolean;
 }
 
-export interface Observed {
-  readonly services: Readonly<Record<string, { readonly replicas: readonly Replica[]; readonly url?: string }>>;
+/** An image as it stands where another program takes it from: nobody saw it run. */
+export interface Written {
+  readonly place: string;
+  /** Null when none stands there, or the place is gone. */
+  readonly digest: Digest | null;
+  readonly operation: string;
 }
+
+export interface Observed {
+  readonly services: Readonly<
+    Record<
+      string,
+      {
+        readonly replicas: readonly Replica[];
+        readonly url?: string;
+        /** Of a driver that sees no replicas, and only this. */
+        readonly written?: readonly Written[];
+      }
+    >
+  >;
+}
+
+/**
+ * What a driver cannot do, so that nobody takes its silence for success: see replicas and their health, give settings and secrets,
+ * know addresses, read output, end what runs.
+ */
+export type Lack = 'replicas' | 'settings' | 'addresses' | 'output' | 'end';
 
 /** A thing to do, as plain data: tests compare it, a dry run prints `summary`, `apply` does it. */
 export interface Action {
@@ -108,6 +143,8 @@ export interface OutputPart {
 export interface DeployDriver<Config = unknown, A extends Action = Action> {
   readonly name: string;
   readonly config: z.ZodType<Config>;
+  /** Nothing, where it is not said. */
+  readonly lacks?: readonly Lack[];
   plan(desired: Desired<Config>, observed: Observed): readonly A[];
   apply(desired: Desired<Config>, actions: readonly A[], context: ApplyContext): Promise<void>;
   observe(target: Target): Promise<Observed>;

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 
+import { GitopsConfig } from './gitops/config.ts';
 import { LocalConfig } from './local.ts';
 
 /**
@@ -9,6 +10,7 @@ import { LocalConfig } from './local.ts';
 export const driverConfigs = {
   process: LocalConfig,
   docker: LocalConfig,
+  gitops: GitopsConfig,
 } as const satisfies Record<string, z.ZodType>;
 
 /** Those that keep what strangers wrote from the machine's own files, network and other services. */

@@ -44,7 +44,7 @@ export type LocalConfig = z.infer<typeof LocalConfig>;
 const FIRST_PROBES_MS = 50;
 const TAIL_LINES = 20;
 
-export type LocalDriver = Required<DeployDriver<LocalConfig, RolloutAction>>;
+export type LocalDriver = Required<Omit<DeployDriver<LocalConfig, RolloutAction>, 'lacks'>>;
 
 /** A driver for one machine: the shared rollout over a `Runtime`. */
 export function createLocalDriver(given: LocalDriverParts): LocalDriver {

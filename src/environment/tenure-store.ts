@@ -7,7 +7,12 @@ export interface LiveRecord {
   readonly environmentId: string;
   readonly releaseId: string;
   readonly promotionId: string;
-  readonly services: readonly { readonly service: string; readonly digest: Digest; readonly url: string | null }[];
+  readonly services: readonly {
+    readonly service: string;
+    readonly digest: Digest;
+    readonly url: string | null;
+    readonly observed?: boolean;
+  }[];
 }
 
 /** Writes down what runs now: the present release, its deployments, and the turn of tenures. Safe to repeat. */
@@ -40,7 +45,7 @@ export async function recordLive(db: Sql, live: LiveRecord): Promise<void> {
     .where('environment_id', '=', live.environmentId)
     .where('service', 'not in', live.services.length === 0 ? [''] : live.services.map(({ service }) => service))
     .execute();
-  for (const { service, digest, url } of live.services) {
+  for (const { service, digest, url, observed = true } of live.services) {
     await db
       .insertInto('deployment')
       .values({
@@ -50,6 +55,7 @@ export async function recordLive(db: Sql, live: LiveRecord): Promise<void> {
         promotion_id: live.promotionId,
         digest,
         url,
+        observed,
         since: now,
       })
       .onConflict((conflict) =>
@@ -58,6 +64,7 @@ export async function recordLive(db: Sql, live: LiveRecord): Promise<void> {
           promotion_id: live.promotionId,
           digest,
           url,
+          observed,
           // the same digest goes on running: its age goes on too
           since: sql<Date>`case when ${eb.ref('deployment.digest')} = ${digest} then ${eb.ref('deployment.since')} else ${now} end`,
         })),

@@ -1,26 +1,20 @@
-import type { ServiceDefinition } from '../artifact/service.ts';
-import type { CheckDefinition } from '../check/check.ts';
 import { judge } from '../deploy/judge.ts';
-import type { Desired, DesiredService, DeployDriver, Observed, Target } from '../deploy/driver.ts';
+import type { Desired, DeployDriver, Observed, Target } from '../deploy/driver.ts';
 import { recordDriver, recordDrivers } from '../environment/ending-store.ts';
-import { endpointsFor, forgetUnusedEndpoints } from '../environment/endpoint-store.ts';
+import { forgetUnusedEndpoints } from '../environment/endpoint-store.ts';
 import { type EnvironmentRow, environmentsOf } from '../environment/environment-store.ts';
 import { environmentOf } from '../environment/place.ts';
-import { interpolate } from '../environment/variables.ts';
 import type { Digest } from '../lib/digest.ts';
 import { hasCode, problemOf, TowpathError } from '../lib/error.ts';
 import type { LogLine } from '../lib/log.ts';
-import { slugOf } from '../lib/slug.ts';
-import { isPortFree } from '../lib/port.ts';
 import { untilTrue } from '../lib/until.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import type { Release } from '../release/release.ts';
-import { namesOf } from '../release/release-store.ts';
 import type { Sql } from '../store/database.ts';
 import { openLog } from '../store/log-store.ts';
 import { askAfterDeployment } from './ask.ts';
+import { desire } from './desired.ts';
 import type { House } from './house.ts';
-import { configAt } from './project-config.ts';
 
 export interface Deployment {
   readonly promotionId: string;
@@ -34,7 +28,12 @@ export interface Deployment {
 
 /** What was seen running, as the store keeps it. */
 export interface Watched {
-  readonly services: readonly { readonly service: string; readonly digest: Digest; readonly url: string | null }[];
+  readonly services: readonly {
+    readonly service: string;
+    readonly digest: Digest;
+    readonly url: string | null;
+    readonly observed: boolean;
+  }[];
   readonly note: string;
 }
 
@@ -43,6 +42,7 @@ export async function deployRelease(house: House, deployment: Deployment): Promi
   const log = openLog(house.store, await logOf(house, deployment.promotionId));
   try {
     const driver = driverOf(house, deployment.definition);
+    requireEnding(driver, deployment.environment);
     const { desired, functions } = await desire(house, deployment);
     const actions = driver.plan(desired, await driver.observe(desired.target));
     log.line(
@@ -76,19 +76,25 @@ export async function verifyRelease(house: House, deployment: Deployment): Promi
     const driver = driverOf(house, deployment.definition);
     const { desired, functions } = await desire(house, deployment);
     const observed = await settle(house, deployment, driver, desired);
-    log.line(`Every replica runs the digest that was asked for, healthy for ${deployment.definition.settleMs} ms.`);
+    const sees = driver.lacks?.includes('replicas') !== true;
+    log.line(
+      sees
+        ? `Every replica runs the digest that was asked for, healthy for ${deployment.definition.settleMs} ms.`
+        : 'It stands committed as it was asked for. What runs is not observed.',
+    );
     await endOthers(house, deployment, driver, desired.target, log.line);
     const services = desired.services.map(({ service, digest }) => ({
       service,
       digest,
       url: observed.services[service]?.url ?? null,
+      observed: sees,
     }));
     const urls = {
       ...(await urlsBeside(house.store.db, deployment.environment)),
       ...Object.fromEntries(services.flatMap(({ service, url }) => (url === null ? [] : [[service, url]]))),
     };
     await askAfterDeployment(house, { ...deployment, urls, log: log.line });
-    return { services, note: noteOf(services.length, functions) };
+    return { services, note: noteOf(services.length, functions, sees) };
   } finally {
     await log.end();
   }
@@ -142,8 +148,9 @@ async function endOthers(
   await recordDrivers(house.store.db, environment.id, left);
 }
 
-function noteOf(running: number, functions: readonly string[]): string {
-  const seen = `Live: ${running} service${running === 1 ? '' : 's'} seen healthy`;
+function noteOf(running: number, functions: readonly string[], sees: boolean): string {
+  const count = `${running} service${running === 1 ? '' : 's'}`;
+  const seen = sees ? `Live: ${count} seen healthy` : `Committed, not observed: ${count}`;
   return functions.length === 0 ? `${seen}.` : `${seen}; not run here: ${functions.join(', ')}.`;
 }
 
@@ -169,97 +176,14 @@ async function settle(house: House, deployment: Deployment, driver: DeployDriver
   });
 }
 
-/** What the driver is asked for: images by digest, configuration of the environment, ports that stay; and what it cannot run. */
-async function desire(
-  house: House,
-  { environment, definition, release, operation }: Deployment,
-): Promise<{ readonly desired: Desired; readonly functions: readonly string[] }> {
-  const configs = new Map<string, Readonly<Record<string, ServiceDefinition<CheckDefinition>>>>();
-  for (const commit of new Set(release.services.map((part) => part.commit))) {
-    configs.set(commit, (await configAt(house, release.repositoryId, commit)).services);
-  }
-  const functions = release.services.flatMap(({ service, commit }) =>
-    configs.get(commit)?.[service]?.kind === 'zip' ? [service] : [],
-  );
-  const runnable = release.services.flatMap((part) => {
-    const service = configs.get(part.commit)?.[part.service];
-    return service === undefined || service.kind !== 'image' || part.digest === null
-      ? []
-      : [{ part, service, digest: part.digest }];
+/** A preview goes with its branch: where nothing is ended it would stay, and the next one would write over it. */
+function requireEnding({ name, lacks }: DeployDriver, environment: EnvironmentRow): void {
+  if (environment.previewBranch === null || lacks?.includes('end') !== true) return;
+  throw new TowpathError({
+    code: 'deploy.no-previews',
+    what: `${environment.name} is a preview, and the ${name} driver ends nothing that it brought somewhere.`,
+    fix: 'Let previews be deployed by another driver.',
   });
-  const project = await house.store.db
-    .selectFrom('project')
-    .select('name')
-    .where('id', '=', environment.projectId)
-    .executeTakeFirstOrThrow();
-  const withPort = runnable.filter(({ service }) => service.port !== undefined).map(({ part }) => part.service);
-  const ports = await endpointsFor(house.store.db, environment.id, withPort, {
-    firstPort: house.settings.firstPort,
-    isFree: isPortFree,
-  });
-  const env = await variablesOf(house, environment, definition, release);
-  const desired = {
-    target: {
-      project: project.name,
-      environment: environmentOf(environment.name),
-      slug: slugOf(`${project.name}/${environment.name}/${environment.id}`),
-    },
-    config: definition.deploy.config,
-    operation,
-    services: runnable.map(({ part, service, digest }): DesiredService => {
-      const publicPort = ports[part.service];
-      return {
-        service: part.service,
-        image: `${house.registry.host}/${part.repository}`,
-        digest,
-        ...(service.command === undefined ? {} : { command: service.command }),
-        ...(service.port === undefined ? {} : { port: service.port }),
-        ...(publicPort === undefined ? {} : { publicPort }),
-        ...(service.health === undefined ? {} : { health: service.health }),
-        env,
-        secrets: definition.secrets,
-        replicas: service.replicas,
-        limits: service.limits,
-      };
-    }),
-  };
-  return { desired, functions };
-}
-
-/** The place as drivers know it. Its slug holds the environment's id: a preview that comes again is another place. */
-export async function targetOf(house: House, environment: EnvironmentRow): Promise<Target> {
-  const project = await house.store.db
-    .selectFrom('project')
-    .select('name')
-    .where('id', '=', environment.projectId)
-    .executeTakeFirstOrThrow();
-  return {
-    project: project.name,
-    environment: environmentOf(environment.name),
-    slug: slugOf(`${project.name}/${environment.name}/${environment.id}`),
-  };
-}
-
-async function variablesOf(
-  house: House,
-  environment: EnvironmentRow,
-  definition: PathEnvironment,
-  release: Release,
-): Promise<Record<string, string>> {
-  const names = (await namesOf(house.store.db, [release.id])).get(release.id) ?? [];
-  const tag = names.find((name) => name.startsWith('refs/tags/'))?.slice('refs/tags/'.length) ?? null;
-  const branch =
-    environment.previewBranch === null
-      ? null
-      : { name: environment.previewBranch, slug: slugOf(environment.previewBranch) };
-  const variables = {
-    branch,
-    environment: { name: environmentOf(environment.name) },
-    release: { commit: release.commit, tag },
-  };
-  return Object.fromEntries(
-    Object.entries(definition.config).map(([name, text]) => [name, interpolate(text, variables)]),
-  );
 }
 
 async function withDeadline<T>(

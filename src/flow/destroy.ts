@@ -1,6 +1,7 @@
 import { environmentById } from '../environment/environment-store.ts';
 import type { ApplyContext } from '../deploy/driver.ts';
-import { driverNamed, targetOf } from './deploy-release.ts';
+import { driverNamed } from './deploy-release.ts';
+import { targetOf } from './desired.ts';
 import type { House } from './house.ts';
 
 /**

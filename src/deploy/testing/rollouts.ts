@@ -21,6 +21,8 @@ export const CANARY = 'canary-3f9a1c7e-never-to-be-seen';
 export interface DriverUnderTest {
   /** The driver made anew over what is there, as a server does after it was killed. */
   restart(): DeployDriver;
+  /** The settings of a target, for a driver that has no defaults for all. */
+  settingsOf?(target: Target): Promise<unknown>;
   /** The image of the test program with this behaviour; equal arguments, equal digest. */
   image(version: string, behaviour: Behaviour): Promise<{ readonly image: string; readonly digest: Digest }>;
   /** Where a text shows in what lies open on the machine: arguments, environments, files, labels, logs of the driver. */
@@ -54,9 +56,14 @@ export function rolloutsOf(under: DriverUnderTest) {
     signal: signal ?? new AbortController().signal,
     token: ++lastToken,
   });
-  const desiredOf = (operation: string, services: readonly DesiredService[], of: Target = target): Desired => {
+  const desiredOf = async (
+    operation: string,
+    services: readonly DesiredService[],
+    of: Target = target,
+  ): Promise<Desired> => {
     touched.set(JSON.stringify(of), of);
-    return { target: of, config: under.restart().config.parse({}), services, operation };
+    const config = (await under.settingsOf?.(of)) ?? under.restart().config.parse({});
+    return { target: of, config, services, operation };
   };
   const observe = (of: Target = target): Promise<Observed> => under.restart().observe(of);
   const planned = async (desired: Desired): Promise<readonly Action[]> =>
@@ -90,26 +97,27 @@ export function rolloutsOf(under: DriverUnderTest) {
       health: { path: '/healthz', intervalMs: 100, timeoutMs: 2000, startMs: options.startMs ?? 30_000 },
     }),
     worker: (version: string, options: ServiceOptions = {}) => serviceOf('worker', version, options),
-    deploy: (operation: string, services: readonly DesiredService[]) =>
-      roll(desiredOf(operation, services), contextOf()),
-    deployTo: (of: Target, operation: string, services: readonly DesiredService[]) =>
-      roll(desiredOf(operation, services, of), contextOf()),
-    deployWith: ({ token }: { token: bigint }, operation: string, services: readonly DesiredService[]) =>
-      roll(desiredOf(operation, services), { ...contextOf(), token }),
+    deploy: async (operation: string, services: readonly DesiredService[]) =>
+      roll(await desiredOf(operation, services), contextOf()),
+    deployTo: async (of: Target, operation: string, services: readonly DesiredService[]) =>
+      roll(await desiredOf(operation, services, of), contextOf()),
+    deployWith: async ({ token }: { token: bigint }, operation: string, services: readonly DesiredService[]) =>
+      roll(await desiredOf(operation, services), { ...contextOf(), token }),
     again: async (operation: string, services: readonly DesiredService[]) => {
-      const desired = desiredOf(operation, services);
+      const desired = await desiredOf(operation, services);
       const actions = await planned(desired);
       return { actions, observed: await roll(desired, contextOf()) };
     },
-    stepsOf: (operation: string, services: readonly DesiredService[]) => planned(desiredOf(operation, services)),
+    stepsOf: async (operation: string, services: readonly DesiredService[]) =>
+      planned(await desiredOf(operation, services)),
     /** Does the first steps and then no more, as a server does that is killed. */
     deployPart: async (operation: string, services: readonly DesiredService[], steps: number): Promise<void> => {
-      const desired = desiredOf(operation, services);
+      const desired = await desiredOf(operation, services);
       await under.restart().apply(desired, (await planned(desired)).slice(0, steps), contextOf());
     },
     /** Rolls out until a step of this kind begins, then aborts, as a rollback does. */
     deployUntil: async (operation: string, services: readonly DesiredService[], kind: string): Promise<void> => {
-      const desired = desiredOf(operation, services);
+      const desired = await desiredOf(operation, services);
       const actions = await planned(desired);
       const stop = new AbortController();
       const summary = actions.find((action) => action.kind === kind)?.summary;

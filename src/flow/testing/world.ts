@@ -13,6 +13,10 @@ import { checks } from '../../check/checks.ts';
 import type { RunResult, TaskSpec } from '../../container/runtime.ts';
 import { listRefs } from '../../git/ls-refs.ts';
 import { type FileChange, type Forge, startForge } from '../../git/testing/forge.ts';
+import type { DeployDriver } from '../../deploy/driver.ts';
+import { createGitopsDriver } from '../../deploy/gitops/gitops.ts';
+import { createManifestWriters, type ManifestWriters } from '../../deploy/gitops/manifest-writers.ts';
+import { createSerialWriter, type SerialWriter } from '../../deploy/gitops/serial-writer.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { type Digest, isDigest } from '../../lib/digest.ts';
 import { hasCode } from '../../lib/error.ts';
@@ -169,9 +173,12 @@ export async function createWorld(
     );
   const driver = driverCalled('stage');
   const other = driverCalled('other');
+  const remoteOf: House['remoteOf'] = (url) => ({ url, allow: ['file'] });
+  const manifests = createManifestWriters({ directory: join(directory, 'manifests'), remoteOf });
+  const serial = createSerialWriter({ store, holder: 'world', windowMs: 20 });
+  const gitops = createGitopsDriver({ store, serial, writerOf: manifests.of });
   let flows: Flows | undefined;
   const starts = createStarts(engine, () => flows ?? unready());
-  const remoteOf: House['remoteOf'] = (url) => ({ url, allow: ['file'] });
   const mirrors = createMirrors(store, { directory: join(directory, 'mirrors'), remoteOf });
   const house: House = {
     store,
@@ -182,11 +189,11 @@ export async function createWorld(
     settings: { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example', artifactDays: 30 },
     families: {
       builders: [builder, { name: external.name, definition: ExternalDefinition, elsewhere: true }],
-      drivers: [driver, other].map(({ name, config }) => ({ name, config, isolates: true })),
+      drivers: [driver, other, gitops].map(({ name, config }) => ({ name, config, isolates: true })),
       checks,
     },
     builders: new Map([builder, external].map((one) => [one.name, one])),
-    drivers: new Map([driver, other].map((one) => [one.name, one])),
+    drivers: new Map<string, DeployDriver>([driver, other, gitops].map((one) => [one.name, one])),
     checkToolsFor: async (_repository, { sonar }) => ({
       runner: {
         name: 'host',
@@ -339,7 +346,7 @@ export async function createWorld(
       if (answer.kind === 'would') return answer;
       throw new Error('It was no dry run.');
     },
-    end: () => end({ directory, store, forge, engine, mirrors, ending, sweeping }),
+    end: () => end({ directory, store, forge, engine, mirrors, manifests, serial, ending, sweeping }),
   });
 }
 
@@ -351,10 +358,14 @@ async function end(parts: {
   mirrors: { close(): void };
   ending: AbortController;
   sweeping: Promise<void>;
+  serial: SerialWriter;
+  manifests: ManifestWriters;
 }): Promise<void> {
   parts.ending.abort();
   await Promise.all([parts.sweeping, parts.engine.stop({ drainMs: 1000 })]);
   parts.mirrors.close();
+  await parts.serial.close();
+  await parts.manifests.close();
   await parts.forge.close();
   await parts.store.close();
   await rm(parts.directory, { recursive: true, force: true, maxRetries: 5 });

@@ -14,6 +14,8 @@ export interface Present {
   readonly since: string;
   /** False for a function that no driver of the environment runs: it was promoted, and nobody saw it run. */
   readonly runs: boolean;
+  /** False for what stands committed in a manifest repository: nobody of us saw it run. */
+  readonly observed: boolean;
 }
 
 /** All that environments hold, by name of the service. */
@@ -47,6 +49,7 @@ export async function presentIn(db: Sql, environmentIds: readonly string[]): Pro
             url: null,
             since: (current_since ?? new Date(0)).toISOString(),
             runs: false,
+            observed: false,
           },
         ],
   );

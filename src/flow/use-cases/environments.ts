@@ -59,12 +59,13 @@ export function environmentCases(house: House): UseCases['environments'] {
         from: definition.from,
         gates: definition.gates.map(gateName),
         driver: definition.deploy.driver,
-        services: (await presentIn(store.db, within)).map(({ service, digest, url, since, runs }) => ({
+        services: (await presentIn(store.db, within)).map(({ service, digest, url, since, runs, observed }) => ({
           service,
           digest,
           url,
           since,
           runs,
+          observed,
         })),
         history: await promotionViews(store.db, history),
       };

@@ -66,13 +66,14 @@ export async function matrix({ store, clock }: House, project?: string): Promise
             const beyond = next?.kind === 'static' ? (cells.get(next.id) ?? []) : [];
             return {
               ...view,
-              cells: (cells.get(view.id) ?? []).map(({ service, digest, releaseId, url, since, runs }) => ({
+              cells: (cells.get(view.id) ?? []).map(({ service, digest, releaseId, url, since, runs, observed }) => ({
                 service,
                 digest,
                 releaseId,
                 url,
                 since,
                 runs,
+                observed,
                 ahead:
                   next?.kind === 'static' &&
                   (view.current?.number ?? 0) > (next.current?.number ?? 0) &&

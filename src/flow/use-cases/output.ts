@@ -4,7 +4,8 @@ import type { DeployDriver, OutputQuestion, Target } from '../../deploy/driver.t
 import { environmentNamed, type EnvironmentRow } from '../../environment/environment-store.ts';
 import { hasCode, problemOf, TowpathError } from '../../lib/error.ts';
 import type { Sql } from '../../store/database.ts';
-import { driverOf, targetOf } from '../deploy-release.ts';
+import { driverOf } from '../deploy-release.ts';
+import { targetOf } from '../desired.ts';
 import { definitionOf } from '../gather.ts';
 import type { House } from '../house.ts';
 import { placesIn as placesMeant } from '../places.ts';

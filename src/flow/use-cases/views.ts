@@ -288,7 +288,15 @@ export async function deploymentsOf(
   db: Sql,
   environmentIds: readonly string[],
 ): Promise<
-  { environmentId: string; service: string; digest: Digest; releaseId: string; url: string | null; since: string }[]
+  {
+    environmentId: string;
+    service: string;
+    digest: Digest;
+    releaseId: string;
+    url: string | null;
+    since: string;
+    observed: boolean;
+  }[]
 > {
   if (environmentIds.length === 0) return [];
   const rows = await db
@@ -304,5 +312,6 @@ export async function deploymentsOf(
     releaseId: row.release_id,
     url: row.url,
     since: row.since.toISOString(),
+    observed: row.observed,
   }));
 }

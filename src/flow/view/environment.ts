@@ -31,6 +31,8 @@ export interface MatrixCell {
   readonly since: string;
   /** False for a function that no driver here runs: it was promoted by its digest alone. */
   readonly runs: boolean;
+  /** False for what stands committed in a manifest repository, or does not run here: nobody of us saw it run. */
+  readonly observed: boolean;
   /** True when it is newer than what the next environment of the path runs. */
   readonly ahead: boolean;
 }
@@ -142,6 +144,7 @@ export interface EnvironmentDetail extends EnvironmentView {
     readonly url: string | null;
     readonly since: string;
     readonly runs: boolean;
+    readonly observed: boolean;
   }[];
   readonly history: readonly PromotionView[];
 }

@@ -352,12 +352,13 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
       list: async () => world.environments.map(viewOf),
       show: async (_project, name) => {
         const environment = environmentNamed(world, name);
-        const services = environment.cells.map(({ service, digest, url, since, runs }) => ({
+        const services = environment.cells.map(({ service, digest, url, since, runs, observed }) => ({
           service,
           digest,
           url,
           since,
           runs,
+          observed,
         }));
         const rules = {
           trigger: 'tag v*',

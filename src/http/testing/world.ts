@@ -170,6 +170,7 @@ function environmentOf(name: string, release: ReleaseView, ahead: boolean): Matr
       url: index === 0 ? `http://127.0.0.1:71${name.length}0` : null,
       since: START,
       runs: true,
+      observed: true,
       ahead: ahead && index !== 1,
     })),
   };

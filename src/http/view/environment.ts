@@ -73,6 +73,7 @@ const Deployed = view<EnvironmentDetail['services'][number]>()('DeployedService'
   url: z.string().nullable(),
   since: Instant,
   runs: z.boolean(),
+  observed: z.boolean(),
 });
 
 export const EnvironmentWithStory = view<EnvironmentDetail>()('EnvironmentDetail', {
@@ -92,6 +93,7 @@ const Cell = view<MatrixCell>()('MatrixCell', {
   url: z.string().nullable(),
   since: Instant,
   runs: z.boolean(),
+  observed: z.boolean(),
   ahead: z.boolean(),
 });
 

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+
+import { json, type Sql } from '../../store/database.ts';
+import { fenced } from '../deploy-error.ts';
+import { ImagePlaceSchema } from './image-place.ts';
+import { ManifestRepository } from './write-request.ts';
+
+/** Where the images of a target stand, as it was last deployed. */
+const TargetPlace = z.object({
+  repository: ManifestRepository,
+  /** Empty: the default branch. */
+  branch: z.string(),
+  services: z.record(z.string(), z.array(ImagePlaceSchema)),
+});
+export type TargetPlace = z.infer<typeof TargetPlace>;
+
+export interface KnownTarget extends TargetPlace {
+  readonly operation: string;
+}
+
+/** Remembers the place, unless a newer hand works on the target. @throws DeployError `deploy.fenced` */
+export async function claimTarget(
+  db: Sql,
+  { target, name, token }: { readonly target: string; readonly name: string; readonly token: bigint },
+  operation: string,
+  place: TargetPlace,
+): Promise<void> {
+  const values = { token: token.toString() as unknown as bigint, operation, place: json(place) };
+  const { numInsertedOrUpdatedRows } = await db
+    .insertInto('manifest_target')
+    .values({ target, ...values })
+    .onConflict((conflict) =>
+      conflict
+        .column('target')
+        .doUpdateSet(values)
+        .where('manifest_target.token', '<=', token as unknown as number),
+    )
+    .executeTakeFirst();
+  if ((numInsertedOrUpdatedRows ?? 0n) === 0n) await refuse(db, target, name, token);
+}
+
+/** @returns null when nothing was ever deployed there, or it was taken down */
+export async function knownTarget(db: Sql, target: string): Promise<KnownTarget | null> {
+  const row = await db
+    .selectFrom('manifest_target')
+    .select(['operation', 'place'])
+    .where('target', '=', target)
+    .executeTakeFirst();
+  return row === undefined ? null : { ...TargetPlace.parse(row.place), operation: row.operation };
+}
+
+/** @throws DeployError `deploy.fenced` */
+export async function forgetTarget(db: Sql, target: string, name: string, token: bigint): Promise<void> {
+  const { numDeletedRows } = await db
+    .deleteFrom('manifest_target')
+    .where('target', '=', target)
+    .where('token', '<=', token as unknown as number)
+    .executeTakeFirst();
+  if (numDeletedRows === 0n) await refuse(db, target, name, token);
+}
+
+async function refuse(db: Sql, target: string, name: string, token: bigint): Promise<void> {
+  const row = await db.selectFrom('manifest_target').select('token').where('target', '=', target).executeTakeFirst();
+  if (row !== undefined) throw fenced(name, token, BigInt(row.token));
+}
