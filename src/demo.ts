@@ -27,6 +27,7 @@ const POLL_MS = 500;
 export async function demo(options: DemoOptions): Promise<number> {
   const sinceMs = Number(process.env['TOWPATH_DEMO_SINCE']) * 1000 || Date.now();
   const folder = await ownFolder(options.data);
+  const server = lastWords();
   let installation: Installation | undefined;
   try {
     say('Towpath: one artifact, one path to production.');
@@ -42,7 +43,7 @@ export async function demo(options: DemoOptions): Promise<number> {
       roles: ['api', 'worker'],
       allow: ['https', 'ssh', 'http', 'file'],
       pollEveryMs: POLL_MS,
-      log: pino({ level: 'error' }, pino.destination(2)),
+      log: pino({ level: 'warn' }, server),
       firstPort: firstPort(options.ci),
     });
     const { url } = installation;
@@ -69,7 +70,7 @@ export async function demo(options: DemoOptions): Promise<number> {
   } catch (error) {
     const { what, fix, code } = problemOf(error);
     if (options.signal.aborted) return 2;
-    process.stderr.write(`\nThe demo went wrong: ${what}\n${fix}\n${code}\n`);
+    process.stderr.write(`${server.told()}\nThe demo went wrong: ${what}\n${fix}\n${code}\n`);
     return 1;
   } finally {
     say('\nStopping what the demo started: services, proxy, server and Postgres.');
@@ -125,6 +126,19 @@ async function ownFolder(given: string | undefined): Promise<string> {
     });
   await chmod(folder, 0o711); // Postgres and services run as users of their own, in folders below
   return folder;
+}
+
+/** What the server warns of is kept for the case that the story goes wrong; its errors are shown at once. */
+function lastWords() {
+  const lines: string[] = [];
+  return {
+    write(line: string): void {
+      if (/^\{"level":[56]0,/.test(line)) process.stderr.write(line);
+      else lines.push(line);
+      if (lines.length > 40) lines.shift();
+    },
+    told: () => (lines.length === 0 ? '' : `\nThe server said last:\n${lines.join('')}`),
+  };
 }
 
 /** Downloads outlive the demo, so that the second one is fast. */
