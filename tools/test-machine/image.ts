@@ -10,6 +10,7 @@ import { pack } from 'tar-stream';
 
 import { sha256, type Digest } from '../../src/lib/digest.ts';
 import { programPath } from '../packages.js';
+import { findRustProgram } from '../rust-programs.js';
 
 const run = promisify(execFile);
 const cache = fileURLToPath(new URL('../../node_modules/.cache/towpath-test-images/', import.meta.url));
@@ -29,7 +30,7 @@ export interface TestImage {
 /**
  * Makes a small image from programs of this machine, since no public image can be fetched: `busybox` has a shell, its
  * tools and `httpd` (2 MB); `node` has these and this very Node (some 40 MB, made once and kept), `postgres` the server and
- * clients of Debian. Equal input, equal image.
+ * clients of Debian, `s3` the server of the s3s project. Equal input, equal image.
  * @param options.files path inside -> content
  */
 export async function makeTestImage(options: {
@@ -79,6 +80,16 @@ export function makePostgresImage(): Promise<TestImage> {
   return makeTestImage({ base: 'postgres', argv: ['sh', '-c', begin.join(' && ')], user: 'node' });
 }
 
+/** An S3 on a folder of its own with one empty bucket, that checks signatures. @see rust-programs.js, which builds its program */
+export function makeS3Image(
+  bucket: string,
+  keys: { accessKeyId: string; secretAccessKey: string },
+): Promise<TestImage> {
+  const serve = ['--host', '0.0.0.0', '--port', '9000', '--access-key', keys.accessKeyId];
+  const argv = ['s3s-fs', ...serve, '--secret-key', keys.secretAccessKey, '/buckets'];
+  return makeTestImage({ base: 's3', files: { [`/buckets/${bucket}/.keep`]: '' }, argv });
+}
+
 /** Pushes to an open registry over plain HTTP. @returns `host/repository@sha256:...` */
 export async function pushTestImage(host: string, repository: string, image: TestImage): Promise<string> {
   const base = `http://${host}/v2/${repository}`;
@@ -105,22 +116,25 @@ interface Entry {
   readonly mode?: number;
 }
 
-type TestBase = 'busybox' | 'node' | 'postgres';
+type TestBase = 'busybox' | 'node' | 'postgres' | 's3';
 
 const POSTGRES = ['initdb', 'postgres', 'psql', 'pg_isready'];
 
 async function baseLayer(base: TestBase): Promise<Buffer> {
   const busybox = programPath('busybox') ?? 'busybox';
   const postgres = base === 'postgres' ? dirname(await realpath(programPath('postgres') ?? 'postgres')) : '';
+  const s3s = findRustProgram('s3s-fs').path ?? 's3s-fs';
   const programs = {
     '/bin/busybox': busybox,
     ...(base === 'node' ? { '/bin/node': process.execPath } : {}),
+    ...(base === 's3' ? { '/bin/s3s-fs': s3s } : {}),
     ...(base === 'postgres'
       ? Object.fromEntries(POSTGRES.map((name) => [`${postgres}/${name}`, `${postgres}/${name}`]))
       : {}),
   };
   const key = createHash('sha256').update(`2 ${process.version} ${process.arch} ${postgres} `);
   key.update(await readFile(busybox));
+  if (base === 's3') key.update(await readFile(s3s));
   const kept = join(cache, `${base}-${key.digest('hex').slice(0, 16)}.tar.gz`);
   const found = await readFile(kept).catch(() => null);
   if (found !== null) return found;

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,16 +7,19 @@ import { z } from 'zod';
 
 import {
   makePostgresImage,
+  makeS3Image,
   makeTestImage,
   pushTestImage,
   type TestImage,
 } from '../../../../tools/test-machine/image.ts';
 import { debianRegistryHost, dockerHost } from '../../../../tools/test-machine/machine.ts';
+import { findRustProgram } from '../../../../tools/rust-programs.js';
 import { connectDocker, type DockerEngine } from '../../../container/docker/engine.ts';
 import { inspectImage, pullImage } from '../../../container/docker/images.ts';
 import { dockerTaskRunner } from '../../../container/docker/task-runner.ts';
 import type { TaskRunner } from '../../../container/runtime.ts';
 import { sha256 } from '../../../lib/digest.ts';
+import { CANARY_KEYS } from '../../../registry/testing/s3-server.ts';
 import { createRegistryClient } from '../../../registry/client/client.ts';
 import { backingSchema, type PinnedPart, pinnedParts } from '../../backing.ts';
 import type { FileKeeper } from '../../kept-files.ts';
@@ -106,13 +109,65 @@ test('a check of a Postgres that is made for it alone finds it ready and empty, 
   }
 });
 
+/** It is one file, which needs nothing beside it. */
+const AWS4FETCH = new URL('../../../../node_modules/aws4fetch/dist/aws4fetch.esm.mjs', import.meta.url);
+
+/** As a service would: each request is signed, and what was put is read back by its name and in the list. */
+const KEEPS = `
+import { AwsClient } from './aws4fetch.mjs';
+const { S3, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = process.env;
+const ask = async (path, init, keys = secretAccessKey) => {
+  const client = new AwsClient({ accessKeyId, secretAccessKey: keys, service: 's3', region: 'us-east-1', retries: 0 });
+  const answer = await client.fetch(S3 + path, init);
+  return [answer.status, await answer.text()];
+};
+const listed = async () => (await ask('/orders?list-type=2'))[1].match(/<Key>[^<]*/g).join();
+console.log(await listed());
+console.log((await ask('/orders/1.json', { method: 'PUT', body: '{"total":42}' }))[0]);
+console.log((await ask('/orders/1.json'))[1], await listed());
+console.log((await ask('/orders/1.json', {}, 'a wrong key'))[0]);
+`;
+
+const s3 = findRustProgram('s3s-fs');
+if (s3.missing !== undefined) process.stderr.write(`${s3.missing}\n`);
+
+test.runIf(s3.missing === undefined)(
+  'a check of an S3 that is made for it alone finds an empty bucket, each time, and keys that count',
+  async () => {
+    const server = await makeS3Image('orders', CANARY_KEYS);
+    const image = (await pushTestImage(host, 'check/s3', server)).replace('@', ':1@');
+    const { accessKeyId, secretAccessKey } = CANARY_KEYS;
+    const tells = { S3: 'http://s3:9000', AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    const parts = pinnedParts({ s3: backingSchema.parse({ image, port: 9000, tells }) }, [], {
+      [image]: server.digest,
+    });
+    const client = await readFile(AWS4FETCH, 'utf8');
+    const tested = await makeTestImage({ base: 'node', argv: ['node'] });
+    reference = await pushTestImage(host, 'check/s3-client', tested);
+    const tests = { 'test/keeps.mjs': KEEPS, 'test/aws4fetch.mjs': client };
+    const definition = { run: ['node', 'test/keeps.mjs'], mount: 'test' };
+    for (const _ of [1, 2]) {
+      const { answer, lines } = await ask(dockerTaskRunner(engine), { definition, parts, tests });
+      const said = lines.filter((line) => !line.startsWith('s3 | '));
+      expect(said.slice(-4)).toEqual(['<Key>.keep', '200', '{"total":42} <Key>.keep,<Key>1.json', '403']);
+      expect(answer).toMatchObject({ verdict: 'passed', ran: { runner: 'docker' } });
+    }
+  },
+);
+
 async function ask(
   runner: TaskRunner,
   {
     definition = { run: ['sh', '-c', PROGRAM], junit: 'reports/junit.xml' },
     parts = [],
     keeper,
-  }: { definition?: object; parts?: PinnedPart[]; keeper?: FileKeeper } = {},
+    tests = files,
+  }: {
+    definition?: object;
+    parts?: PinnedPart[];
+    keeper?: FileKeeper;
+    tests?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<{ answer: CheckAnswer; lines: string[] }> {
   const directory = await mkdtemp(join(tmpdir(), 'check-docker-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
@@ -125,7 +180,7 @@ async function ask(
       service: 'web',
       digest: image.digest,
       commit: '4f2a91c',
-      source: memorySource(files),
+      source: memorySource(tests),
       parts,
       ...(keeper === undefined ? {} : { keeper }),
       urls: {},
