@@ -66,7 +66,7 @@ test('a folder imports only from itself and from folders above it', () => {
 test('imports name the defining file, with its ending', () => {
   const vague = files.flatMap(({ file, imports }) =>
     imports
-      .filter((target) => target.startsWith('.') && !/\.(ts|js|json)$/.test(target))
+      .filter((target) => target.startsWith('.') && !/\.(ts|m?js|json)$/.test(target))
       .map((target) => `${file}: ${target}`),
   );
   expect(vague).toEqual([]);
