@@ -80,14 +80,14 @@ async function makeNetwork() {
 }
 
 /** The first half of addresses that no interface of this machine has: other test runs have theirs. */
-async function freePrefix() {
+export async function freePrefix() {
   const { stdout } = await run(programPath('ip') ?? 'ip', ['-4', '-oneline', 'address']);
   const prefixes = Array.from({ length: 100 }, (_, number) => `10.${100 + ((process.pid + number) % 100)}`);
   return prefixes.find((prefix) => !stdout.includes(` ${prefix}.`)) ?? '10.99';
 }
 
 /** An engine that ends leaves the bridges of its networks to the kernel; removed first, they go. */
-async function removeAll(socket) {
+export async function removeAll(socket) {
   const containers = JSON.parse((await call(socket, 'GET', '/containers/json?all=1')).body);
   await Promise.all(containers.map(({ Id }) => call(socket, 'DELETE', `/containers/${Id}?force=1&v=1`)));
   const networks = JSON.parse((await call(socket, 'GET', '/networks')).body);
@@ -95,9 +95,11 @@ async function removeAll(socket) {
   await Promise.all(made.map(({ Id }) => call(socket, 'DELETE', `/networks/${Id}`)));
 }
 
-function call(socketPath, method, path) {
+/** @param given sent as JSON, where there is something */
+export function call(socketPath, method, path, given) {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path, timeout: 20_000 }, (response) => {
+    const headers = given === undefined ? {} : { 'content-type': 'application/json' };
+    const outgoing = request({ socketPath, method, path, headers, timeout: 20_000 }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (text) => (body += text));
@@ -106,6 +108,6 @@ function call(socketPath, method, path) {
     });
     outgoing.on('timeout', () => outgoing.destroy(new Error('The engine does not answer.')));
     outgoing.on('error', reject);
-    outgoing.end();
+    outgoing.end(given === undefined ? undefined : JSON.stringify(given));
   });
 }

@@ -1,4 +1,4 @@
-// Keeps the private services of one test run: a Docker Engine, a Postgres, a registry, each started when a test first asks for it
+// Keeps the private services of one test run: Docker Engines, a Postgres, a registry, each started when a test first asks for it
 // and ended, with all they made, when the run ends, however it ends: the run's end closes our standard input.
 // A process of its own, so that neither Ctrl-C nor a killed test run leaves anything behind. Plain JavaScript: it is not built.
 import { execFile } from 'node:child_process';
@@ -10,12 +10,19 @@ import { promisify } from 'node:util';
 import { startDockerEngine } from './docker-engine.js';
 import { startPostgres } from './postgres.js';
 import { startRegistry } from './registry.js';
+import { startSwarm } from './swarm.js';
 
 const run = promisify(execFile);
 const directory = process.argv[2];
 if (directory === undefined) throw new Error('usage: keeper.js DIRECTORY');
 
-const starters = { docker: startDockerEngine, postgres: startPostgres, registry: startRegistry };
+const starters = {
+  docker: startDockerEngine,
+  postgres: startPostgres,
+  registry: startRegistry,
+  swarm: (folder) => startSwarm(folder, 1),
+  swarm3: (folder) => startSwarm(folder, 3),
+};
 /** Name -> promise of `{ address, stop }`: asked for twice is started once. */
 const services = new Map();
 

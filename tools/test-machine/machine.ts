@@ -24,6 +24,18 @@ export function debianRegistryHost(): Promise<string> {
   return addressOf('registry', undefined);
 }
 
+export interface Swarm {
+  /** The address of this machine that every engine reaches. */
+  readonly gateway: string;
+  /** Its engines, which are all managers; `pid` is the engine's own process. */
+  readonly nodes: readonly { readonly host: string; readonly address: string; readonly pid: number }[];
+}
+
+/** A real Swarm of one manager, or of three, each engine in a network namespace of its own, that belongs to this test run alone. */
+export async function swarmOf(managers: 1 | 3): Promise<Swarm> {
+  return JSON.parse(await addressOf(managers === 1 ? 'swarm' : 'swarm3', undefined)) as Swarm;
+}
+
 async function addressOf(service: string, given: string | undefined): Promise<string> {
   if (given !== undefined && given !== '') return given;
   const socket = connect(inject('keeperSocket'));
