@@ -94,9 +94,10 @@ export interface Observed {
 
 /**
  * What a driver cannot do, so that nobody takes its silence for success: see replicas and their health, give settings and secrets,
- * know addresses, read output, end what runs.
+ * know addresses, read output, end what runs; or change all services at one moment (`one-switch`): where one fails, the others have
+ * run the new version for a while before they are put back.
  */
-export type Lack = 'replicas' | 'settings' | 'addresses' | 'output' | 'end';
+export type Lack = 'replicas' | 'settings' | 'addresses' | 'output' | 'end' | 'one-switch';
 
 /** A thing to do, as plain data: tests compare it, a dry run prints `summary`, `apply` does it. */
 export interface Action {
