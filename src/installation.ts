@@ -153,6 +153,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     store,
     remoteOf,
     credentials: (host) => artifacts.credentials(host),
+    registryIsOurs: embedded !== null,
   });
   const house: House = {
     families: plugins.families,

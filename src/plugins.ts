@@ -31,6 +31,7 @@ import { createProcessDriver } from './deploy/process/process.ts';
 import { startedDigests } from './deploy/process/runtime.ts';
 import { createProxyControl } from './deploy/proxy/control.ts';
 import { probe } from './deploy/proxy/probe.ts';
+import { createSwarmDriver } from './deploy/swarm/swarm.ts';
 import type { MachineCare } from './flow/care/care.ts';
 import type { House } from './flow/house.ts';
 import type { OutsideServer, Servers } from './check/server.ts';
@@ -66,6 +67,8 @@ export interface PluginParts {
   readonly remoteOf: House['remoteOf'];
   /** What lets an engine of this machine push to our registry. */
   readonly credentials: (host: string) => Promise<{ readonly username: string; readonly password: string } | null>;
+  /** True for the embedded one. */
+  readonly registryIsOurs: boolean;
 }
 
 export interface Plugins extends Pick<
@@ -165,7 +168,16 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
   const serial = createSerialWriter({ store: options.store, holder: randomUUID() });
   const manifests = createManifestWriters({ directory: join(data, 'manifests'), remoteOf: options.remoteOf });
   const gitopsDriver = createGitopsDriver({ store: options.store, serial, writerOf: manifests.of });
-  const drivers: DeployDriver[] = [processDriver, dockerDriver, gitopsDriver];
+  const swarmDriver = createSwarmDriver({
+    ...local,
+    engine: dockerWhenNeeded({
+      host: process.env['TOWPATH_SWARM_HOST'] || undefined,
+      credentials: nodeCredentials(options),
+    }),
+    installation,
+    mark: join(data, 'run', 'uses-swarm'),
+  });
+  const drivers: DeployDriver[] = [processDriver, dockerDriver, gitopsDriver, swarmDriver];
 
   const outsideServer = ({ url, token }: Pick<NonNullable<Servers['sonar']>, 'url' | 'token'>): OutsideServer => ({
     url,
@@ -236,6 +248,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
       revive: (log) => processDriver.revive(log),
       capOutputs: () => processDriver.capOutputs(),
       ensureProxy: () => cutover.ensureServing(),
+      leadAgain: () => swarmDriver.leadAgain(),
       async sweepTasks() {
         await sweepTasks(work);
         const found = existsSync(usesDocker) ? await findDocker(docker) : null;
@@ -282,6 +295,11 @@ function noRunner(): TowpathError {
     what: 'Nothing on this machine can run a program of an image.',
     fix: 'Start a Docker Engine, or install bubblewrap.',
   });
+}
+
+/** The nodes of a Swarm keep what they fetch with; our own registry lets this machine fetch without, so its token stays here. */
+function nodeCredentials({ credentials, registryIsOurs }: PluginParts): PluginParts['credentials'] {
+  return registryIsOurs ? () => Promise.resolve(null) : credentials;
 }
 
 /** This very program, as it was started: the proxy is a process of its own that outlives the server. */

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 
 import { GitopsConfig } from './gitops/config.ts';
 import { LocalConfig } from './local.ts';
+import { SwarmConfig } from './swarm/config.ts';
 
 /**
  * The drivers that there are, with the settings that each takes under `deploy:`. A new driver is a folder beside this
@@ -11,6 +12,7 @@ export const driverConfigs = {
   process: LocalConfig,
   docker: LocalConfig,
   gitops: GitopsConfig,
+  swarm: SwarmConfig,
 } as const satisfies Record<string, z.ZodType>;
 
 /** Those that keep what strangers wrote from the machine's own files, network and other services. */

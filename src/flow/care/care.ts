@@ -41,6 +41,8 @@ export interface MachineCare {
   sweepTasks(): Promise<void>;
   /** The proxy runs wherever there is something for it to serve. */
   ensureProxy(): Promise<void>;
+  /** Addresses lead to what runs elsewhere, wherever that was begun again. */
+  leadAgain(): Promise<void>;
   /** Drops unfinished uploads that nobody has added to since then. */
   sweepUploads(beforeMs: number): Promise<number>;
   /** Drops unpacked images that nothing of ours needs and nobody used since then. */
@@ -71,6 +73,8 @@ const DAY_MS = 86_400_000;
 const DELIVERIES_KEPT_MS = DAY_MS;
 const UPLOADS_KEPT_MS = DAY_MS;
 const UNPACKED_KEPT_MS = DAY_MS;
+/** Users meet an error for so long when the only replica was begun again. */
+const ADDRESSES_EVERY_MS = 1_000;
 /** Somebody waits for the check of a pull request. */
 const NOTICES_EVERY_MS = 1_000;
 /** Nobody waits for those at a page. */
@@ -101,6 +105,11 @@ export function careTasks(
     { name: 'lost work', everyMs: often, run: () => reconcile(house, engine) },
     { name: 'what a clock left behind that was ahead', everyMs: often, run: () => setRight(house) },
     { name: 'reports of other CIs', everyMs: often, run: () => careForReports(house, engine) },
+    {
+      name: 'addresses of what a Swarm runs',
+      everyMs: Math.min(everyMs, ADDRESSES_EVERY_MS),
+      run: () => machine.leadAgain(),
+    },
     { name: 'the proxy', everyMs: often, run: () => machine.ensureProxy() },
     { name: 'what should run here', everyMs: often, run: () => machine.revive((line) => log.warn(line)) },
     { name: 'what checks left', everyMs: often, run: () => machine.sweepTasks() },

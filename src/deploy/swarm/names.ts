@@ -1,0 +1,60 @@
+import { sha256Hex } from '../../lib/digest.ts';
+import { slugOf } from '../../lib/slug.ts';
+import type { Target } from '../driver.ts';
+import { targetKey } from '../rollout.ts';
+
+/** What a service of a Swarm, its tasks, its network and its secrets say of themselves. Never a secret. */
+export const LABEL = {
+  installation: 'dev.towpath.installation',
+  target: 'dev.towpath.target',
+  project: 'dev.towpath.project',
+  environment: 'dev.towpath.environment',
+  service: 'dev.towpath.service',
+  operation: 'dev.towpath.operation',
+  token: 'dev.towpath.token',
+  digest: 'dev.towpath.digest',
+  publicPort: 'dev.towpath.public-port',
+  publish: 'dev.towpath.publish',
+} as const;
+
+/** A place in a Swarm: one target of one installation. Names of a Swarm are for all who use it, so each holds both. */
+export interface Place {
+  readonly target: Target;
+  readonly installation: string;
+}
+
+/** The name of everything that a place has once: its network, and the record of who may write. At most 40 characters. */
+export function placeName({ target, installation }: Place): string {
+  return slugOf(`${target.project}-${target.environment}-${JSON.stringify([targetKey(target), installation])}`, 40);
+}
+
+/** Valid as a name of a Swarm and as a DNS label; two services never share one. */
+export function serviceName(place: Place, service: string): string {
+  const of = `${place.target.project}-${place.target.environment}`;
+  const { target, installation } = place;
+  return `${slugOf(`${of}-${JSON.stringify([targetKey(target), installation])}`, 31)}-${slugOf(service, 31)}`;
+}
+
+/**
+ * A new content is a new name, for a secret of a Swarm never changes. The hash is over the place too, so that it does
+ * not tell that two places have the same secret.
+ */
+export function secretName(place: Place, name: string, value: string): string {
+  const content = sha256Hex(JSON.stringify([placeName(place), name, value])).slice(0, 12);
+  return `${slugOf(`${placeName(place)}-${name}`, 48)}-${content}`;
+}
+
+/** What everything of a place carries, and by what it is found again. */
+export function placeLabels({ target, installation }: Place): Record<string, string> {
+  return {
+    [LABEL.installation]: installation,
+    [LABEL.target]: targetKey(target),
+    [LABEL.project]: target.project,
+    [LABEL.environment]: target.environment,
+  };
+}
+
+/** Those labels by which the things of a place are asked for. */
+export function placeFilter({ target, installation }: Place): string[] {
+  return [`${LABEL.installation}=${installation}`, `${LABEL.target}=${targetKey(target)}`];
+}

@@ -1,0 +1,207 @@
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import type { DockerEngine } from '../../container/docker/engine.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { hasCode } from '../../lib/error.ts';
+import { untilTrue } from '../../lib/until.ts';
+import type { Secrets } from '../../secret/secret.ts';
+import { DeployError } from '../deploy-error.ts';
+import type { ApplyContext, Desired, DeployDriver, DesiredService, Target } from '../driver.ts';
+import type { Ledger } from '../ledger-store.ts';
+import type { Cutover } from '../local-observer.ts';
+import { targetKey } from '../rollout.ts';
+import { listNodes, listServices, listTasks, membership, removeService } from './api.ts';
+import { claim, forget } from './claim.ts';
+import { SwarmConfig } from './config.ts';
+import { leadAgain } from './lead-again.ts';
+import { isAlive, look } from './look.ts';
+import { LABEL, type Place, placeFilter, serviceName } from './names.ts';
+import { ensureNetwork, removeNetwork } from './network.ts';
+import { observeSwarm } from './observe.ts';
+import { planSwarm, type SwarmAction } from './plan.ts';
+import { putBack, tellOutput } from './put-back.ts';
+import { checkRoom } from './room.ts';
+import { awaitService, closeAddress, giveService, type Rollout, takeOut } from './rollout.ts';
+import { ensureSecrets, sweepSecrets, valuesOf } from './secrets.ts';
+import { notManager, tooOld } from './swarm-error.ts';
+
+export interface SwarmDriverParts {
+  /** A manager of the Swarm. */
+  readonly engine: () => Promise<DockerEngine>;
+  /** Tells apart the installations that share a Swarm. */
+  readonly installation: string;
+  readonly cutover: Cutover;
+  /** Of the drivers of this machine: told that what they ran does not serve any more. */
+  readonly ledger: Ledger;
+  readonly secrets: Secrets;
+  readonly clock: Clock;
+  /** A file that is there once this machine deployed to a Swarm: others need not ask an engine. */
+  readonly mark: string;
+}
+
+/** How long tasks may take to leave, beyond their grace. */
+const LEAVING_MS = 60_000;
+/** 1.41 (Docker 20.10): from it on services take capabilities and limits of processes. */
+const OLDEST_API = 41;
+
+export interface SwarmDriver extends DeployDriver<SwarmConfig, SwarmAction> {
+  /** Leads the addresses of this machine to where Swarm runs the tasks now; does nothing before the first deployment by it. */
+  leadAgain(): Promise<void>;
+}
+
+/** Runs each service of a release as one service of a Docker Swarm, which replaces its replicas and puts them back by itself. */
+export function createSwarmDriver(parts: SwarmDriverParts): SwarmDriver {
+  const placeOf = (target: Target): Place => ({ target, installation: parts.installation });
+  return {
+    name: 'swarm',
+    config: SwarmConfig,
+    lacks: ['one-switch', 'output'],
+    plan: planSwarm,
+    apply: (desired, actions, context) => apply(parts, placeOf(desired.target), desired, actions, context),
+    observe: async (target) => observeSwarm({ engine: await manager(parts), cutover: parts.cutover }, placeOf(target)),
+    destroy: (target, context) => destroy(parts, placeOf(target), context),
+    handOver: (target, context) => handOver(parts, placeOf(target), context),
+    leadAgain: async () => {
+      if (!existsSync(parts.mark)) return;
+      try {
+        await leadAgain(await manager(parts), parts.cutover, parts.installation);
+      } catch (error) {
+        // while no manager answers addresses stay as they are; deployments tell of it
+        if (!hasCode(error, 'docker.unreachable') && !hasCode(error, 'swarm.not-manager')) throw error;
+      }
+    },
+  };
+}
+
+async function apply(
+  parts: SwarmDriverParts,
+  place: Place,
+  desired: Desired<SwarmConfig>,
+  actions: readonly SwarmAction[],
+  context: ApplyContext,
+): Promise<void> {
+  if (actions.length === 0) return;
+  const { cutover, clock } = parts;
+  const rollout: Rollout = { engine: await manager(parts), cutover, clock, place, desired, context };
+  await mkdir(dirname(parts.mark), { recursive: true });
+  await writeFile(parts.mark, '');
+  try {
+    for (const action of actions) {
+      context.signal.throwIfAborted();
+      await claim(rollout.engine, place, context.token);
+      context.log(action.summary);
+      await act(parts, rollout, action);
+    }
+  } catch (error) {
+    const tell = async (): Promise<void> => tellOutput(rollout, await valuesOf(desired, parts.secrets));
+    await tell().catch(() => undefined);
+    if (!(await putBack(rollout))) context.log('what was before could not be put back now; the next rollout does it');
+    throw error;
+  }
+}
+
+async function act(parts: SwarmDriverParts, rollout: Rollout, action: SwarmAction): Promise<void> {
+  const { engine, place, desired, context } = rollout;
+  switch (action.kind) {
+    case 'check': {
+      const [nodes, services] = await Promise.all([listNodes(engine), listServices(engine, [])]);
+      const own = new Set(desired.services.map(({ service }) => serviceName(place, service)));
+      return checkRoom(desired.services, desired.config, { nodes, services, own });
+    }
+    case 'network':
+      return ensureNetwork(engine, place);
+    case 'secrets':
+      await ensureSecrets(engine, place, desired, parts.secrets);
+      return;
+    case 'update': {
+      const given = await ensureSecrets(engine, place, desired, parts.secrets);
+      const service = serviceOf(desired, action.service);
+      const isProxied = desired.config.publish === 'proxy' && service.publicPort !== undefined;
+      if (!isProxied) await closeAddress(rollout, service.service); // it may have been, until now
+      return giveService(rollout, service, given.get(action.service) ?? []);
+    }
+    case 'await-healthy':
+      return awaitService(rollout, serviceOf(desired, action.service));
+    case 'remove':
+      await takeOut(rollout, action.service);
+      return gone(engine, place, (service) => service === action.service, context.signal);
+    case 'tidy': {
+      await sweepSecrets(engine, place);
+      // an environment that was run by a driver of this machine before: nothing of that serves any more
+      for (const service of Object.keys(await parts.ledger.serving(desired.target))) {
+        await parts.ledger.serve(desired.target, service, null);
+      }
+      return;
+    }
+    default:
+      return action satisfies never;
+  }
+}
+
+async function destroy(parts: SwarmDriverParts, place: Place, context: ApplyContext): Promise<void> {
+  const engine = await manager(parts);
+  await claim(engine, place, context.token);
+  const owner = targetKey(place.target);
+  for (const { port, service } of await parts.cutover.routes(owner)) context.log(`close port ${port} of ${service}`);
+  await parts.cutover.forget({ owner, token: context.token });
+  await removeAll(engine, place, context);
+}
+
+async function handOver(parts: SwarmDriverParts, place: Place, context: ApplyContext): Promise<void> {
+  const engine = await parts.engine();
+  if (!(await membership(engine)).isManager) return;
+  const { services } = await look(engine, place);
+  if (services.length === 0) return;
+  await claim(engine, place, context.token);
+  context.log(`end what the swarm driver ran here before: ${services.map(({ name }) => name).join(', ')}`);
+  await removeAll(engine, place, context);
+}
+
+/** Services first, then what they used; last who may write here. */
+async function removeAll(engine: DockerEngine, place: Place, { token, signal, log }: ApplyContext): Promise<void> {
+  const services = await listServices(engine, placeFilter(place));
+  if (services.length > 0) log(`remove ${services.length} services from the Swarm`);
+  for (const { ID } of services) await removeService(engine, ID);
+  await gone(engine, place, () => true, signal);
+  await sweepSecrets(engine, place);
+  await removeNetwork(engine, place, signal);
+  await forget(engine, place, token);
+}
+
+/** Waits until no program of removed services runs any more, as far as nodes answer that could tell. */
+async function gone(
+  engine: DockerEngine,
+  place: Place,
+  isMeant: (service: string) => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const labels = placeFilter(place);
+  await untilTrue(
+    async () => {
+      const [tasks, nodes] = await Promise.all([listTasks(engine, labels), listNodes(engine)]);
+      const meant = tasks.filter(({ Spec }) => isMeant(Spec.ContainerSpec.Labels[LABEL.service] ?? ''));
+      return meant.every((task) => !isAlive(task, { services: [], nodes }));
+    },
+    { everyMs: 150, timeoutMs: LEAVING_MS, signal },
+  );
+}
+
+async function manager(parts: SwarmDriverParts): Promise<DockerEngine> {
+  const engine = await parts.engine();
+  if (Number(engine.apiVersion.split('.')[1] ?? 0) < OLDEST_API) throw tooOld(engine.apiVersion);
+  const { isManager, state } = await membership(engine);
+  if (!isManager) throw notManager(state);
+  return engine;
+}
+
+function serviceOf(desired: Desired<SwarmConfig>, name: string): DesiredService {
+  const found = desired.services.find(({ service }) => service === name);
+  if (found !== undefined) return found;
+  throw new DeployError({
+    code: 'deploy.stale-plan',
+    what: `The plan speaks of "${name}", which this release does not have.`,
+    fix: 'Plan again from what is observed now.',
+  });
+}

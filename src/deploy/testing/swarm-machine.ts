@@ -1,0 +1,103 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { makeTestImage, pushTestImage } from '../../../tools/test-machine/image.ts';
+import { debianRegistryHost, type Swarm, swarmOf } from '../../../tools/test-machine/machine.ts';
+import { connectDocker, type DockerEngine } from '../../container/docker/engine.ts';
+import { systemClock } from '../../lib/clock.ts';
+import type { Digest } from '../../lib/digest.ts';
+import { secretsOf } from '../../secret/secret.ts';
+import { envSecrets } from '../../secret/stores/env/env.ts';
+import { fileLedger } from '../ledger-store.ts';
+import { createProxyControl } from '../proxy/control.ts';
+import { createSwarmDriver, type SwarmDriver } from '../swarm/swarm.ts';
+import { PROGRAM_ARGV, PROGRAM_WORKDIR, programFiles } from './program.ts';
+import { proxyCommand } from './proxy-program.ts';
+import { CANARY, type DriverUnderTest } from './rollouts.ts';
+
+let installations = 0;
+
+export interface SwarmUnderTest extends DriverUnderTest {
+  readonly swarm: Swarm;
+  readonly installation: string;
+  /** Of a manager, by its number. */
+  engine(number: number): Promise<DockerEngine>;
+  /** The driver as it is by this manager. */
+  by(number: number): SwarmDriver;
+}
+
+/** The swarm driver on the private Swarm of this test run, with a proxy process of its own. */
+export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
+  const directory = await mkdtemp(join(tmpdir(), 'towpath-swarm-'));
+  const installation = `test${process.pid}-${(installations += 1)}`;
+  const swarm = await swarmOf(managers);
+  const registry = await relayTo(await debianRegistryHost(), swarm.gateway);
+  const engines = new Map<number, Promise<DockerEngine>>();
+  const engine = (number: number): Promise<DockerEngine> => {
+    const known = engines.get(number) ?? connectDocker({ host: swarm.nodes[number]?.host });
+    engines.set(number, known);
+    return known;
+  };
+  const proxy = createProxyControl({ directory: join(directory, 'proxy'), command: await proxyCommand() });
+  const image = `${registry.host}/shop/web`;
+  const digests = new Map<string, Digest>();
+  const by = (number: number): SwarmDriver =>
+    createSwarmDriver({
+      engine: () => engine(number),
+      installation,
+      clock: systemClock,
+      mark: join(directory, 'uses-swarm'),
+      cutover: proxy,
+      ledger: fileLedger(join(directory, 'ledger')),
+      secrets: secretsOf([envSecrets({ CANARY_OF_THE_TEST: CANARY })]),
+    });
+  return {
+    swarm,
+    installation,
+    engine,
+    by,
+    restart: () => by(0),
+    image: async (version, behaviour) => {
+      const known = digests.get(`${version} ${behaviour}`);
+      if (known !== undefined) return { image, digest: known };
+      const files = programFiles(version, behaviour);
+      const made = await makeTestImage({ base: 'node', files, argv: PROGRAM_ARGV, workdir: PROGRAM_WORKDIR });
+      await pushTestImage(registry.host, 'shop/web', made);
+      digests.set(`${version} ${behaviour}`, made.digest);
+      return { image, digest: made.digest };
+    },
+    traces: async (text) => {
+      const { docker } = await engine(0);
+      const filters = JSON.stringify({ label: [`dev.towpath.installation=${installation}`] });
+      const containers = await docker.listContainers({ all: true, filters });
+      const open = await Promise.all([
+        docker.listServices({ filters }),
+        docker.listSecrets({ filters }),
+        docker.listConfigs({ filters }),
+        ...containers.map(({ Id }) => docker.getContainer(Id).inspect()),
+      ]);
+      return open.map((each) => JSON.stringify(each)).filter((words) => words.includes(text));
+    },
+    dispose: async () => {
+      await proxy.shutdown();
+      registry.server.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Lets engines in other network namespaces reach a server that listens on this machine's loopback. */
+async function relayTo(target: string, gateway: string): Promise<{ readonly host: string; readonly server: Server }> {
+  const [host, port] = target.split(':');
+  const server = createServer((incoming) => {
+    const outgoing = connect(Number(port), host);
+    incoming.on('error', () => outgoing.destroy());
+    outgoing.on('error', () => incoming.destroy());
+    incoming.pipe(outgoing).pipe(incoming);
+  });
+  server.unref();
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, gateway, resolve));
+  return { host: `${gateway}:${(server.address() as AddressInfo).port}`, server };
+}
