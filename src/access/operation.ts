@@ -122,6 +122,16 @@ export const OPERATIONS = {
     needs: 'base:refresh',
     summary: 'Move pins to what their references mean today, and plan the default branch anew',
   },
+  'pact.list': {
+    route: 'GET /api/v1/projects/:project/pacts',
+    needs: 'path:read',
+    summary: 'The newest pacts: what services expect of each other',
+  },
+  'pact.matrix': {
+    route: 'GET /api/v1/projects/:project/pacts/matrix',
+    needs: 'path:read',
+    summary: 'For each environment, whether what runs there keeps to what runs beside it expects',
+  },
   'registry.sweep': {
     route: 'POST /api/v1/registry/sweep',
     needs: 'registry:sweep',

@@ -11,6 +11,21 @@ export async function keepPact(db: Sql, projectId: string, { digest, consumer, p
     .execute();
 }
 
+/** The newest 100 of a project, the newest first. */
+export async function newestPacts(
+  db: Sql,
+  projectId: string,
+): Promise<{ digest: string; consumer: string; provider: string; interactions: number; at: Date }[]> {
+  return db
+    .selectFrom('pact')
+    .select(['digest', 'consumer', 'provider', 'interactions', 'at'])
+    .where('project_id', '=', projectId)
+    .orderBy('at', 'desc')
+    .orderBy('digest')
+    .limit(100)
+    .execute();
+}
+
 /** @throws CheckError `check.no-pact` */
 export async function pactText(db: Sql, projectId: string, digest: string): Promise<string> {
   const row = await db

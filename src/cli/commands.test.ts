@@ -525,6 +525,7 @@ test('every command that asks the server says which permission it needs', async 
     'project',
     'notify',
     'base',
+    'pact',
     'token',
   ];
   const names = [...out.matchAll(/^ {2}([a-z]+)\b.* {2}/gm)].map(([, name]) => name ?? '');
@@ -575,6 +576,15 @@ test('a promotion that failed, was overtaken or rolled back says so by its exit 
     };
     expect((await towpath('promote v1.1.0 qa')).exit, state).toBe(exit);
   }
+});
+
+test('pacts are listed, and told for each environment by what runs there', async () => {
+  const { out } = await towpath('pact list');
+  expect(out).toMatch(/^1f2e3d4 +worker -> web +2 interactions +since /);
+  const { out: matrix } = await towpath('pact matrix');
+  expect(matrix).toMatch(/^qa +worker -> web +1f2e3d4 +keeps to it +contracts: 2 held$/m);
+  expect(matrix).toMatch(/^prod +worker -> web +1f2e3d4 +no check of web says/m);
+  expect(JSON.parse((await towpath('pact matrix --json')).out)).toHaveLength(2);
 });
 
 test('base refresh says what moves and for whom; a registry that does not answer fails it', async () => {

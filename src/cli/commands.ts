@@ -1,6 +1,7 @@
 import { artifact } from './artifact.ts';
 import { audit } from './audit.ts';
 import { base } from './base.ts';
+import { pact } from './pact.ts';
 import { completion } from './completion.ts';
 import { approve, cancel, reject } from './decide.ts';
 import { diff } from './diff.ts';
@@ -61,6 +62,7 @@ export const VERBS: readonly Verb[] = [
   notify,
   artifact,
   base,
+  pact,
   registry,
   scan,
   key,

@@ -77,6 +77,25 @@ test('a consumer that expects more than what runs beside it is refused until tha
   await world.reaches(await world.request('qa', wanting).then(({ id }) => id), 'live');
 });
 
+test('who keeps to what is told for each environment, by what runs there in all of its places', async () => {
+  const { pacts } = world.useCases;
+  const [newest, first] = await pacts.list('shop');
+  expect([newest, first]).toMatchObject([
+    { consumer: 'web', provider: 'api', interactions: 1 },
+    { consumer: 'web', provider: 'api', interactions: 1 },
+  ]);
+  expect(await pacts.matrix('shop')).toMatchObject([
+    {
+      environment: 'qa',
+      consumer: 'web',
+      provider: 'api',
+      pact: newest?.digest,
+      check: 'contracts',
+      verdict: 'passed',
+    },
+  ]);
+});
+
 test('a contract that fails when it is asked again is shown where it was to hold, until it holds again', async () => {
   const head = await api.git('rev-parse', 'main');
   answers = () => '{}';

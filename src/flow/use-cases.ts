@@ -5,6 +5,7 @@ import type { EnvironmentDetail, EnvironmentView, MatrixView } from './view/envi
 import type { BaseView, RefreshView } from './view/base.ts';
 import type { RevokedKeyView, SigningKeyView } from './view/key.ts';
 import type { ChannelTestView, ChannelView } from './view/channel.ts';
+import type { PactPairView, PactView } from './view/pact.ts';
 import type { DiffView, LineageView, WhyView } from './view/path.ts';
 import type { ProjectView } from './view/project.ts';
 import type { PromoteAnswer, PromotionDetail, PromotionView } from './view/promotion.ts';
@@ -78,6 +79,12 @@ export interface UseCases {
     list(project: string): Promise<BaseView[]>;
     /** Asks what the references mean today: all that some branch builds upon, or one. With `dryRun` nothing is stored. */
     refresh(request: RefreshRequest, by: string): Promise<RefreshView>;
+  };
+  readonly pacts: {
+    /** The newest 100. */
+    list(project: string): Promise<PactView[]>;
+    /** Of what runs in each environment now. */
+    matrix(project: string): Promise<PactPairView[]>;
   };
   readonly registry: {
     /** Removes what nothing needs, and says of every manifest why it goes or stays. With `dryRun` nothing is touched. */

@@ -5,6 +5,7 @@ import { Me, NewToken, SessionCode, Token, TokenRequest } from './view/access.ts
 import { Base, Refresh } from './view/base.ts';
 import { Channel, ChannelTest } from './view/channel.ts';
 import { Environment, EnvironmentWithStory, Matrix } from './view/environment.ts';
+import { Pact, PactPair } from './view/pact.ts';
 import { Audit, Lineage, Log, Why } from './view/path.ts';
 import { RevokedKey, SigningKey } from './view/key.ts';
 import { IdentityToken } from './view/identity.ts';
@@ -74,6 +75,8 @@ export const CONTRACT = {
     body: z.object({ reference: z.string().min(1).max(512).optional(), dryRun: z.boolean().optional() }),
     answer: Refresh,
   },
+  'pact.list': { params: inProject, answer: listOf(Pact) },
+  'pact.matrix': { params: inProject, answer: listOf(PactPair) },
   'registry.sweep': { body: z.object({ dryRun: z.boolean().optional() }), answer: Sweep },
   'promotion.request': {
     params: ofEnvironment,

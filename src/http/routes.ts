@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 
 import { accessRoutes } from './access.ts';
 import { baseRoutes } from './base.ts';
+import { pactRoutes } from './pact.ts';
 import { channelRoutes } from './channel.ts';
 import { environmentRoutes } from './environment.ts';
 import { evidenceRoutes } from './evidence.ts';
@@ -29,6 +30,7 @@ export async function declareRoutes(server: FastifyInstance, faces: Faces): Prom
   reportRoutes(route, faces);
   channelRoutes(route, faces);
   baseRoutes(route, faces);
+  pactRoutes(route, faces);
   registryRoutes(route, faces);
   promotionRoutes(route, faces);
   environmentRoutes(route, faces);

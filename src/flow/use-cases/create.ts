@@ -15,6 +15,7 @@ import { lineage } from './lineage.ts';
 import { logCases, placeOf } from './logs.ts';
 import { matrix } from './matrix.ts';
 import { outputCases } from './output.ts';
+import { pactCases } from './pacts.ts';
 import { projectCases } from './projects.ts';
 import { promotionCases } from './promotions.ts';
 import { registryCases } from './registry.ts';
@@ -34,6 +35,7 @@ export function createUseCases(house: House): UseCases {
     channels: channelCases(house),
     identify: (project, token) => identify(house, project, token),
     bases: baseCases(house),
+    pacts: pactCases(house),
     registry: registryCases(house),
     keys: keyCases(house),
     promotions: promotionCases(house),

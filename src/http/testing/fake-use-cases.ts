@@ -14,6 +14,8 @@ import { PROJECT, START, briefOf, createWorld, deployedOf, promotionOf, viewOf, 
 
 const OLD = `sha256:${'0'.repeat(64)}` as const;
 const NEW = `sha256:${'1'.repeat(64)}` as const;
+const PACT = '1f2e3d4c5b6a'.repeat(5) + '7089';
+const PAIR = { consumer: 'worker', provider: 'web', pact: PACT };
 const BASE = { reference: 'node:22', services: ['web'] };
 const REPORT: ReportView = {
   id: 'rpt_1',
@@ -270,6 +272,21 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
         const failed = reference === 'away:1' ? [{ reference, problem }] : [];
         return { dryRun, moves: [{ ...BASE, before: OLD, after: NEW }], same: [], failed };
       },
+    },
+    pacts: {
+      list: async () => [{ digest: PACT, consumer: 'worker', provider: 'web', interactions: 2, since: START }],
+      matrix: async () => [
+        {
+          ...PAIR,
+          environment: 'qa',
+          check: 'contracts',
+          verdict: 'passed',
+          summary: '2 held',
+          evidence: 'evi_1',
+          at: START,
+        },
+        { ...PAIR, environment: 'prod', check: null, verdict: 'no-check', summary: null, evidence: null, at: null },
+      ],
     },
     keys: {
       list: async () => [KEY],
