@@ -101,8 +101,9 @@ test('a git tag that moved after its promotion is refused, `why` says so, and th
 }, 120_000);
 
 test('a commit without towpath.yaml makes a release that says so, and nothing moves', async () => {
-  await repository.git('switch', '--quiet', '--create', 'feature/bare', 'main');
+  await repository.git('switch', '--quiet', '--detach', 'main'); // a branch that is seen at main's commit has a preview
   const commit = await repository.commit('Take the configuration away', { 'towpath.yaml': null });
+  await repository.git('switch', '--quiet', '--create', 'feature/bare');
   const release = await story.release(commit, 'failed');
   expect(release.problem?.code).toBe('config.missing');
   expect((await server.cli('why', commit.slice(0, 10))).stdout).toContain('has no towpath.yaml');
