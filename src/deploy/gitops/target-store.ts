@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { z } from 'zod';
 
 import { json, type Sql } from '../../store/database.ts';
@@ -25,7 +26,7 @@ export async function claimTarget(
   operation: string,
   place: TargetPlace,
 ): Promise<void> {
-  const values = { token: token.toString() as unknown as bigint, operation, place: json(place) };
+  const values = { token, operation, place: json(place) };
   const { numInsertedOrUpdatedRows } = await db
     .insertInto('manifest_target')
     .values({ target, ...values })
@@ -33,7 +34,7 @@ export async function claimTarget(
       conflict
         .column('target')
         .doUpdateSet(values)
-        .where('manifest_target.token', '<=', token as unknown as number),
+        .where('manifest_target.token', '<=', sql<number>`${token}`),
     )
     .executeTakeFirst();
   if ((numInsertedOrUpdatedRows ?? 0n) === 0n) await refuse(db, target, name, token);
@@ -54,7 +55,7 @@ export async function forgetTarget(db: Sql, target: string, name: string, token:
   const { numDeletedRows } = await db
     .deleteFrom('manifest_target')
     .where('target', '=', target)
-    .where('token', '<=', token as unknown as number)
+    .where('token', '<=', sql<number>`${token}`)
     .executeTakeFirst();
   if (numDeletedRows === 0n) await refuse(db, target, name, token);
 }
