@@ -1,5 +1,7 @@
 import { z } from 'zod';
 
+import { LocalConfig } from '../local.ts';
+
 /** How the program of a service is asked, inside its container, whether it is well. */
 const Probe = z.enum(['shell', 'node', 'image']);
 export type Probe = z.infer<typeof Probe>;
@@ -21,12 +23,6 @@ export const SwarmConfig = z.strictObject({
     .max(1000)
     .default(1)
     .describe('How many replicas are replaced at once; 0: all of them'),
-  graceMs: z
-    .number()
-    .int()
-    .min(0)
-    .max(600_000)
-    .default(10_000)
-    .describe('How long a program may take to end when asked to'),
+  graceMs: LocalConfig.shape.graceMs,
 });
 export type SwarmConfig = z.infer<typeof SwarmConfig>;
