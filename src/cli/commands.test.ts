@@ -513,6 +513,7 @@ test('every command that asks the server says which permission it needs', async 
     'init',
     'validate',
     'verify',
+    'gitops',
     'scan',
     'up',
     'demo',

@@ -7,6 +7,7 @@ import { approve, cancel, reject } from './decide.ts';
 import { diff } from './diff.ts';
 import { doctor } from './doctor.ts';
 import { env } from './env.ts';
+import { gitops } from './gitops.ts';
 import { hold, resume } from './hold.ts';
 import type { House } from './house.ts';
 import { init } from './init.ts';
@@ -64,6 +65,7 @@ export const VERBS: readonly Verb[] = [
   base,
   pact,
   registry,
+  gitops,
   scan,
   key,
   audit,

@@ -41,8 +41,9 @@ export function bytesOf({ bom, text }: Manifest): Buffer {
 function read(text: string, version: '1.1' | '1.2', file: string): readonly Document.Parsed[] {
   const documents = parsed(text, version, file);
   const error = documents.flatMap(({ errors }) => errors)[0];
-  if (error !== undefined) throw notYaml(file, `line ${lineAt(text, error.pos[0])}: ${error.message.split('\n')[0]}`);
-  return documents;
+  if (error === undefined) return documents;
+  const why = /call stack/.test(error.message) ? 'it is nested too deep' : error.message.split('\n')[0];
+  throw notYaml(file, `line ${lineAt(text, error.pos[0])}: ${why}`);
 }
 
 function parsed(text: string, version: '1.1' | '1.2', file: string): readonly Document.Parsed[] {
