@@ -1,5 +1,5 @@
-// Real registry clients that the tests run against, and the registry that benches measure ours against, which no Debian
-// package has: built with Go from the module proxy, at these versions, once. Plain JavaScript, as packages.js. Without Go
+// Real registry clients and readers of manifests that the tests run against, and the registry that benches measure ours
+// against, which no Debian package has: built with Go from the module proxy, at these versions, once. Plain JavaScript, as packages.js. Without Go
 // it says so, and only what needs them is left out.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
@@ -11,6 +11,8 @@ import { programPath } from './packages.js';
 const MODULES = {
   crane: 'github.com/google/go-containerregistry/cmd/crane@v0.20.6',
   oras: 'oras.land/oras/cmd/oras@v1.2.3',
+  kustomize: 'sigs.k8s.io/kustomize/kustomize/v5@v5.7.1',
+  helm: 'helm.sh/helm/v3/cmd/helm@v3.22.0',
 };
 
 /** Some minutes of a processor on a machine that is new, so each is built by `make` with its name alone. */
