@@ -58,6 +58,18 @@ export interface Desired<Config = unknown> {
     /** The answers about the release: check, verdict and id. */
     readonly evidence: readonly string[];
   };
+  /** The repository at the release's commit, for drivers that read there what is to run. */
+  readonly source?: SourceFiles;
+}
+
+export interface SourceFiles {
+  /**
+   * The bytes of a regular file by its path from the root; null when there is none (a link or folder is none).
+   * @throws GitError `git.too-large`
+   */
+  file(path: string, maxBytes: number): Promise<Uint8Array | null>;
+  /** The paths of the regular files below a folder, from that folder; empty when there is no such folder. */
+  list(folder: string): Promise<readonly string[]>;
 }
 
 export interface Replica {

@@ -1,10 +1,11 @@
 import type { ServiceDefinition } from '../artifact/service.ts';
 import type { CheckDefinition } from '../check/check.ts';
-import type { Desired, DesiredService, Target } from '../deploy/driver.ts';
+import type { Desired, DesiredService, SourceFiles, Target } from '../deploy/driver.ts';
 import { endpointsFor } from '../environment/endpoint-store.ts';
 import type { EnvironmentRow } from '../environment/environment-store.ts';
 import { environmentOf } from '../environment/place.ts';
 import { interpolate } from '../environment/variables.ts';
+import type { Mirror } from '../git/mirror.ts';
 import { isPortFree } from '../lib/port.ts';
 import { slugOf } from '../lib/slug.ts';
 import type { PathEnvironment } from '../path/path.ts';
@@ -67,6 +68,7 @@ export async function desire(
       commit: release.commit,
       evidence: await evidenceOf(house.store.db, release.id),
     },
+    source: sourceAt(house, release),
     services: runnable.map(({ part, service, digest }): DesiredService => {
       const publicPort = ports[part.service];
       return {
@@ -86,6 +88,21 @@ export async function desire(
     }),
   };
   return { desired, functions };
+}
+
+function sourceAt(house: House, { repositoryId, commit }: Release): SourceFiles {
+  const mirrorHere = async (): Promise<Mirror> => {
+    const mirror = await house.mirrorOf(repositoryId);
+    await mirror.ensure(commit);
+    return mirror;
+  };
+  return {
+    file: async (path, maxBytes) => (await mirrorHere()).file(commit, path, maxBytes),
+    list: async (folder) =>
+      (await (await mirrorHere()).tree(commit, folder)).flatMap(({ mode, path }) =>
+        mode.startsWith('100') ? [path] : [],
+      ),
+  };
 }
 
 /** The place as drivers know it. Its slug holds the environment's id: a preview that comes again is another place. */
