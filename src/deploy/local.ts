@@ -160,6 +160,7 @@ async function moveTo(
   ids: readonly string[],
   { token }: ApplyContext,
 ): Promise<void> {
+  await parts.runtime.introduce?.(target);
   if (service.publicPort !== undefined) {
     const instances = await parts.runtime.list(target);
     const upstreams = ids.map((id) => instances.find((instance) => instance.id === id)?.address ?? null);

@@ -15,6 +15,8 @@ export interface Runtime {
   start(instance: InstanceSpec, context: RuntimeContext): Promise<void>;
   /** Everything of ours for the target, running or not, as the machine shows it. */
   list(target: Target): Promise<readonly Instance[]>;
+  /** Done a moment before requests are led to new instances, which are well by then: who else of the target has to know of them. */
+  introduce?(target: Target): Promise<void>;
   /** Ends it: asks, waits `graceMs`, then forces. Resolves when it is gone; an unknown id is gone already. */
   stop(target: Target, id: string, graceMs: number): Promise<void>;
   /** Forgets a stopped instance with all that was made for it (its secrets first). */

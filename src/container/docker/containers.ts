@@ -34,6 +34,8 @@ export interface ContainerState {
   readonly startedAtMs: number;
   readonly exitCode: number;
   readonly outOfMemory: boolean;
+  /** What the image's or the container's own health check says; null where it has none. */
+  readonly health: 'starting' | 'healthy' | 'unhealthy' | null;
   readonly labels: Readonly<Record<string, string>>;
   /** Port inside -> port of this machine. */
   readonly ports: ReadonlyMap<number, number>;
@@ -42,8 +44,10 @@ export interface ContainerState {
 }
 
 /** Rights that no service of ours needs and that help an intruder: raw packets, devices, file capabilities, audit. */
-const DROPPED = ['AUDIT_WRITE', 'MKNOD', 'NET_RAW', 'SETFCAP'];
-const DEFAULT_PIDS = 4096;
+export const DROPPED = ['AUDIT_WRITE', 'MKNOD', 'NET_RAW', 'SETFCAP'];
+export const DEFAULT_PIDS = 4096;
+/** How much is kept of what a container prints. */
+export const LOG = { driver: 'json-file', options: { 'max-size': '10m', 'max-file': '3' } } as const;
 
 /** Makes a container and does not start it, so that files can be put into it first. @returns its id */
 export async function createContainer(engine: DockerEngine, spec: RunSpec, service?: Service): Promise<string> {
@@ -119,6 +123,16 @@ export async function putFiles(
     archive.entry({ name: `${parts.slice(0, index + 1).join('/')}/`, type: 'directory', mode: 0o755 });
   });
   for (const [file, content] of files) archive.entry({ name: [...parts, file].join('/'), mode: 0o444 }, content);
+  archive.finalize();
+  const bytes = await buffer(archive);
+  await asked(`put files into ${name}`, engine.docker.getContainer(name).putArchive(bytes, { path: '/' }));
+}
+
+/** Writes files to absolute paths in a container that does not run yet; folders that are there stay as they are. */
+export async function copyInto(engine: DockerEngine, name: string, files: ReadonlyMap<string, Buffer>): Promise<void> {
+  if (files.size === 0) return;
+  const archive = pack();
+  for (const [path, content] of files) archive.entry({ name: path.replace(/^\/+/, ''), mode: 0o644 }, content);
   archive.finalize();
   const bytes = await buffer(archive);
   await asked(`put files into ${name}`, engine.docker.getContainer(name).putArchive(bytes, { path: '/' }));
@@ -204,7 +218,7 @@ function optionsOf(engine: DockerEngine, spec: RunSpec, service: Service | undef
       Init: engine.hasInit,
       SecurityOpt: ['no-new-privileges'],
       CapDrop: DROPPED,
-      LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } },
+      LogConfig: { Type: LOG.driver, Config: { ...LOG.options } },
       ...(network === undefined ? {} : { NetworkMode: network }),
       ...(service?.hosts === undefined
         ? {}
@@ -236,10 +250,15 @@ function stateOf(found: Docker.ContainerInspectInfo): ContainerState {
     startedAtMs: Date.parse(found.State.StartedAt),
     exitCode: found.State.ExitCode,
     outOfMemory: found.State.OOMKilled,
+    health: healthOf(found.State.Health?.Status),
     labels: found.Config.Labels,
     ports: new Map(ports),
     addresses: new Map(
       Object.entries(found.NetworkSettings.Networks).map(([network, { IPAddress }]) => [network, IPAddress]),
     ),
   };
+}
+
+function healthOf(status: string | undefined): ContainerState['health'] {
+  return status === 'starting' || status === 'healthy' || status === 'unhealthy' ? status : null;
 }

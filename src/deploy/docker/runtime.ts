@@ -10,13 +10,14 @@ import {
 } from '../../container/docker/containers.ts';
 import { containerOutput, readFiles } from '../../container/docker/output.ts';
 import type { DockerEngine } from '../../container/docker/engine.ts';
-import { inspectImage, pullImage } from '../../container/docker/images.ts';
+import { type EngineImage, inspectImage, pullImage } from '../../container/docker/images.ts';
 import { ensureNetwork, removeNetwork } from '../../container/docker/networks.ts';
 import { findFreePort } from '../../container/docker/ports.ts';
+import type { ImageConfig } from '../../container/runtime.ts';
 import { hasCode } from '../../lib/error.ts';
 import { DeployError } from '../deploy-error.ts';
 import type { Target } from '../driver.ts';
-import { type InstanceSpec, type Runtime, targetKey } from '../rollout.ts';
+import { type InstanceSpec, type Runtime, type RuntimeContext, targetKey } from '../rollout.ts';
 import { instanceOf, LABEL, labelsOf, secretNamesOf } from './labels.ts';
 import { checkSecretNames, SECRETS_FOLDER } from './secrets.ts';
 
@@ -24,6 +25,23 @@ export interface DockerRuntimeParts {
   readonly engine: () => Promise<DockerEngine>;
   /** Tells apart the installations that share an engine: eight characters or so, valid in a container's name. */
   readonly installation: string;
+  /** How a container is made, not started; by the engine alone where it is not given. */
+  readonly make?: MakeContainer;
+}
+
+export type MakeContainer = (container: ContainerWish, context: RuntimeContext) => Promise<void>;
+
+export interface ContainerWish {
+  readonly engine: DockerEngine;
+  readonly name: string;
+  readonly instance: InstanceSpec;
+  readonly image: { readonly reference: string; readonly config: ImageConfig };
+  readonly env: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Of the environment; it is there. */
+  readonly network: string;
+  /** Which port of the machine's loopback leads to the program's. */
+  readonly port: { readonly inside: number; readonly onMachine: number } | null;
 }
 
 /** A port of this machine is found, then taken by the engine: in between somebody else may have it. */
@@ -32,7 +50,8 @@ const PORT_TRIES = 5;
 /** Runs instances as containers, which the engine keeps running whether the server lives or not. */
 export function dockerRuntime(parts: DockerRuntimeParts): Runtime {
   const nameOf = (id: string): string => `${id}-${parts.installation}`;
-  const networkOf = (target: Target): string => `towpath-${targetKey(target)}-${parts.installation}`;
+  const networkOf = (target: Target): string => placeName(target, parts.installation);
+  const make = parts.make ?? makeByEngine;
   const owned = (target: Target): Record<string, string> => ({
     [LABEL.installation]: parts.installation,
     [LABEL.target]: targetKey(target),
@@ -54,7 +73,11 @@ export function dockerRuntime(parts: DockerRuntimeParts): Runtime {
         await removeContainer(engine, name); // a dead one, or one that a killed server made and did not start
         signal.throwIfAborted();
         try {
-          await createAndStart(engine, name, network, instance, image.config, parts.installation);
+          const onMachine = instance.service.port === undefined ? null : await findFreePort();
+          const wish = wishOf({ engine, name, instance, network, onMachine, installation: parts.installation }, image);
+          await make(wish, { log, signal });
+          if (instance.secrets.size > 0) await putFiles(engine, name, SECRETS_FOLDER, instance.secrets);
+          await startContainer(engine, name);
           return;
         } catch (error) {
           await removeContainer(engine, name); // it may hold secrets already
@@ -101,38 +124,58 @@ export function dockerRuntime(parts: DockerRuntimeParts): Runtime {
   };
 }
 
-async function createAndStart(
-  engine: DockerEngine,
-  name: string,
-  network: string,
-  instance: InstanceSpec,
-  config: NonNullable<Awaited<ReturnType<typeof inspectImage>>>['config'],
-  installation: string,
-): Promise<void> {
+function wishOf(
+  {
+    engine,
+    name,
+    instance,
+    network,
+    onMachine,
+    installation,
+  }: Pick<ContainerWish, 'engine' | 'name' | 'instance' | 'network'> & {
+    readonly onMachine: number | null;
+    readonly installation: string;
+  },
+  { config }: EngineImage,
+): ContainerWish {
   const { service, secrets } = instance;
-  const onMachine = service.port === undefined ? undefined : await findFreePort();
+  return {
+    engine,
+    name,
+    instance,
+    network,
+    image: { reference: `${service.image}@${service.digest}`, config },
+    env: {
+      ...service.env,
+      ...(service.port === undefined ? {} : { PORT: String(service.port) }),
+      ...(secrets.size === 0 ? {} : { TOWPATH_SECRETS: SECRETS_FOLDER }),
+    },
+    labels: labelsOf(instance, installation),
+    port: service.port === undefined || onMachine === null ? null : { inside: service.port, onMachine },
+  };
+}
+
+async function makeByEngine({
+  engine,
+  name,
+  instance,
+  image,
+  env,
+  labels,
+  network,
+  port,
+}: ContainerWish): Promise<void> {
+  const { command, limits } = instance.service;
   await createContainer(
     engine,
-    {
-      name,
-      image: { reference: `${service.image}@${service.digest}`, config },
-      ...(service.command === undefined ? {} : { argv: service.command }),
-      env: {
-        ...service.env,
-        ...(service.port === undefined ? {} : { PORT: String(service.port) }),
-        ...(secrets.size === 0 ? {} : { TOWPATH_SECRETS: SECRETS_FOLDER }),
-      },
-      limits: service.limits,
-      labels: labelsOf(instance, installation),
-    },
-    {
-      network,
-      restarts: true,
-      ...(service.port === undefined || onMachine === undefined ? {} : { port: { inside: service.port, onMachine } }),
-    },
+    { name, image, ...(command === undefined ? {} : { argv: command }), env, limits, labels },
+    { network, restarts: true, ...(port === null ? {} : { port }) },
   );
-  if (secrets.size > 0) await putFiles(engine, name, SECRETS_FOLDER, secrets);
-  await startContainer(engine, name);
+}
+
+/** What belongs to a target as a whole: its network, its compose project. */
+export function placeName(target: Target, installation: string): string {
+  return `towpath-${targetKey(target)}-${installation}`;
 }
 
 function withheld(names: readonly string[]): DeployError {
