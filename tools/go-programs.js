@@ -15,6 +15,9 @@ const MODULES = {
   helm: 'helm.sh/helm/v3/cmd/helm@v3.22.0',
 };
 
+/** Modules that say what of other modules they do not want, which Go heeds only when it builds them by themselves. */
+const ALONE = { 'docker-compose': { module: 'github.com/docker/compose/v2@v2.40.3', main: './cmd' } };
+
 /** Some minutes of a processor on a machine that is new, so each is built by `make` with its name alone. */
 const WHEN_ASKED = {
   cosign: 'github.com/sigstore/cosign/v3/cmd/cosign@v3.0.2',
@@ -28,7 +31,7 @@ const FOLDER = fileURLToPath(new URL('../node_modules/.cache/towpath-go/', impor
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const asked = process.argv.slice(2);
-  for (const name of asked.length > 0 ? asked : Object.keys(MODULES)) {
+  for (const name of asked.length > 0 ? asked : [...Object.keys(MODULES), ...Object.keys(ALONE)]) {
     const { missing } = findGoProgram(name, { build: true });
     if (missing !== undefined) process.stderr.write(`${missing}\n`);
   }
@@ -39,7 +42,7 @@ export function findGoProgram(name, { build = !Object.hasOwn(WHEN_ASKED, name) }
   const path = join(FOLDER, name);
   if (existsSync(path)) return { path };
   if (!build) return { missing: `${name} is left out: it takes minutes to build. \`make ${name}\` does it, once.` };
-  const module = MODULES[name] ?? WHEN_ASKED[name] ?? BENCHED[name];
+  const module = MODULES[name] ?? ALONE[name]?.module ?? WHEN_ASKED[name] ?? BENCHED[name];
   const go = programPath('go') ?? '/usr/local/go/bin/go';
   if (!existsSync(go)) return { missing: `${name} is left out: there is no Go on this machine to build it with.` };
   mkdirSync(FOLDER, { recursive: true });
@@ -47,8 +50,17 @@ export function findGoProgram(name, { build = !Object.hasOwn(WHEN_ASKED, name) }
   const env = { ...process.env, GOBIN: FOLDER, CGO_ENABLED: '0' };
   // nothing is inlined and no symbols are kept: tests call each a few times
   const flags = Object.hasOwn(BENCHED, name) ? [] : ['-gcflags=all=-l', '-ldflags=-s -w'];
-  const argv = ['install', ...flags, module];
-  const { status, stderr } = spawnSync(go, argv, { env, encoding: 'utf8' });
+  const { status, stderr } = Object.hasOwn(ALONE, name)
+    ? buildAlone(go, ALONE[name], path, { env, flags })
+    : spawnSync(go, ['install', ...flags, module], { env, encoding: 'utf8' });
   if (status === 0) return { path };
   return { missing: `${name} is left out: Go could not build ${module}: ${(stderr ?? '').trim().slice(-500)}` };
+}
+
+/** In the folder of the module, as its makers do. */
+function buildAlone(go, { module, main }, path, { env, flags }) {
+  const fetched = spawnSync(go, ['mod', 'download', '-json', module], { env, encoding: 'utf8' });
+  if (fetched.status !== 0) return fetched;
+  const cwd = JSON.parse(fetched.stdout).Dir;
+  return spawnSync(go, ['build', '-mod=readonly', ...flags, '-o', path, main], { cwd, env, encoding: 'utf8' });
 }
