@@ -21,6 +21,8 @@ import { sweepTasks } from './container/process/sweep-tasks.ts';
 import { type ImageSource, readImage } from './container/rootfs/image.ts';
 import { ensureRootfs, hostPlatform, sweepRootfs } from './container/rootfs/unpack.ts';
 import type { ImageOnMachine } from './container/runtime.ts';
+import { createComposeDriver } from './deploy/compose/compose.ts';
+import { composeProgram } from './deploy/compose/program.ts';
 import { createDockerDriver } from './deploy/docker/docker.ts';
 import type { DeployDriver } from './deploy/driver.ts';
 import { createGitopsDriver } from './deploy/gitops/gitops.ts';
@@ -177,7 +179,13 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     installation,
     mark: join(data, 'run', 'uses-swarm'),
   });
-  const drivers: DeployDriver[] = [processDriver, dockerDriver, gitopsDriver, swarmDriver];
+  const compose = composeProgram({
+    path: process.env['TOWPATH_COMPOSE'] || undefined,
+    environment: process.env,
+    home: join(data, 'compose'),
+  });
+  const composeDriver = createComposeDriver({ ...local, engine, installation, compose });
+  const drivers: DeployDriver[] = [processDriver, dockerDriver, gitopsDriver, swarmDriver, composeDriver];
 
   const outsideServer = ({ url, token }: Pick<NonNullable<Servers['sonar']>, 'url' | 'token'>): OutsideServer => ({
     url,

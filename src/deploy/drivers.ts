@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 
+import { ComposeConfig } from './compose/config.ts';
 import { GitopsConfig } from './gitops/config.ts';
 import { LocalConfig } from './local.ts';
 import { SwarmConfig } from './swarm/config.ts';
@@ -13,6 +14,7 @@ export const driverConfigs = {
   docker: LocalConfig,
   gitops: GitopsConfig,
   swarm: SwarmConfig,
+  compose: ComposeConfig,
 } as const satisfies Record<string, z.ZodType>;
 
 /** Those that keep what strangers wrote from the machine's own files, network and other services. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { makeTestImage, pushTestImage } from '../../../tools/test-machine/image.ts';
 import { debianRegistryHost, dockerHost } from '../../../tools/test-machine/machine.ts';
 import { lastLines, listContainers } from '../../container/docker/containers.ts';
-import { connectDocker } from '../../container/docker/engine.ts';
+import { connectDocker, type DockerEngine } from '../../container/docker/engine.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { secretsOf } from '../../secret/secret.ts';
@@ -48,21 +48,31 @@ export async function dockerUnderTest(): Promise<DriverUnderTest> {
       digests.set(`${version} ${behaviour}`, made.digest);
       return { image, digest: made.digest };
     },
-    traces: async (text) => {
-      const containers = await listContainers(engine, { [LABEL.installation]: installation });
-      const seen = await Promise.all(
-        containers.map(async ({ name, id }) => {
-          const inspected = JSON.stringify(await engine.docker.getContainer(id).inspect());
-          return `${name} ${inspected} ${(await lastLines(engine, name, 1000)).join('\n')}`;
-        }),
-      );
-      return [...seen.filter((words) => words.includes(text)), ...(await filesWith(directory, text))];
-    },
+    traces: (text) => tracesIn({ engine, installation, directory }, text),
     dispose: async () => {
       await proxy.shutdown();
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Where a text shows: in what the engine tells of containers of an installation, in what they print, in files of a folder. */
+export async function tracesIn(
+  {
+    engine,
+    installation,
+    directory,
+  }: { readonly engine: DockerEngine; readonly installation: string; readonly directory: string },
+  text: string,
+): Promise<string[]> {
+  const containers = await listContainers(engine, { [LABEL.installation]: installation });
+  const seen = await Promise.all(
+    containers.map(async ({ name, id }) => {
+      const inspected = JSON.stringify(await engine.docker.getContainer(id).inspect());
+      return `${name} ${inspected} ${(await lastLines(engine, name, 1000)).join('\n')}`;
+    }),
+  );
+  return [...seen.filter((words) => words.includes(text)), ...(await filesWith(directory, text))];
 }
 
 async function filesWith(directory: string, text: string): Promise<string[]> {

@@ -10,6 +10,7 @@ import type {
   Observed,
   OutputPart,
   OutputQuestion,
+  SourceFiles,
   Target,
 } from '../driver.ts';
 import type { Behaviour } from './program.ts';
@@ -23,6 +24,8 @@ export interface DriverUnderTest {
   restart(): DeployDriver;
   /** The settings of a target, for a driver that has no defaults for all. */
   settingsOf?(target: Target): Promise<unknown>;
+  /** The repository at a commit with these services, for a driver that reads there what is to run. */
+  sourceOf?(services: readonly DesiredService[]): SourceFiles;
   /** The image of the test program with this behaviour; equal arguments, equal digest. */
   image(version: string, behaviour: Behaviour): Promise<{ readonly image: string; readonly digest: Digest }>;
   /** Where a text shows in what lies open on the machine: arguments, environments, files, labels, logs of the driver. */
@@ -63,7 +66,8 @@ export function rolloutsOf(under: DriverUnderTest) {
   ): Promise<Desired> => {
     touched.set(JSON.stringify(of), of);
     const config = (await under.settingsOf?.(of)) ?? under.restart().config.parse({});
-    return { target: of, config, services, operation };
+    const source = under.sourceOf?.(services);
+    return { target: of, config, services, operation, ...(source === undefined ? {} : { source }) };
   };
   const observe = (of: Target = target): Promise<Observed> => under.restart().observe(of);
   const planned = async (desired: Desired): Promise<readonly Action[]> =>

@@ -1,0 +1,115 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { findGoProgram } from '../../../tools/go-programs.js';
+import { makeTestImage, pushTestImage } from '../../../tools/test-machine/image.ts';
+import { debianRegistryHost, dockerHost } from '../../../tools/test-machine/machine.ts';
+import { connectDocker, type DockerEngine } from '../../container/docker/engine.ts';
+import { systemClock } from '../../lib/clock.ts';
+import type { Digest } from '../../lib/digest.ts';
+import { secretsOf } from '../../secret/secret.ts';
+import { envSecrets } from '../../secret/stores/env/env.ts';
+import { createComposeDriver } from '../compose/compose.ts';
+import { ComposeConfig } from '../compose/config.ts';
+import { type ComposeProgram, composeProgram } from '../compose/program.ts';
+import type { SourceFiles } from '../driver.ts';
+import { fileLedger } from '../ledger-store.ts';
+import { createProxyControl } from '../proxy/control.ts';
+import { tracesIn } from './docker-machine.ts';
+import { HOSTILE } from './hostile.ts';
+import { PROGRAM_ARGV, PROGRAM_WORKDIR, programFiles } from './program.ts';
+import { proxyCommand } from './proxy-program.ts';
+import { CANARY, type DriverUnderTest } from './rollouts.ts';
+
+let installations = 0;
+
+export interface ComposeUnderTest extends DriverUnderTest {
+  readonly engine: DockerEngine;
+  readonly compose: ComposeProgram;
+  readonly installation: string;
+  /** What deployments from now on find in the repository; without it a compose file that builds each service. */
+  files: Readonly<Record<string, string>> | null;
+  /** What towpath.yaml says from now on. */
+  settings: Readonly<Record<string, unknown>>;
+}
+
+/** The compose driver with a real Docker Compose on the private engine of this test run. */
+export async function composeUnderTest(): Promise<ComposeUnderTest> {
+  const { path, missing } = findGoProgram('docker-compose');
+  if (path === undefined) throw new Error(missing);
+  const directory = await mkdtemp(join(tmpdir(), 'towpath-compose-test-'));
+  const installation = `test${process.pid}-c${(installations += 1)}`;
+  const [registry, host] = await Promise.all([debianRegistryHost(), dockerHost()]);
+  const engine = await connectDocker({ host });
+  const environment = { PATH: process.env['PATH'], DOCKER_HOST: host };
+  const compose = composeProgram({ path, environment, home: join(directory, 'home') });
+  const proxy = createProxyControl({ directory: join(directory, 'proxy'), command: await proxyCommand() });
+  const image = `${registry}/shop/web`;
+  const digests = new Map<string, Digest>();
+  const under: ComposeUnderTest = {
+    engine,
+    compose,
+    installation,
+    files: null,
+    settings: {},
+    restart: () =>
+      createComposeDriver({
+        engine: () => Promise.resolve(engine),
+        installation,
+        compose,
+        clock: systemClock,
+        cutover: proxy,
+        ledger: fileLedger(join(directory, 'ledger')),
+        secrets: secretsOf([envSecrets({ CANARY_OF_THE_TEST: CANARY })]),
+      }),
+    settingsOf: () => {
+      const config = ComposeConfig.parse({ volumes: 'remove', ...under.settings });
+      return Promise.resolve({
+        ...config,
+        services: { ...Object.fromEntries(HOSTILE.map((name) => [name, 'web'])), ...config.services },
+      });
+    },
+    sourceOf: (services) =>
+      sourceOf(under.files ?? { 'compose.yaml': builtBy(services.map(({ service }) => service)) }),
+    image: async (version, behaviour) => {
+      const known = digests.get(`${version} ${behaviour}`);
+      if (known !== undefined) return { image, digest: known };
+      const files = programFiles(version, behaviour);
+      const made = await makeTestImage({ base: 'node', files, argv: PROGRAM_ARGV, workdir: PROGRAM_WORKDIR });
+      await pushTestImage(registry, 'shop/web', made);
+      digests.set(`${version} ${behaviour}`, made.digest);
+      return { image, digest: made.digest };
+    },
+    traces: (text) => tracesIn({ engine, installation, directory }, text),
+    dispose: async () => {
+      await proxy.shutdown();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+  return under;
+}
+
+/** A commit that has these files. */
+export function sourceOf(files: Readonly<Record<string, string>>): SourceFiles {
+  return {
+    file: (path) => {
+      const text = Object.hasOwn(files, path) ? files[path] : undefined;
+      return Promise.resolve(text === undefined ? null : Buffer.from(text));
+    },
+    list: (folder) => {
+      const above = folder === '' ? '' : `${folder}/`;
+      const below = Object.keys(files).filter((path) => path.startsWith(above));
+      return Promise.resolve(below.map((path) => path.slice(above.length)));
+    },
+  };
+}
+
+/** As people write them: each service is built from its folder and opens its port. */
+function builtBy(services: readonly string[]): string {
+  const lines = services.map((service) => {
+    const name = HOSTILE.includes(service) ? 'web' : service;
+    return `  ${name}:\n    build: ./${name}\n${name === 'web' ? '    ports: ["8080:3000"]\n' : ''}`;
+  });
+  return `services:\n${lines.join('')}`;
+}
