@@ -62,7 +62,13 @@ export async function runBeside(beside: Beside, context: ApplyContext): Promise<
     if ((await inspectImage(engine, image)) === null) await pullImage(engine, image, context);
   }
   await giveFiles(beside, context);
-  await compose(beside, ['up', '--detach', '--no-build', '--pull', 'never'], context);
+  try {
+    await compose(beside, ['up', '--detach', '--no-build', '--pull', 'never'], context);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    await areWell(beside, context); // whoever is not well tells more than who waited for it
+    throw error;
+  }
   await awaitWell(beside, context);
 }
 
@@ -118,28 +124,30 @@ async function compose(beside: Beside, argv: readonly string[], { signal }: Appl
 }
 
 async function awaitWell(beside: Beside, context: ApplyContext): Promise<void> {
-  const { place, services, stack, secrets } = beside;
-  const jobs = jobsIn(stack);
-  let open = '';
-  const isWell = async (): Promise<boolean> => {
-    const containers = await listContainers(place.engine, filterOf(place));
-    open = '';
-    for (const [name, file] of services) {
-      const ours = containers.filter(({ labels }) => labels[LABEL.name] === name);
-      const states = ours.map((container) => stateOf(container, jobs.has(name)));
-      const bad = states.findIndex((state) => state !== 'well' && state !== 'starting');
-      if (bad !== -1) {
-        const lines = await lastLines(place.engine, ours[bad]?.id ?? '', TAIL_LINES);
-        const text = redact(lines.join('\n'), secrets.get(name)?.values() ?? []);
-        for (const line of text.split('\n')) if (line !== '') context.log(`${name}: ${line}`);
-        throw besideFailed(name, states[bad] ?? '');
-      }
-      if (ours.length < replicasOf(file) || states.includes('starting')) open = name;
-    }
-    return open === '';
-  };
+  let open: readonly string[] = [];
+  const isWell = async (): Promise<boolean> => (open = await areWell(beside, context)).length === 0;
   if (await untilTrue(isWell, { everyMs: 150, timeoutMs: WELL_MS, signal: context.signal })) return;
-  throw besideFailed(open, `it was not well within ${WELL_MS / 1000} s`);
+  throw besideFailed(open[0] ?? '', `it was not well within ${WELL_MS / 1000} s`);
+}
+
+/** @returns those that may become well yet */
+async function areWell({ place, services, stack, secrets }: Beside, { log }: ApplyContext): Promise<string[]> {
+  const jobs = jobsIn(stack);
+  const containers = await listContainers(place.engine, filterOf(place));
+  const open: string[] = [];
+  for (const [name, file] of services) {
+    const ours = containers.filter(({ labels }) => labels[LABEL.name] === name);
+    const states = ours.map((container) => stateOf(container, jobs.has(name)));
+    const bad = states.findIndex((state) => state !== 'well' && state !== 'starting');
+    if (bad !== -1) {
+      const lines = await lastLines(place.engine, ours[bad]?.id ?? '', TAIL_LINES);
+      const text = redact(lines.join('\n'), secrets.get(name)?.values() ?? []);
+      for (const line of text.split('\n')) if (line !== '') log(`${name}: ${line}`);
+      throw besideFailed(name, states[bad] ?? '');
+    }
+    if (ours.length < replicasOf(file) || states.includes('starting')) open.push(name);
+  }
+  return open;
 }
 
 /** @returns `well`, `starting`, or what is wrong */

@@ -4,7 +4,9 @@ import { type ContainerState, execIn, listContainers, removeContainer } from '..
 import { listNetworks } from '../../container/docker/networks.ts';
 import { listVolumes, removeVolume } from '../../container/docker/volumes.ts';
 import { sha256Hex } from '../../lib/digest.ts';
+import { noLog } from '../../lib/log.ts';
 import { LABEL as INSTANCE } from '../docker/labels.ts';
+import { LocalConfig } from '../local.ts';
 import { composeUnderTest, type ComposeUnderTest } from '../testing/compose-machine.ts';
 import { describeDriver } from '../testing/conformance.ts';
 import { describeOutput } from '../testing/output-conformance.ts';
@@ -205,5 +207,25 @@ describe('what the compose file has beside the release', () => {
       ['healthy', true],
     ]);
     expect(await text('/')).toBe('v1');
+  });
+
+  test('an environment that goes to another driver of the machine and back keeps its address, and nothing of before is left', async () => {
+    const { deploy, web, text, target } = begin({ store: { image: store, ...STORE } }, DATA);
+    await deploy('one', [await web('v1')]);
+    const docker = under.docker();
+    const desired = { target, config: LocalConfig.parse({}), services: [await web('v2')], operation: 'two' };
+    const context = { log: noLog, signal: new AbortController().signal, token: 2n };
+    await docker.apply(desired, docker.plan(desired, await docker.observe(target)), context);
+    await under.restart().handOver?.(target, context);
+    expect(await text('/')).toBe('v2');
+    expect((await containers()).map(({ labels: its }) => its[INSTANCE.operation])).toEqual(['two']);
+    expect(await listNetworks(under.engine, labels())).toHaveLength(1);
+    await deploy('three', [await web('v1')]);
+    await docker.handOver?.(target, { ...context, token: 3n });
+    expect(await text('/')).toBe('v1');
+    expect((await containers()).map(({ labels: its }) => its[INSTANCE.operation] ?? 'beside').sort()).toEqual([
+      'beside',
+      'three',
+    ]);
   });
 });

@@ -89,7 +89,7 @@ async function apply(
 ): Promise<void> {
   const { target, operation } = desired;
   await parts.ledger.claim(target, context.token);
-  const { stack, files } = await readStack(parts.compose, desired, projectOf(place), context.signal);
+  const { stack, files } = await readStack(parts.compose, desired, projectOf(place), context);
   const beside = { ...(await besideOf(parts, place, desired, stack)), files };
   const step = async (kind: 'beside' | 'tidy', work: () => Promise<void>): Promise<void> => {
     const action = actions.find((one) => one.kind === kind);

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { access, constants, mkdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 
+import type { LogLine } from '../../lib/log.ts';
 import { failed, noProgram, tooOld } from './compose-error.ts';
 
 export interface ComposeProgramParts {
@@ -22,6 +23,8 @@ export interface ComposeRun {
   /** What `${NAME}` in a compose file means. */
   readonly variables?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
+  /** Told of what it warned of, when it did what was wanted. */
+  readonly log?: LogLine;
   readonly signal: AbortSignal;
 }
 
@@ -151,8 +154,10 @@ function runProgram(
     child.once('close', (code) => {
       end(() => {
         if (early !== undefined) reject(early);
-        else if (code === 0) resolve(Buffer.concat(chunks).toString('utf8'));
-        else reject(failed(run.doing, wordsOf(said)));
+        else if (code === 0) {
+          for (const [, warning] of said.matchAll(/level=warning msg="(.*)"$/gm)) run.log?.(unquoted(warning ?? ''));
+          resolve(Buffer.concat(chunks).toString('utf8'));
+        } else reject(failed(run.doing, wordsOf(said)));
       });
     });
   });
@@ -164,9 +169,13 @@ function wordsOf(said: string): string {
     // oxlint-disable-next-line no-control-regex
     .replace(/\u001b\[[0-9;]*[A-Za-z]/g, '')
     .split('\n')
-    .map((line) => /level=\w+ msg="(.*)"$/.exec(line)?.[1] ?? line.trim())
+    .map((line) => unquoted(/level=\w+ msg="(.*)"$/.exec(line)?.[1] ?? line.trim()))
     .filter((line) => line !== '');
   return (lines.at(-1) ?? 'it gave no reason').replace(/\.$/, '').slice(0, 500);
+}
+
+function unquoted(text: string): string {
+  return text.replace(/\\(["\\])/g, '$1').slice(0, 500);
 }
 
 function killGroup(pid: number): void {

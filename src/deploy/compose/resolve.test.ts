@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { findGoProgram } from '../../../tools/go-programs.js';
+import { noLog } from '../../lib/log.ts';
 import type { DesiredService } from '../driver.ts';
 import { sourceOf } from '../testing/compose-machine.ts';
 import { ComposeConfig } from './config.ts';
@@ -14,6 +15,7 @@ import { readStack } from './resolve.ts';
 /** What a real Docker Compose makes of files, and what of that is taken. It needs no engine. */
 let home: string;
 let compose: ComposeProgram;
+let logged: string[] = [];
 
 beforeAll(async () => {
   const { path, missing } = findGoProgram('docker-compose');
@@ -43,7 +45,7 @@ const read = (
     compose,
     { config: ComposeConfig.parse(settings), source: sourceOf(files), services: [web(env)] },
     'project',
-    new AbortController().signal,
+    { log: (line) => logged.push(line), signal: new AbortController().signal },
   );
 
 const serviceOf = async (name: string, ...given: Parameters<typeof read>) =>
@@ -90,6 +92,15 @@ volumes: { uploads: }
     );
     expect(service).toMatchObject({ image: 'postgres:17', environment: { A: '$A $C $$ ünï' } });
     expect(service?.environment?.['HOME']).not.toBe(process.env['HOME']);
+  });
+
+  test('one that is not set is empty, and that is told', async () => {
+    logged = [];
+    const service = await serviceOf('web', {
+      'compose.yaml': 'services: { web: { image: "a:1", user: "${NOBODY_SET}" } }',
+    });
+    expect(service?.user ?? '').toBe('');
+    expect(logged.join('\n')).toContain('"NOBODY_SET" variable is not set');
   });
 
   test('later files stand over earlier ones, and an image over a build', async () => {
@@ -273,6 +284,6 @@ describe('what cannot be read is told', () => {
       source: sourceOf({ 'compose.yaml': 'services: {}' }),
       services: [],
     };
-    await expect(readStack(compose, wish, 'project', stop)).rejects.toThrow('called off');
+    await expect(readStack(compose, wish, 'project', { log: noLog, signal: stop })).rejects.toThrow('called off');
   });
 });

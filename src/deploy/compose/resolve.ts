@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import type { LogLine } from '../../lib/log.ts';
 import type { Desired } from '../driver.ts';
 import { failed, noSource } from './compose-error.ts';
 import { type ComposeConfig, nameIn } from './config.ts';
@@ -22,7 +23,7 @@ export async function readStack(
   compose: ComposeProgram,
   { config, source, services }: Pick<Desired<ComposeConfig>, 'config' | 'source' | 'services'>,
   project: string,
-  signal: AbortSignal,
+  { log, signal }: { readonly log: LogLine; readonly signal: AbortSignal },
 ): Promise<{ readonly stack: Stack; readonly files: GivenFiles }> {
   if (source === undefined) throw noSource();
   const { documents, envFiles } = await readComposeFiles(source, config.file);

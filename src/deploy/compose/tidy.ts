@@ -33,7 +33,10 @@ export async function removeBeside(place: Place): Promise<string[]> {
     place,
     containers.map(({ id }) => id),
   );
-  for (const { name } of await listNetworks(engine, filterOf(place))) await emptyNetwork(engine, name);
+  for (const { name } of await listNetworks(engine, filterOf(place))) {
+    // the environment's own may be another driver's by now; whoever clears the environment removes it
+    if (name !== networkName(place, 'default')) await emptyNetwork(engine, name);
+  }
   const stay: string[] = [];
   for (const { name, labels } of await listVolumes(engine, filterOf(place))) {
     if (labels[LABEL.end] === 'remove') await removeVolume(engine, name);

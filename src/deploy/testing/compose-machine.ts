@@ -12,10 +12,13 @@ import { secretsOf } from '../../secret/secret.ts';
 import { envSecrets } from '../../secret/stores/env/env.ts';
 import { createComposeDriver } from '../compose/compose.ts';
 import { ComposeConfig } from '../compose/config.ts';
-import { type ComposeProgram, composeProgram } from '../compose/program.ts';
-import type { SourceFiles } from '../driver.ts';
+import { composeProgram } from '../compose/program.ts';
+import { createDockerDriver } from '../docker/docker.ts';
+import type { DeployDriver, SourceFiles } from '../driver.ts';
 import { fileLedger } from '../ledger-store.ts';
+import type { LocalConfig } from '../local.ts';
 import { createProxyControl } from '../proxy/control.ts';
+import type { RolloutAction } from '../rollout.ts';
 import { tracesIn } from './docker-machine.ts';
 import { HOSTILE } from './hostile.ts';
 import { PROGRAM_ARGV, PROGRAM_WORKDIR, programFiles } from './program.ts';
@@ -26,8 +29,9 @@ let installations = 0;
 
 export interface ComposeUnderTest extends DriverUnderTest {
   readonly engine: DockerEngine;
-  readonly compose: ComposeProgram;
   readonly installation: string;
+  /** Another driver of the same machine. */
+  docker(): DeployDriver<LocalConfig, RolloutAction>;
   /** What deployments from now on find in the repository; without it a compose file that builds each service. */
   files: Readonly<Record<string, string>> | null;
   /** What towpath.yaml says from now on. */
@@ -47,22 +51,21 @@ export async function composeUnderTest(): Promise<ComposeUnderTest> {
   const proxy = createProxyControl({ directory: join(directory, 'proxy'), command: await proxyCommand() });
   const image = `${registry}/shop/web`;
   const digests = new Map<string, Digest>();
+  const parts = {
+    engine: () => Promise.resolve(engine),
+    installation,
+    clock: systemClock,
+    cutover: proxy,
+    ledger: fileLedger(join(directory, 'ledger')),
+    secrets: secretsOf([envSecrets({ CANARY_OF_THE_TEST: CANARY })]),
+  };
   const under: ComposeUnderTest = {
     engine,
-    compose,
     installation,
     files: null,
     settings: {},
-    restart: () =>
-      createComposeDriver({
-        engine: () => Promise.resolve(engine),
-        installation,
-        compose,
-        clock: systemClock,
-        cutover: proxy,
-        ledger: fileLedger(join(directory, 'ledger')),
-        secrets: secretsOf([envSecrets({ CANARY_OF_THE_TEST: CANARY })]),
-      }),
+    restart: () => createComposeDriver({ ...parts, compose }),
+    docker: () => createDockerDriver(parts),
     settingsOf: () => {
       const config = ComposeConfig.parse({ volumes: 'remove', ...under.settings });
       return Promise.resolve({
