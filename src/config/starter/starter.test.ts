@@ -139,7 +139,7 @@ test('npm workspaces, functions and base images of the repository are seen for w
     },
   ]);
   expect(notes).toEqual([
-    'compose.yaml: db stay yours to run; `config` of an environment tells services where.',
+    'compose.yaml: db stay yours to run, and `config` of an environment tells services where; or let `deploy: compose` run them beside the release.',
     'deploy/prod: Kustomize; what rolls it out today goes on doing so, for no environment here does.',
   ]);
 });

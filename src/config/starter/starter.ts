@@ -70,7 +70,7 @@ export function planStarter(survey: Survey): Starter {
     );
   if (compose.others.length > 0)
     notes.push(
-      `${compose.file}: ${compose.others.join(', ')} stay yours to run; \`config\` of an environment tells services where.`,
+      `${compose.file}: ${compose.others.join(', ')} stay yours to run, and \`config\` of an environment tells services where; or let \`deploy: compose\` run them beside the release.`,
     );
   for (const { folder, kind } of manifestsIn(survey))
     notes.push(`${folder}: ${kind}; what rolls it out today goes on doing so, for no environment here does.`);
