@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import { reconcile } from './care/lost-work.ts';
+import type { SourceFiles } from '../deploy/driver.ts';
 import { RegistryError } from '../registry/error.ts';
 import { until } from './testing/until.ts';
 import { createWorld, type World } from './testing/world.ts';
@@ -249,3 +250,34 @@ function putBack() {
     return newest?.kind === 'rollback' && newest.release.commit === base && newest.state === 'live' ? newest : null;
   });
 }
+
+test('a driver is given the files of the repository as the commit of the release has them', async () => {
+  const driver = world.house.drivers.get('stage');
+  if (driver === undefined) throw new Error('There is no driver "stage".');
+  const { apply } = driver;
+  const given = new Map<string, SourceFiles | undefined>();
+  driver.apply = (desired, actions, context) => {
+    given.set(desired.promotion?.commit ?? '', desired.source);
+    return apply(desired, actions, context);
+  };
+  try {
+    const files = { 'deploy/compose.yaml': 'of this commit', 'deploy/conf/a': 'a' };
+    const commit = await world.push({ says: { web: 'described' }, files });
+    await world.live('qa', commit);
+    const later = await world.push({
+      says: { web: 'described anew' },
+      files: { 'deploy/compose.yaml': 'of a later one' },
+    });
+    await world.live('qa', later);
+    const source = given.get(commit);
+    const read = async (path: string): Promise<string | null> =>
+      (await source?.file(path, 100).then((bytes) => (bytes === null ? null : Buffer.from(bytes).toString()))) ?? null;
+    expect(await read('deploy/compose.yaml')).toBe('of this commit');
+    expect([await read('deploy'), await read('none')]).toEqual([null, null]);
+    expect(await source?.list('deploy')).toEqual(['compose.yaml', 'conf/a']);
+    expect(await source?.list('none')).toEqual([]);
+    await expect(source?.file('deploy/compose.yaml', 3)).rejects.toMatchObject({ code: 'git.too-large' });
+  } finally {
+    driver.apply = apply;
+  }
+});
