@@ -16,7 +16,14 @@ const MODULES = {
 };
 
 /** Modules that say what of other modules they do not want, which Go heeds only when it builds them by themselves. */
-const ALONE = { 'docker-compose': { module: 'github.com/docker/compose/v2@v2.40.3', main: './cmd' } };
+const ALONE = {
+  'docker-compose': {
+    module: 'github.com/docker/compose/v2',
+    version: 'v2.40.3',
+    main: './cmd',
+    says: 'github.com/docker/compose/v2/internal.Version',
+  },
+};
 
 /** Some minutes of a processor on a machine that is new, so each is built by `make` with its name alone. */
 const WHEN_ASKED = {
@@ -51,16 +58,17 @@ export function findGoProgram(name, { build = !Object.hasOwn(WHEN_ASKED, name) }
   // nothing is inlined and no symbols are kept: tests call each a few times
   const flags = Object.hasOwn(BENCHED, name) ? [] : ['-gcflags=all=-l', '-ldflags=-s -w'];
   const { status, stderr } = Object.hasOwn(ALONE, name)
-    ? buildAlone(go, ALONE[name], path, { env, flags })
+    ? buildAlone(go, ALONE[name], path, { env })
     : spawnSync(go, ['install', ...flags, module], { env, encoding: 'utf8' });
   if (status === 0) return { path };
   return { missing: `${name} is left out: Go could not build ${module}: ${(stderr ?? '').trim().slice(-500)}` };
 }
 
 /** In the folder of the module, as its makers do. */
-function buildAlone(go, { module, main }, path, { env, flags }) {
-  const fetched = spawnSync(go, ['mod', 'download', '-json', module], { env, encoding: 'utf8' });
+function buildAlone(go, { module, version, main, says }, path, { env }) {
+  const fetched = spawnSync(go, ['mod', 'download', '-json', `${module}@${version}`], { env, encoding: 'utf8' });
   if (fetched.status !== 0) return fetched;
   const cwd = JSON.parse(fetched.stdout).Dir;
+  const flags = ['-gcflags=all=-l', `-ldflags=-s -w -X ${says}=${version}`];
   return spawnSync(go, ['build', '-mod=readonly', ...flags, '-o', path, main], { cwd, env, encoding: 'utf8' });
 }

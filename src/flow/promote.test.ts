@@ -254,7 +254,7 @@ function putBack() {
 test('a driver is given the files of the repository as the commit of the release has them', async () => {
   const driver = world.house.drivers.get('stage');
   if (driver === undefined) throw new Error('There is no driver "stage".');
-  const { apply } = driver;
+  const apply = driver.apply.bind(driver);
   const given = new Map<string, SourceFiles | undefined>();
   driver.apply = (desired, actions, context) => {
     given.set(desired.promotion?.commit ?? '', desired.source);

@@ -110,22 +110,29 @@ export async function listContainers(
   return states.filter((state) => state !== null);
 }
 
-/** Writes small files into a container that does not run yet. They belong to root, and everyone inside may read them. */
+/**
+ * Writes small files into a container that does not run yet. They belong to root, and everyone inside may read them.
+ * @param options.isThere the folder is in the container already; it has to, where its root cannot be written
+ */
 export async function putFiles(
   engine: DockerEngine,
   name: string,
   folder: string,
   files: ReadonlyMap<string, string | Buffer>,
+  { isThere = false }: { readonly isThere?: boolean } = {},
 ): Promise<void> {
   const archive = pack();
-  const parts = folder.split('/').filter((part) => part !== '');
+  const parts = isThere ? [] : folder.split('/').filter((part) => part !== '');
   parts.forEach((_, index) => {
     archive.entry({ name: `${parts.slice(0, index + 1).join('/')}/`, type: 'directory', mode: 0o755 });
   });
   for (const [file, content] of files) archive.entry({ name: [...parts, file].join('/'), mode: 0o444 }, content);
   archive.finalize();
   const bytes = await buffer(archive);
-  await asked(`put files into ${name}`, engine.docker.getContainer(name).putArchive(bytes, { path: '/' }));
+  await asked(
+    `put files into ${name}`,
+    engine.docker.getContainer(name).putArchive(bytes, { path: isThere ? folder : '/' }),
+  );
 }
 
 /** Writes files to absolute paths in a container that does not run yet; folders that are there stay as they are. */

@@ -105,7 +105,8 @@ async function giveFiles(beside: Beside, context: ApplyContext): Promise<void> {
     if (running) continue;
     const name = labels[LABEL.name] ?? '';
     const given = secrets.get(name);
-    if (given !== undefined) await putFiles(engine, id, SECRETS_FOLDER, given);
+    const isThere = services.get(name)?.read_only === true;
+    if (given !== undefined) await putFiles(engine, id, SECRETS_FOLDER, given, { isThere });
     await copyInto(engine, id, files.get(name) ?? new Map());
   }
 }

@@ -157,6 +157,7 @@ function runtimeOf(parts: ComposeDriverParts, beside: Beside, desired: Desired<C
       signal,
     });
     await copyInto(place.engine, wish.name, beside.files.get(name) ?? new Map());
+    return { hasSecretsFolder: stack.services.get(name)?.read_only === true };
   };
   return {
     ...dockerRuntime({ engine: parts.engine, installation: parts.installation, make }),

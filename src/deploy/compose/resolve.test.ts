@@ -222,15 +222,15 @@ describe('what reaches out of the environment is refused, by its name', () => {
     ['networks: { default: { driver: macvlan, driver_opts: { parent: eth0 } } }', 'networks.default'],
     ['networks: { default: { name: bridge } }', 'networks.default'],
     ['networks: { default: { ipam: { config: [{ subnet: 10.0.0.0/8 }] } } }', 'networks.default'],
-    ['volumes: { a: { external: true } }', 'volumes.a'],
-    ['volumes: { a: { name: of-others } }', 'volumes.a'],
-    ['volumes: { a: { driver_opts: { type: none, o: bind, device: /etc } } }', 'volumes.a'],
-    ['volumes: { a: { driver: sshfs } }', 'volumes.a'],
+    ['volumes: { data: { external: true } }', 'volumes.data'],
+    ['volumes: { data: { name: of-others } }', 'volumes.data'],
+    ['volumes: { data: { driver_opts: { type: none, o: bind, device: /etc } } }', 'volumes.data'],
+    ['volumes: { data: { driver: sshfs } }', 'volumes.data'],
     ['configs: { a: { environment: HOME } }', 'configs.a'],
     ['configs: { a: { file: /etc/passwd } }', '/etc/passwd'],
     ['configs: { a: { external: true } }', 'configs.a'],
   ])('%s', async (line, name) => {
-    const file = `services: { web: { image: "web:1", volumes: ["a:/a"], configs: [${line.startsWith('configs') ? 'a' : ''}] } }\n${line}\n${line.startsWith('volumes') ? '' : 'volumes: { a: }'}`;
+    const file = `services: { web: { image: "web:1", volumes: ["data:/data"], configs: [${line.startsWith('configs') ? 'a' : ''}] } }\n${line}\n${line.startsWith('volumes') ? '' : 'volumes: { data: }'}`;
     await expect(read({ 'compose.yaml': file })).rejects.toMatchObject({
       code: 'compose.refused',
       what: expect.stringContaining(name) as string,

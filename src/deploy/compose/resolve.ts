@@ -45,6 +45,7 @@ export async function readStack(
       directory,
       variables: Object.assign({}, ...services.map(({ env }) => env)) as Record<string, string>,
       timeoutMs: READ_MS,
+      log,
       signal,
     });
     const stack = stackOf(jsonOf(said, config.file), project);

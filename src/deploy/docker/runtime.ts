@@ -29,7 +29,11 @@ export interface DockerRuntimeParts {
   readonly make?: MakeContainer;
 }
 
-export type MakeContainer = (container: ContainerWish, context: RuntimeContext) => Promise<void>;
+/** @returns whether it has a folder for secrets already */
+export type MakeContainer = (
+  container: ContainerWish,
+  context: RuntimeContext,
+) => Promise<{ readonly hasSecretsFolder: boolean }>;
 
 export interface ContainerWish {
   readonly engine: DockerEngine;
@@ -75,8 +79,8 @@ export function dockerRuntime(parts: DockerRuntimeParts): Runtime {
         try {
           const onMachine = instance.service.port === undefined ? null : await findFreePort();
           const wish = wishOf({ engine, name, instance, network, onMachine, installation: parts.installation }, image);
-          await make(wish, { log, signal });
-          if (instance.secrets.size > 0) await putFiles(engine, name, SECRETS_FOLDER, instance.secrets);
+          const { hasSecretsFolder: isThere } = await make(wish, { log, signal });
+          if (instance.secrets.size > 0) await putFiles(engine, name, SECRETS_FOLDER, instance.secrets, { isThere });
           await startContainer(engine, name);
           return;
         } catch (error) {
@@ -164,13 +168,14 @@ async function makeByEngine({
   labels,
   network,
   port,
-}: ContainerWish): Promise<void> {
+}: ContainerWish): ReturnType<MakeContainer> {
   const { command, limits } = instance.service;
   await createContainer(
     engine,
     { name, image, ...(command === undefined ? {} : { argv: command }), env, limits, labels },
     { network, restarts: true, ...(port === null ? {} : { port }) },
   );
+  return { hasSecretsFolder: false };
 }
 
 /** What belongs to a target as a whole: its network, its compose project. */
