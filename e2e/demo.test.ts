@@ -12,13 +12,9 @@ import { dockerHost } from '../tools/test-machine/machine.ts';
 const cache = join(tmpdir(), `towpath-test-cache-${userInfo().uid}`);
 const program = fileURLToPath(new URL('../bin/towpath.js', import.meta.url));
 
-/**
- * On a machine at load 20 the scan of rc-4 had no answer after five minutes in two of thirteen plays, and why is not known: the
- * story is played once more then. The first play is told, with what the server warned of.
- */
-const AGAIN = { retry: 1, timeout: 900_000 };
+const LONG = { timeout: 900_000 };
 
-test('the demo plays its whole story without Docker, and leaves nothing behind', AGAIN, async () => {
+test('the demo plays its whole story without Docker, and leaves nothing behind', LONG, async () => {
   const { code, stdout, stderr } = await playDemo('unix:///nowhere/docker.sock');
   expect(stderr).toBe('');
   expect(stdout).toContain('services run as processes');
@@ -29,7 +25,7 @@ test('the demo plays its whole story without Docker, and leaves nothing behind',
   await expect(access(folder)).rejects.toThrow(/ENOENT/);
 });
 
-test('where a Docker Engine answers, the same story is told with containers', AGAIN, async () => {
+test('where a Docker Engine answers, the same story is told with containers', LONG, async () => {
   const { code, stdout, stderr } = await playDemo(await dockerHost());
   expect(stderr).toBe('');
   expect(stdout).toContain('services run in containers');
