@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 
 import { programPath } from '../../../tools/packages.js';
 import { type DriverUnderTest, rolloutsOf } from './rollouts.ts';
@@ -33,9 +34,24 @@ export async function promoteUnderLoad(under: DriverUnderTest): Promise<LoadResu
   }
 }
 
-/** Keeps 50 connections busy until it is ended. */
+/** A machine that is full tells nothing more, and others test on it too. */
+const PACED = fileURLToPath(new URL('paced.lua', import.meta.url));
+
+/** Keeps 50 connections in use until it is ended, with some two thousand requests a second. */
 export function startLoad(url: string): { end(): Promise<LoadResult> } {
-  const args = ['--threads', '2', '--connections', '50', '--duration', '600s', '--timeout', '20s', url];
+  const args = [
+    '--threads',
+    '2',
+    '--connections',
+    '50',
+    '--duration',
+    '600s',
+    '--timeout',
+    '20s',
+    '--script',
+    PACED,
+    url,
+  ];
   const wrk = spawn(programPath('wrk') ?? 'wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   wrk.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
