@@ -1,8 +1,9 @@
+import { createBell } from '../lib/bell.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
 import { matrixText } from './matrix-text.ts';
 import { needs, type Verb } from './verb.ts';
-import { createBell, ring } from './wait.ts';
+import { ring } from './wait.ts';
 
 const RECHECK_MS = 10_000;
 
@@ -28,7 +29,7 @@ async function show(context: Context): Promise<void> {
 
 async function keepShowing(context: Context): Promise<void> {
   const { io, out } = context;
-  const bell = createBell();
+  const bell = createBell(io.signal);
   void ring(await context.client(), context.namedProject(), bell.ring, io.signal);
   let last = '';
   while (!io.signal.aborted) {
@@ -37,7 +38,7 @@ async function keepShowing(context: Context): Promise<void> {
     if (shown !== last && io.stdout.isTTY && !out.json) io.stdout.write('\u001b[H\u001b[2J');
     if (shown !== last) out.line({ at, ...view }, (answer) => matrixText(answer, out.paint));
     last = shown;
-    await bell.wait(RECHECK_MS, io.signal);
+    await bell.wait(RECHECK_MS);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { PromotionView } from '../flow/view/promotion.ts';
+import { createBell } from '../lib/bell.ts';
 import { hasCode } from '../lib/error.ts';
 import { CliError } from './cli-error.ts';
 import { cancelled, type Client } from './client.ts';
@@ -49,13 +50,13 @@ export async function waitFor<State>(
   const over = AbortSignal.timeout(timeoutMs);
   const done = new AbortController();
   const signal = AbortSignal.any([over, context.io.signal, done.signal]);
-  const bell = createBell();
+  const bell = createBell(signal);
   void ring(client, project, bell.ring, signal);
   try {
     for (let state = started ?? (await look(client)); ;) {
       context.out.progress(line(state));
       if (isOver(state)) return state;
-      await bell.wait(RECHECK_MS, signal);
+      await bell.wait(RECHECK_MS);
       if (context.io.signal.aborted) throw cancelled();
       if (over.aborted) throw tooLong(state);
       state = await lookAgain(client, look, state, context);
@@ -110,27 +111,6 @@ export async function ring(
     await pause(1_000, signal);
     strike();
   }
-}
-
-export interface Bell {
-  readonly ring: () => void;
-  /** Until it rings, `ms` pass, or the signal comes. A ring that came before counts. */
-  wait(ms: number, signal: AbortSignal): Promise<void>;
-}
-
-export function createBell(): Bell {
-  let rung = false;
-  let wake: (() => void) | undefined;
-  return {
-    ring: () => {
-      rung = true;
-      wake?.();
-    },
-    wait: async (ms, signal) => {
-      if (!rung) await Promise.race([pause(ms, signal), new Promise<void>((resolve) => (wake = resolve))]);
-      rung = false;
-    },
-  };
 }
 
 export function pause(ms: number, signal: AbortSignal): Promise<void> {

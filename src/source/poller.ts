@@ -3,6 +3,7 @@ import type { ListOptions, RefListing } from '../git/ls-refs.ts';
 import { GitError } from '../git/git-error.ts';
 import { isBranch, type GitRef } from '../git/ref.ts';
 import type { Remote } from '../git/remote.ts';
+import { createBell } from '../lib/bell.ts';
 import type { Clock } from '../lib/clock.ts';
 import { hasCode, problemOf } from '../lib/error.ts';
 import type { Store } from '../store/database.ts';
@@ -224,32 +225,6 @@ function keepClaim(deps: PollDeps, claimed: ClaimedRepository, leaseMs: number, 
       signal?.removeEventListener('abort', abort);
       await extending;
       return claim;
-    },
-  };
-}
-
-/** Sleeps until it is rung, the time is over or the signal ends all; a ring while awake is not lost. */
-function createBell(signal: AbortSignal): { ring(): void; wait(ms: number): Promise<void> } {
-  let isRung = false;
-  let wake: () => void = () => undefined;
-  const ring = (): void => {
-    isRung = true;
-    wake();
-  };
-  signal.addEventListener('abort', ring, { once: true });
-  return {
-    ring,
-    wait: async (ms) => {
-      if (!isRung && !signal.aborted && ms > 0) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, ms);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-      }
-      isRung = false;
     },
   };
 }

@@ -1,3 +1,4 @@
+import { createBell } from '../lib/bell.ts';
 import { isTransient } from './database.ts';
 import type { Store } from './database.ts';
 
@@ -27,33 +28,9 @@ export async function* follow<Row>({ store, channel, next, matches, signal }: Fo
         throw error;
       });
       yield* rows;
-      if (rows.length === 0) await bell.heard();
+      if (rows.length === 0) await bell.wait(LOOK_AGAIN_MS);
     }
   } finally {
     await stop();
   }
-}
-
-/** Remembers a ring that came while no one waited. */
-function createBell(signal: AbortSignal): { ring(): void; heard(): Promise<void> } {
-  let rung = false;
-  let wake: (() => void) | undefined;
-  const ring = (): void => {
-    rung = true;
-    wake?.();
-  };
-  return {
-    ring,
-    heard: async () => {
-      if (!rung && !signal.aborted) {
-        const timer = setTimeout(ring, LOOK_AGAIN_MS);
-        signal.addEventListener('abort', ring, { once: true });
-        await new Promise<void>((resolve) => (wake = resolve));
-        signal.removeEventListener('abort', ring);
-        clearTimeout(timer);
-      }
-      wake = undefined;
-      rung = false;
-    },
-  };
 }
