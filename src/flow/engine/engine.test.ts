@@ -172,7 +172,7 @@ test.each([{ perPartition: 1 }, { perWorkerOfPartition: 1 }])(
         running.set(place, (running.get(place) ?? 1) - 1);
       }),
     );
-    const { engine } = await worker([inside], { queues: { lane: { ...limits, pollMs: 20 } } });
+    const { engine } = await worker([inside], { queues: { lane: limits } });
     const ids = ['a:1', 'a:2', 'a:3', 'b:1'];
     for (const id of ids) {
       const place = id.slice(0, 1);
@@ -190,7 +190,7 @@ test('what waited in a queue of its own kind goes on in the queue that has that 
   await engine.enqueue(null, old, undefined, { id: 'old:1', queue: 'build' });
   const moved = (await readMigrations()).find(({ name }) => name.endsWith('queues-of-kinds.sql'));
   await sql.raw(moved?.sql ?? '').execute(store.db);
-  await engine.start({ workflows: [old], queues: { heavy: { perWorkerOfPartition: 2, pollMs: 20 } } });
+  await engine.start({ workflows: [old], queues: { heavy: { perWorkerOfPartition: 2 } } });
   expect(await engine.ended('old:1')).toEqual({ kind: 'done', output: 'as before' });
 });
 
@@ -245,7 +245,7 @@ async function worker(
 ): Promise<{ engine: Engine; store: Store }> {
   const store = await testEngineStore();
   const engine = await testEngine(store);
-  await engine.start({ workflows, queues: { default: { pollMs: 20 } }, ...options });
+  await engine.start({ workflows, queues: { default: {} }, ...options });
   return { engine, store };
 }
 

@@ -6,6 +6,7 @@ import { DBOSClient } from '@dbos-inc/dbos-sdk';
 
 import { clientOf } from '../../store/database.ts';
 import type { Store, Tx } from '../../store/database.ts';
+import { tellWorkers } from './ask-queues.ts';
 import type { Durable } from './durable.ts';
 import { APPLICATION, ENGINE_VERSION, engineUrl } from './identity.ts';
 import { engineLogger, quiet } from './log.ts';
@@ -92,6 +93,7 @@ export async function createEngine({
       };
       if (tx === null) await client.enqueue(request, input);
       else await client.enqueueInTransaction(clientOf(tx), request, input);
+      await tellWorkers(tx ?? store.db, queue);
     },
     cancel: (id) => client.cancelWorkflow(id),
     state,

@@ -5,6 +5,7 @@ import { registerDataSource } from '@dbos-inc/dbos-sdk/datasource';
 import { DBOSExecutor } from '@dbos-inc/dbos-sdk/internal/dbos-executor';
 
 import type { Store } from '../../store/database.ts';
+import { type Asking, askQueues, SELDOM_MS } from './ask-queues.ts';
 import { watchClock } from './clock-back.ts';
 import { createDataSource } from './data-source.ts';
 import type { Durable } from './durable.ts';
@@ -20,7 +21,7 @@ import { findStranded } from './stranded.ts';
 export interface WorkerOptions {
   /** All workflows of the installation: a worker that lacks one would take it from the queue and not run it. */
   readonly workflows: readonly Durable[];
-  /** Name -> limits; `default` alone when not given. All workers give the same. Each is asked for work on its own, also when idle. */
+  /** Name -> limits; `default` alone when not given. All workers give the same. Each is asked for work on its own. */
   readonly queues?: Readonly<Record<string, QueueLimits>>;
   /** The queues this worker takes work from; all when not given. */
   readonly listen?: readonly string[];
@@ -42,7 +43,6 @@ export interface QueueLimits {
   readonly perPartition?: number;
   /** Running at once per partition in one worker. */
   readonly perWorkerOfPartition?: number;
-  readonly pollMs?: number;
 }
 
 export interface Worker {
@@ -60,7 +60,6 @@ interface Parts {
 const DAY_MS = 86_400_000;
 const CARE_EVERY_MS = 600_000;
 const STRANDED_AFTER_MS = 900_000;
-const POLL_MS = 100;
 
 /** One per process: the engine underneath is a global. @throws EngineError `engine.running` */
 export async function startWorker(parts: Parts, options: WorkerOptions): Promise<Worker> {
@@ -74,7 +73,9 @@ export async function startWorker(parts: Parts, options: WorkerOptions): Promise
   const { store, client, executorId, log } = parts;
   const queues = options.queues ?? { default: {} };
   for (const [name, limits] of Object.entries(queues)) await client.registerQueue(name, queueOptions(limits));
-  for (const { name, run } of options.workflows) DBOS.registerWorkflow(run, { name });
+  let asking: Asking | undefined;
+  for (const { name, run } of options.workflows)
+    DBOS.registerWorkflow((input: never) => run(input).finally(() => asking?.roomMade()), { name });
   watchOutagesOf(store);
   registerDataSource(createDataSource(store));
   DBOS.setConfig({
@@ -95,6 +96,7 @@ export async function startWorker(parts: Parts, options: WorkerOptions): Promise
     alone: options.alone,
     recover: async (gone) => {
       await DBOSExecutor.globalInstance?.recoverPendingWorkflows([gone]);
+      asking?.askAll();
     },
     onTaken: parts.onTaken,
     log,
@@ -106,24 +108,27 @@ export async function startWorker(parts: Parts, options: WorkerOptions): Promise
     await DBOS.shutdown({ deregister: true });
     throw error;
   }
-  lease.watch();
   const executor = DBOSExecutor.globalInstance;
-  const clock = executor === undefined ? null : watchClock(executor, options.listen ?? null, log);
+  if (executor === undefined) throw new Error('The engine was launched and has no executor.');
+  asking = await askQueues(executor, store, options.listen ?? Object.keys(queues));
+  lease.watch();
+  const clock = watchClock(executor, options.listen ?? null, log);
   const care = setInterval(() => void takeCare(parts, options.keepHistoryMs ?? 30 * DAY_MS), CARE_EVERY_MS);
   care.unref();
   return {
     async stop(drainMs) {
       clearInterval(care);
-      await clock?.stop();
+      await asking?.stop();
+      await clock.stop();
       await DBOS.shutdown({ workflowCompletionTimeoutMS: drainMs, deregister: true });
       await lease.release();
     },
   };
 }
 
-function queueOptions({ everywhere, perWorker, perPartition, perWorkerOfPartition, pollMs = POLL_MS }: QueueLimits) {
+function queueOptions({ everywhere, perWorker, perPartition, perWorkerOfPartition }: QueueLimits) {
   return {
-    minPollingIntervalMs: pollMs,
+    minPollingIntervalMs: SELDOM_MS,
     ...(everywhere === undefined ? {} : { globalConcurrency: everywhere }),
     ...(perWorker === undefined ? {} : { workerConcurrency: perWorker }),
     ...(perPartition === undefined ? {} : { partitionConcurrency: perPartition }),

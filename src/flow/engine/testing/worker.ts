@@ -65,7 +65,7 @@ const hold = durable('hold', async ({ id, environment }: Request) => {
 const engine = await createEngine({ store, executorId });
 await engine.start({
   workflows: [roll, hold],
-  queues: { default: { pollMs: 30, perWorker: 4 } },
+  queues: { default: { perWorker: 4 } },
   beatMs: 200,
   leaseMs: 1_500,
 });
