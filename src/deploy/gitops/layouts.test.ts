@@ -8,7 +8,7 @@ import { parseAllDocuments } from 'yaml';
 import type { Digest } from '../../lib/digest.ts';
 import { cases } from '../../lib/testing/cases.ts';
 import { type ImageStyle, readImage, writeImage } from './image-field.ts';
-import { type Layout, layouts, manifestBytes } from './testing/layouts.ts';
+import { type Layout, layouts, manifestBytes, shapeOf } from './testing/layouts.ts';
 
 const hex = fc.stringMatching(/^[0-9a-f]{64}$/);
 const digests = hex.map((text): Digest => `sha256:${text}`);
@@ -71,27 +71,6 @@ test.each(layouts.map((layout) => [nameOf(layout), layout] as const))(
 function nameOf({ place }: Layout): string {
   const { file, ...rest } = place;
   return `${file} ${JSON.stringify(rest)}`;
-}
-
-/** What the file may look like: the bytes between the spots as they are, and one line of text for each spot. */
-function shapeOf(before: Buffer, { spots, lines = 0 }: Layout): RegExp {
-  let rest = before.toString('latin1');
-  const pieces: string[] = [];
-  for (const spot of spots) {
-    const at = rest.indexOf(spot);
-    expect(at, `"${spot}" is there`).toBeGreaterThanOrEqual(0);
-    pieces.push(rest.slice(0, at));
-    rest = rest.slice(at + spot.length);
-  }
-  const between = pieces.map((piece) => `${escaped(piece)}[\\x20-\\x7e]*`).join('');
-  const [line = ''] = /^[^\r\n]*/.exec(rest) ?? [];
-  const eol = before.includes('\r\n') ? '\r\n' : '\n';
-  const added = lines === 0 ? '' : `(?:${eol} +digest: [\\x20-\\x7e]*)?`;
-  return new RegExp(`^${between}${escaped(line)}${added}${escaped(rest.slice(line.length))}$`);
-}
-
-function escaped(text: string): string {
-  return text.replace(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`);
 }
 
 /** What names an image, a tag or a digest, as a version of YAML reads it. */

@@ -16,6 +16,30 @@ export function manifestBytes(file: string): Buffer {
   return readFileSync(fileURLToPath(new URL(`../../../../fixtures/manifests/${file}`, import.meta.url)));
 }
 
+/**
+ * What the file may look like: the bytes between the spots as they are, and one line of text for each spot.
+ * @returns a pattern for its bytes, as latin1
+ */
+export function shapeOf(before: Buffer, { spots, lines = 0 }: Layout): RegExp {
+  let rest = before.toString('latin1');
+  const pieces: string[] = [];
+  for (const spot of spots) {
+    const at = rest.indexOf(spot);
+    if (at < 0) throw new Error(`There is no "${spot}".`);
+    pieces.push(rest.slice(0, at));
+    rest = rest.slice(at + spot.length);
+  }
+  const between = pieces.map((piece) => `${escaped(piece)}[\\x20-\\x7e]*`).join('');
+  const [line = ''] = /^[^\r\n]*/.exec(rest) ?? [];
+  const eol = before.includes('\r\n') ? '\r\n' : '\n';
+  const added = lines === 0 ? '' : `(?:${eol} +digest: [\\x20-\\x7e]*)?`;
+  return new RegExp(`^${between}${escaped(line)}${added}${escaped(rest.slice(line.length))}$`);
+}
+
+function escaped(text: string): string {
+  return text.replace(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`);
+}
+
 const CONTAINER = 'spec.template.spec.containers';
 const WEB = 'registry.example.com/shop/web:1.4.0';
 
