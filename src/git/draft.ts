@@ -45,12 +45,40 @@ export interface DraftParts {
 
 /** What is edited is text that people write. */
 const MOST_BYTES = 16 * 1024 * 1024;
+/** Of the objects that a draft has in memory: some megabytes, for the folders on the way of a batch. */
+const MOST_KEPT = 256;
+const LARGEST_KEPT = 128 * 1024;
 
 /** Trees are spliced, never built: the cost is that of the folders on the way, whatever else the repository holds. */
-export function createDraft({ base, gitDir, object }: DraftParts): Draft {
+export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Draft {
   const format = formatOf(base);
   const oidBytes = base.length / 2;
   let tip = base;
+  const kept = new Map<string, GitObject>();
+
+  const keep = (oid: string, found: GitObject): void => {
+    if (found.bytes.length > LARGEST_KEPT) return;
+    kept.set(oid, found);
+    for (const oldest of kept.keys()) {
+      if (kept.size <= MOST_KEPT) return;
+      kept.delete(oldest);
+    }
+  };
+
+  /** The folders of one commit are those of the next, and objects never change. */
+  const object = async (oid: string, maxBytes?: number): Promise<GitObject> => {
+    const known = kept.get(oid);
+    if (known !== undefined) return known;
+    const found = await objectOf(oid, maxBytes);
+    keep(oid, found);
+    return found;
+  };
+
+  const write = async (made: GitObject): Promise<string> => {
+    const oid = await writeLoose(gitDir, format, made);
+    keep(oid, made);
+    return oid;
+  };
 
   const treeOf = async (commit: string): Promise<string> => {
     const { type, bytes } = await object(commit);
@@ -84,7 +112,7 @@ export function createDraft({ base, gitDir, object }: DraftParts): Draft {
     const spot = spotIn(bytes, name, oidBytes);
     if (spot === null) throw notThere('file', name);
     const oid = below.length === 0 ? blob : await spliced(spot.oid, below, blob);
-    return writeLoose(gitDir, format, { type: 'tree', bytes: withOid(bytes, spot, oid) });
+    return write({ type: 'tree', bytes: withOid(bytes, spot, oid) });
   };
 
   return {
@@ -99,11 +127,11 @@ export function createDraft({ base, gitDir, object }: DraftParts): Draft {
       let tree = await treeOf(tip);
       for (const [path, bytes] of files) {
         if ((await at(path)).kind !== 'file') throw notThere('file', path);
-        tree = await spliced(tree, path.split('/'), await writeLoose(gitDir, format, { type: 'blob', bytes }));
+        tree = await spliced(tree, path.split('/'), await write({ type: 'blob', bytes }));
       }
       const who = `${named(author.name)} <${named(author.email)}> ${Math.floor(atSeconds)} +0000`;
       const head = `tree ${tree}\nparent ${tip}\nauthor ${who}\ncommitter ${who}\n`;
-      tip = await writeLoose(gitDir, format, { type: 'commit', bytes: Buffer.from(`${head}\n${message.trimEnd()}\n`) });
+      tip = await write({ type: 'commit', bytes: Buffer.from(`${head}\n${message.trimEnd()}\n`) });
       return tip;
     },
   };
