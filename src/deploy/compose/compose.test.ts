@@ -220,6 +220,7 @@ describe('what the compose file has beside the release', () => {
     expect(await text('/')).toBe('v2');
     expect((await containers()).map(({ labels: its }) => its[INSTANCE.operation])).toEqual(['two']);
     expect(await listNetworks(under.engine, labels())).toHaveLength(1);
+    expect(await listVolumes(under.engine, labels())).toHaveLength(1); // the environment did not end
     await deploy('three', [await web('v1')]);
     await docker.handOver?.(target, { ...context, token: 3n });
     expect(await text('/')).toBe('v1');

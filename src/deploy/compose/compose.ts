@@ -16,7 +16,7 @@ import { BUILT } from './read-files.ts';
 import { networkKeys, renderInstance } from './render.ts';
 import { readStack } from './resolve.ts';
 import type { Stack } from './stack.ts';
-import { removeBeside, tidy } from './tidy.ts';
+import { endVolumes, removeBeside, tidy } from './tidy.ts';
 import { literalYamlOf } from './write-yaml.ts';
 
 export interface ComposeDriverParts extends Omit<LocalDriverParts, 'name' | 'how' | 'runtime' | 'probe'> {
@@ -57,7 +57,7 @@ export function createComposeDriver(parts: ComposeDriverParts): DeployDriver<Com
     observe: (target) => local.observe(target),
     destroy: async (target, context) => {
       await local.destroy(target, context);
-      for (const name of await removeBeside(await placeOf(target))) {
+      for (const name of await endVolumes(await placeOf(target))) {
         context.log(`the volume ${name} stays, with what lies in it`);
       }
     },

@@ -25,8 +25,8 @@ export async function tidy(
   }
 }
 
-/** All of it, once the release itself is gone. @returns the volumes that stay, with what lies in them */
-export async function removeBeside(place: Place): Promise<string[]> {
+/** All of it, once the release itself is gone; volumes stay, for another driver may have taken the environment over. */
+export async function removeBeside(place: Place): Promise<void> {
   const { engine } = place;
   const containers = await listContainers(engine, filterOf(place));
   await end(
@@ -37,9 +37,13 @@ export async function removeBeside(place: Place): Promise<string[]> {
     // the environment's own may be another driver's by now; whoever clears the environment removes it
     if (name !== networkName(place, 'default')) await emptyNetwork(engine, name);
   }
+}
+
+/** Removes the volumes that were made to go with their environment. @returns those that stay, with what lies in them */
+export async function endVolumes(place: Place): Promise<string[]> {
   const stay: string[] = [];
-  for (const { name, labels } of await listVolumes(engine, filterOf(place))) {
-    if (labels[LABEL.end] === 'remove') await removeVolume(engine, name);
+  for (const { name, labels } of await listVolumes(place.engine, filterOf(place))) {
+    if (labels[LABEL.end] === 'remove') await removeVolume(place.engine, name);
     else stay.push(name);
   }
   return stay;
