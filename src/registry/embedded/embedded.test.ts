@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { request } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { sha256 } from '../../lib/digest.ts';
-import { OCI_INDEX } from '../manifest.ts';
+import { OCI_INDEX, OCI_MANIFEST } from '../manifest.ts';
 import { noise, pushBlob, pushImage, testImage, testReferrer } from '../testing/images.ts';
 import { serve } from '../testing/served.ts';
 import type { Served } from '../testing/served.ts';
@@ -103,6 +104,41 @@ test('an upload with the wrong digest leaves nothing', async () => {
   expect((await ask('HEAD', `/v2/wrong/app/blobs/${sha256('right')}`)).status).toBe(404);
   expect(await ask('POST', '/v2/wrong/app/blobs/uploads/?digest=md5:abc')).toMatchObject({ status: 400 });
   expect(await readdir(join(directory, 'uploads', 'wrong+app'))).toEqual([]);
+});
+
+test('content has sha512 digests where they are asked for, and sha256 ones everywhere else', async () => {
+  const longDigest = (bytes: Buffer) => `sha512:${createHash('sha512').update(bytes).digest('hex')}`;
+  const blob = noise(100_000, 'long');
+  const digest = longDigest(blob);
+  const begun = await ask('POST', '/v2/long/app/blobs/uploads/?digest-algorithm=sha512');
+  const place = begun.headers['location'] ?? '';
+  expect((await ask('PATCH', place, blob.subarray(0, 60_000))).status).toBe(202);
+  const done = await ask('PUT', `${place}?digest=${digest}`, blob.subarray(60_000));
+  expect(done).toMatchObject({ status: 201, headers: { 'docker-content-digest': digest } });
+  expect((await ask('GET', `/v2/long/app/blobs/${digest}`)).bytes.equals(blob)).toBe(true);
+  expect((await ask('HEAD', `/v2/long/app/blobs/${sha256(blob)}`)).status).toBe(404);
+  const other = `/v2/long/app/blobs/uploads/?digest=${longDigest(noise(9, 'other'))}`;
+  expect(await ask('POST', other, blob)).toMatchObject({ status: 400, code: 'DIGEST_INVALID' });
+
+  const layer = { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size: blob.length };
+  const image = {
+    schemaVersion: 2,
+    mediaType: OCI_MANIFEST,
+    config: { ...layer, mediaType: 'text/plain' },
+    layers: [layer],
+  };
+  const manifest = Buffer.from(JSON.stringify(image));
+  const type = { 'content-type': OCI_MANIFEST };
+  for (const [reference, answered] of [
+    ['short', sha256(manifest)],
+    [longDigest(manifest), longDigest(manifest)],
+  ]) {
+    const put = await ask('PUT', `/v2/long/app/manifests/${reference}`, manifest, type);
+    expect(put).toMatchObject({ status: 201, headers: { 'docker-content-digest': answered } });
+    const got = await ask('GET', `/v2/long/app/manifests/${reference}`);
+    expect(got.headers['docker-content-digest']).toBe(answered);
+    expect(got.bytes.equals(manifest)).toBe(true);
+  }
 });
 
 test('an upload is whole though the thread that hashed it ended in its midst', async () => {
