@@ -114,6 +114,14 @@ test('a report that is a link to elsewhere is not read', async () => {
     });
 });
 
+test('a report that is far too large is not read, and says nothing', async () => {
+  const plant = `fs.writeFileSync('reports/junit.xml', '<testsuite>'); fs.truncateSync('reports/junit.xml', ${40 * 1024 * 1024})`;
+  expect(await ask({ run: ['node', '-e', plant], junit: 'reports/junit.xml' }, {})).toMatchObject({
+    verdict: 'error',
+    summary: 'it ended with exit code 0, but its JUnit report has more than 32 MB',
+  });
+});
+
 test('something to mount that is not there is told', async () => {
   expect(await ask({ run: 'node -e 0', mount: 'checks' }, { 'test/a.js': '' })).toMatchObject({
     verdict: 'error',
