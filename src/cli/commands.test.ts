@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -476,6 +476,24 @@ test('a server that is not there, or is another, is said in words', async () => 
 test('the token of this machine is not shown to another one', async () => {
   const { err } = await runLine(['status', '--server', 'http://127.0.0.1:1', '--token-file', '/nonexistent/token']);
   expect(err).toContain('cannot be read');
+});
+
+test('a token that is none is told as such, and not as a server that is away', async () => {
+  for (const [secret, says] of [
+    ['', 'is empty'],
+    ['canary\u0000', 'holds what no token has'],
+    ['canary and\nanother', 'holds what no token has'],
+  ] as const) {
+    const file = join(await mkdtemp(join(tmpdir(), 'towpath-token-')), 'token');
+    await writeFile(file, secret);
+    const told = [await runLine(['status', '--server', server, '--token-file', file])];
+    if (secret !== '') told.push(await towpath('status', { env: { TOWPATH_TOKEN: secret } }));
+    for (const { exit, err } of told) {
+      expect(exit).toBe(64);
+      expect(err).toContain(says);
+      expect(err).not.toContain('canary');
+    }
+  }
 });
 
 test('completion knows commands, options, and what the server knows', async () => {

@@ -34,18 +34,27 @@ export async function readSettings(options: CommonOptions, io: Io): Promise<Sett
 async function tokenOf(options: CommonOptions, io: Io, data: string, server: string): Promise<string | null> {
   if (options.tokenFile !== undefined) return tokenIn(options.tokenFile);
   const given = io.env['TOWPATH_TOKEN'];
-  if (given !== undefined && given !== '') return given.trim();
+  if (given !== undefined && given !== '') return soundToken(given, 'TOWPATH_TOKEN');
   // The token of this machine's own server is not shown to another machine.
   return isLoopback(server) ? readLocalToken(data) : null;
 }
 
 /** @throws CliError `cli.usage-invalid` */
 export async function tokenIn(file: string): Promise<string> {
-  try {
-    return (await readFile(file === '-' ? '/dev/stdin' : file, 'utf8')).trim();
-  } catch {
+  const text = await readFile(file === '-' ? '/dev/stdin' : file, 'utf8').catch(() => {
     throw usage(`The token file ${file} cannot be read.`, 'Name a file that holds a token and nothing else.');
-  }
+  });
+  return soundToken(text, `The token file ${file}`);
+}
+
+/** What cannot stand in a header would never be sent, and the server would seem to be away. */
+function soundToken(text: string, where: string): string {
+  const token = text.trim();
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw usage(
+    `${where} ${token === '' ? 'is empty' : 'holds what no token has'}.`,
+    'Give a token there, and nothing else.',
+  );
 }
 
 /** `towpath up` writes the address it listens on. */

@@ -110,8 +110,10 @@ export function describeFailure(error: unknown, requestId: string): ProblemDocum
   const status = foreignStatus(error);
   if (status >= 500) return documentOf(hidden(requestId), requestId, 500);
   if (status === 413) return documentOf(TOO_LARGE, requestId, status);
+  if (status === 415) return documentOf(MEDIA_TYPE, requestId, status);
   const what = error instanceof Error ? error.message : 'The question was not understood.';
-  return documentOf({ code: codeOf(status), what, fix: 'Send it as /api/v1/openapi.json says.' }, requestId, status);
+  const fix = 'Send it as /api/v1/openapi.json says.';
+  return documentOf({ code: 'http.question-invalid', what, fix }, requestId, status);
 }
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -133,9 +135,11 @@ const TOO_LARGE: Problem = {
   fix: 'Send less; images are pushed to the registry (`docker push`), which has limits of its own.',
 };
 
-function codeOf(status: number): string {
-  return status === 415 ? 'http.media-type' : 'http.question-invalid';
-}
+const MEDIA_TYPE: Problem = {
+  code: 'http.media-type',
+  what: 'The body has a content-type that is not taken here.',
+  fix: 'Send JSON with content-type application/json.',
+};
 
 function hidden(requestId: string): Problem {
   return {
