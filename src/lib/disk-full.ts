@@ -17,5 +17,10 @@ export function isDiskFull(error: unknown): boolean {
   return false;
 }
 
+/** True where the words of a program end in what the system says of a full disk or quota: what it quotes stands before. */
+export function saysDiskFull(words: string): boolean {
+  return /(no space left on device|disk quota exceeded)\W*(exit status \d+)?$/i.test(words);
+}
+
 /** An error may be its own cause. */
 const MAX_DEPTH = 8;

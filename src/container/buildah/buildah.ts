@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
 import { isDigest, type Digest } from '../../lib/digest.ts';
+import { DISK_FULL, saysDiskFull } from '../../lib/disk-full.ts';
 import { TowpathError } from '../../lib/error.ts';
 import type { LogLine } from '../../lib/log.ts';
 import { splitLines } from '../docker/log-lines.ts';
@@ -48,14 +49,24 @@ export async function hasBuildah(): Promise<boolean> {
 /**
  * Builds from a Dockerfile without any daemon, and pushes. Credentials lie in a file of their own for as long as it takes.
  * @returns the digest that was pushed
- * @throws BuildahError `buildah.build-failed`, `buildah.push-failed`; the log has its words
+ * @throws BuildahError `buildah.build-failed`, `buildah.push-failed`, `disk.full`; the log has its words
  */
 export async function buildWithBuildah(buildah: Buildah, build: BuildahBuild): Promise<Digest> {
   const work = await mkdtemp(join(tmpdir(), 'towpath-buildah-'));
   const store = ['--root', join(buildah.directory, 'storage'), '--runroot', join(work, 'run')];
   try {
     const settings = await writeSettings(work, buildah, [...new Set([hostOf(build.to), ...build.hosts])]);
-    const context = { log: build.log, signal: build.signal, env: settings.env };
+    let reason = '';
+    let isFull = false;
+    const log = (line: string): void => {
+      reason = /^Error: (.+)/i.exec(line)?.[1] ?? reason;
+      // its last words may have several lines
+      isFull ||= (reason !== '' || /^time="[^"]*" level=/.test(line)) && saysDiskFull(line);
+      build.log(line);
+    };
+    const failed = (what: 'build' | 'push', fix: string): BuildahError =>
+      isFull ? new BuildahError(DISK_FULL) : failure(what, fix, reason);
+    const context = { log, signal: build.signal, env: settings.env };
     const image = join(work, 'image');
     const how = ['--layers', '--force-rm', '--runtime', 'runc', '--format', 'oci', '--platform', build.platform];
     const files = ['--authfile', settings.authFile, '--iidfile', image, '--file', build.dockerfile];
@@ -67,13 +78,8 @@ export async function buildWithBuildah(buildah: Buildah, build: BuildahBuild): P
       ...Object.entries(build.args).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]),
       '-',
     ];
-    let reason = '';
-    const log = (line: string): void => {
-      reason = /^Error: (.+)/i.exec(line)?.[1] ?? reason;
-      build.log(line);
-    };
-    if ((await run([...store, ...bud], { ...context, log }, build.context)) !== 0) {
-      throw failed('build', 'See the log of the build for the step that failed.', reason);
+    if ((await run([...store, ...bud], context, build.context)) !== 0) {
+      throw failed('build', 'See the log of the build for the step that failed.');
     }
     const id = (await readFile(image, 'utf8')).trim().replace('sha256:', '');
     const pushed = join(work, 'digest');
@@ -162,7 +168,7 @@ function hostOf(reference: string): string {
   return reference.split('/')[0] ?? '';
 }
 
-function failed(what: 'build' | 'push', fix: string, reason = ''): BuildahError {
+function failure(what: 'build' | 'push', fix: string, reason: string): BuildahError {
   const why = reason === '' ? '' : `: ${reason.slice(0, 300)}`;
   return new BuildahError({ code: `buildah.${what}-failed`, what: `The ${what} with Buildah failed${why}.`, fix });
 }

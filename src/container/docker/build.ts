@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 
+import { DISK_FULL, saysDiskFull } from '../../lib/disk-full.ts';
 import type { LogLine } from '../../lib/log.ts';
 import { createBuildKitReader } from './buildkit-log.ts';
 import type { DockerEngine } from './engine.ts';
@@ -27,7 +28,7 @@ const BUILDKIT_API = 40;
 /**
  * Builds an image from a Dockerfile inside the engine. Aborting closes the connection, which ends the build there.
  * @returns the engine's id of the image
- * @throws DockerError `docker.build-failed` with the builder's own words; the log has the rest
+ * @throws DockerError `docker.build-failed` with the builder's own words, or `disk.full`; the log has the rest
  */
 export async function buildImage(engine: DockerEngine, build: ImageBuild): Promise<string> {
   const hasBuildKit = Number(engine.apiVersion.split('.')[1] ?? 0) >= BUILDKIT_API;
@@ -83,14 +84,13 @@ async function readBuild(stream: Readable, { log, signal }: ImageBuild): Promise
     });
   } catch (error) {
     signal.throwIfAborted();
-    throw new DockerError(
-      {
-        code: 'docker.build-failed',
-        what: `The build failed: ${error instanceof Error ? error.message : String(error)}`,
-        fix: 'See the log of the build for the step that failed.',
-      },
-      { cause: error },
-    );
+    const words = error instanceof Error ? error.message : String(error);
+    const failed = {
+      code: 'docker.build-failed',
+      what: `The build failed: ${words}`,
+      fix: 'See the log of the build for the step that failed.',
+    };
+    throw new DockerError(saysDiskFull(words) ? DISK_FULL : failed, { cause: error });
   } finally {
     lines.end();
     buildKit.end();

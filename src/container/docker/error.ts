@@ -1,3 +1,4 @@
+import { DISK_FULL, saysDiskFull } from '../../lib/disk-full.ts';
 import { TowpathError } from '../../lib/error.ts';
 
 /** `docker.*`: the engine cannot be reached, refused, or lacks what was asked for. */
@@ -53,6 +54,7 @@ function dockerError(doing: string, error: unknown): TowpathError {
       fix: 'Start the Docker Engine, or set DOCKER_HOST to where it listens; without one use the driver `process`.',
     });
   }
+  if (saysDiskFull(wordsOf(error))) return new DockerError(DISK_FULL, { cause: error });
   if (/port is already allocated|address already in use/.test(wordsOf(error))) {
     return new DockerError({
       code: 'docker.port-taken',

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
 import { makeTestImage, pushTestImage } from '../../../../tools/test-machine/image.ts';
 import { debianRegistryHost, dockerHost } from '../../../../tools/test-machine/machine.ts';
@@ -12,6 +12,7 @@ import { dockerTaskRunner } from '../../../container/docker/task-runner.ts';
 import type { GitMode, SourceTree } from '../../../git/tree.ts';
 import { isDigest, sha256, sha256Hex, type Digest } from '../../../lib/digest.ts';
 import { noLog } from '../../../lib/log.ts';
+import { noSmallDisk, smallDisk } from '../../../lib/testing/small-disk.ts';
 import type { BuildRequest } from '../../builder.ts';
 import type { ImageReader } from '../../image-store.ts';
 import { createDockerfileBuilder } from './dockerfile-builder.ts';
@@ -136,6 +137,20 @@ describe.each([
     await expect(build(submodule, tool())).rejects.toMatchObject({ code: 'artifact.submodule' });
   });
 });
+
+test.skipIf(noSmallDisk !== null)(
+  'a full disk is no verdict on a Dockerfile, which is built when there is space',
+  async () => {
+    const disk = smallDisk(64);
+    onTestFinished(() => disk.remove());
+    const tool = buildahTool({ directory: disk.directory, credentials: () => Promise.resolve(null) });
+    const files = { Dockerfile: `FROM ${base.name}\nRUN echo made > /made\n` };
+    disk.fill(1_000_000);
+    await expect(build(files, tool)).rejects.toMatchObject({ code: 'disk.full' });
+    disk.free();
+    expect(isDigest((await build(files, tool)).built.digest)).toBe(true);
+  },
+);
 
 test('a base that was pulled is not asked for again: the build itself needs no credentials', async () => {
   const gone = await makeTestImage({ base: 'busybox', argv: ['sh'], files: { '/private': 'base' } });

@@ -1,21 +1,25 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 
 import { bwrapLauncher } from '../../../container/process/bwrap.ts';
 import { taskRunner } from '../../../container/process/task-runner.ts';
 import { ensureRootfs } from '../../../container/rootfs/unpack.ts';
 import type { RunSpec, TaskRunner } from '../../../container/runtime.ts';
 import type { Digest } from '../../../lib/digest.ts';
+import { noSmallDisk, smallDisk } from '../../../lib/testing/small-disk.ts';
 import { readTar } from '../../oci/tar-reader.ts';
 import { memoryImageStore } from '../../testing/memory-image-store.ts';
 import { sourceOf } from '../../testing/source-of.ts';
 import { createNodeBuilder, nodeBasePin } from './create.ts';
 import type { NodeBuilderOptions } from './create.ts';
 
+const CACHE = 'node_modules/.cache/towpath-node-builder';
+/** npm itself finds room in it, what it fetches does not. */
+const FOR_NPM_ALONE_BYTES = 24_000_000;
 const platform = 'linux/amd64';
 const pins = { 'towpath:node-22': nodeBasePin('towpath:node-22', platform) as Digest };
 const images = memoryImageStore();
@@ -78,6 +82,33 @@ test('a failed npm ci says so and keeps its lines', async () => {
   expect(lines.join('\n')).toContain('spoken');
 }, 300_000);
 
+test.skipIf(noSmallDisk !== null)(
+  'npm only warns of files that find no space: no layer is made without them, and a whole one when there is space',
+  async () => {
+    const cache = join(folder, 'full');
+    await mkdir(join(cache, 'work'), { recursive: true });
+    for (const name of ['npm', 'debian']) {
+      await mkdir(join(CACHE, name), { recursive: true });
+      await symlink(resolve(CACHE, name), join(cache, name));
+    }
+    const disk = smallDisk(400, join(cache, 'work'));
+    onTestFinished(() => disk.remove());
+    const source = sourceOf({
+      'package.json': fresh(await readFile('fixtures/npm-lock/native/package.json', 'utf8')),
+      'package-lock.json': await readFile('fixtures/npm-lock/native/package-lock.json', 'utf8'),
+      'server.js': '1',
+    });
+    disk.fill(FOR_NPM_ALONE_BYTES);
+    const lines: string[] = [];
+    await expect(build(source, { cacheDirectory: cache }, lines)).rejects.toMatchObject({ code: 'disk.full' });
+    expect(lines.join('\n')).toContain('ENOSPC');
+    disk.free();
+    const { files } = await build(source, { cacheDirectory: cache });
+    expect(files.get('app/node_modules/esbuild/bin/esbuild')?.body.toString('latin1', 1, 4)).toBe('ELF');
+  },
+  300_000,
+);
+
 test('a token of the server fills the cache, and no install script ever sees it', async () => {
   const source = sourceOf({
     'package.json': fresh(
@@ -105,7 +136,7 @@ async function build(
 ) {
   const builder = createNodeBuilder({
     images,
-    cacheDirectory: 'node_modules/.cache/towpath-node-builder',
+    cacheDirectory: CACHE,
     tasks: [recorded(taskRunner(bwrapLauncher(), folder))],
     imageOnMachine: async (_runner, { images: from, repository, digest }) =>
       ensureRootfs(from, repository, digest, { directory: rootfs, host: 'test', platform }),

@@ -7,6 +7,7 @@ import { gunzip } from 'node:zlib';
 import type { ImageOnMachine, RunResult, TaskRunner } from '../../../container/runtime.ts';
 import type { SourceTree, TreeEntry } from '../../../git/tree.ts';
 import type { Digest } from '../../../lib/digest.ts';
+import { DISK_FULL } from '../../../lib/disk-full.ts';
 import type { LogLine } from '../../../lib/log.ts';
 import { ArtifactError } from '../../artifact-error.ts';
 import type { BuiltArtifact } from '../../builder.ts';
@@ -24,6 +25,9 @@ import type { FetchTarball } from './tarballs.ts';
 
 const unzip = promisify(gunzip);
 const TIMEOUT_MS = 20 * 60_000;
+
+/** npm only warns of a file that found no space, and may end with 0 without it. */
+const SAYS_DISK_FULL = /^npm (?:warn|error)\b.*\b(?:ENOSPC|EDQUOT)\b/i;
 
 /** The one folder of the host that the work sees: present in every image, so that a read-only root has a place for it. */
 const MOUNT = '/mnt';
@@ -165,6 +169,11 @@ async function starter(parts: NpmCiParts, runner: TaskRunner, job: NpmJob, work:
       ...omit,
       ...more,
     ];
+    let isFull = false;
+    const heard = (line: string): void => {
+      isFull ||= SAYS_DISK_FULL.test(line);
+      log(line);
+    };
     const result = await runner.run(
       {
         name: `towpath-npm-${work.slice(-6).toLowerCase()}`,
@@ -175,8 +184,9 @@ async function starter(parts: NpmCiParts, runner: TaskRunner, job: NpmJob, work:
         user: workUser(),
         mounts: onHost ? [] : [{ from: work, to: MOUNT, writable: true }],
       },
-      { log, signal, timeoutMs: TIMEOUT_MS },
+      { log: heard, signal, timeoutMs: TIMEOUT_MS },
     );
+    if (isFull) throw new ArtifactError(DISK_FULL);
     if (result.kind !== 'exited' || result.code !== 0) throw npmFailed(result);
   };
 }
