@@ -148,7 +148,7 @@ function whyPlace(project, { environment, verdict, headline, lines, unknown }) {
       'li',
       { class: `mark ${mark}` },
       `${marks[mark]} ${gate}: ${what}${until === null ? '' : ` (until ${until})`}`,
-      evidence.map((one) => el('div', { class: 'soft', title: one.id }, answer(one), filesOf(project, one))),
+      evidence.map((one) => el('div', { class: 'soft', title: one.id }, answer(one), ' ', filesOf(project, one))),
       fix === null ? '' : el('div', {}, fix),
     );
   return el(

@@ -57,16 +57,16 @@ async function whyNow(house: House, place: EnvironmentRow, release: Release): Pr
   const open = (await openPromotions(db, [place.id])).find(
     ({ releaseId, kind }) => releaseId === release.id && kind === 'promotion',
   );
+  const [current] = place.currentReleaseId === null ? [] : await releaseHeads(db, [place.currentReleaseId]);
+  const runs = current?.fingerprint === release.fingerprint && place.currentSince !== null;
   const wish = open ?? {
-    id: null,
+    id: runs ? place.currentPromotionId : null, // who approved what runs is told with it
     kind: 'promotion',
     automatic: false,
     requestedBy: 'somebody',
     environmentId: place.id,
   };
   const { facts } = await gather(house, { ...wish, environmentId: place.id }, release);
-  const [current] = place.currentReleaseId === null ? [] : await releaseHeads(db, [place.currentReleaseId]);
-  const runs = current?.fingerprint === release.fingerprint && place.currentSince !== null;
   return {
     ...(await answer(db, place, release, facts)),
     ...(runs ? { verdict: 'runs', headline: `runs there since ${place.currentSince.toISOString()}` } : {}),
