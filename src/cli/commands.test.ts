@@ -34,6 +34,14 @@ test('status shows services and environments, and what is newer than its neighbo
   expect(out).not.toContain('\u001b');
 });
 
+test('what is yanked and runs is told in whole sentences, whatever the reason ends in', async () => {
+  const prod = house.useCases.world.environments.find(({ name }) => name === 'prod');
+  for (const reason of ['knows no euro', 'It knows no euro.']) {
+    Object.assign(prod?.current ?? {}, { yank: { by: 'olga', reason, at: new Date().toISOString() } });
+    expect((await towpath('status')).out).toMatch(/is yanked by olga: (It )?knows no euro\. [`A-Z]/);
+  }
+});
+
 test('of several repositories each is a group of rows, headed by what it runs where', async () => {
   addMember(house.useCases.world, 'api');
   const { out } = await towpath('status');

@@ -91,7 +91,9 @@ function notesOn(place: MatrixEnvironment, paint: Paint): string[] {
       : [paint('yellow', `${name}: not named in towpath.yaml any more; \`towpath env remove ${name}\` ends it`)]),
     ...(stopAskedAt === null ? [] : [paint('yellow', `${name}: what runs there is being taken down`)]),
     ...(hold === null ? [] : [paint('yellow', `${name}: held by ${hold.by}: ${hold.reason}`)]),
-    ...troublesOf(place).map(({ what, fix }) => paint('red', `${name}: ${what} ${fix}`)),
+    ...troublesOf(place).map(({ what, fix }) =>
+      paint('red', `${name}: ${what}${/[.!?]$/.test(what) ? '' : '.'} ${fix}`),
+    ),
     ...open.map(({ release, state, headline }) => paint('yellow', `${name}: #${release.number} ${state}: ${headline}`)),
     ...(lastTrouble === null ? [] : [paint('red', `${name}: #${lastTrouble.release.number} ${lastTrouble.headline}`)]),
     ...missing.map((image) => paint('red', `${name}: ${missingText(image)}`)),
