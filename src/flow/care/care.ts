@@ -30,6 +30,7 @@ import { careForReports } from './reports.ts';
 import { retainImages } from './retain-images.ts';
 import { digestsInUse } from './retention-facts.ts';
 import { scanAgain } from './scan-again.ts';
+import { findTakenStatements } from './taken-statements.ts';
 
 /** What of this machine has to be kept in order; its implementations know the files and processes. */
 export interface MachineCare {
@@ -140,6 +141,7 @@ export function careTasks(
     { name: 'names of images', everyMs, run: () => retainImages(house) },
     { name: 'artifacts that nothing needs', everyMs: 6 * everyMs, run: () => giveUpArtifacts(house) },
     { name: 'images that are needed', everyMs, run: () => findMissingImages(house) },
+    { name: 'statements beside what runs', everyMs, run: () => findTakenStatements(house) },
     { name: 'scans of what runs', everyMs, run: () => scanAgain(house) },
     { name: 'base images', everyMs, run: () => refreshBySchedule(house) },
     { name: 'uploads', everyMs, run: () => machine.sweepUploads(clock.now() - UPLOADS_KEPT_MS) },

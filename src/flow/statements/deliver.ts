@@ -82,7 +82,10 @@ async function deliver(house: Place, about: StatedImage, claim: Claim, signal: A
   const there = new Set<string>(image === null ? [] : await bundlesOf(registry, about.repository, about.digest));
   for (const row of await signedStatements(store.db, about)) {
     signal.throwIfAborted();
-    if (row.manifest !== null && there.has(row.manifest)) continue;
+    if (row.manifest !== null && there.has(row.manifest)) {
+      if (row.deliveredAt === null) await recordDelivered(store.db, row, row.manifest, clock.now());
+      continue;
+    }
     if (image === null) {
       if (row.deliveredAt === null) await recordDelivered(store.db, row, null, clock.now());
       continue;
