@@ -23,6 +23,7 @@ const WANTED = {
   openssl: 'openssl',
   postgresql: 'initdb',
   python3: 'python3',
+  'redis-server': 'redis-server',
   runc: 'runc',
   skopeo: 'skopeo',
   unzip: 'unzip',

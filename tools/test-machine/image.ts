@@ -30,7 +30,7 @@ export interface TestImage {
 /**
  * Makes a small image from programs of this machine, since no public image can be fetched: `busybox` has a shell, its
  * tools and `httpd` (2 MB); `node` has these and this very Node (some 40 MB, made once and kept), `postgres` the server and
- * clients of Debian, `s3` the server of the s3s project. Equal input, equal image.
+ * clients of Debian, `redis` likewise, `s3` the server of the s3s project. Equal input, equal image.
  * @param options.files path inside -> content
  */
 export async function makeTestImage(options: {
@@ -80,6 +80,12 @@ export function makePostgresImage(): Promise<TestImage> {
   return makeTestImage({ base: 'postgres', argv: ['sh', '-c', begin.join(' && ')], user: 'node' });
 }
 
+/** A server that begins empty and takes connections from anywhere. */
+export function makeRedisImage(): Promise<TestImage> {
+  const argv = ['redis-server', '--protected-mode', 'no', '--save', '', '--dir', '/tmp'];
+  return makeTestImage({ base: 'redis', argv, user: 'node' });
+}
+
 /** An S3 on a folder of its own with one empty bucket, that checks signatures. @see rust-programs.js, which builds its program */
 export function makeS3Image(
   bucket: string,
@@ -116,8 +122,9 @@ interface Entry {
   readonly mode?: number;
 }
 
-type TestBase = 'busybox' | 'node' | 'postgres' | 's3';
+type TestBase = 'busybox' | 'node' | 'postgres' | 'redis' | 's3';
 
+const REDIS = ['redis-server', 'redis-cli'];
 const POSTGRES = ['initdb', 'postgres', 'psql', 'pg_isready'];
 
 async function baseLayer(base: TestBase): Promise<Buffer> {
@@ -128,6 +135,7 @@ async function baseLayer(base: TestBase): Promise<Buffer> {
     '/bin/busybox': busybox,
     ...(base === 'node' ? { '/bin/node': process.execPath } : {}),
     ...(base === 's3' ? { '/bin/s3s-fs': s3s } : {}),
+    ...(base === 'redis' ? Object.fromEntries(REDIS.map((name) => [`/bin/${name}`, programPath(name) ?? name])) : {}),
     ...(base === 'postgres'
       ? Object.fromEntries(POSTGRES.map((name) => [`${postgres}/${name}`, `${postgres}/${name}`]))
       : {}),

@@ -7,6 +7,7 @@ import { z } from 'zod';
 
 import {
   makePostgresImage,
+  makeRedisImage,
   makeS3Image,
   makeTestImage,
   pushTestImage,
@@ -105,6 +106,21 @@ test('a check of a Postgres that is made for it alone finds it ready and empty, 
   for (const _ of [1, 2]) {
     const { answer, lines } = await ask(dockerTaskRunner(engine), { definition: { run }, parts });
     expect(lines.filter((line) => !line.startsWith('postgres | ')).slice(-2)).toEqual(['CREATE TABLE', '42']);
+    expect(answer).toMatchObject({ verdict: 'passed', ran: { runner: 'docker' } });
+  }
+});
+
+test('a check of a Redis that is made for it alone finds it ready and empty, each time', async () => {
+  const redis = await makeRedisImage();
+  const image = (await pushTestImage(host, 'check/redis', redis)).replace('@', ':7@');
+  const backing = backingSchema.parse({ image, port: 6379, ready: 'redis-cli ping' });
+  const parts = pinnedParts({ cache: backing }, [], { [image]: redis.digest });
+  const client = 'redis-cli -h $TOWPATH_CACHE_HOST -p $TOWPATH_CACHE_PORT';
+  const run = ['sh', '-c', `${client} dbsize && ${client} incr visits && ${client} get visits`];
+  reference = image.replace(':7@', '@'); // it has a client too
+  for (const _ of [1, 2]) {
+    const { answer, lines } = await ask(dockerTaskRunner(engine), { definition: { run }, parts });
+    expect(lines.filter((line) => !line.startsWith('cache | ')).slice(-3)).toEqual(['0', '1', '1']);
     expect(answer).toMatchObject({ verdict: 'passed', ran: { runner: 'docker' } });
   }
 });
