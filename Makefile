@@ -1,5 +1,5 @@
 # Every command sets up what it needs; see CONTRIBUTING.md.
-.PHONY: setup machine cosign osv-scanner demo demo-ci test test-sonar kill fuzz bench
+.PHONY: setup machine cosign helm osv-scanner demo demo-ci test test-sonar kill fuzz bench
 
 NODE_22 := node tools/node22.js
 VITEST := node_modules/vitest/vitest.mjs
@@ -16,11 +16,13 @@ machine:
 	node tools/go-programs.js
 	node tools/rust-programs.js
 
-# cosign, for its test against the embedded registry: five minutes of a processor, so `make test` does not ask for it.
+# Programs for the tests of what they read or write, which run where they are: some minutes of a processor each, so `make test` does not ask for them.
 cosign: setup
 	node tools/go-programs.js cosign
 
-# osv-scanner, for the test of scans with it: some minutes too.
+helm: setup
+	node tools/go-programs.js helm
+
 osv-scanner: setup
 	node tools/go-programs.js osv-scanner
 

@@ -12,7 +12,6 @@ const MODULES = {
   crane: 'github.com/google/go-containerregistry/cmd/crane@v0.20.6',
   oras: 'oras.land/oras/cmd/oras@v1.2.3',
   kustomize: 'sigs.k8s.io/kustomize/kustomize/v5@v5.7.1',
-  helm: 'helm.sh/helm/v3/cmd/helm@v3.22.0',
 };
 
 /** Modules that say what of other modules they do not want, which Go heeds only when it builds them by themselves. */
@@ -28,6 +27,7 @@ const ALONE = {
 /** Some minutes of a processor on a machine that is new, so each is built by `make` with its name alone. */
 const WHEN_ASKED = {
   cosign: 'github.com/sigstore/cosign/v3/cmd/cosign@v3.0.2',
+  helm: 'helm.sh/helm/v3/cmd/helm@v3.22.0',
   'osv-scanner': 'github.com/google/osv-scanner/v2/cmd/osv-scanner@v2.2.2',
 };
 
