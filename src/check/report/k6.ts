@@ -50,8 +50,14 @@ export function parseK6(text: string): Promise<Reading<Measures>> {
       max: times.max,
       rps: requests.rate,
       errors: failed === undefined ? undefined : failed * 100,
-      requests: requests.count,
+      requests: isUnanswered(times) ? 0 : requests.count,
     };
     return measured(Object.fromEntries(Object.entries(found).filter(([, amount]) => amount !== undefined)));
   });
+}
+
+/** It counts a request that nobody took as one of no time at all: without this, a server that is away is the fastest. */
+function isUnanswered(times: z.output<typeof Trend>): boolean {
+  const told = Object.values(times);
+  return told.length > 0 && told.every((time) => time === 0);
 }

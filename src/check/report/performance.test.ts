@@ -49,23 +49,32 @@ test('wrk tells times, throughput and errors', async () => {
   expect(await parseWrk(broken)).toMatchObject({ mean: expect.closeTo(0.951, 6), errors: (66 * 100) / 603 });
 });
 
-test('both summaries of k6 say the same', async () => {
-  const trend = { avg: 40.5, min: 1, med: 35, max: 150, 'p(90)': 80, 'p(95)': 90.25 };
-  const http = (share: object, wrap: (values: object) => object) =>
-    JSON.stringify({
-      metrics: {
-        http_req_duration: wrap(trend),
-        http_reqs: wrap({ count: 900, rate: 15 }),
-        http_req_failed: wrap(share),
-        vus: wrap({ value: 1, min: 1, max: 1 }),
-      },
-      root_group: {},
-    });
-  const exported = http({ passes: 9, fails: 891, value: 0.01 }, (values) => values);
-  const handled = http({ passes: 9, fails: 891, rate: 0.01 }, (values) => ({ type: 'x', contains: 'default', values }));
-  const found = { mean: 40.5, p50: 35, p90: 80, p95: 90.25, max: 150, rps: 15, errors: 1, requests: 900 };
-  expect(await parseK6(exported)).toEqual(found);
-  expect(await parseK6(handled)).toEqual(found);
+test('both summaries of k6 tell times, throughput and errors', async () => {
+  expect(await parseK6(fixture('k6-export.json'))).toEqual({
+    mean: 8.367453605,
+    p50: 5.8669554999999995,
+    p75: 9.0469005,
+    p90: 13.635667000000005,
+    p95: 21.207956999999983,
+    p99: 61.93813976999997,
+    max: 75.836068,
+    rps: 562.3365984278562,
+    errors: 0,
+    requests: 400,
+  });
+  expect(await parseK6(fixture('k6-handled.json'))).toEqual({
+    mean: 6.5757234774999995,
+    p50: 4.6578219999999995,
+    p75: 7.78650625,
+    p90: 12.371431500000002,
+    p95: 15.482430499999998,
+    p99: 28.68722671999995,
+    max: 54.089344,
+    rps: 708.1435389887271,
+    errors: 0,
+    requests: 400,
+  });
+  expect(await parseK6(fixture('k6-errors.json'))).toMatchObject({ errors: 7.75, requests: 400 });
 });
 
 test.each([
@@ -81,6 +90,7 @@ test.each([
   ['wrk', parseWrk, fixture('wrk-refused.txt'), 'is not what wrk prints'],
   ['wrk', parseWrk, fixture('wrk-latency.txt').slice(0, 300), 'is not what wrk prints'],
   ['wrk', parseWrk, `${'9'.repeat(200_000)} requests in 1s`, 'is too long for what wrk prints'],
+  ['k6', parseK6, fixture('k6-refused.json'), 'has no request that was answered'],
   ['k6', parseK6, '{"metrics":{}}', 'is no summary of HTTP requests by k6'],
   ['k6', parseK6, '[]', 'is no summary of HTTP requests by k6'],
 ])('what %s has not measured is refused', async (_, parse, text, wrong) => {
