@@ -32,6 +32,14 @@ export function createListener(connect: () => pg.Client): Listener {
     return client;
   }
 
+  /** One statement after the other: the connection is shared, and its client takes no second one while it has one. */
+  let turn: Promise<unknown> = Promise.resolve();
+  function say(client: pg.Client, verb: 'listen' | 'unlisten', channel: string): Promise<unknown> {
+    const said = turn.then(() => client.query(`${verb} ${client.escapeIdentifier(channel)}`));
+    turn = said.catch(() => undefined);
+    return said;
+  }
+
   function tell(channel: string, payload: string): void {
     for (const onNotify of channels.get(channel) ?? []) onNotify(payload);
   }
@@ -70,8 +78,7 @@ export function createListener(connect: () => pg.Client): Listener {
       channels.set(channel, listeners.add(onNotify));
       current ??= open();
       try {
-        const client = await current;
-        await client.query(`listen ${client.escapeIdentifier(channel)}`);
+        await say(await current, 'listen', channel);
       } catch (error) {
         current = undefined;
         listeners.delete(onNotify);
@@ -82,7 +89,7 @@ export function createListener(connect: () => pg.Client): Listener {
         if (listeners.size > 0 || closed) return;
         channels.delete(channel);
         const client = await current?.catch(() => undefined);
-        await client?.query(`unlisten ${client.escapeIdentifier(channel)}`).catch(() => undefined);
+        if (client !== undefined) await say(client, 'unlisten', channel).catch(() => undefined);
       };
     },
     async close() {
