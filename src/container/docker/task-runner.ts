@@ -1,5 +1,6 @@
 import { allEnded } from '../../lib/all-ended.ts';
 import { isGone, MAKER } from '../../lib/maker.ts';
+import { untilTrue } from '../../lib/until.ts';
 import type { RunResult, RunSpec, Serves, TaskRunner } from '../runtime.ts';
 import { addressesOf, type Beside, lostOf, removeBeside, startBeside, untilReady } from './beside.ts';
 import {
@@ -117,7 +118,9 @@ async function runToEnd(
     await output.ended;
     const state = await inspectContainer(engine, spec.name);
     if (state !== null && !stopped.aborted) {
-      return state.outOfMemory ? { kind: 'out-of-memory' } : { kind: 'exited', code: state.exitCode };
+      if (state.outOfMemory || (await isFoundOutLater(engine, spec, state.exitCode, stopped)))
+        return { kind: 'out-of-memory' };
+      return { kind: 'exited', code: state.exitCode };
     }
   } catch (error) {
     if (!stopped.aborted) throw error;
@@ -126,4 +129,19 @@ async function runToEnd(
   }
   signal.throwIfAborted();
   return { kind: 'timed-out' };
+}
+
+const BY_SIGKILL = 137;
+const LATER_MS = 2_000;
+
+/** The engine hears of the end and of its reason from two places, on a busy machine of the reason a moment later. */
+async function isFoundOutLater(
+  engine: DockerEngine,
+  { name, limits }: RunSpec,
+  exitCode: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (exitCode !== BY_SIGKILL || limits?.memoryMb === undefined) return false;
+  const ask = async (): Promise<boolean> => (await inspectContainer(engine, name))?.outOfMemory === true;
+  return untilTrue(ask, { everyMs: 50, timeoutMs: LATER_MS, signal });
 }
