@@ -27,6 +27,23 @@ export function markedProcesses(): ReadonlyMap<string, readonly MarkedProcess[]>
   return found;
 }
 
+/**
+ * Whether the leader of a group lives and carries the mark, or may: from the moment when it begins to execute another
+ * program to when that program is loaded, the kernel shows no variables of a process (`environ_read` in
+ * fs/proc/base.c), on a busy machine for as long as others are served first.
+ * @param leader of a group that was started under the mark
+ */
+export function mayCarry(mark: string, leader: number): boolean {
+  try {
+    const environ = readFileSync(`/proc/${leader}/environ`, 'utf8');
+    if (environ !== '') return environ.split('\0').includes(`${MARK}=${mark}`);
+    const { state, group } = readStat(leader);
+    return !isEnded(state) && group === leader; // a thread of the kernel has no variables, and no group
+  } catch {
+    return false; // ended, or not ours to see
+  }
+}
+
 function processIds(): number[] {
   try {
     return readdirSync('/proc')
@@ -44,12 +61,21 @@ function readMarked(pid: number): (MarkedProcess & { mark: string }) | null {
     const env = new Map(Buffer.from(environ, 'latin1').toString('utf8').split('\0').filter(Boolean).map(pairOf));
     const mark = env.get(MARK);
     if (mark === undefined) return null;
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const [state, , group] = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name before may hold anything
-    return state === 'Z' || state === 'X' ? null : { mark, pid, group: Number(group), env };
+    const { state, group } = readStat(pid);
+    return isEnded(state) ? null : { mark, pid, group, env };
   } catch {
     return null; // ended meanwhile, or not ours to see
   }
+}
+
+function readStat(pid: number): { state: string | undefined; group: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const [state, , group] = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name before may hold anything
+  return { state, group: Number(group) };
+}
+
+function isEnded(state: string | undefined): boolean {
+  return state === 'Z' || state === 'X';
 }
 
 function pairOf(text: string): [string, string] {

@@ -6,7 +6,7 @@ import { removeTree } from '../rootfs/folders.ts';
 import type { Launcher, LaunchSpec } from './launcher.ts';
 import type { Limits } from '../runtime.ts';
 import { groupMembers, limitGroup, removeLimitGroup } from './limits.ts';
-import { MARK, markedProcesses, type MarkedProcess } from './marked.ts';
+import { MARK, markedProcesses, mayCarry, type MarkedProcess } from './marked.ts';
 import { launch, settle, signalGroup } from './start.ts';
 
 export interface StartedService {
@@ -47,7 +47,7 @@ export async function startService(
 
 /**
  * Ends all that carries the mark: asks, waits, then forces. Resolves when nothing is left.
- * @param recordedPid the leader of its group, for machines without /proc; null when unknown
+ * @param recordedPid the leader of its group; null when unknown
  */
 export async function stopService(mark: string, recordedPid: number | null, graceMs: number): Promise<void> {
   const deadline = performance.now() + graceMs;
@@ -68,7 +68,9 @@ async function living(mark: string, recordedPid: number | null): Promise<number[
   if (process.platform === 'linux') {
     const strays = (await groupMembers(mark)).filter((pid) => !marked.some((process) => process.pid === pid));
     for (const pid of strays) if (marked.length === 0) killOne(pid); // whoever outlived the service that made it
-    return [...new Set(marked.map(({ group }) => group)), ...strays.filter(() => marked.length === 0)];
+    const groups = new Set([...marked.map(({ group }) => group), ...strays.filter(() => marked.length === 0)]);
+    if (recordedPid !== null && mayCarry(mark, recordedPid)) groups.add(recordedPid); // just executing a program
+    return [...groups];
   }
   return recordedPid !== null && signalGroup(recordedPid, 0) ? [recordedPid] : [];
 }

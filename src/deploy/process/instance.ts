@@ -1,4 +1,4 @@
-import type { MarkedProcess } from '../../container/process/marked.ts';
+import { mayCarry, type MarkedProcess } from '../../container/process/marked.ts';
 import { signalGroup } from '../../container/process/start.ts';
 import { type Digest, isDigest } from '../../lib/digest.ts';
 import type { Instance } from '../rollout.ts';
@@ -13,7 +13,7 @@ const UNKNOWN: Digest = `sha256:${'0'.repeat(64)}`;
 
 /** @param process one that carries the mark of the instance; none where it does not run, or there is no /proc */
 export function instanceOf(record: ProcessRecord, process: MarkedProcess | undefined): Instance {
-  const running = process === undefined ? isRecordedAlive(record.pid) : true;
+  const running = process === undefined ? isRecordedAlive(record.mark, record.pid) : true;
   return {
     id: record.id,
     service: record.service.service,
@@ -58,7 +58,11 @@ export function portOf(process: MarkedProcess | undefined): number | null {
   return Number.isInteger(port) && port > 0 ? port : null;
 }
 
-/** Only where there is no /proc: there the number has to do, though another process may have it by now. */
-export function isRecordedAlive(pid: number | null): boolean {
-  return process.platform !== 'linux' && pid !== null && signalGroup(pid, 0);
+/**
+ * Whether the leader that was recorded lives though no process was seen to carry the mark: it may just be executing a
+ * program. Where there is no /proc the number has to do, though another process may have it by now.
+ */
+export function isRecordedAlive(mark: string, pid: number | null): boolean {
+  if (pid === null) return false;
+  return process.platform === 'linux' ? mayCarry(mark, pid) : signalGroup(pid, 0);
 }

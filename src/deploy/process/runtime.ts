@@ -65,7 +65,7 @@ export function processRuntime(
       const pid = await recordedPid(folder);
       const running = tellingOf(markedProcesses().get(markOf(parts, instance.id)));
       if (running !== undefined) return ensureRecord(parts, instance, folder, running);
-      if (isRecordedAlive(pid)) return;
+      if (isRecordedAlive(markOf(parts, instance.id), pid)) return;
       await startAnew(parts, instance, folder, revivals, log);
     };
     return locked(folder, work);
