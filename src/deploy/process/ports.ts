@@ -7,11 +7,14 @@ import { DeployError } from '../deploy-error.ts';
 
 /**
  * A free port of this machine for an instance, claimed by a file until `releasePort`. The same instance gets the same
- * port again. @throws DeployError `deploy.no-port`
+ * port again. Another installation looks from elsewhere, though its instances have the same ids: a port is free until
+ * the program listens, and two that look meanwhile must not both take it. @throws DeployError `deploy.no-port`
  */
 export async function claimPort(directory: string, id: string): Promise<number> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const start = Number.parseInt(sha256Hex(id).slice(0, 8), 16);
+  const [own] = await claimsOf(directory, id);
+  if (own !== undefined) return Number(own);
+  const start = Number.parseInt(sha256Hex(`${directory}\n${id}`).slice(0, 8), 16);
   const { first, count } = QUIET_PORTS;
   for (let step = 0; step < count; step++) {
     const port = first + ((start + step) % count);
@@ -19,9 +22,8 @@ export async function claimPort(directory: string, id: string): Promise<number> 
     try {
       await writeFile(file, id, { flag: 'wx' });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      if ((await readFile(file, 'utf8').catch(() => '')) === id) return port;
-      continue;
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
+      throw error;
     }
     if (await isPortFree(port)) return port;
     await rm(file, { force: true }); // a program that is not ours sits on it
@@ -35,8 +37,13 @@ export async function claimPort(directory: string, id: string): Promise<number> 
 
 /** Gives back what the instance has claimed; the claims tell by themselves whose they are. */
 export async function releasePort(directory: string, id: string): Promise<void> {
+  for (const claim of await claimsOf(directory, id)) await rm(join(directory, claim), { force: true });
+}
+
+async function claimsOf(directory: string, id: string): Promise<string[]> {
+  const claims: string[] = [];
   for (const port of await readdir(directory).catch(() => [])) {
-    const file = join(directory, port);
-    if ((await readFile(file, 'utf8').catch(() => null)) === id) await rm(file, { force: true });
+    if ((await readFile(join(directory, port), 'utf8').catch(() => null)) === id) claims.push(port);
   }
+  return claims;
 }
