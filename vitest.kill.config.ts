@@ -7,8 +7,6 @@ export default defineConfig({
     fileParallelism: false,
     globalSetup: ['tools/test-machine/set-up.ts', 'src/store/testing/set-up.ts', 'e2e/testing/set-up.ts'],
     reporters: ['default', './e2e/testing/count-reporter.ts'],
-    // for now: after one kill of 266 what followed a cancelled promotion did not wait for the lane; likely chance, not proven
-    retry: 1,
     hookTimeout: 300_000,
     expect: { poll: { timeout: 30_000 } },
     passWithNoTests: false,

@@ -58,12 +58,19 @@ export async function pictureSince(stage: Stage, since: Moment): Promise<Picture
   };
 }
 
-/** Each row is named by what it says; the counts show what is missing and what is doubled. */
+/**
+ * Each row is named by what it says; the counts show what is missing and what is doubled. Whether a rollback finds its
+ * lane free or waits a moment for the promotion that it follows is chance, so its wait is left out.
+ */
 const ROWS = `
-  select 'event ' || kind as what from towpath.event where at >= $1
+  select 'event ' || kind as what from towpath.event where at >= $1 and not (kind = 'promotion.waiting'
+    and exists (select from towpath.promotion p where p.id::text = subject and p.kind = 'rollback'))
   union all select 'promotion ' || p.kind || ' into ' || e.name || ' ' || p.state from towpath.promotion p
     join towpath.environment e on e.id = p.environment_id where p.created_at >= $1
-  union all select 'move ' || coalesce(from_state, '-') || ' to ' || to_state from towpath.promotion_event where at >= $1
+  union all select 'move ' || case when from_state = 'waiting' and p.kind = 'rollback' then 'evaluating'
+      else coalesce(from_state, '-') end || ' to ' || to_state
+    from towpath.promotion_event m join towpath.promotion p on p.id = m.promotion_id
+    where at >= $1 and not (to_state = 'waiting' and p.kind = 'rollback')
   union all select 'release ' || state from towpath.release where created_at >= $1
   union all select 'artifact ' || state || ' attempt ' || attempt from towpath.artifact where requested_at >= $1
   union all select 'report ' || state from towpath.artifact_report where reported_at >= $1
