@@ -182,6 +182,22 @@ describe('a push tells where the branch is afterwards', () => {
   });
 });
 
+test('after many pushes, what the mirror has by now is no more in the folder of this process', async () => {
+  await writer.close();
+  writer = await openBranchWriter({ url: repository.url, allow: ['http'], directory }, { pushesBeforeTidying: 2 });
+  for (let version = 0; version < 9; version++) {
+    const draft = await draftOn();
+    await write(draft, { 'apps/web.yaml': `image: web:${version}\n` });
+    expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
+  }
+  const [pen = ''] = await readdir(join(directory, 'pens'));
+  const packs = await readdir(join(directory, 'pens', pen, 'objects', 'pack'));
+  expect(packs.filter((name) => name.endsWith('.pack')).length).toBeLessThan(5); // of nine
+  const draft = await draftOn();
+  expect((await draft.read('apps/web.yaml'))?.toString()).toBe('image: web:8\n');
+  expect(await repository.git('rev-list', '--count', 'main')).toBe('10');
+});
+
 test('nothing of it is left when it is closed', async () => {
   await write(await draftOn(), { 'README.md': 'never sent' });
   await writer.close();

@@ -6,11 +6,11 @@ import { type Draft, createDraft } from './draft.ts';
 import { git } from './git.ts';
 import { cleanMessage, GitError } from './git-error.ts';
 import { createHistory } from './history.ts';
-import { formatOf } from './loose-object.ts';
 import { listRefs } from './ls-refs.ts';
 import { exists, mirrorFolder } from './mirror-folder.ts';
 import { type MirrorOptions, openMirror } from './mirror.ts';
 import { createObjectReader, type GitObject, type ObjectReader } from './object-reader.ts';
+import { formatOf } from './pack.ts';
 import { BRANCH_PREFIX, isRefName } from './ref.ts';
 import { parseRemoteUrl } from './remote.ts';
 
@@ -38,14 +38,16 @@ export interface BranchWriter {
 
 /** What a killed process left is swept after so long. */
 const LEFT_MS = 86_400_000;
-const PUSHES_BEFORE_TIDYING = 200;
 
 /**
  * Objects of ours go into a repository of this process alone, the pen, that borrows those of the mirror: nothing of ours is in the
  * mirror before the server has it, and what a kill leaves is a folder that the next one sweeps.
  * @throws GitError `git.url-refused`
  */
-export async function openBranchWriter(options: MirrorOptions): Promise<BranchWriter> {
+export async function openBranchWriter(
+  options: MirrorOptions,
+  { pushesBeforeTidying = 200 }: { readonly pushesBeforeTidying?: number } = {},
+): Promise<BranchWriter> {
   const url = parseRemoteUrl(options.url, options.allow);
   const mirror = await openMirror(options);
   const pens = join(options.directory, 'pens');
@@ -91,10 +93,10 @@ export async function openBranchWriter(options: MirrorOptions): Promise<BranchWr
     if (!(await exists(join(gitDir, 'HEAD')))) {
       (await opened).close();
       opened = undefined;
-    } else if (pushes >= PUSHES_BEFORE_TIDYING) {
+    } else if (pushes >= pushesBeforeTidying) {
       pushes = 0;
       await mirror.fetch(signal);
-      await git(['prune-packed', '--quiet'], { gitDir, directories: [gitDir] });
+      await git(['repack', '-a', '-d', '-k', '-l', '-q'], { gitDir, directories: [gitDir, store] });
     }
   };
 
@@ -124,6 +126,7 @@ export async function openBranchWriter(options: MirrorOptions): Promise<BranchWr
     push: async (branch, draft, signal) => {
       const ref = `${BRANCH_PREFIX}${branch}`;
       if (!isRefName(ref)) throw noBranchName();
+      await draft.settle();
       let said: string | null = null;
       let failure: unknown;
       try {

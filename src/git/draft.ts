@@ -1,6 +1,6 @@
 import { GitError } from './git-error.ts';
-import { formatOf, writeLoose } from './loose-object.ts';
 import type { GitObject } from './object-reader.ts';
+import { formatOf, oidOf, writePack } from './pack.ts';
 import { spotIn, withOid } from './tree-splice.ts';
 
 /** What is at a path of a commit. `link` and `folder` say at which path they are, which may be above the one asked for. */
@@ -33,6 +33,8 @@ export interface Draft {
   read(path: string): Promise<Buffer | null>;
   /** @returns its id @throws GitError `git.object-missing` for a path without a file */
   commit(change: NewCommit): Promise<string>;
+  /** Writes into the repository what was made since the last time. */
+  settle(): Promise<void>;
 }
 
 export interface DraftParts {
@@ -48,6 +50,8 @@ const MOST_BYTES = 16 * 1024 * 1024;
 /** Of the objects that a draft has in memory: some megabytes, for the folders on the way of a batch. */
 const MOST_KEPT = 256;
 const LARGEST_KEPT = 128 * 1024;
+/** Of what was made and is not written yet. */
+const MOST_UNSETTLED_BYTES = 32 * 1024 * 1024;
 
 /** Trees are spliced, never built: the cost is that of the folders on the way, whatever else the repository holds. */
 export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Draft {
@@ -55,6 +59,8 @@ export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Dra
   const oidBytes = base.length / 2;
   let tip = base;
   const kept = new Map<string, GitObject>();
+  const made = new Map<string, GitObject>();
+  let madeBytes = 0;
 
   const keep = (oid: string, found: GitObject): void => {
     if (found.bytes.length > LARGEST_KEPT) return;
@@ -67,17 +73,25 @@ export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Dra
 
   /** The folders of one commit are those of the next, and objects never change. */
   const object = async (oid: string, maxBytes?: number): Promise<GitObject> => {
-    const known = kept.get(oid);
+    const known = made.get(oid) ?? kept.get(oid);
     if (known !== undefined) return known;
     const found = await objectOf(oid, maxBytes);
     keep(oid, found);
     return found;
   };
 
-  const write = async (made: GitObject): Promise<string> => {
-    const oid = await writeLoose(gitDir, format, made);
-    keep(oid, made);
+  const write = (object: GitObject): string => {
+    const oid = oidOf(format, object);
+    if (!made.has(oid)) madeBytes += object.bytes.length;
+    made.set(oid, object);
     return oid;
+  };
+
+  const settle = async (): Promise<void> => {
+    if (made.size > 0) await writePack(gitDir, format, [...made.values()]);
+    for (const [oid, object] of made) keep(oid, object);
+    made.clear();
+    madeBytes = 0;
   };
 
   const treeOf = async (commit: string): Promise<string> => {
@@ -127,13 +141,15 @@ export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Dra
       let tree = await treeOf(tip);
       for (const [path, bytes] of files) {
         if ((await at(path)).kind !== 'file') throw notThere('file', path);
-        tree = await spliced(tree, path.split('/'), await write({ type: 'blob', bytes }));
+        tree = await spliced(tree, path.split('/'), write({ type: 'blob', bytes }));
       }
       const who = `${named(author.name)} <${named(author.email)}> ${Math.floor(atSeconds)} +0000`;
       const head = `tree ${tree}\nparent ${tip}\nauthor ${who}\ncommitter ${who}\n`;
-      tip = await write({ type: 'commit', bytes: Buffer.from(`${head}\n${message.trimEnd()}\n`) });
+      tip = write({ type: 'commit', bytes: Buffer.from(`${head}\n${message.trimEnd()}\n`) });
+      if (madeBytes > MOST_UNSETTLED_BYTES) await settle();
       return tip;
     },
+    settle,
   };
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { git } from './git.ts';
 import { GitError } from './git-error.ts';
-import { formatOf } from './loose-object.ts';
+import { formatOf } from './pack.ts';
 import { listRefs } from './ls-refs.ts';
 import { createMirrorFolder, mirrorFolder } from './mirror-folder.ts';
 import { createObjectReader } from './object-reader.ts';

@@ -99,12 +99,14 @@ async function derive(draft: Draft, writes: readonly TakenWrite[], results: Map<
 /** @returns the commit that holds it: a new one, or the one upon which there was nothing to change */
 async function writeOne(draft: Draft, { request, firstAtMs, fenced }: TakenWrite): Promise<string> {
   if (fenced) throw late();
+  const before = new Map<string, Buffer>();
   const files = new Map<string, Buffer>();
   for (const { place, image } of request.edits) {
-    const before = files.get(place.file) ?? (await readFile(draft, place.file));
-    files.set(place.file, writeImage(before, place, image, request.style));
+    if (!before.has(place.file)) before.set(place.file, await readFile(draft, place.file));
+    const now = files.get(place.file) ?? before.get(place.file) ?? Buffer.alloc(0);
+    files.set(place.file, writeImage(now, place, image, request.style));
   }
-  for (const [path, bytes] of files) if (bytes.equals(await readFile(draft, path))) files.delete(path);
+  for (const [path, bytes] of files) if (before.get(path)?.equals(bytes) === true) files.delete(path);
   if (files.size === 0) return draft.tip();
   return draft.commit({
     files,

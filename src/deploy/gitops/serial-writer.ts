@@ -6,6 +6,7 @@ import { writeBatch } from './batch.ts';
 import { GitopsError } from './gitops-error.ts';
 import {
   askWrite,
+  countWaiting,
   finishWrites,
   forgetWrites,
   leaveLease,
@@ -22,12 +23,14 @@ export interface SerialWriterParts {
   readonly store: Store;
   /** Tells this process from all others, and from itself before a restart. */
   readonly holder: string;
-  /** How long it is waited for others that want to write, and how long the branch is left to others between two pushes. */
+  /** How long it is waited for others that want to write, at most: it ends when nobody came for a while. */
   readonly windowMs?: number;
   readonly leaseMs?: number;
 }
 
 const WINDOW_MS = 250;
+/** Those who ask at one moment come within so long of each other. */
+const NOBODY_CAME_MS = 40;
 const LEASE_MS = 15_000;
 /** Nobody waits any more for what nobody asked after for so long. */
 const WANTED_MS = 15_000;
@@ -56,6 +59,16 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
   const { store, holder, windowMs = WINDOW_MS, leaseMs = LEASE_MS } = parts;
   const drives = new Map<string, Drive>();
 
+  const gather = async (branchId: string): Promise<void> => {
+    const until = performance.now() + windowMs;
+    for (let before = -1; performance.now() < until;) {
+      const waiting = await countWaiting(store.db, branchId);
+      if (waiting === before) return;
+      before = waiting;
+      await wait(Math.min(NOBODY_CAME_MS, Math.max(0, until - performance.now())));
+    }
+  };
+
   /** Writes until nothing waits. @returns false when somebody else has the lease */
   const run = async (ask: WriteAsk, writer: BranchWriter, heard: ReadonlySet<() => void>): Promise<boolean> => {
     const { branch } = ask;
@@ -69,7 +82,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
     }, leaseMs / 3);
     try {
       for (;;) {
-        await wait(windowMs);
+        await gather(ask.branch.id);
         const { head, writes } = await takeWaiting(store.db, branch.id, holder, MOST_AT_ONCE);
         if (writes.length === 0) return true;
         const outcome = await writeBatch({ writer, branch, lastHead: head, signal: lost.signal }, writes);

@@ -135,6 +135,13 @@ export async function takeWaiting(
   return { head: branch?.head ?? null, writes };
 }
 
+/** How many are in line. */
+export async function countWaiting(db: Sql, branchId: string): Promise<number> {
+  const { rows } = await sql<{ many: string | number }>`select count(*) as many from manifest_write
+    where branch_id = ${branchId} and state = 'waiting' and wanted_until > clock_timestamp()`.execute(db);
+  return Number(rows[0]?.many ?? 0);
+}
+
 /** Says how they ended, and where the branch is. What another writer took meanwhile is that one's. */
 export async function finishWrites(
   db: Sql,
@@ -142,19 +149,15 @@ export async function finishWrites(
   holder: string,
   { head, results }: { readonly head: string | null; readonly results: ReadonlyMap<string, WriteResult> },
 ): Promise<void> {
-  for (const [key, result] of results) {
-    await db
-      .updateTable('manifest_write')
-      .set({
-        taken_by: null,
-        ...(result.kind === 'written'
-          ? { state: 'written', commit_id: result.commit, problem: null }
-          : { state: 'refused', problem: json(result.problem) }),
-      })
-      .where('key', '=', key)
-      .where('taken_by', '=', holder)
-      .execute();
-  }
+  const ended = [...results].map(([key, result]) =>
+    result.kind === 'written'
+      ? { key, state: 'written', commit: result.commit, problem: null }
+      : { key, state: 'refused', commit: null, problem: result.problem },
+  );
+  await sql`
+    update manifest_write as w set taken_by = null, state = e.state, commit_id = coalesce(e.commit, w.commit_id), problem = e.problem
+    from jsonb_to_recordset(${json(ended)}::jsonb) as e(key text, state text, commit text, problem jsonb)
+    where w.key = e.key and w.taken_by = ${holder}`.execute(db);
   if (head !== null) await db.updateTable('manifest_branch').set({ head }).where('id', '=', branchId).execute();
 }
 

@@ -1,0 +1,48 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+import { git } from './git.ts';
+import { type ObjectFormat, oidOf, writePack } from './pack.ts';
+
+/** Lengths around those where the length itself takes another byte. */
+const bytes = fc
+  .oneof(fc.constantFrom(0, 15, 16, 2_047, 2_048, 262_143, 262_144), fc.nat(5_000))
+  .chain((length) =>
+    fc.uint8Array({ minLength: Math.min(length, 64), maxLength: 64 }).map((some) => repeated(some, length)),
+  );
+
+test.each(['sha1', 'sha256'] as const)('git reads from a pack of %s what was put in, under its id', async (format) => {
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(bytes, { minLength: 1, maxLength: 12, selector: String }), async (blobs) => {
+      await inRepository(format, async (gitDir) => {
+        const objects = blobs.map((blob) => ({ type: 'blob' as const, bytes: blob }));
+        await writePack(gitDir, format, objects);
+        for (const object of objects) {
+          const { stdout } = await git(['cat-file', 'blob', oidOf(format, object)], { gitDir, directories: [gitDir] });
+          expect(stdout.equals(object.bytes)).toBe(true);
+        }
+      });
+    }),
+    { numRuns: 10 },
+  );
+});
+
+function repeated(some: Uint8Array, length: number): Buffer {
+  return some.length === 0 ? Buffer.alloc(length) : Buffer.alloc(length, some);
+}
+
+async function inRepository(format: ObjectFormat, work: (gitDir: string) => Promise<void>): Promise<void> {
+  const gitDir = await mkdtemp(join(tmpdir(), 'towpath-pack-'));
+  try {
+    await git(['init', '--quiet', '--bare', `--object-format=${format}`, '--end-of-options', gitDir], {
+      directories: [gitDir],
+    });
+    await work(gitDir);
+  } finally {
+    await rm(gitDir, { recursive: true, force: true });
+  }
+}
