@@ -325,6 +325,20 @@ test('a check whose answers are no answer to the gate of its name is refused the
   expect(refusal(broker, '[{ check: unit, fresh: 5m }]')).not.toThrow();
 });
 
+test('a colon that is missing is told once, and not again for each line below it', () => {
+  const source = 'services:\n  web\n    path: .\n    port: 8080\n  api: { path: api }\n  jobs\n    path: jobs\n';
+  expect(problemsOf(source).map(({ line, column, what }) => [line, column, what])).toEqual([
+    [2, 3, '"web" is no key with a value'],
+    [6, 3, '"jobs" is no key with a value'],
+  ]);
+});
+
+test('a second document is refused, however well the first reads', () => {
+  expect(problemsOf('project: shop\nservices: { web: { path: . } }\n---\nproject: other\n')).toMatchObject([
+    { line: 3, column: 1, what: 'a second document begins there' },
+  ]);
+});
+
 test('every problem of one kind is told at once, in the order of the file', () => {
   const problems = problemsOf(SHOP.replace('port: 3000', 'port: x').replace('on: manual', 'on: manuel'));
   expect(problems.map(({ line }) => line)).toEqual([8, 20]);

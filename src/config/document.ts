@@ -48,23 +48,54 @@ export function parseConfigDocument(source: string | Uint8Array, file: string): 
     uniqueKeys: true,
     merge: false,
     prettyErrors: false,
-    logLevel: 'silent',
+    logLevel: 'error', // 'silent' is silent about a second document too
     lineCounter: lines,
   });
-  const problems = [...document.errors, ...document.warnings].map((error): ConfigProblem => {
+  const mistakes = [...document.errors, ...document.warnings].map((error): Mistake => {
     const { line, col } = lines.linePos(error.pos[0]);
-    const where = { line: Math.max(1, line), column: Math.max(1, col), path: '' };
-    return { ...where, ...wordsFor(error, text.slice(error.pos[0], error.pos[0] + 100)) };
+    return { line: Math.max(1, line), column: Math.max(1, col), error };
   });
-  // what the reader makes of the rest of a line after its first mistake helps nobody
-  const first = new Map(problems.toReversed().map((problem) => [problem.line, problem]));
-  if (first.size > 0) throw new ConfigError(file, [...first.values()].toReversed());
+  const own = withoutFollowing(text, mistakes);
+  const problems = own.map(({ error, ...where }): ConfigProblem => ({
+    ...where,
+    path: '',
+    ...wordsFor(error, text.slice(error.pos[0], error.pos[0] + 100)),
+  }));
+  if (problems.length > 0) throw new ConfigError(file, problems);
 
   const budget = { ...LIMITS };
   const value = valueOf(document, document.contents, [], budget, (path, what, expected) =>
     fail(positionOf(document, lines, path), what, expected, formatPath(path)),
   );
   return { value, positionOf: (path, at) => positionOf(document, lines, path, at) };
+}
+
+interface Mistake extends Position {
+  readonly error: YAMLError;
+}
+
+/** Mistakes after which the reader knows all the same what the lines below are. */
+const HARMLESS = new Set<string>(['DUPLICATE_KEY', 'TAG_RESOLVE_FAILED', 'BAD_ALIAS']);
+
+/** What the reader makes of the rest of a line after its first mistake, and of the lines that stand below it, helps nobody. */
+function withoutFollowing(text: string, mistakes: readonly Mistake[]): Mistake[] {
+  const lines = text.split('\n');
+  const own: Mistake[] = [];
+  let below = 0; // the line up to which all stands below the last of `own`
+  for (const mistake of mistakes) {
+    const last = own.at(-1);
+    if (last !== undefined && !HARMLESS.has(last.error.code)) {
+      while (below < mistake.line && isBelow(lines[below], last.column)) below += 1;
+    }
+    if (last !== undefined && mistake.line <= below) continue;
+    own.push(mistake);
+    below = mistake.line;
+  }
+  return own;
+}
+
+function isBelow(line: string | undefined, column: number): boolean {
+  return line === undefined || line.trim() === '' || line.search(/\S/) >= column;
 }
 
 function wordsFor({ code, message }: YAMLError, rest: string): Pick<ConfigProblem, 'what' | 'expected'> {
@@ -78,6 +109,13 @@ function wordsFor({ code, message }: YAMLError, rest: string): Pick<ConfigProble
       return { what: firstLine(message), expected: 'a plain value, without a tag' };
     case 'TAB_AS_INDENT':
       return { what: firstLine(message), expected: 'spaces' };
+    case 'MULTILINE_IMPLICIT_KEY':
+      return {
+        what: `${quote(firstLine(rest.trim()))} is no key with a value`,
+        expected: 'a colon and a space after a key',
+      };
+    case 'MULTIPLE_DOCS':
+      return { what: 'a second document begins there', expected: 'one document, without `---` in the middle' };
     case 'BAD_ALIAS':
       return { what: firstLine(message), expected: 'quotes around a text that begins with * or &' };
     default:
