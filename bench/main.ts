@@ -7,6 +7,7 @@ import type { Figure } from './figure.ts';
 const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Figure[]> }>>> = {
   build: async () => import('./build.bench.ts'),
   check: async () => import('./check.bench.ts'),
+  cli: async () => import('./cli.bench.ts'),
   gitops: async () => import('./gitops.bench.ts'),
   monorepo: async () => import('./monorepo.bench.ts'),
   path: async () => import('./path.bench.ts'),

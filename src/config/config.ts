@@ -10,13 +10,11 @@ import { choiceOf, Duration, Name } from '../lib/fields.ts';
 import { type NotifyChannel, notifyChannelSchema } from '../notify/notify-channel.ts';
 import { type PathEnvironment, pathEnvironmentSchema } from '../path/path.ts';
 import { type YankPolicy, yankSchema } from '../release/yank-policy.ts';
+import { CONFIG_FILE } from './config-file.ts';
 import { parseConfigDocument } from './document.ts';
 import { findingsOf, reportInput } from './issues.ts';
 import { findDanglingNames } from './names.ts';
 import { ConfigError, formatPath } from './problem.ts';
-
-/** The file's own name, at the root of the repository. */
-export const CONFIG_FILE = 'towpath.yaml';
 
 /** What one towpath.yaml describes, read and normalised: times in milliseconds, defaults filled in, plain JSON. */
 export interface ProjectConfig {

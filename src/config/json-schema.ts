@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
-import { CONFIG_FILE, configSchema, type Families } from './config.ts';
+import { CONFIG_FILE } from './config-file.ts';
+import { configSchema, type Families } from './config.ts';
 
 /**
  * The JSON Schema of towpath.yaml, for editors: what may be written, before defaults. It knows every key and word; names

@@ -1,4 +1,5 @@
-import { CONFIG_FILE, parseConfig, type ProjectConfig } from '../config/config.ts';
+import { CONFIG_FILE } from '../config/config-file.ts';
+import { parseConfig, type ProjectConfig } from '../config/config.ts';
 import { TowpathError } from '../lib/error.ts';
 import type { House } from './house.ts';
 

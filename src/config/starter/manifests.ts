@@ -1,7 +1,8 @@
 import { parse } from 'yaml';
 
 import type { KnownProject } from '../../deploy/gitops/import/match-services.ts';
-import { CONFIG_FILE, parseConfig, type ProjectConfig } from '../config.ts';
+import { CONFIG_FILE } from '../config-file.ts';
+import { parseConfig, type ProjectConfig } from '../config.ts';
 import { parseConfigDocument } from '../document.ts';
 import { families } from '../families.ts';
 

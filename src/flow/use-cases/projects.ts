@@ -2,7 +2,8 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 
 import { recordAudit } from '../../audit/audit-store.ts';
-import { CONFIG_FILE, parseConfig } from '../../config/config.ts';
+import { CONFIG_FILE } from '../../config/config-file.ts';
+import { parseConfig } from '../../config/config.ts';
 import { listRefs, type RefListing } from '../../git/ls-refs.ts';
 import { openMirror } from '../../git/mirror.ts';
 import { parseRemoteUrl, type Remote } from '../../git/remote.ts';
