@@ -90,7 +90,7 @@ test('what speaks against what runs is on the matrix, and why of a release shows
   const folder = process.env['TOWPATH_SCREENSHOTS'] ?? (await mkdtemp(join(tmpdir(), 'towpath-page-')));
   await page.screenshot({ path: join(folder, 'revoked.png'), fullPage: true });
   await page.goto(`${base}/#project=shop&why=v1.0.0`);
-  await dialog().getByText('prod is refused: lint failed').waitFor();
+  await dialog().getByText('prod refuses it: lint failed').waitFor();
   await dialog()
     .getByText(/^unit \(integration\) of web passed .* reused from #1 \(1111111\)/)
     .waitFor();
@@ -109,6 +109,18 @@ test('what speaks against what runs is on the matrix, and why of a release shows
   ]);
   expect(saved.suggestedFilename()).toBe('index.html');
   await page.screenshot({ path: join(folder, 'why.png') });
+  expect(troubles).toEqual([]);
+});
+
+test('the release that runs leads to its why, and to approve is offered only where that is waited for', async () => {
+  await house.useCases.promotions.request({ project: 'shop', environment: 'prod', release: 'v1.1.0' }, 'ada');
+  const prod = house.useCases.world.environments.find(({ name }) => name === 'prod');
+  Object.assign(prod ?? {}, { open: prod?.open.map((one) => ({ ...one, gates: ['unit'] })) });
+  await signIn('operator', 'olga');
+  await column('prod').getByRole('button', { name: 'Cancel #2' }).waitFor();
+  expect(await column('prod').getByRole('button', { name: 'Approve #2' }).count()).toBe(0);
+  await column('prod').getByRole('button', { name: '#1 v1.0.0' }).click();
+  await dialog().getByRole('heading', { name: 'Why: #1' }).waitFor();
   expect(troubles).toEqual([]);
 });
 
@@ -191,7 +203,8 @@ test('of several repositories each is a group of rows, and what is done there is
 test('one who may only look has nothing to press but why', async () => {
   await signIn('viewer');
   const names = await page.getByRole('main').getByRole('button').allInnerTexts();
-  expect(new Set(names)).toEqual(new Set(['Why']));
+  // a release that runs somewhere leads to its own why
+  expect(new Set(names.filter((name) => !name.startsWith('#')))).toEqual(new Set(['Why']));
 });
 
 test('a subject is text, whatever it looks like', async () => {

@@ -129,7 +129,15 @@ function placeState(project, name, place, may, withPromote) {
     current === null
       ? el('p', { class: 'soft' }, 'nothing runs here')
       : [
-          el('p', {}, releaseName(current), current.yanked ? ' (yanked)' : ''),
+          el(
+            'p',
+            {},
+            button(key('release'), releaseName(current), () => whyDialog(project, `#${current.number}`), {
+              class: 'plain',
+              title: 'Where it may go, and why',
+            }),
+            current.yanked ? ' (yanked)' : '',
+          ),
           el('p', { class: 'soft subject', title: current.subject }, current.subject),
           el('p', { class: 'soft' }, el('time', { datetime: current.since }, ago(current.since))),
         ],
@@ -172,9 +180,9 @@ function placeState(project, name, place, may, withPromote) {
 }
 
 function openPromotion(project, promotion, may) {
-  const { id, release, state, headline } = promotion;
+  const { id, release, state, headline, gates } = promotion;
   const label = (what) => ({ 'aria-label': `${what} ${releaseName(release)} into ${promotion.environment}` });
-  const waits = state === 'waiting' && may('promotion:decide');
+  const waits = state === 'waiting' && gates.includes('approvals') && may('promotion:decide');
   return el(
     'div',
     { class: 'note' },

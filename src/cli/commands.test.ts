@@ -293,7 +293,7 @@ test('a promotion is named by its number in two words, and only within its proje
 
 test('why of a release in one environment shows each condition with its evidence', async () => {
   const { out } = await towpath('why v1.0.0 prod --at 2026-05-01T09:00Z');
-  expect(out).toContain('prod is refused: lint failed');
+  expect(out).toContain('prod refuses it: lint failed');
   expect(out).toContain('  ok  unit: unit passed: web: 9 passed\n      unit (integration) of web passed 2');
   expect(out).toContain('evi_1, reused from #1 (1111111)');
   expect(out).toContain('  no  lint: lint failed\n      Fix it and push.\n  (Holds are not known.)');

@@ -83,7 +83,7 @@ test('an image may go in by what is beside it, named by its digest or a tag', as
   expect({ exit, err }).toEqual({ exit: 0, err: '' });
   expect(out.split('\n')).toEqual([
     `shop/web@${good.digest}`,
-    'prod may go in',
+    'prod lets it in',
     '  ok  unit: unit passed: web: passed',
     '      unit of web passed 2026-11-20T08:00:00.000Z, statement 1',
     expect.stringMatching(
@@ -173,7 +173,7 @@ describe.runIf(missing === undefined)('a layout that oras wrote', () => {
     await promisify(execFile)(oras, words);
     const line = '--for prod --key KEYS/ours.pub --offline --name shop/web';
     for (const image of [layout, `${layout}:good`, `${layout}@${good.digest}`])
-      expect(await verify(image, line)).toMatchObject({ exit: 0, out: expect.stringContaining('prod may go in') });
+      expect(await verify(image, line)).toMatchObject({ exit: 0, out: expect.stringContaining('prod lets it in') });
     expect(await verify(layout, '--for prod --key KEYS/ours.pub --offline')).toMatchObject({ exit: 64 });
     expect((await verify(`${layout}:other`, line)).exit).toBe(1);
     expect((await verify(directory, line)).err).toContain('no OCI image layout');

@@ -125,7 +125,7 @@ test('why of a release says of each environment what it rests upon, and what wou
   await world.useCases.releases.test(world.project, docs, 'unit', 'olga');
   await until(async () => ((await trial())?.verdict === 'refuse' ? true : null));
   expect(await trial()).toMatchObject({
-    headline: expect.stringContaining('is refused: unit failed'),
+    headline: expect.stringContaining('refuses it: unit failed'),
     lines: [{ evidence: [{ verdict: 'failed', reusedFrom: null }, {}] }],
   });
   expect(await trial(then)).toMatchObject({

@@ -78,13 +78,14 @@ test('what must live elsewhere first waits for that by itself, and is refused to
   expect(decidePromotion({ ...facts, predecessors: lived })).toEqual({ kind: 'go' });
 });
 
-test('a release without artifacts is refused with the reason and what could go instead', () => {
+test('a release without artifacts is refused with the reason and what could go instead, and with nothing that checks would say', () => {
   const release = {
     state: 'failed',
     problem: '"web" has no artifact: a test failed.',
     nearest: ['#3 (1234567)'],
   } as const;
-  expect(decidePromotion(factsOf({ release }))).toEqual({
+  const environment = { gates: [{ kind: 'check', name: 'unit' }] } as const;
+  expect(decidePromotion(factsOf({ release, environment }))).toEqual({
     kind: 'refuse',
     reasons: [
       {

@@ -65,7 +65,7 @@ export function explainPromotion(facts: PromotionFacts): readonly Finding[] {
 function verdictsOf(facts: PromotionFacts): GateVerdict[] {
   const released = decideRelease(facts);
   // without artifacts there is nothing that the other conditions could be asked of
-  if (released.kind === 'wait') return [released];
+  if (facts.release.state !== 'ready') return [released];
   return [released, ...(facts.promotion.kind === 'rollback' ? [] : decidePath(facts))];
 }
 

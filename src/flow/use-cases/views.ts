@@ -152,6 +152,7 @@ export async function promotionViews(db: Sql, promotions: readonly Promotion[]):
         automatic: promotion.automatic,
         requestedBy: promotion.requestedBy,
         headline: headline(promotion.state, promotion.detail),
+        gates: [...new Set((promotion.detail.reasons ?? []).map(({ gate }) => gate))],
         createdAt: promotion.createdAt.toISOString(),
         changedAt: promotion.changedAt.toISOString(),
         endedAt: promotion.endedAt?.toISOString() ?? null,

@@ -69,7 +69,12 @@ async function whyNow(house: House, place: EnvironmentRow, release: Release): Pr
   const { facts } = await gather(house, { ...wish, environmentId: place.id }, release);
   return {
     ...(await answer(db, place, release, facts)),
-    ...(runs ? { verdict: 'runs', headline: `runs there since ${place.currentSince.toISOString()}` } : {}),
+    ...(runs
+      ? {
+          verdict: 'runs',
+          headline: `runs it since ${place.currentSince.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
+        }
+      : {}),
     promotion: open?.id ?? null,
     unknown: [],
   };
@@ -99,7 +104,7 @@ async function answer(
   const lines = await linesOf(db, explainPromotion(facts), release);
   const untils = lines.flatMap(({ until }) => until ?? []);
   const first = decision.kind === 'go' ? undefined : decision.reasons[0]?.what;
-  const words = { go: 'may go in', wait: 'waits', refuse: 'is refused' };
+  const words = { go: 'lets it in', wait: 'waits', refuse: 'refuses it' };
   return {
     environment: name,
     verdict: decision.kind,

@@ -23,6 +23,8 @@ export interface PromotionView {
   readonly requestedBy: string;
   /** One sentence on the state: what it waits for and until when, why it was refused, which step failed. */
   readonly headline: string;
+  /** The gates that it waits for, or that refused it. */
+  readonly gates: readonly string[];
   readonly createdAt: string;
   readonly changedAt: string;
   readonly endedAt: string | null;

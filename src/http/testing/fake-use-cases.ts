@@ -583,7 +583,7 @@ function whyPlace(environment: string): WhyPlaceView {
   return {
     environment,
     verdict: 'refuse',
-    headline: 'is refused: lint failed',
+    headline: 'refuses it: lint failed',
     until: null,
     promotion: null,
     lines: [

@@ -83,6 +83,7 @@ export function promotionOf(
     automatic: false,
     requestedBy: by,
     headline,
+    gates: state === 'waiting' ? ['approvals'] : [],
     createdAt: START,
     changedAt: START,
     endedAt: ended ? START : null,

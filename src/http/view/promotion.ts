@@ -37,6 +37,7 @@ const promotionShape = {
   automatic: z.boolean(),
   requestedBy: z.string(),
   headline: z.string(),
+  gates: z.array(z.string()).readonly(),
   createdAt: Instant,
   changedAt: Instant,
   endedAt: Instant.nullable(),
