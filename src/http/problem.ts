@@ -118,7 +118,10 @@ export function describeFailure(error: unknown, requestId: string): ProblemDocum
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const document = describeFailure(error, request.id);
-  if (document.status >= 500) request.log.error({ err: error, requestId: request.id }, 'a request failed');
+  const { status, code, what } = document;
+  if (status === 500 || (status > 500 && !hasCode(error)))
+    request.log.error({ err: error, requestId: request.id }, 'a request failed');
+  else if (status > 500) request.log.warn({ code, requestId: request.id }, `not answered: ${what}`);
   if (document.status === 401) reply.header('www-authenticate', 'Bearer realm="towpath"');
   if (document.status === 503) reply.header('retry-after', '1');
   return reply.code(document.status).type('application/problem+json').serializer(JSON.stringify).send(document);
