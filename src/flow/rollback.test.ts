@@ -6,9 +6,12 @@ import { createWorld, type World } from './testing/world.ts';
 const config = `
 services:
   web: { path: services/web, build: text }
+roles: { managers: [mia] }
+users: { ada: [ada@example.com] }
 environments:
   qa: { on: { merge: main }, deploy: stage, settle: 0ms }
   stays: { on: { merge: main }, onFailure: hold, deploy: stage, settle: 0ms }
+  asks: { on: manual, gates: [{ approvals: { of: managers, count: 1, expires: 1h } }], deploy: stage, settle: 0ms }
 `;
 
 const ENVIRONMENTS = ['qa', 'stays'];
@@ -113,6 +116,23 @@ test('what ran and was yanked meanwhile does not come back after a cancel, and a
   const { hold, canRollBack } = await world.environment('qa');
   expect(hold?.reason).toContain('could not be put back');
   expect(canRollBack).toMatchObject({ to: { commit: first } });
+});
+
+test('who approved what a rollback brought back is told of what runs', async () => {
+  for (const release of [first, second]) {
+    const { id } = await world.request('asks', release);
+    await world.reaches(id, 'waiting');
+    await world.useCases.promotions.approve(id, undefined, 'mia');
+    await world.reaches(id, 'live');
+  }
+  await world.reaches((await rollBack('olga', undefined, 'asks')).id, 'live');
+  const { environments } = await world.useCases.why(world.project, first, { environment: 'asks' });
+  expect(environments).toMatchObject([
+    {
+      verdict: 'runs',
+      lines: expect.arrayContaining([expect.objectContaining({ gate: 'approvals', verdict: 'pass' })]),
+    },
+  ]);
 });
 
 async function rollBack(by: string, to?: string, environment = 'qa') {

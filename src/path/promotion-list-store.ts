@@ -81,6 +81,20 @@ export async function leftStanding(db: Sql, environmentId: string, since: Date):
   return row === undefined ? null : promotionOf(row);
 }
 
+/** The newest promotion by which a release came to live in an environment; a rollback brings back what came by one. */
+export async function promotionThatBrought(db: Sql, environmentId: string, releaseId: string): Promise<string | null> {
+  const row = await db
+    .selectFrom('promotion')
+    .select('id')
+    .where('environment_id', '=', environmentId)
+    .where('release_id', '=', releaseId)
+    .where('kind', '=', 'promotion')
+    .where('state', '=', 'live')
+    .orderBy('number', 'desc')
+    .executeTakeFirst();
+  return row?.id ?? null;
+}
+
 /** Waiting ones whose time has come: found by index, so the sweep costs nothing when nothing is due. */
 export async function duePromotions(db: Sql, limit: number): Promise<string[]> {
   const rows = await db

@@ -3,7 +3,7 @@ import { evidenceByIds } from '../../check/evidence-store.ts';
 import { type EnvironmentRow, environmentsOf } from '../../environment/environment-store.ts';
 import { problemOf, TowpathError } from '../../lib/error.ts';
 import { decidePromotion, explainPromotion, type Finding } from '../../path/policy.ts';
-import { openPromotions } from '../../path/promotion-list-store.ts';
+import { openPromotions, promotionThatBrought } from '../../path/promotion-list-store.ts';
 import type { PromotionFacts } from '../../path/facts.ts';
 import type { Release } from '../../release/release.ts';
 import { releaseHeads } from '../../release/release-store.ts';
@@ -59,8 +59,9 @@ async function whyNow(house: House, place: EnvironmentRow, release: Release): Pr
   );
   const [current] = place.currentReleaseId === null ? [] : await releaseHeads(db, [place.currentReleaseId]);
   const runs = current?.fingerprint === release.fingerprint && place.currentSince !== null;
+  const brought = runs ? await promotionThatBrought(db, place.id, current.id) : null;
   const wish = open ?? {
-    id: runs ? place.currentPromotionId : null, // who approved what runs is told with it
+    id: brought ?? (runs ? place.currentPromotionId : null), // who approved what runs is told with it
     kind: 'promotion',
     automatic: false,
     requestedBy: 'somebody',
