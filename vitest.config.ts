@@ -18,7 +18,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'e2e/**/*.test.ts', 'tools/**/*.test.ts'],
     setupFiles: ['tools/test-machine/cases.ts'],
     globalSetup: ['tools/test-machine/set-up.ts', 'src/store/testing/set-up.ts', 'e2e/testing/set-up.ts'],
-    testTimeout: 60_000,
+    testTimeout: 180_000, // for what hangs: what is slow on a busy machine is no failure
     hookTimeout: 120_000,
     expect: { poll: { timeout: 30_000 } }, // what comes soon comes later on a busy machine
     // more than the two processors of CI: a third of the time a story waits for a program

@@ -24,14 +24,15 @@ export interface MirrorLimits {
   readonly fetchTimeoutMs?: number | undefined;
   /** Fetching stops when the packs weigh more. Default: 20 GiB. */
   readonly maxBytes?: number | undefined;
+  /** So many packs are packed together. Default: 50. */
+  readonly packsBeforeRepack?: number | undefined;
 }
 
-const PACKS_BEFORE_REPACK = 50;
 const QUIET = ['--quiet', '--no-tags', '--no-write-fetch-head', '--no-auto-maintenance'] as const;
 
 /** The network side of a mirror: the only place where a credential is in the environment of a git process. */
 export function createMirrorFetch(remote: Remote, folder: MirrorFolder, limits: MirrorLimits = {}): MirrorFetch {
-  const { fetchTimeoutMs = 900_000, maxBytes = 20 * 1024 ** 3 } = limits;
+  const { fetchTimeoutMs = 900_000, maxBytes = 20 * 1024 ** 3, packsBeforeRepack = 50 } = limits;
   const url = parseRemoteUrl(remote.url, remote.allow);
   // By configuration and not by argument: no name that came from outside stands where git looks for options.
   const config: readonly ConfigEntry[] = [
@@ -109,7 +110,7 @@ export function createMirrorFetch(remote: Remote, folder: MirrorFolder, limits: 
         async () => {
           await sweepLeftovers(folder, Date.now());
           const packs = await packsOf(folder);
-          if (packs.count < PACKS_BEFORE_REPACK || !packs.allFromServer) return;
+          if (packs.count < packsBeforeRepack || !packs.allFromServer) return;
           const place = {
             gitDir: folder.store,
             directories: [folder.store],
