@@ -1,5 +1,5 @@
 import { CONFIG_FILE } from '../config/config-file.ts';
-import type { ImportOptions } from './offline/gitops.ts';
+import type { ImportOptions } from './without-server/gitops.ts';
 import { collect, type Verb } from './verb.ts';
 
 export const gitops: Verb = (program, run) => {
@@ -22,7 +22,7 @@ export const gitops: Verb = (program, run) => {
     .addHelpText('after', '\nReads objects of git alone and needs no server. What is left out is said on stderr.')
     .action(
       run<ImportOptions>(async (context, options, repository = '') => {
-        const { importManifests } = await import('./offline/gitops.ts');
+        const { importManifests } = await import('./without-server/gitops.ts');
         return importManifests(context, options, repository);
       }),
     );

@@ -1,4 +1,4 @@
-import type { InitOptions } from './offline/init.ts';
+import type { InitOptions } from './without-server/init.ts';
 import type { Verb } from './verb.ts';
 
 export const init: Verb = (program, run) => {
@@ -11,7 +11,7 @@ export const init: Verb = (program, run) => {
     .option('--stdout', 'print it and write nothing')
     .action(
       run<InitOptions>(async (context, options, folder = '.') =>
-        (await import('./offline/init.ts')).writeFirst(context, options, folder),
+        (await import('./without-server/init.ts')).writeFirst(context, options, folder),
       ),
     );
 };

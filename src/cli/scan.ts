@@ -17,7 +17,7 @@ export const scan: Verb = (program, run) => {
     .addHelpText('after', `${HERE} Exit codes: 0 they are new enough, 1 they are not, or there are none.`)
     .action(
       run<{ maxAge: number }>(async (context, { maxAge }) =>
-        (await import('./offline/scan.ts')).advisoriesStatus(context, maxAge),
+        (await import('./without-server/scan.ts')).advisoriesStatus(context, maxAge),
       ),
     );
 
@@ -29,7 +29,7 @@ export const scan: Verb = (program, run) => {
     .action(
       run<{ mirror?: string }>(async (context, { mirror: at }, ...names) => {
         const named = names.flatMap((name) => name ?? []);
-        return (await import('./offline/scan.ts')).updateHere(context, named, at);
+        return (await import('./without-server/scan.ts')).updateHere(context, named, at);
       }),
     );
 };

@@ -1,4 +1,4 @@
-import type { VerifyOptions } from './offline/verify.ts';
+import type { VerifyOptions } from './without-server/verify.ts';
 import { collect, duration, type Verb } from './verb.ts';
 
 export const verify: Verb = (program, run) => {
@@ -23,7 +23,7 @@ export const verify: Verb = (program, run) => {
     .addHelpText('after', '\nNeeds no server. Exit codes: 0 may go in, 3 refused, 75 waits, 1 could not be decided.')
     .action(
       run<VerifyOptions>(async (context, options, word = '') =>
-        (await import('./offline/verify.ts')).verifyImage(context, options, word),
+        (await import('./without-server/verify.ts')).verifyImage(context, options, word),
       ),
     );
 };

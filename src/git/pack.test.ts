@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
+import { cases } from '../lib/testing/cases.ts';
 import { git } from './git.ts';
 import { type ObjectFormat, oidOf, writePack } from './pack.ts';
 
@@ -27,7 +28,7 @@ test.each(['sha1', 'sha256'] as const)('git reads from a pack of %s what was put
         }
       });
     }),
-    { numRuns: 10 },
+    cases(10),
   );
 });
 

@@ -122,9 +122,9 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   if (status === 500 || (status > 500 && !hasCode(error)))
     request.log.error({ err: error, requestId: request.id }, 'a request failed');
   else if (status > 500) request.log.warn({ code, requestId: request.id }, `not answered: ${what}`);
-  if (document.status === 401) reply.header('www-authenticate', 'Bearer realm="towpath"');
-  if (document.status === 503) reply.header('retry-after', '1');
-  return reply.code(document.status).type('application/problem+json').serializer(JSON.stringify).send(document);
+  if (status === 401) reply.header('www-authenticate', 'Bearer realm="towpath"');
+  if (status === 503) reply.header('retry-after', '1');
+  return reply.code(status).type('application/problem+json').serializer(JSON.stringify).send(document);
 }
 
 function foreignStatus(error: unknown): number {
