@@ -1,10 +1,11 @@
-import { ensureBaseLayers } from '../artifact/oci/push.ts';
+import { ensureLayer } from '../artifact/oci/push.ts';
 import type { ImageDescriptor } from '../artifact/oci/image.ts';
 import { type Digest, isDigest } from '../lib/digest.ts';
 import { hasCode } from '../lib/error.ts';
 import { RegistryError } from './error.ts';
 import { isForeign, parseManifest, type ParsedManifest } from './manifest.ts';
-import type { Registry, StoredManifest } from './registry.ts';
+import type { Descriptor, Registry, StoredManifest } from './registry.ts';
+import { isWhole } from './whole-image.ts';
 
 /** A repository of some registry. */
 export interface Place {
@@ -59,22 +60,26 @@ export async function readContent(
   return { ...contentOf(whole), image: { digest: fitting, config } };
 }
 
+/** How a blob of an image came to where it was wanted. */
+export type CopiedBlob = ImageDescriptor & { readonly how: Awaited<ReturnType<typeof ensureLayer>> };
+
 /**
- * Brings an image here, and what is said about it there. What is here already is not fetched again, so it may be broken off
- * and begun anew at any place; every blob is checked against its digest on the way.
+ * Brings an image here. What is here already is not fetched again, so it may be broken off and begun anew at any place; every
+ * blob is checked against its digest on the way.
  */
 export async function copyImage(
   from: Place,
   to: Place,
   content: Pick<ImageContent, 'manifests' | 'blobs'>,
   signal?: AbortSignal,
+  told: (blob: CopiedBlob) => void = () => undefined,
 ): Promise<void> {
   const open = [...content.blobs];
   const source = { images: from.registry, repository: from.repository };
   const worker = async (): Promise<void> => {
     for (let blob = open.shift(); blob !== undefined; blob = open.shift()) {
       signal?.throwIfAborted();
-      await ensureBaseLayers(to.registry, to.repository, [blob], source);
+      told({ ...blob, how: await ensureLayer(to.registry, to.repository, blob, source) });
     }
   };
   const works = Array.from({ length: AT_ONCE }, () =>
@@ -103,33 +108,79 @@ export async function shareImage(
 ): Promise<void> {
   if (from === to || (await registry.manifest(to, digest)) !== null) return;
   const whole = await walk({ registry, repository: from }, digest, NO_LIMITS);
-  if (whole === null) {
-    throw new RegistryError({
-      code: 'registry.not-found',
-      what: `The image ${digest} is not in ${from} any more, so ${to} cannot have it.`,
-      fix: 'Build it again: `towpath build` with the release.',
-    });
-  }
+  if (whole === null) throw noImage({ repository: from }, digest, to);
   await copyImage({ registry, repository: from }, { registry, repository: to }, contentOf(whole));
 }
 
-/** Copies the small statements that another registry holds about an image. @returns how many there are here now */
-export async function copyReferrers(from: Place, to: Place, image: Digest, signal: AbortSignal): Promise<number> {
-  const referrers = await from.registry.referrers(from.repository, image).catch((error: unknown) => {
-    if (hasCode(error, 'registry.unsupported', 'registry.failed', 'registry.denied')) return [];
-    throw error;
-  });
+/**
+ * Makes sure that an image lies, whole, in a repository of any registry, an index with all its images, and beside it what is said
+ * about it in `from`. What is there is not copied again; what was copied is read back by its digests.
+ * @throws RegistryError `registry.not-found` when it is in neither, `registry.copy-differs`
+ */
+export async function bringImage(
+  from: Place,
+  to: Place,
+  digest: Digest,
+  {
+    signal,
+    told,
+    begins = () => undefined,
+  }: {
+    readonly signal: AbortSignal;
+    readonly told?: (blob: CopiedBlob) => void;
+    /** Only where there is something to copy. */
+    readonly begins?: (content: Pick<ImageContent, 'blobs' | 'sizeBytes'>) => void;
+  },
+): Promise<void> {
+  const whole = await walk(from, digest, NO_LIMITS);
+  const isThere = await isWhole(to.registry, to.repository, digest);
+  if (whole === null) {
+    if (isThere) return;
+    throw noImage(from, digest, `${to.registry.host}/${to.repository}`);
+  }
+  if (!isThere) {
+    const content = contentOf(whole);
+    begins(content);
+    await copyImage(from, to, content, signal, told);
+    if (!(await isWhole(to.registry, to.repository, digest))) throw differs(to, digest);
+  }
+  for (const one of whole.manifests) await copyReferrers(from, to, one.digest, signal, Number.POSITIVE_INFINITY);
+}
+
+/**
+ * Copies the small statements that another registry holds about an image, but for those that are here.
+ * @returns how many there are here now
+ */
+export async function copyReferrers(
+  from: Place,
+  to: Place,
+  image: Digest,
+  signal: AbortSignal,
+  most = MOST_REFERRERS,
+): Promise<number> {
+  const referrers = await referrersIn(from, image);
+  if (referrers.length === 0) return 0;
+  const here = new Set((await referrersIn(to, image)).map(({ digest }) => digest));
   let copied = 0;
-  for (const { digest } of referrers.slice(0, MOST_REFERRERS)) {
-    const whole = await walk(from, digest, REFERRER_LIMITS).catch((error: unknown) => {
-      if (hasCode(error, 'registry.image-unfit', 'registry.manifest-invalid')) return null;
-      throw error;
-    });
-    if (whole === null) continue;
-    await copyImage(from, to, contentOf(whole), signal);
+  for (const { digest } of referrers.slice(0, most)) {
+    if (!here.has(digest)) {
+      const whole = await walk(from, digest, REFERRER_LIMITS).catch((error: unknown) => {
+        if (hasCode(error, 'registry.image-unfit', 'registry.manifest-invalid')) return null;
+        throw error;
+      });
+      if (whole === null) continue;
+      await copyImage(from, to, contentOf(whole), signal);
+    }
     copied += 1;
   }
   return copied;
+}
+
+async function referrersIn({ registry, repository }: Place, image: Digest): Promise<Descriptor[]> {
+  return registry.referrers(repository, image).catch((error: unknown) => {
+    if (hasCode(error, 'registry.unsupported', 'registry.failed', 'registry.denied')) return [];
+    throw error;
+  });
 }
 
 interface Whole {
@@ -202,5 +253,21 @@ function unfit(why: string): RegistryError {
     code: 'registry.image-unfit',
     what: `The image cannot be taken: ${why}.`,
     fix: 'Build and push it for the platform of this server, as an image or an index of OCI or Docker.',
+  });
+}
+
+function noImage({ repository }: Pick<Place, 'repository'>, digest: Digest, to: string): RegistryError {
+  return new RegistryError({
+    code: 'registry.not-found',
+    what: `The image ${digest} is not in ${repository} any more, so ${to} cannot have it.`,
+    fix: 'Build it again: `towpath build` with the release.',
+  });
+}
+
+function differs({ registry, repository }: Place, digest: Digest): RegistryError {
+  return new RegistryError({
+    code: 'registry.copy-differs',
+    what: `${digest} was copied to ${registry.host}/${repository}, and what is read back there is not it, or not whole.`,
+    fix: 'Look at what cleans or changes images in that registry; delete what is damaged there, and promote again.',
   });
 }

@@ -26,6 +26,8 @@ export type RegistryErrorCode =
   | 'registry.image-unfit'
   /** The bytes are not those that the digest (or the size) promised. */
   | 'registry.digest-mismatch'
+  /** What was copied to another registry is not read back there as it was sent. */
+  | 'registry.copy-differs'
   /** The tag may not move and names another digest. */
   | 'registry.tag-immutable'
   /** It may not be deleted: Towpath gave it a name, or it is part of something that has one. */

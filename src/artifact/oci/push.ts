@@ -17,22 +17,35 @@ export async function ensureBlob(
   return 'written';
 }
 
+/** Where layers are taken from: a repository of some store. */
+export interface LayerSource {
+  readonly images: ImageReader;
+  readonly repository: string;
+}
+
 /** Brings the layers of a base into the repository of the image: mounted where the store can, else copied. */
 export async function ensureBaseLayers(
   images: ImageStore,
   repository: string,
   layers: readonly ImageDescriptor[],
-  from: { readonly images: ImageReader; readonly repository: string },
+  from: LayerSource,
 ): Promise<void> {
   if (from.images === images && from.repository === repository) return;
-  await Promise.all(
-    layers.map(async ({ digest, size }) => {
-      if ((await images.hasBlob(repository, digest)) !== null) return;
-      if (from.images === images && (await images.mountBlob(repository, digest, from.repository))) return;
-      const open = () => Readable.from(bytesOf(from, digest), { objectMode: false });
-      await images.writeBlob(repository, { digest, size, open });
-    }),
-  );
+  await Promise.all(layers.map((layer) => ensureLayer(images, repository, layer, from)));
+}
+
+/** One of them, or any other blob. @returns how it came to be there */
+export async function ensureLayer(
+  images: ImageStore,
+  repository: string,
+  { digest, size }: ImageDescriptor,
+  from: LayerSource,
+): Promise<'there' | 'mounted' | 'copied'> {
+  if ((await images.hasBlob(repository, digest)) !== null) return 'there';
+  if (from.images === images && (await images.mountBlob(repository, digest, from.repository))) return 'mounted';
+  const open = () => Readable.from(bytesOf(from, digest), { objectMode: false });
+  await images.writeBlob(repository, { digest, size, open });
+  return 'copied';
 }
 
 /** Puts config and manifest; the layers must be there. @param reference a tag, or the digest itself */
@@ -47,9 +60,6 @@ export async function pushImage(
   return images.putManifest(repository, reference, { mediaType: MANIFEST_MEDIA_TYPE, bytes: manifest });
 }
 
-async function* bytesOf(
-  from: { readonly images: ImageReader; readonly repository: string },
-  digest: Digest,
-): AsyncGenerator<Uint8Array> {
+async function* bytesOf(from: LayerSource, digest: Digest): AsyncGenerator<Uint8Array> {
   for await (const chunk of await from.images.readBlob(from.repository, digest)) yield chunk as Uint8Array;
 }
