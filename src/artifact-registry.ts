@@ -6,7 +6,7 @@ import { below } from './registry/below.ts';
 import { dockerCredentials } from './registry/client/docker-credentials.ts';
 import { outsideRegistries } from './registry/client/outside.ts';
 import { isImmutableTag, isReservedTag } from './registry/image-names.ts';
-import { type ImageReference, parseReference } from './registry/reference.ts';
+import { parsePlace, type RegistryPlace } from './registry/place.ts';
 import type { Registry } from './registry/registry.ts';
 import { RegistryError } from './registry/error.ts';
 
@@ -15,7 +15,7 @@ export interface ArtifactRegistry {
   readonly registry: Registry;
   /** Null for a registry of somebody else: then nothing is served under `/v2/`. */
   readonly embedded: EmbeddedRegistry | null;
-  /** What lets engines of this machine push there and pull from it. */
+  /** What lets engines push there and pull from it, and from other registries that docker knows credentials for. */
   credentials(host: string): Promise<{ readonly username: string; readonly password: string } | null>;
 }
 
@@ -34,6 +34,7 @@ export interface ArtifactRegistryOptions {
 export async function openArtifactRegistry(options: ArtifactRegistryOptions): Promise<ArtifactRegistry> {
   if (options.place !== undefined) return outside(options.place);
   const { data, host, localToken, blobBytes, onError } = options;
+  const known = knownToDocker();
   const directory = join(data, 'registry');
   const tags = { immutable: isImmutableTag, reserved: isReservedTag };
   const embedded = await createEmbeddedRegistry({
@@ -46,43 +47,35 @@ export async function openArtifactRegistry(options: ArtifactRegistryOptions): Pr
   return {
     registry: embedded.registry(),
     embedded,
-    credentials: async (asked) => (asked === host ? { username: 'towpath', password: await localToken() } : null),
+    credentials: async (asked) =>
+      asked === host ? { username: 'towpath', password: await localToken() } : known(asked),
   };
 }
 
 function outside(place: string): ArtifactRegistry {
   const { host, prefix } = placeOf(place);
-  const find = dockerCredentials();
   return {
     registry: below(outsideRegistries({ environment: process.env })(host), prefix),
     embedded: null,
-    credentials: async (asked) => {
-      const found = asked === host ? await find(host) : null;
-      return found?.kind === 'basic' ? found : null;
-    },
+    credentials: knownToDocker(),
+  };
+}
+
+function knownToDocker(): ArtifactRegistry['credentials'] {
+  const find = dockerCredentials();
+  return async (host) => {
+    const found = await find(host);
+    return found?.kind === 'basic' ? found : null;
   };
 }
 
 /** @throws RegistryError `registry.name-invalid` */
-function placeOf(place: string): { host: string; prefix: string } {
-  const text = place.replace(/\/+$/, '');
-  const reference = referenceOf(`${text}/x`);
-  if (reference !== undefined) {
-    const { host, repository } = reference;
-    const prefix = repository.slice(0, -'/x'.length);
-    if (text.startsWith(host) && `${host}${prefix === '' ? '' : `/${prefix}`}` === text) return { host, prefix };
-  }
+function placeOf(text: string): RegistryPlace {
+  const place = parsePlace(text.replace(/\/+$/, ''));
+  if (place !== null) return place;
   throw new RegistryError({
     code: 'registry.name-invalid',
-    what: `"${place.slice(0, 200)}" is not the place of a registry.`,
+    what: `"${text.slice(0, 200)}" is not the place of a registry.`,
     fix: 'Write TOWPATH_REGISTRY as `host`, `host:port` or `host/prefix`, without a scheme: `registry.example.org/towpath`.',
   });
-}
-
-function referenceOf(text: string): ImageReference | undefined {
-  try {
-    return parseReference(text);
-  } catch {
-    return undefined;
-  }
 }

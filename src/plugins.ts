@@ -135,6 +135,10 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     ensureRootfs(images, repository, image, { directory: rootfsDirectory, host: registry.host, platform, signal });
 
   const registryAt = (host: string): Registry => (host === registry.host ? registry : outside(host));
+  const locate = (reference: string): { host: string; images: Registry; repository: string } => {
+    const { host, repository } = parseReference(reference);
+    return { host, images: registryAt(host), repository };
+  };
   const parts: BuilderParts = {
     images: registry,
     bucket,
@@ -143,10 +147,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     // whatever an install script does, it does inside the base image and out of reach of this machine's files
     tasks: tasks.filter(({ isolates }) => isolates),
     imageOnMachine: (_runner, { images, repository, digest }, signal) => unpacked(images, repository, digest, signal),
-    locateBase: (reference) => {
-      const { host, repository } = parseReference(reference);
-      return { images: registryAt(host), repository };
-    },
+    locateBase: locate,
     registryHost: registry.host,
     dockerfileTool: () =>
       findDockerfileTool({ engine, buildah: { directory: join(data, 'buildah'), credentials: docker.credentials } }),
@@ -162,8 +163,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     ...local,
     directory: join(data, 'run'),
     rootfsDirectory,
-    images: registry,
-    host: registry.host,
+    locate,
     launchers: serviceLaunchers(),
   });
   const dockerDriver = createDockerDriver({ ...local, engine, installation });
@@ -306,8 +306,8 @@ function noRunner(): TowpathError {
 }
 
 /** The nodes of a Swarm keep what they fetch with; our own registry lets this machine fetch without, so its token stays here. */
-function nodeCredentials({ credentials, registryIsOurs }: PluginParts): PluginParts['credentials'] {
-  return registryIsOurs ? () => Promise.resolve(null) : credentials;
+function nodeCredentials({ credentials, registry, registryIsOurs }: PluginParts): PluginParts['credentials'] {
+  return async (host) => (registryIsOurs && host === registry.host ? null : credentials(host));
 }
 
 /** This very program, as it was started: the proxy is a process of its own that outlives the server. */

@@ -35,9 +35,12 @@ export interface ProcessParts {
   readonly directory: string;
   /** Where unpacked images lie. */
   readonly rootfsDirectory: string;
-  readonly images: ImageSource;
-  /** The registry's host, as it stands in image names. */
-  readonly host: string;
+  /** Where an image is read, by `host/repository`. */
+  readonly locate: (image: string) => {
+    readonly host: string;
+    readonly images: ImageSource;
+    readonly repository: string;
+  };
   /** In order of preference; the first that works on this machine is used. */
   readonly launchers: readonly Launcher[];
   readonly clock: Clock;
@@ -72,7 +75,7 @@ export function processRuntime(
   };
   return {
     ensureImage: async (image, digest, { signal }) => {
-      await ensureRootfs(parts.images, repositoryOf(image, parts.host), digest, unpackOptions(parts, signal));
+      await unpack(parts, image, digest, signal);
     },
     start: (instance, { log }) => begin(instance, 0, log),
     revive: (record, secrets, log) => begin({ ...record, secrets }, record.revivals + 1, log),
@@ -128,12 +131,7 @@ async function startAnew(
   log: LogLine,
 ): Promise<void> {
   const { id, target, service } = instance;
-  const image = await ensureRootfs(
-    parts.images,
-    repositoryOf(service.image, parts.host),
-    service.digest,
-    unpackOptions(parts),
-  );
+  const image = await unpack(parts, service.image, service.digest);
   const launcher = await launcherOf(parts.launchers);
   const account = await accountFor(launcher, image, target);
   await mkdir(folder, { recursive: true, mode: 0o711 });
@@ -272,10 +270,8 @@ function recordBroken({ id, file, why }: BrokenRecord): DeployError {
   });
 }
 
-function repositoryOf(image: string, host: string): string {
-  return image.startsWith(`${host}/`) ? image.slice(host.length + 1) : image.slice(image.indexOf('/') + 1);
-}
-
-function unpackOptions(parts: ProcessParts, signal?: AbortSignal) {
-  return { directory: parts.rootfsDirectory, host: parts.host, ...(signal === undefined ? {} : { signal }) };
+function unpack(parts: ProcessParts, image: string, digest: Digest, signal?: AbortSignal): Promise<ImageOnMachine> {
+  const { host, images, repository } = parts.locate(image);
+  const options = { directory: parts.rootfsDirectory, host, ...(signal === undefined ? {} : { signal }) };
+  return ensureRootfs(images, repository, digest, options);
 }

@@ -43,8 +43,7 @@ export async function processUnderTest(
       createProcessDriver({
         directory: join(directory, 'run'),
         rootfsDirectory: join(directory, 'rootfs'),
-        images,
-        host: images.host,
+        locate: () => ({ host: images.host, images, repository: 'shop/web' }),
         launchers,
         clock,
         cutover: proxy,
