@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { hexOf } from '../src/lib/digest.ts';
 import { createRegistryClient } from '../src/registry/client/client.ts';
 import { startClosedRegistry } from '../src/registry/testing/debian-registry.ts';
 import type { Served } from '../src/registry/testing/served.ts';
@@ -38,9 +39,11 @@ afterAll(async () => {
   await rm(docker, { recursive: true });
 });
 
-test('artifacts rest in a registry of somebody else, below a prefix, and go through the path from there', async () => {
+test('artifacts rest in a registry of somebody else, and production takes them from a place of its own there', async () => {
   const story = storyOf(server, project);
-  const commit = await repository.commit('The shop', smallShop({ project }));
+  const { 'towpath.yaml': path = '', ...files } = smallShop({ project });
+  const elsewhere = path.replace('from: qa,', `from: qa, registry: "${registry.host}/production",`);
+  const commit = await repository.commit('The shop', { ...files, 'towpath.yaml': elsewhere });
   await server.client.call('project.add', { body: { url: repository.url } });
   const release = await story.release(commit, 'ready');
   const digest = release.services[0]?.digest ?? expect.unreachable();
@@ -54,6 +57,14 @@ test('artifacts rest in a registry of somebody else, below a prefix, and go thro
   const tags = await client.tags(`team/${project}/web`);
   expect(tags).toEqual(expect.arrayContaining(['env-qa', 'env-prod', 'v1']));
   expect((await client.manifest(`team/${project}/web`, 'env-prod'))?.digest).toBe(digest);
+  const copied = `production/${project}/web`;
+  expect((await client.manifest(copied, digest))?.digest).toBe(digest);
+  expect((await client.tags(copied)).toSorted()).toEqual([
+    expect.stringMatching(/^keep-.*-1$/),
+    `sha256-${hexOf(digest)}`,
+  ]);
+  expect((await server.cli('logs', 'prod')).stdout).toMatch(/read back whole \(0 blobs copied, [1-9]\d* mounted/);
+  expect(prod.history[0]?.headline).toContain(`images from ${registry.host}/production`);
   expect((await fetch(`${server.client.server}/v2/`)).status).toBe(404);
 
   const swept = await server.cli('registry', 'sweep', '--dry-run', '--all');

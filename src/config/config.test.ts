@@ -224,6 +224,12 @@ test.each<[string, string, string, Partial<ConfigProblem>]>([
   ['a secret in plain', 'env:DB_URL', 'hunter2', { expected: expect.stringContaining('a reference to a secret') }],
   ['a bad duration', 'settle: 10s', 'settle: 10 seconds', { expected: expect.stringContaining('a duration such as') }],
   ['a wait beyond the timers', 'settle: 10s', 'settle: 25d', { expected: 'a duration of at most 24h' }],
+  [
+    'a registry with a scheme',
+    'settle: 10s',
+    'registry: "https://registry.example.org"',
+    { expected: expect.stringContaining('a registry without a scheme') },
+  ],
   ['more approvals than people', 'count: 2', 'count: 3', { what: 'role "release-managers" has 2 users', line: 25 }],
   [
     'a function that listens',

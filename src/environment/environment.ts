@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { type Choice, Duration, SecretReference, VariableName, Wait } from '../lib/fields.ts';
+import { parsePlace } from '../registry/place.ts';
 import { placeholdersOf } from './variables.ts';
 
 /** A place where releases run, as it stands in towpath.yaml; what moves a release into it is the path's affair. */
@@ -11,6 +12,8 @@ export interface EnvironmentDefinition {
   readonly ephemeral?: { readonly ttlMs: number };
   /** `config` has passed the driver's own schema, defaults filled in. */
   readonly deploy: { readonly driver: string; readonly config: unknown };
+  /** `host[:port][/prefix]` of another registry: its images are copied there first, and taken from there. */
+  readonly registry?: string | undefined;
   /** Variables of the services; values may hold placeholders. */
   readonly config: Readonly<Record<string, string>>;
   /** Name -> reference (`env:NAME`, `file:/path`), never a value. */
@@ -26,6 +29,10 @@ export interface EnvironmentDefinition {
   readonly keep: number;
   readonly timeoutMs: number;
 }
+
+const REGISTRY = 'a registry without a scheme, such as registry.example.org or registry.example.org/prod';
+
+const Place = z.string(REGISTRY).refine((text) => parsePlace(text) !== null, REGISTRY);
 
 const FAILURE = ['rollback', 'hold', 'keep'] as const;
 
@@ -66,6 +73,9 @@ export function environmentFields(deploy: z.ZodType<Choice>) {
       .optional()
       .describe('One environment per branch, removed with it'),
     deploy: deploy.describe('The driver that makes it run, by its name or with its settings'),
+    registry: Place.optional().describe(
+      'Another registry, into which its images are copied first: host[:port][/prefix]',
+    ),
     config: z.record(VariableName, ConfigValue).default({}).describe('Variables of the services'),
     secrets: z.record(VariableName, SecretReference).default({}).describe('References to secrets, given as files'),
     verify: z.array(z.string()).default([]).describe('Checks asked of it after a deployment'),

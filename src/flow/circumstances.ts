@@ -6,11 +6,11 @@ import type { House } from './house.ts';
 import { configAt } from './project-config.ts';
 
 /**
- * What a release runs under besides its artifacts, as a hash: the environment's driver, variables and references to
- * secrets, how each service is started, and what its `verify` checks ask. Artifacts that failed may do well under others.
+ * What a release runs under besides its artifacts, as a hash: the environment's driver, registry, variables and references
+ * to secrets, how each service is started, and what its `verify` checks ask. Artifacts that failed may do well under others.
  */
 export async function circumstancesOf(house: House, definition: PathEnvironment, release: Release): Promise<string> {
-  const { deploy, config, secrets, verify, mocks = [], settleMs, timeoutMs } = definition;
+  const { deploy, config, secrets, registry, verify, mocks = [], settleMs, timeoutMs } = definition;
   const services = await Promise.all(
     release.services.map(async ({ service, commit }) => {
       const { services: all } = await configAt(house, release.repositoryId, commit);
@@ -31,5 +31,6 @@ export async function circumstancesOf(house: House, definition: PathEnvironment,
     services,
     questions,
     ...(mocks.length === 0 ? {} : { mocks }),
+    ...(registry === undefined ? {} : { registry }),
   });
 }

@@ -94,7 +94,7 @@ export async function verifyRelease(house: House, deployment: Deployment): Promi
       ...Object.fromEntries(services.flatMap(({ service, url }) => (url === null ? [] : [[service, url]]))),
     };
     await askAfterDeployment(house, { ...deployment, urls, log: log.line });
-    return { services, note: noteOf(services.length, functions, sees) };
+    return { services, note: noteOf(services.length, functions, sees, deployment.definition.registry) };
   } finally {
     await log.end();
   }
@@ -148,9 +148,10 @@ async function endOthers(
   await recordDrivers(house.store.db, environment.id, left);
 }
 
-function noteOf(running: number, functions: readonly string[], sees: boolean): string {
+function noteOf(running: number, functions: readonly string[], sees: boolean, registry: string | undefined): string {
   const count = `${running} service${running === 1 ? '' : 's'}`;
-  const seen = sees ? `Live: ${count} seen healthy` : `Committed, not observed: ${count}`;
+  const from = registry === undefined ? '' : `, images from ${registry}`;
+  const seen = `${sees ? `Live: ${count} seen healthy` : `Committed, not observed: ${count}`}${from}`;
   return functions.length === 0 ? `${seen}.` : `${seen}; not run here: ${functions.join(', ')}.`;
 }
 
@@ -217,7 +218,7 @@ export function driverNamed(house: House, name: string): DeployDriver {
   });
 }
 
-async function logOf(house: House, promotionId: string): Promise<string> {
+export async function logOf(house: House, promotionId: string): Promise<string> {
   const row = await house.store.db
     .selectFrom('promotion')
     .select('log_id')

@@ -73,7 +73,7 @@ export async function desire(
       const publicPort = ports[part.service];
       return {
         service: part.service,
-        image: `${house.registry.host}/${part.repository}`,
+        image: `${definition.registry ?? house.registry.host}/${part.repository}`,
         digest,
         tag: imageTagOf(gitTag === null ? { kind: 'commit', commit: part.commit } : { kind: 'tag', tag: gitTag }),
         ...(service.command === undefined ? {} : { command: service.command }),

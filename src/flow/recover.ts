@@ -6,7 +6,8 @@ import type { PromotionDetail } from '../path/promotion.ts';
 import type { Release } from '../release/release.ts';
 import { releaseById } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
-import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts';
+import { copyRelease } from './copies.ts';
+import { deployRelease, type Deployment, verifyRelease, type Watched } from './deploy-release.ts';
 import { type Retry, step, transaction } from './engine/step.ts';
 import type { House } from './house.ts';
 import { move, tell } from './move.ts';
@@ -37,7 +38,11 @@ export async function recover(house: House, turn: Turn, problem: Problem, retry:
 }
 
 async function restore(house: House, turn: Turn, load: Load, retry: Retry): Promise<Watched> {
-  await step('restore', ({ signal }) => workInLane(house, turn, load, signal, deployRelease), { retry });
+  const bringBack = async (at: House, deployment: Deployment): Promise<void> => {
+    await copyRelease(at, deployment);
+    await deployRelease(at, deployment);
+  };
+  await step('restore', ({ signal }) => workInLane(house, turn, load, signal, bringBack), { retry });
   return step('verify-restored', ({ signal }) => workInLane(house, turn, load, signal, verifyRelease), { retry });
 }
 

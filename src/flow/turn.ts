@@ -10,6 +10,7 @@ import { keepTag } from '../registry/keep-tag.ts';
 import type { Release } from '../release/release.ts';
 import { requireRelease } from '../release/release-store.ts';
 import type { Tx } from '../store/database.ts';
+import { copyRelease } from './copies.ts';
 import type { Deployment, Watched } from './deploy-release.ts';
 import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';
@@ -48,7 +49,14 @@ export async function tagEnvironment(house: House, turn: Turn, { releaseId }: Lo
   ]);
 }
 
-/** Works on the target, in the lane: `deployRelease`, or `verifyRelease`. */
+/** Its names, and its images in the registry that the environment takes them from. Nothing that runs is touched. */
+export async function placeImages(house: House, turn: Turn, load: Load, signal: AbortSignal): Promise<void> {
+  await tagEnvironment(house, turn, load);
+  const { definition } = await placeOf(house, turn, load.releaseId);
+  if (definition.registry !== undefined) await workInLane(house, turn, load, signal, copyRelease);
+}
+
+/** Works in the lane: `copyRelease`, `deployRelease`, or `verifyRelease`. */
 export async function workInLane<T>(
   house: House,
   turn: Turn,

@@ -11,7 +11,7 @@ export function headline(state: PromotionState, detail: PromotionDetail): string
     case 'waiting':
       return because === '' ? 'Waits.' : because;
     case 'tagging':
-      return 'The artifacts get their names.';
+      return 'The artifacts get their names, and are copied where the environment takes its images from another registry.';
     case 'deploying':
       return 'The artifacts are being brought in.';
     case 'verifying':

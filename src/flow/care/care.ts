@@ -21,6 +21,7 @@ import { deliverStatements } from '../statements/deliver.ts';
 import { attemptEach } from './attempt.ts';
 import { endClosedPulls } from './closed-pulls.ts';
 import { setRight } from './clock-back.ts';
+import { careForCopies } from './copies.ts';
 import { giveUpArtifacts } from './give-up.ts';
 import { forgetEvents, forgetFiles, forgetLogs } from './history.ts';
 import { contentBefore, keptImages } from './image-content.ts';
@@ -141,6 +142,7 @@ export function careTasks(
     { name: 'names of images', everyMs, run: () => retainImages(house) },
     { name: 'artifacts that nothing needs', everyMs: 6 * everyMs, run: () => giveUpArtifacts(house) },
     { name: 'images that are needed', everyMs, run: () => findMissingImages(house) },
+    { name: 'images in other registries', everyMs, run: (signal) => careForCopies(house, signal) },
     { name: 'statements beside what runs', everyMs, run: () => findTakenStatements(house) },
     { name: 'scans of what runs', everyMs, run: () => scanAgain(house) },
     { name: 'base images', everyMs, run: () => refreshBySchedule(house) },

@@ -17,11 +17,12 @@ import { runInTurn, world } from './testing/run-in-turn.ts';
 
 const log = pino({ level: 'silent' });
 const repository = 'shop/web';
+const house = { bucket: null, log, registryAt: () => expect.unreachable() };
 
 test('an image that runs or can be rolled back to and is gone is told once, and once more when it is back', async () => {
   const { store, registry } = await world({ keep: 1 });
   const digests = await runInTurn(store, registry, ['a', 'b', 'c']);
-  const look = () => findMissingImages({ store, registry, bucket: null, log });
+  const look = () => findMissingImages({ ...house, store, registry });
   await look();
   expect(await told(store)).toEqual([]);
   const [a, b, c] = await Promise.all(digests.map((digest) => taken(registry, digest)));
@@ -51,11 +52,11 @@ test('a registry that does not answer says nothing about its images', async () =
       throw new RegistryError({ code: 'registry.unavailable', what: 'It is away.', fix: 'Wait.' });
     },
   };
-  await findMissingImages({ store, registry: away, bucket: null, log });
+  await findMissingImages({ ...house, store, registry: away });
   expect(await told(store)).toEqual([]);
   await taken(registry, digest ?? expect.unreachable());
-  await findMissingImages({ store, registry, bucket: null, log });
-  await findMissingImages({ store, registry: away, bucket: null, log });
+  await findMissingImages({ ...house, store, registry });
+  await findMissingImages({ ...house, store, registry: away });
   expect(await told(store)).toEqual([{ kind: 'image.missing', release: 1 }]);
 });
 

@@ -1,23 +1,26 @@
 import { type MissingImage, recordMissing } from '../../environment/missing-image-store.ts';
 import { isWhole } from '../../registry/whole-image.ts';
 import { recordEvent } from '../../store/event-store.ts';
+import { placeIn } from '../copies.ts';
 import type { House } from '../house.ts';
 import { attemptEach } from './attempt.ts';
 import type { PinnedImage } from './retention.ts';
 import { type EnvironmentImages, retentionFacts } from './retention-facts.ts';
 
+type Place = Pick<House, 'store' | 'registry' | 'registryAt' | 'bucket' | 'log'>;
+
 /**
- * The alarm before somebody needs the image: what runs, and what can be rolled back to, is looked for in the registry. A
- * registry that does not answer says nothing: what was known stays known.
+ * The alarm before somebody needs the image: what runs, and what can be rolled back to, is looked for in the registry, and in
+ * the one that the environment takes its images from. A registry that does not answer says nothing: what was known stays known.
  */
-export async function findMissingImages(house: Pick<House, 'store' | 'registry' | 'bucket' | 'log'>): Promise<void> {
+export async function findMissingImages(house: Place): Promise<void> {
   const { store, log } = house;
   const projects = await store.db.selectFrom('project').select('id').execute();
   const isThere = remembering(house);
   await attemptEach(log, projects, 'looking for the images of a project', async ({ id: projectId }) => {
     const environments = await retentionFacts(store.db, [projectId]);
     await attemptEach(log, environments, 'looking for the images of an environment', async (environment) => {
-      const missing = await missingIn(environment, isThere);
+      const missing = [...(await missingIn(environment, isThere)), ...(await missingCopies(house, environment))];
       await store.transaction(async (tx) => {
         const { gone, back } = await recordMissing(tx, environment.id, missing);
         const tell = (kind: string, image: MissingImage) =>
@@ -43,6 +46,18 @@ async function missingIn(
     missing.set(`${repository}@${digest}`, { release, repository, digest });
   }
   return [...missing.values()];
+}
+
+async function missingCopies(house: Place, { registry, pins }: EnvironmentImages): Promise<MissingImage[]> {
+  if (registry === null) return [];
+  const missing: MissingImage[] = [];
+  for (const { release, repository, digest, isBase } of pins) {
+    if (isBase) continue;
+    const place = placeIn(house, registry, repository);
+    if (await isWhole(place.registry, place.repository, digest)) continue;
+    missing.push({ release, repository: `${registry}/${repository}`, digest });
+  }
+  return missing;
 }
 
 /** Environments share images: each is looked for once. */

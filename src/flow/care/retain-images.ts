@@ -113,7 +113,7 @@ async function planFor(
 }
 
 /** Where these projects built something, and where their environments gave names to what a service of equal contents built. */
-async function namesIn(db: Sql, projectIds: readonly string[]): Promise<string[]> {
+export async function namesIn(db: Sql, projectIds: readonly string[]): Promise<string[]> {
   const { rows } = await sql<{ repository: string }>`
     select repository from artifact where project_id = any(${[...projectIds]})
     union

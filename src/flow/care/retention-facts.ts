@@ -7,10 +7,18 @@ import type { Sql } from '../../store/database.ts';
 import { definitionOf } from '../gather.ts';
 import type { PinnedImage, RetainingEnvironment } from './retention.ts';
 
+interface Kind {
+  /** A base runs nowhere: what is built upon it has its layers. */
+  readonly isBase: boolean;
+}
+
 export interface EnvironmentImages extends RetainingEnvironment {
   readonly id: string;
   /** The number of the release that runs there. */
   readonly current: number | null;
+  /** Another one than ours, when its images are taken from there. */
+  readonly registry: string | null;
+  readonly pins: readonly (PinnedImage & Kind)[];
 }
 
 /** The environments of projects, also those that are gone, with what each must be able to run again. */
@@ -30,10 +38,20 @@ export async function retentionFacts(db: Sql, projectIds: readonly string[]): Pr
     db,
     living.map(({ id }) => id),
   );
-  return rows.map(({ id, name: place, slug, removed_at: removedAt, number }) => {
+  return rows.map(({ id, name: place, slug, removed_at: removedAt, number, definition }) => {
     const name = environmentOf(place);
-    if (removedAt !== null) return { id, name, slug, removed: true, current: null, pins: [], busy: [] };
-    return { id, name, slug, removed: false, current: number, pins: pins.get(id) ?? [], busy: busy.get(id) ?? [] };
+    const { registry = null } = definitionOf({ definition });
+    if (removedAt !== null) return { id, name, slug, registry, removed: true, current: null, pins: [], busy: [] };
+    return {
+      id,
+      name,
+      slug,
+      registry,
+      removed: false,
+      current: number,
+      pins: pins.get(id) ?? [],
+      busy: busy.get(id) ?? [],
+    };
   });
 }
 
@@ -75,10 +93,11 @@ export async function usedDigests(db: Sql): Promise<UsedDigests> {
 async function pinnedImages(
   db: Sql,
   environments: readonly { readonly id: string; readonly keep: number }[],
-): Promise<Map<string, PinnedImage[]>> {
-  const { rows } = await sql<PinnedImage & { readonly environment: string }>`
+): Promise<Map<string, (PinnedImage & Kind)[]>> {
+  const { rows } = await sql<PinnedImage & Kind & { readonly environment: string }>`
     select distinct place.id as environment, release.number as release,
-      project.name || '/' || release_service.service as repository, artifact.repository as "builtIn", artifact.digest
+      project.name || '/' || release_service.service as repository, artifact.repository as "builtIn", artifact.digest,
+      coalesce(artifact.kind = 'base', false) as "isBase"
     from unnest(${environments.map(({ id }) => id)}::text[], ${environments.map(({ keep }) => keep)}::int[]) asked (id, keep)
       join environment place on place.id = asked.id
       join project on project.id = place.project_id
