@@ -24,6 +24,9 @@ const ALONE = {
   },
 };
 
+/** Of several modules together, which one of ours beside this file names: `FOLDER/go.mod`. */
+const OURS = { kubernetes: fileURLToPath(new URL('kubernetes/', import.meta.url)) };
+
 /** Some minutes of a processor on a machine that is new, so each is built by `make` with its name alone. */
 const WHEN_ASKED = {
   cosign: 'github.com/sigstore/cosign/v3/cmd/cosign@v3.0.2',
@@ -38,7 +41,9 @@ const FOLDER = fileURLToPath(new URL('../node_modules/.cache/towpath-go/', impor
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const asked = process.argv.slice(2);
-  for (const name of asked.length > 0 ? asked : [...Object.keys(MODULES), ...Object.keys(ALONE)]) {
+  for (const name of asked.length > 0
+    ? asked
+    : [...Object.keys(MODULES), ...Object.keys(ALONE), ...Object.keys(OURS)]) {
     const { missing } = findGoProgram(name, { build: true });
     if (missing !== undefined) process.stderr.write(`${missing}\n`);
   }
@@ -49,7 +54,7 @@ export function findGoProgram(name, { build = !Object.hasOwn(WHEN_ASKED, name) }
   const path = join(FOLDER, name);
   if (existsSync(path)) return { path };
   if (!build) return { missing: `${name} is left out: it takes minutes to build. \`make ${name}\` does it, once.` };
-  const module = MODULES[name] ?? ALONE[name]?.module ?? WHEN_ASKED[name] ?? BENCHED[name];
+  const module = OURS[name] ?? MODULES[name] ?? ALONE[name]?.module ?? WHEN_ASKED[name] ?? BENCHED[name];
   const go = programPath('go') ?? '/usr/local/go/bin/go';
   if (!existsSync(go)) return { missing: `${name} is left out: there is no Go on this machine to build it with.` };
   mkdirSync(FOLDER, { recursive: true });
@@ -59,7 +64,13 @@ export function findGoProgram(name, { build = !Object.hasOwn(WHEN_ASKED, name) }
   const flags = Object.hasOwn(BENCHED, name) ? [] : ['-gcflags=all=-l', '-ldflags=-s -w'];
   const { status, stderr } = Object.hasOwn(ALONE, name)
     ? buildAlone(go, ALONE[name], path, { env })
-    : spawnSync(go, ['install', ...flags, module], { env, encoding: 'utf8' });
+    : Object.hasOwn(OURS, name)
+      ? spawnSync(go, ['build', '-buildvcs=false', ...flags, '-o', path, '.'], {
+          cwd: OURS[name],
+          env,
+          encoding: 'utf8',
+        })
+      : spawnSync(go, ['install', ...flags, module], { env, encoding: 'utf8' });
   if (status === 0) return { path };
   return { missing: `${name} is left out: Go could not build ${module}: ${(stderr ?? '').trim().slice(-500)}` };
 }

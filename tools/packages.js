@@ -15,6 +15,7 @@ const WANTED = {
   chromium: 'chromium',
   'docker-registry': 'docker-registry',
   'docker.io': 'dockerd',
+  'etcd-server': 'etcd',
   'exim4-daemon-light': 'exim4',
   faketime: 'faketime',
   git: 'git',

@@ -1,4 +1,4 @@
-// Keeps the private services of one test run: Docker Engines, a Postgres, a registry, each started when a test first asks for it
+// Keeps the private services of one test run: Docker Engines, a Postgres, a registry, a Kubernetes, each started when a test first asks for it
 // and ended, with all they made, when the run ends, however it ends: the run's end closes our standard input.
 // A process of its own, so that neither Ctrl-C nor a killed test run leaves anything behind. Plain JavaScript: it is not built.
 import { execFile } from 'node:child_process';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { startDockerEngine } from './docker-engine.js';
+import { startKubernetes } from './kubernetes.js';
 import { startPostgres } from './postgres.js';
 import { startRegistry } from './registry.js';
 import { startSwarm } from './swarm.js';
@@ -18,6 +19,7 @@ if (directory === undefined) throw new Error('usage: keeper.js DIRECTORY');
 
 const starters = {
   docker: startDockerEngine,
+  kubernetes: startKubernetes,
   postgres: startPostgres,
   registry: startRegistry,
   swarm: (folder) => startSwarm(folder, 1),

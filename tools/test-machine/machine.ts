@@ -36,6 +36,15 @@ export async function swarmOf(managers: 1 | 3): Promise<Swarm> {
   return JSON.parse(await addressOf(managers === 1 ? 'swarm' : 'swarm3', undefined)) as Swarm;
 }
 
+/**
+ * The path of a kubeconfig, with all rights, for a real Kubernetes API that belongs to this test run alone: with its controllers and
+ * its scheduler, and with nodes that only pretend to run what they are given (`tools/kubernetes/kubelet.yaml`). All test files share
+ * it, so make a namespace of your own. `TOWPATH_TEST_KUBECONFIG` names one of your own instead.
+ */
+export function kubernetesConfig(): Promise<string> {
+  return addressOf('kubernetes', process.env['TOWPATH_TEST_KUBECONFIG']);
+}
+
 async function addressOf(service: string, given: string | undefined): Promise<string> {
   if (given !== undefined && given !== '') return given;
   const socket = connect(inject('keeperSocket'));
