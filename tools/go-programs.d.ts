@@ -6,6 +6,7 @@ export function findGoProgram(
     | 'kustomize'
     | 'helm'
     | 'docker-compose'
+    | 'argocd'
     | 'kubernetes'
     | 'cosign'
     | 'osv-scanner'

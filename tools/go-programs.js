@@ -2,8 +2,8 @@
 // against, which no Debian package has: built with Go from the module proxy, at these versions, once. Plain JavaScript, as packages.js. Without Go
 // it says so, and only what needs them is left out.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { programPath } from './packages.js';
@@ -21,6 +21,13 @@ const ALONE = {
     version: 'v2.40.3',
     main: './cmd',
     says: 'github.com/docker/compose/v2/internal.Version',
+  },
+  argocd: {
+    module: 'github.com/argoproj/argo-cd/v3',
+    version: 'v3.1.8',
+    main: './cmd',
+    says: 'github.com/argoproj/argo-cd/v3/common.version',
+    keeps: 'manifests/crds', // as `argocd-crds` beside the program
   },
 };
 
@@ -76,10 +83,17 @@ export function findGoProgram(name, { build = !Object.hasOwn(WHEN_ASKED, name) }
 }
 
 /** In the folder of the module, as its makers do. */
-function buildAlone(go, { module, version, main, says }, path, { env }) {
+function buildAlone(go, { module, version, main, says, keeps }, path, { env }) {
   const fetched = spawnSync(go, ['mod', 'download', '-json', `${module}@${version}`], { env, encoding: 'utf8' });
   if (fetched.status !== 0) return fetched;
   const cwd = JSON.parse(fetched.stdout).Dir;
   const flags = ['-gcflags=all=-l', `-ldflags=-s -w -X ${says}=${version}`];
+  if (keeps !== undefined) copyFolder(join(cwd, keeps), `${path}-${basename(keeps)}`);
   return spawnSync(go, ['build', '-mod=readonly', ...flags, '-o', path, main], { cwd, env, encoding: 'utf8' });
+}
+
+/** Of the module cache, where nothing can be written or removed, into a folder where that can be. */
+function copyFolder(from, to) {
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(from)) writeFileSync(join(to, name), readFileSync(join(from, name)));
 }

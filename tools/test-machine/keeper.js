@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
+import { startArgocd } from './argocd.js';
 import { startDockerEngine } from './docker-engine.js';
 import { startKubernetes } from './kubernetes.js';
 import { startPostgres } from './postgres.js';
@@ -18,6 +19,7 @@ const directory = process.argv[2];
 if (directory === undefined) throw new Error('usage: keeper.js DIRECTORY');
 
 const starters = {
+  argocd: async (folder) => startArgocd(folder, await addressOf('kubernetes')),
   docker: startDockerEngine,
   kubernetes: startKubernetes,
   postgres: startPostgres,

@@ -100,7 +100,8 @@ async function startApi(directory, store, daemon) {
   await writeFile(key, pair.privateKey, { mode: 0o600 });
   await writeFile(publicKey, pair.publicKey);
   await writeFile(tokens, `${token},towpath-tests,towpath-tests,"system:masters"\n`, { mode: 0o600 });
-  const ask = asker({ port, authority, token });
+  const written = async () => kubeconfigOf(port, await readFile(authority), token);
+  const ask = async (...asked) => askerOf(await written())(...asked);
   await daemon(
     [
       'apiserver',
@@ -120,7 +121,7 @@ async function startApi(directory, store, daemon) {
     async () => (await ask('GET', '/readyz')).status === 200,
   );
   const config = path('kubeconfig');
-  await writeFile(config, kubeconfigOf(port, await readFile(authority), token), { mode: 0o600 });
+  await writeFile(config, JSON.stringify(await written()), { mode: 0o600 }); // JSON is YAML
   return { key, authority, config, ask };
 }
 
@@ -129,14 +130,14 @@ function kubeconfigOf(port, authority, token) {
     server: `https://127.0.0.1:${port}`,
     'certificate-authority-data': authority.toString('base64'),
   };
-  return JSON.stringify({
+  return {
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name: 'test', cluster }],
     users: [{ name: 'test', user: { token } }],
     contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
     'current-context': 'test',
-  }); // JSON is YAML
+  };
 }
 
 /** Nodes that are there by their names alone; kwok says of each that it is well. */
@@ -148,12 +149,13 @@ async function addNodes({ ask }) {
   }
 }
 
-function asker({ port, authority, token }) {
-  return async (method, path, given) => {
-    const ca = await readFile(authority);
+/** Asks the API server of a kubeconfig of ours. */
+export function askerOf({ clusters: [{ cluster }], users: [{ user }] }) {
+  return (method, path, given) => {
+    const ca = Buffer.from(cluster['certificate-authority-data'], 'base64');
     return new Promise((resolve, reject) => {
-      const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-      const outgoing = request({ host: '127.0.0.1', port, method, path, ca, headers, timeout: 20_000 }, (response) => {
+      const headers = { authorization: `Bearer ${user.token}`, 'content-type': 'application/json' };
+      const outgoing = request(cluster.server + path, { method, ca, headers, timeout: 20_000 }, (response) => {
         let body = '';
         response.setEncoding('utf8').on('data', (text) => (body += text));
         response.on('end', () => resolve({ status: response.statusCode, body }));

@@ -45,6 +45,11 @@ export function kubernetesConfig(): Promise<string> {
   return addressOf('kubernetes', process.env['TOWPATH_TEST_KUBECONFIG']);
 }
 
+/** The kubeconfig of the same cluster, with the parts of Argo CD that deploy at work for applications in the namespace `argocd`. */
+export function argocdConfig(): Promise<string> {
+  return addressOf('argocd', process.env['TOWPATH_TEST_ARGOCD_KUBECONFIG']);
+}
+
 async function addressOf(service: string, given: string | undefined): Promise<string> {
   if (given !== undefined && given !== '') return given;
   const socket = connect(inject('keeperSocket'));
