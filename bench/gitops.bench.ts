@@ -246,7 +246,12 @@ function promoterOf({ store, directory }: Parts, { url }: ForgeRepository, windo
     directory: join(directory, 'mirrors'),
     remoteOf: (address) => ({ url: address, allow: ['http'] }),
   });
-  const driver = createGitopsDriver({ store, serial, writerOf: writers.of });
+  const driver = createGitopsDriver({
+    store,
+    serial,
+    writerOf: writers.of,
+    clusterOf: () => Promise.reject(new Error('Nobody is asked.')),
+  });
   let token = 0n;
   return {
     promote: async (app, version, file = fileOf(app)) => {

@@ -27,6 +27,7 @@ import { createDockerDriver } from './deploy/docker/docker.ts';
 import type { DeployDriver } from './deploy/driver.ts';
 import { createGitopsDriver } from './deploy/gitops/gitops.ts';
 import { createManifestWriters } from './deploy/gitops/manifest-writers.ts';
+import { createClusters } from './deploy/gitops/watch/clusters.ts';
 import { createSerialWriter } from './deploy/gitops/serial-writer.ts';
 import { fileLedger } from './deploy/ledger-store.ts';
 import { createProcessDriver } from './deploy/process/process.ts';
@@ -168,8 +169,14 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
   });
   const dockerDriver = createDockerDriver({ ...local, engine, installation });
   const serial = createSerialWriter({ store: options.store, holder: randomUUID() });
+  const clusters = createClusters({ environment: process.env, clock: systemClock, secretOf });
   const manifests = createManifestWriters({ directory: join(data, 'manifests'), remoteOf: options.remoteOf });
-  const gitopsDriver = createGitopsDriver({ store: options.store, serial, writerOf: manifests.of });
+  const gitopsDriver = createGitopsDriver({
+    store: options.store,
+    serial,
+    writerOf: manifests.of,
+    clusterOf: clusters.of,
+  });
   const swarmDriver = createSwarmDriver({
     ...local,
     engine: dockerWhenNeeded({
@@ -271,6 +278,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     async closeManifests() {
       await serial.close();
       await manifests.close();
+      await clusters.close();
     },
   };
 }

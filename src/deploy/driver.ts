@@ -90,6 +90,15 @@ export interface Written {
   readonly operation: string;
 }
 
+/** What the program that deploys what is written tells of a service. */
+export interface Told {
+  /** Who tells, and of what. */
+  readonly by: string;
+  /** True when it is at what stands written, runs the digest, and is healthy. */
+  readonly isGood: boolean;
+  readonly says: string;
+}
+
 export interface Observed {
   readonly services: Readonly<
     Record<
@@ -99,6 +108,8 @@ export interface Observed {
         readonly url?: string;
         /** Of a driver that sees no replicas, and only this. */
         readonly written?: readonly Written[];
+        /** Where somebody is asked who sees it run. */
+        readonly told?: Told;
       }
     >
   >;

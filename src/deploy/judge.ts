@@ -5,14 +5,15 @@ export type Judgement = { readonly kind: 'good' } | { readonly kind: 'wrong'; re
 /**
  * Invariant 2: is what was seen what was asked for? Every replica that serves has the desired digest and is healthy, there
  * are as many as asked for, and nothing else of ours serves in the environment. Of a driver that sees no replicas: it stands
- * written wherever it should, and whoever tells of that says that nobody saw it run.
+ * written wherever it should, and whoever deploys from there tells that it runs; where nobody tells, that is said.
  */
 export function judge(desired: Desired, observed: Observed): Judgement {
   for (const { service, digest, replicas } of desired.services) {
-    const written = observed.services[service]?.written;
+    const { written, told } = observed.services[service] ?? {};
     if (written !== undefined) {
       const other = written.find((seen) => seen.digest !== digest);
       if (other !== undefined) return wrong(`${other.place} names ${other.digest?.slice(0, 19) ?? 'no digest'}`);
+      if (told?.isGood === false) return wrong(`${told.by} tells of ${service}: ${told.says}`);
       if (written.length > 0) continue;
     }
     const serving = (observed.services[service]?.replicas ?? []).filter((replica) => replica.serving);

@@ -76,25 +76,21 @@ export async function verifyRelease(house: House, deployment: Deployment): Promi
     const driver = driverOf(house, deployment.definition);
     const { desired, functions } = await desire(house, deployment);
     const observed = await settle(house, deployment, driver, desired);
-    const sees = driver.lacks?.includes('replicas') !== true;
-    log.line(
-      sees
-        ? `Every replica runs the digest that was asked for, healthy for ${deployment.definition.settleMs} ms.`
-        : 'It stands committed as it was asked for. What runs is not observed.',
-    );
+    const sight = sightOf(driver, observed);
+    log.line(proofOf(sight, deployment.definition.settleMs));
     await endOthers(house, deployment, driver, desired.target, log.line);
     const services = desired.services.map(({ service, digest }) => ({
       service,
       digest,
       url: observed.services[service]?.url ?? null,
-      observed: sees,
+      observed: sight.kind !== 'unseen',
     }));
     const urls = {
       ...(await urlsBeside(house.store.db, deployment.environment)),
       ...Object.fromEntries(services.flatMap(({ service, url }) => (url === null ? [] : [[service, url]]))),
     };
     await askAfterDeployment(house, { ...deployment, urls, log: log.line });
-    return { services, note: noteOf(services.length, functions, sees, deployment.definition.registry) };
+    return { services, note: noteOf(services.length, functions, sight, deployment.definition.registry) };
   } finally {
     await log.end();
   }
@@ -148,10 +144,34 @@ async function endOthers(
   await recordDrivers(house.store.db, environment.id, left);
 }
 
-function noteOf(running: number, functions: readonly string[], sees: boolean, registry: string | undefined): string {
+/** Who saw it run: we, replica by replica; whoever deploys it, who tells; or nobody. */
+type SeenBy = { readonly kind: 'seen' } | { readonly kind: 'unseen' } | { readonly kind: 'told'; readonly by: string };
+
+function sightOf({ lacks }: DeployDriver, observed: Observed): SeenBy {
+  if (lacks?.includes('replicas') !== true) return { kind: 'seen' };
+  const told = Object.values(observed.services).map((service) => service.told);
+  const [first] = told;
+  return first !== undefined && !told.includes(undefined) ? { kind: 'told', by: first.by } : { kind: 'unseen' };
+}
+
+function proofOf(sight: SeenBy, settleMs: number): string {
+  switch (sight.kind) {
+    case 'seen':
+      return `Every replica runs the digest that was asked for, healthy for ${settleMs} ms.`;
+    case 'told':
+      return `${sight.by} tells that the digests that were asked for run, healthy for ${settleMs} ms.`;
+    case 'unseen':
+      return 'It stands committed as it was asked for. What runs is not observed.';
+    default:
+      return sight satisfies never;
+  }
+}
+
+function noteOf(running: number, functions: readonly string[], sight: SeenBy, registry: string | undefined): string {
   const count = `${running} service${running === 1 ? '' : 's'}`;
   const from = registry === undefined ? '' : `, images from ${registry}`;
-  const seen = `${sees ? `Live: ${count} seen healthy` : `Committed, not observed: ${count}`}${from}`;
+  const by = sight.kind === 'told' ? ` by ${sight.by}` : '';
+  const seen = `${sight.kind === 'unseen' ? `Committed, not observed: ${count}` : `Live: ${count} seen healthy${by}`}${from}`;
   return functions.length === 0 ? `${seen}.` : `${seen}; not run here: ${functions.join(', ')}.`;
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { listOf, Name, RelativePath } from '../../lib/fields.ts';
 import { type ImagePlace, ImagePlaceSchema } from './image-place.ts';
+import { SuccessSchema } from './success.ts';
 
 const Credential = z
   .string('a reference to a secret: env:NAME, file:/path or github-app:...')
@@ -34,10 +35,9 @@ export const GitopsConfig = z.strictObject({
     .enum(['digest', 'tag@digest'])
     .default('digest')
     .describe('How a whole reference is written: by digest with the tag as a comment, or with both'),
-  success: z
-    .enum(['commit'])
-    .default('commit')
-    .describe('What counts as done: that it stands in the repository; what runs is not seen'),
+  success: SuccessSchema.default('commit').describe(
+    'What counts as done: that it stands in the repository (`commit`), or that who deploys from there tells that it runs',
+  ),
   services: z.record(Name, listOf(ImagePlaceSchema)).describe('Service -> where its image stands'),
 });
 export type GitopsConfig = z.infer<typeof GitopsConfig>;

@@ -1,15 +1,17 @@
 import type { BranchWriter } from '../../git/branch-writer.ts';
 import type { Store } from '../../store/database.ts';
-import type { Action, Desired, DeployDriver, DesiredService, Observed, Target, Written } from '../driver.ts';
+import type { Action, Desired, DeployDriver, DesiredService, Observed, Target } from '../driver.ts';
 import { targetKey } from '../rollout.ts';
-import { readFile } from './batch.ts';
 import { commitMessage } from './commit-message.ts';
 import { GitopsConfig, inFolder, placeName } from './config.ts';
 import { GitopsError } from './gitops-error.ts';
-import { readImage } from './image-field.ts';
 import type { ImagePlace } from './image-place.ts';
+import { fullName, observeManifests } from './observe-manifests.ts';
 import type { SerialWriter } from './serial-writer.ts';
+import { standingAgainst } from './standing.ts';
 import { claimTarget, forgetTarget, knownTarget, type TargetPlace } from './target-store.ts';
+import { follow } from './watch/follow.ts';
+import { type ClusterOf, watcherName, watchOf } from './watch/watch-of.ts';
 import type { ManifestRepository } from './write-request.ts';
 import { manifestBranch } from './write-store.ts';
 
@@ -18,11 +20,17 @@ export interface GitopsParts {
   readonly serial: SerialWriter;
   /** What writes to a repository; made once and kept. */
   readonly writerOf: (repository: ManifestRepository) => Promise<BranchWriter>;
+  readonly clusterOf: ClusterOf;
+  /** How long what somebody tells must stay bad until it is believed. */
+  readonly patienceMs?: number;
 }
 
-export type GitopsAction = Action & { readonly kind: 'edit' | 'push' };
+export type GitopsAction = Action & { readonly kind: 'edit' | 'push' | 'follow' };
 
-/** Writes images into a manifest repository, from which another program deploys them. What runs is not seen. */
+/**
+ * Writes images into a manifest repository, from which another program deploys them. What runs is not seen by us; where
+ * `success` names who sees it, a deployment is done when that one tells so.
+ */
 export function createGitopsDriver(parts: GitopsParts): DeployDriver<GitopsConfig, GitopsAction> {
   const { store } = parts;
   return {
@@ -33,34 +41,47 @@ export function createGitopsDriver(parts: GitopsParts): DeployDriver<GitopsConfi
     apply: async (desired, actions, { log, signal, token }) => {
       const { target, config, operation } = desired;
       const place = placeOf(desired);
+      const watch = await watchOf(config.success, parts.clusterOf);
+      await watch?.check(signal); // before anything is written
       signal.throwIfAborted();
       await claimTarget(store.db, { target: targetKey(target), name: nameOf(target), token }, operation, place);
+      const writer = await parts.writerOf(place.repository);
+      const images = desired.services.flatMap(({ service, digest, tag }) =>
+        (place.services[service] ?? []).map((one) => ({ place: one, image: { digest, tag: tag ?? null } })),
+      );
+      let commit = '';
       for (const { kind, summary } of actions) {
         signal.throwIfAborted();
         log(summary);
-        if (kind !== 'push') continue;
-        const ask = {
-          key: `${targetKey(target)} ${operation}`,
-          branch: manifestBranch(place.repository.url, place.branch),
-          target: targetKey(target),
-          token,
-          request: {
-            edits: desired.services.flatMap((service) =>
-              placesOf(desired, service).map((one) => ({
-                place: one,
-                image: { digest: service.digest, tag: service.tag ?? null },
-              })),
-            ),
-            style: config.write,
-            author: config.author,
-            message: commitMessage(desired),
-          },
-        };
-        const commit = await parts.serial.write(ask, await parts.writerOf(place.repository), signal);
-        log(`it stands in commit ${commit.slice(0, 12)}`);
+        if (kind === 'push') {
+          const ask = {
+            key: `${targetKey(target)} ${operation}`,
+            branch: manifestBranch(place.repository.url, place.branch),
+            target: targetKey(target),
+            token,
+            request: { edits: images, style: config.write, author: config.author, message: commitMessage(desired) },
+          };
+          commit = await parts.serial.write(ask, writer, signal);
+          log(`it stands in commit ${commit.slice(0, 12)}`);
+        }
+        if (kind === 'follow' && watch !== null) {
+          const standingOf = standingAgainst(writer, {
+            branch: place.branch === '' ? null : place.branch,
+            commit,
+            images: images.map(({ place: one, image }) => ({ place: one, digest: image.digest })),
+          });
+          await follow({
+            watch,
+            patienceMs: parts.patienceMs,
+            digests: desired.services.map(({ digest }) => digest),
+            standingOf,
+            log,
+            signal,
+          });
+        }
       }
     },
-    observe: (target) => observe(parts, target),
+    observe: (target) => observeManifests(parts, target),
     destroy: async (target, { log, token }) => {
       const known = await knownTarget(store.db, targetKey(target));
       await forgetTarget(store.db, targetKey(target), nameOf(target), token);
@@ -80,14 +101,17 @@ function plan(desired: Desired<GitopsConfig>, observed: Observed): GitopsAction[
   requireImagesOnly(desired);
   const edits = desired.services.flatMap((service) => placesOf(desired, service).map((place) => ({ service, place })));
   const { repository, branch } = placeOf(desired);
-  const isThere = edits.every(({ service, place }) =>
-    observed.services[service.service]?.written?.some(
+  const { success } = desired.config;
+  const isThere = edits.every(({ service, place }) => {
+    const { written, told } = observed.services[service.service] ?? {};
+    const stands = written?.some(
       (seen) =>
         seen.place === fullName({ repository, branch }, place) &&
         seen.digest === service.digest &&
         seen.operation === desired.operation,
-    ),
-  );
+    );
+    return stands === true && (success === 'commit' || told?.isGood === true);
+  });
   if (isThere) return [];
   return [
     ...edits.map(({ service, place }): GitopsAction => ({
@@ -96,36 +120,10 @@ function plan(desired: Desired<GitopsConfig>, observed: Observed): GitopsAction[
       summary: `write ${service.service}@${service.digest.slice(0, 'sha256:'.length + 12)} to ${placeName(place)}`,
     })),
     { kind: 'push', summary: `push it to ${branch === '' ? 'the default branch' : branch} of ${repository.url}` },
+    ...(success === 'commit'
+      ? []
+      : [{ kind: 'follow' as const, summary: `wait until ${watcherName(success)} tells that it runs` }]),
   ];
-}
-
-async function observe({ store, writerOf }: GitopsParts, target: Target): Promise<Observed> {
-  const known = await knownTarget(store.db, targetKey(target));
-  if (known === null) return { services: {} };
-  const writer = await writerOf(known.repository);
-  const head = await writer.head(known.branch === '' ? null : known.branch);
-  const draft = head === null ? null : await writer.draft(head.oid);
-  const digestAt = async (place: ImagePlace): Promise<Written['digest']> => {
-    if (draft === null) return null;
-    try {
-      return readImage(await readFile(draft, place.file), place);
-    } catch (error) {
-      if (error instanceof GitopsError) return null; // whoever writes there next tells why
-      throw error;
-    }
-  };
-  const services: Record<string, Observed['services'][string]> = {};
-  for (const [service, places] of Object.entries(known.services)) {
-    const written: Written[] = [];
-    for (const place of places)
-      written.push({
-        place: fullName(known, place),
-        digest: await digestAt(place),
-        operation: known.operation,
-      });
-    services[service] = { replicas: [], written };
-  }
-  return { services };
 }
 
 function placeOf(desired: Desired<GitopsConfig>): TargetPlace {
@@ -133,6 +131,7 @@ function placeOf(desired: Desired<GitopsConfig>): TargetPlace {
   return {
     repository: { url: repository, host: host ?? null, credential: credential ?? null },
     branch: branch ?? '',
+    success: desired.config.success,
     services: Object.fromEntries(desired.services.map((service) => [service.service, placesOf(desired, service)])),
   };
 }
@@ -157,10 +156,6 @@ function requireImagesOnly({ services, target }: Desired): void {
     what: `${target.environment} has \`config\` or \`secrets\`, which the gitops driver does not write: it writes images alone.`,
     fix: 'Put them into the manifests, and take them out of the environment in towpath.yaml.',
   });
-}
-
-function fullName({ repository, branch }: Pick<TargetPlace, 'repository' | 'branch'>, place: ImagePlace): string {
-  return `${repository.url}#${branch} ${placeName(place)}`;
 }
 
 function nameOf({ project, environment }: Target): string {

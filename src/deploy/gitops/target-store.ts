@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { json, type Sql } from '../../store/database.ts';
 import { fenced } from '../deploy-error.ts';
 import { ImagePlaceSchema } from './image-place.ts';
+import { SuccessSchema } from './success.ts';
 import { ManifestRepository } from './write-request.ts';
 
 /** Where the images of a target stand, as it was last deployed. */
@@ -12,6 +13,7 @@ const TargetPlace = z.object({
   /** Empty: the default branch. */
   branch: z.string(),
   services: z.record(z.string(), z.array(ImagePlaceSchema)),
+  success: SuccessSchema.default('commit'),
 });
 export type TargetPlace = z.infer<typeof TargetPlace>;
 

@@ -10,6 +10,7 @@ import type { GitopsConfig } from '../gitops/config.ts';
 import { createGitopsDriver } from '../gitops/gitops.ts';
 import { createManifestWriters } from '../gitops/manifest-writers.ts';
 import { createSerialWriter } from '../gitops/serial-writer.ts';
+import type { ClusterOf } from '../gitops/watch/watch-of.ts';
 import { targetKey } from '../rollout.ts';
 import { HOSTILE } from './hostile.ts';
 import type { DriverUnderTest } from './rollouts.ts';
@@ -17,7 +18,9 @@ import type { DriverUnderTest } from './rollouts.ts';
 const SERVICES = ['web', 'worker', ...HOSTILE];
 
 /** The gitops driver over a real git server, with a file of manifests for each target. */
-export async function gitopsUnderTest(): Promise<DriverUnderTest & { readonly repository: ForgeRepository }> {
+export async function gitopsUnderTest(
+  clusterOf: ClusterOf = () => Promise.reject(new Error('Nobody is asked.')),
+): Promise<DriverUnderTest & { readonly repository: ForgeRepository }> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-gitops-'));
   const [store, forge] = await Promise.all([testStore(), startForge()]);
   const repository = await forge.createRepository('manifests');
@@ -30,7 +33,7 @@ export async function gitopsUnderTest(): Promise<DriverUnderTest & { readonly re
       const serial = createSerialWriter({ store, holder: randomUUID(), windowMs: 20 });
       const writers = createManifestWriters({ directory, remoteOf: (url) => ({ url, allow: ['http'] }) });
       made.push(serial, writers);
-      return createGitopsDriver({ store, serial, writerOf: writers.of });
+      return createGitopsDriver({ store, serial, writerOf: writers.of, clusterOf, patienceMs: 2000 });
     },
     settingsOf: (target) => {
       const key = targetKey(target);

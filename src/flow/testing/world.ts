@@ -16,6 +16,7 @@ import { type FileChange, type Forge, startForge } from '../../git/testing/forge
 import type { DeployDriver } from '../../deploy/driver.ts';
 import { createGitopsDriver } from '../../deploy/gitops/gitops.ts';
 import { createManifestWriters, type ManifestWriters } from '../../deploy/gitops/manifest-writers.ts';
+import { type Clusters, createClusters } from '../../deploy/gitops/watch/clusters.ts';
 import { createSerialWriter, type SerialWriter } from '../../deploy/gitops/serial-writer.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { type Digest, isDigest } from '../../lib/digest.ts';
@@ -176,7 +177,18 @@ export async function createWorld(
   const remoteOf: House['remoteOf'] = (url) => ({ url, allow: ['file'] });
   const manifests = createManifestWriters({ directory: join(directory, 'manifests'), remoteOf });
   const serial = createSerialWriter({ store, holder: 'world', windowMs: 20 });
-  const gitops = createGitopsDriver({ store, serial, writerOf: manifests.of });
+  const clusters = createClusters({
+    environment: {},
+    clock: systemClock,
+    secretOf: (reference) => secrets.resolve(reference),
+  });
+  const gitops = createGitopsDriver({
+    store,
+    serial,
+    writerOf: manifests.of,
+    clusterOf: clusters.of,
+    patienceMs: 2000,
+  });
   let flows: Flows | undefined;
   const starts = createStarts(engine, () => flows ?? unready());
   const mirrors = createMirrors(store, { directory: join(directory, 'mirrors'), remoteOf });
@@ -346,7 +358,7 @@ export async function createWorld(
       if (answer.kind === 'would') return answer;
       throw new Error('It was no dry run.');
     },
-    end: () => end({ directory, store, forge, engine, mirrors, manifests, serial, ending, sweeping }),
+    end: () => end({ directory, store, forge, engine, mirrors, manifests, clusters, serial, ending, sweeping }),
   });
 }
 
@@ -360,12 +372,14 @@ async function end(parts: {
   sweeping: Promise<void>;
   serial: SerialWriter;
   manifests: ManifestWriters;
+  clusters: Clusters;
 }): Promise<void> {
   parts.ending.abort();
   await Promise.all([parts.sweeping, parts.engine.stop({ drainMs: 1000 })]);
   parts.mirrors.close();
   await parts.serial.close();
   await parts.manifests.close();
+  await parts.clusters.close();
   await parts.forge.close();
   await parts.store.close();
   await rm(parts.directory, { recursive: true, force: true, maxRetries: 5 });
