@@ -345,6 +345,18 @@ test('a second document is refused, however well the first reads', () => {
   ]);
 });
 
+test.each([
+  ['on: { branch: "*" }, ephemeral: {}', 'another driver beside `ephemeral`'],
+  ['on: manual, config: { A: 1 }', 'no `config` beside `deploy: gitops`'],
+  ['on: manual, secrets: { A: "env:A" }', 'no `secrets` beside `deploy: gitops`'],
+])('what a driver that writes images alone would leave out is refused: %s', (words, expected) => {
+  const gitops = 'deploy: { gitops: { repository: "https://git.example/m.git", services: {} } }';
+  const source = `project: a\nservices: { b: { path: b, build: dockerfile } }\nenvironments: { c: { ${words}, ${gitops} } }\n`;
+  expect(problemsOf(source, realFamilies)).toMatchObject([
+    { line: 3, expected: expect.stringContaining(expected) as string },
+  ]);
+});
+
 test('every problem of one kind is told at once, in the order of the file', () => {
   const problems = problemsOf(SHOP.replace('port: 3000', 'port: x').replace('on: manual', 'on: manuel'));
   expect(problems.map(({ line }) => line)).toEqual([8, 20]);

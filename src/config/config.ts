@@ -50,6 +50,8 @@ export interface Families {
     readonly config: z.ZodType;
     /** What strangers wrote may run by it. */
     readonly isolates?: boolean;
+    /** It writes images, and neither settings nor an end of what runs. */
+    readonly imagesOnly?: boolean;
   }[];
   readonly checks: readonly CheckFamily[];
 }
@@ -82,6 +84,7 @@ function schemaFor(families: Families): ReturnType<typeof configSchema> {
 export function configSchema({ builders, drivers, checks }: Families) {
   const deploy = choiceOf('driver', Object.fromEntries(drivers.map(({ name, config }) => [name, config])));
   const isolating = drivers.flatMap(({ name, isolates }) => (isolates === true ? [name] : []));
+  const imagesOnly = drivers.flatMap((driver) => (driver.imagesOnly === true ? [driver.name] : []));
   return z
     .strictObject({
       project: Name.describe('The name of the project; images are called <project>/<service>'),
@@ -118,7 +121,7 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .describe('Outside base images'),
       yank: yankSchema.prefault({}).describe('What becomes of artifacts that only yanked releases have'),
       environments: z
-        .record(Name, pathEnvironmentSchema(deploy, isolating))
+        .record(Name, pathEnvironmentSchema(deploy, { isolating, imagesOnly }))
         .default({})
         .describe('Where releases run, in the order of the path'),
     })

@@ -19,3 +19,6 @@ export const driverConfigs = {
 
 /** Those that keep what strangers wrote from the machine's own files, network and other services. */
 export const isolatingDrivers: readonly string[] = ['docker'] satisfies (keyof typeof driverConfigs)[];
+
+/** Those that write images somewhere and nothing else: they give no settings, and end nothing that runs. */
+export const imagesOnlyDrivers: readonly string[] = ['gitops'] satisfies (keyof typeof driverConfigs)[];

@@ -14,7 +14,10 @@ export interface PathEnvironment extends EnvironmentDefinition {
 }
 
 /** The piece of towpath.yaml under `environments: { <name>: ... }`. */
-export function pathEnvironmentSchema(deploy: z.ZodType<Choice>, isolating: readonly string[]) {
+export function pathEnvironmentSchema(
+  deploy: z.ZodType<Choice>,
+  { isolating, imagesOnly }: { readonly isolating: readonly string[]; readonly imagesOnly: readonly string[] },
+) {
   return z
     .strictObject({
       on: TriggerSchema.describe(
@@ -51,6 +54,21 @@ export function pathEnvironmentSchema(deploy: z.ZodType<Choice>, isolating: read
           message:
             '`on: { branch: ... }` beside `ephemeral`: only a branch (or a pull request) can bring and end an environment',
         });
+      const { name: driver } = environment.deploy;
+      if (!imagesOnly.includes(driver)) return;
+      if (environment.ephemeral !== undefined)
+        context.addIssue({
+          code: 'custom',
+          path: ['ephemeral'],
+          message: `another driver beside \`ephemeral\`: ${driver} writes images alone, and ends nothing`,
+        });
+      for (const settings of ['config', 'secrets'] as const)
+        if (Object.keys(environment[settings]).length > 0)
+          context.addIssue({
+            code: 'custom',
+            path: [settings],
+            message: `no \`${settings}\` beside \`deploy: ${driver}\`, which writes images alone: they belong into the manifests`,
+          });
     })
     .transform(({ on, from, gates, ephemeral, deploy, settle, timeout, ...rest }): PathEnvironment => ({
       ...rest,
