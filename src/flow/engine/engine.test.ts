@@ -1,3 +1,4 @@
+import { DBOSClient } from '@dbos-inc/dbos-sdk';
 import { sql } from 'kysely';
 import { expect, onTestFinished, test, vi } from 'vitest';
 
@@ -8,6 +9,7 @@ import { readMigrations } from '../../store/migrate.ts';
 import { durable } from './durable.ts';
 import type { Durable } from './durable.ts';
 import type { Engine } from './engine.ts';
+import { APPLICATION, ENGINE_VERSION, engineUrl } from './identity.ts';
 import { pause, step, transaction } from './step.ts';
 import { testEngine, testEngineStore } from './testing.ts';
 import type { WorkerOptions } from './worker.ts';
@@ -49,6 +51,22 @@ test('the same id asked for twice, also after the end, runs once', async () => {
     await engine.ended('count:1');
   }
   expect(runs).toBe(1);
+});
+
+test('what an earlier version asked for, in the form that it wrote, is done', async () => {
+  const { engine, store } = await worker([durable('double', (n: number) => step('double', () => n * 2))]);
+  const client = await DBOSClient.create({ systemDatabaseUrl: engineUrl(store.url), applicationName: APPLICATION });
+  onTestFinished(() => client.destroy());
+  const request = { workflowName: 'double', workflowID: 'double:1', queueName: 'default', appVersion: ENGINE_VERSION };
+  await client.enqueue(request, 21);
+  expect(await engine.ended('double:1')).toEqual({ kind: 'done', output: 42 });
+});
+
+test('the compiler refuses a step that returns what JSON does not give back', async () => {
+  // @ts-expect-error a moment is a text afterwards
+  await step('now', () => ({ at: new Date() }));
+  // @ts-expect-error so is every member of a Set gone
+  await step('names', () => Promise.resolve([new Set(['web'])]));
 });
 
 test('a workflow asks for another within its own transaction', async () => {

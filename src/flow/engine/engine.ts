@@ -11,6 +11,7 @@ import type { Durable } from './durable.ts';
 import { APPLICATION, ENGINE_VERSION, engineUrl } from './identity.ts';
 import { engineLogger, quiet } from './log.ts';
 import type { EngineLog } from './log.ts';
+import { plainJson } from './plain-json.ts';
 import { deleteHistory } from './retention.ts';
 import { hasEnded, stateOf } from './state.ts';
 import type { WorkflowState } from './state.ts';
@@ -74,6 +75,7 @@ export async function createEngine({
     systemDatabasePoolSize: 4,
     applicationName: APPLICATION,
     logger: engineLogger(log),
+    serializer: plainJson,
   });
   let worker: Worker | undefined;
   let stopped: Promise<void> | undefined;

@@ -7,6 +7,7 @@ import { DATA_SOURCE, openTransaction } from './data-source.ts';
 import { EngineError } from './error.ts';
 import { passBoundary } from './fault.ts';
 import { outageOver } from './outage.ts';
+import type { IfPlain } from './plain-json.ts';
 
 export interface StepContext {
   /** Aborted within about a second after the workflow was cancelled. The step ends its own work and throws. */
@@ -35,7 +36,7 @@ const OUTAGE: Retry = { attempts: 8, firstMs: 250, when: () => false };
  */
 export async function step<T>(
   name: string,
-  work: (context: StepContext) => Promise<T> | T,
+  work: ((context: StepContext) => Promise<T> | T) & IfPlain<T>,
   { retry = OUTAGE }: { readonly retry?: Retry } = {},
 ): Promise<T> {
   if (!DBOS.isInWorkflow()) return work({ signal: signalOfOuterStep(), attempt: 1 });
@@ -69,7 +70,7 @@ export async function step<T>(
  * the workflow that another worker has taken over. `work` may run again after a rollback, so it does nothing but write rows.
  * @throws EngineError `engine.outside` outside a workflow
  */
-export async function transaction<T>(name: string, work: (tx: Tx) => Promise<T>): Promise<T> {
+export async function transaction<T>(name: string, work: ((tx: Tx) => Promise<T>) & IfPlain<T>): Promise<T> {
   if (!DBOS.isInWorkflow()) {
     throw new EngineError({
       code: 'engine.outside',

@@ -15,6 +15,7 @@ import { takeLease } from './lease.ts';
 import { engineLogger } from './log.ts';
 import type { EngineLog } from './log.ts';
 import { watchOutagesOf } from './outage.ts';
+import { plainJson } from './plain-json.ts';
 import { deleteHistory } from './retention.ts';
 import { findStranded } from './stranded.ts';
 
@@ -85,6 +86,7 @@ export async function startWorker(parts: Parts, options: WorkerOptions): Promise
     executorID: executorId,
     runMigrations: false,
     logger: engineLogger(log),
+    serializer: plainJson,
     ...(options.listen === undefined ? {} : { listenQueues: [...options.listen] }),
   });
   // The lease comes first: work claimed without one would look like a dead worker's.
