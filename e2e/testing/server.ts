@@ -156,6 +156,11 @@ async function runCli(
   return { code: code ?? -1, stdout, stderr };
 }
 
+/** The wait grows with what it took so far: each question costs a server a dozen queries, and whoever waits for seconds is late by tenths. */
+const FIRST_MS = 50;
+const LONGEST_MS = 400;
+const GROWS = 1.2;
+
 /** Asks until there is an answer that is not null. */
 export async function until<T>(
   ask: () => T | null | Promise<T | null>,
@@ -163,11 +168,11 @@ export async function until<T>(
   story: () => Promise<string> | string = () => ask.toString(),
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
-  for (;;) {
+  for (let waitMs = FIRST_MS; ; waitMs = Math.min(waitMs * GROWS, LONGEST_MS)) {
     const answer = await ask();
     if (answer !== null) return answer;
     if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs} ms in vain: ${await story()}`);
-    await sleep(100);
+    await sleep(waitMs);
   }
 }
 

@@ -123,12 +123,15 @@ export async function promotionView(db: Sql, of: string | Promotion): Promise<Pr
   });
 }
 
-export async function promotionViews(db: Sql, promotions: readonly Promotion[]): Promise<PromotionView[]> {
+/** @param known the briefs of their releases, where they were read already */
+export async function promotionViews(
+  db: Sql,
+  promotions: readonly Promotion[],
+  known?: ReadonlyMap<string, ReleaseBrief>,
+): Promise<PromotionView[]> {
   if (promotions.length === 0) return [];
-  const briefs = await briefsOf(
-    db,
-    promotions.map(({ releaseId }) => releaseId),
-  );
+  const ids = promotions.map(({ releaseId }) => releaseId);
+  const briefs = known ?? (await briefsOf(db, ids));
   const places = await db
     .selectFrom('environment')
     .innerJoin('project', 'project.id', 'environment.project_id')
@@ -186,25 +189,19 @@ export async function rollbackTarget(
   to?: string,
 ): Promise<RollbackTarget & { number?: number }> {
   const tenures = await tenuresOf(db, environment.id, 50);
-  const releases = new Map(
-    (
-      await releaseHeads(
-        db,
-        tenures.map(({ releaseId }) => releaseId),
-      )
-    ).map((release) => [release.id, release]),
-  );
   const open = await openPromotions(db, [environment.id]);
   const back = open.find(({ kind }) => kind === 'rollback');
   const atWork = open.find(({ state }) => isWorking(state));
   const left =
     environment.currentSince === null ? null : await leftStanding(db, environment.id, environment.currentSince);
   const touching = atWork ?? left;
-  const [coming] = touching === null ? [] : await releaseHeads(db, [touching.releaseId]);
-  const current =
-    environment.currentReleaseId === null
-      ? null
-      : (coming?.fingerprint ?? releases.get(environment.currentReleaseId)?.fingerprint ?? null);
+  const heads = await releaseHeads(db, [
+    ...tenures.map(({ releaseId }) => releaseId),
+    ...(touching === null ? [] : [touching.releaseId]),
+  ]);
+  const releases = new Map(heads.map((release) => [release.id, release]));
+  const coming = touching?.releaseId ?? environment.currentReleaseId;
+  const current = environment.currentReleaseId === null ? null : (releases.get(coming ?? '')?.fingerprint ?? null);
   const facts = tenures.map(({ releaseId, fingerprint, yanked, byRollback }): TenureFacts => {
     const release = releases.get(releaseId);
     return {
@@ -231,58 +228,59 @@ export async function environmentViews(db: Sql, environments: readonly Environme
   const ended = await lastEnded(db, ids);
   const missing = await missingImages(db, ids);
   const revoked = await revokedIn(db, ids);
-  const openViews = new Map((await promotionViews(db, open)).map((view) => [view.id, view]));
-  const endedViews = new Map((await promotionViews(db, ended)).map((view) => [view.id, view]));
-  const briefs = await briefsOf(
-    db,
-    environments.flatMap(({ currentReleaseId }) => (currentReleaseId === null ? [] : [currentReleaseId])),
+  const targets = await Promise.all(environments.map((environment) => rollbackTarget(db, environment)));
+  const briefs = await briefsOf(db, [
+    ...[...open, ...ended].map(({ releaseId }) => releaseId),
+    ...environments.flatMap(({ currentReleaseId }) => currentReleaseId ?? []),
+    ...targets.flatMap((target) => (target.kind === 'target' ? target.releaseId : [])),
+  ]);
+  const promotions = new Map(
+    (await promotionViews(db, [...open, ...ended], briefs)).map((view): [string, PromotionView] => [view.id, view]),
   );
-  return Promise.all(
-    environments.map(async (environment): Promise<EnvironmentView> => {
-      const current = environment.currentReleaseId === null ? undefined : briefs.get(environment.currentReleaseId);
-      const trouble = ended.find(
-        ({ environmentId, state }) => environmentId === environment.id && state !== 'live' && state !== 'cancelled',
-      );
-      const back = await rollbackTarget(db, environment);
-      const backBrief = back.kind === 'target' ? (await briefsOf(db, [back.releaseId])).get(back.releaseId) : undefined;
-      return {
-        id: environment.id,
-        name: environment.name,
-        kind: environment.previewBranch === null ? 'static' : 'preview',
-        branch: environment.previewBranch,
-        environment: environmentOf(environment.name),
-        repository: memberOf(environment.name),
-        expiresAt: environment.expiresAt?.toISOString() ?? null,
-        named: environment.unnamedAt === null,
-        stopAskedAt: environment.stopAskedAt?.toISOString() ?? null,
-        hold: environment.hold,
-        current:
-          current === undefined
-            ? null
-            : {
-                ...briefOf(current),
-                since: (environment.currentSince ?? new Date(0)).toISOString(),
-                yank: yankView(current.release),
-              },
-        revoked: (revoked.get(environment.id) ?? []).map(({ environmentId: _environment, since, ...rest }) => ({
-          ...rest,
-          since: since.toISOString(),
-        })),
-        open: open
-          .filter(({ environmentId }) => environmentId === environment.id)
-          .flatMap(({ id }) => openViews.get(id) ?? []),
-        lastTrouble: trouble === undefined ? null : (endedViews.get(trouble.id) ?? null),
-        missing: (missing.get(environment.id) ?? []).map(({ since, ...image }) => ({
-          ...image,
-          since: since.toISOString(),
-        })),
-        canRollBack:
-          backBrief === undefined
-            ? { to: null, reason: back.kind === 'none' ? back.reason : 'The release that ran before is gone.' }
-            : { to: briefOf(backBrief) },
-      };
-    }),
-  );
+  return environments.map((environment, i): EnvironmentView => {
+    const current = environment.currentReleaseId === null ? undefined : briefs.get(environment.currentReleaseId);
+    const trouble = ended.find(
+      ({ environmentId, state }) => environmentId === environment.id && state !== 'live' && state !== 'cancelled',
+    );
+    const back = targets[i];
+    const backBrief = back?.kind === 'target' ? briefs.get(back.releaseId) : undefined;
+    return {
+      id: environment.id,
+      name: environment.name,
+      kind: environment.previewBranch === null ? 'static' : 'preview',
+      branch: environment.previewBranch,
+      environment: environmentOf(environment.name),
+      repository: memberOf(environment.name),
+      expiresAt: environment.expiresAt?.toISOString() ?? null,
+      named: environment.unnamedAt === null,
+      stopAskedAt: environment.stopAskedAt?.toISOString() ?? null,
+      hold: environment.hold,
+      current:
+        current === undefined
+          ? null
+          : {
+              ...briefOf(current),
+              since: (environment.currentSince ?? new Date(0)).toISOString(),
+              yank: yankView(current.release),
+            },
+      revoked: (revoked.get(environment.id) ?? []).map(({ environmentId: _environment, since, ...rest }) => ({
+        ...rest,
+        since: since.toISOString(),
+      })),
+      open: open
+        .filter(({ environmentId }) => environmentId === environment.id)
+        .flatMap(({ id }) => promotions.get(id) ?? []),
+      lastTrouble: trouble === undefined ? null : (promotions.get(trouble.id) ?? null),
+      missing: (missing.get(environment.id) ?? []).map(({ since, ...image }) => ({
+        ...image,
+        since: since.toISOString(),
+      })),
+      canRollBack:
+        backBrief === undefined
+          ? { to: null, reason: back?.kind === 'none' ? back.reason : 'The release that ran before is gone.' }
+          : { to: briefOf(backBrief) },
+    };
+  });
 }
 
 export async function deploymentsOf(
