@@ -1,8 +1,8 @@
 // Sees to it that this machine has the programs that the tests run against: real ones, from Debian. Runs before anything
 // is installed or built, so it is plain JavaScript. Where it may not install, it says what is missing and fails.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Package -> a program that is there once it is installed. */
@@ -21,6 +21,8 @@ const WANTED = {
   git: 'git',
   iproute2: 'ip',
   iptables: 'iptables',
+  'openssh-client': 'ssh',
+  'openssh-server': 'sshd',
   openssl: 'openssl',
   postgresql: 'initdb',
   python3: 'python3',
@@ -36,6 +38,9 @@ const WANTED = {
 const WHEN_ASKED = { sonar: { maven: 'mvn', 'openjdk-17-jre-headless': 'java', unzip: 'unzip' } };
 
 const NO_SERVICES = '/usr/sbin/policy-rc.d';
+
+/** Debian starts no ssh server while this file is there: one that was not here before must not listen after the next boot. */
+const NO_SSH_SERVER = '/etc/ssh/sshd_not_to_be_run';
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const asked = process.argv[2];
@@ -107,6 +112,10 @@ function isDebian() {
 
 /** Installs programs and starts no services: what the tests need they start themselves, privately. */
 function install(names) {
+  if (names.includes('openssh-server')) {
+    mkdirSync(dirname(NO_SSH_SERVER), { recursive: true });
+    writeFileSync(NO_SSH_SERVER, '');
+  }
   const forbidsAlready = existsSync(NO_SERVICES);
   if (!forbidsAlready) writeFileSync(NO_SERVICES, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {

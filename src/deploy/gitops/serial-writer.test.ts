@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { type BranchWriter, openBranchWriter } from '../../git/branch-writer.ts';
+import type { Remote } from '../../git/remote.ts';
 import { type Forge, type ForgeRepository, startForge } from '../../git/testing/forge.ts';
+import { startSshServer } from '../../git/testing/ssh-server.ts';
 import { sha256 } from '../../lib/digest.ts';
 import type { Store } from '../../store/database.ts';
 import { testStore } from '../../store/testing.ts';
@@ -39,8 +41,11 @@ afterEach(async () => {
 });
 
 /** What one server has. */
-async function process(holder: string): Promise<{ branches: BranchWriter; serial: SerialWriter }> {
-  const made = await openBranchWriter({ url: repository.url, allow: ['http'], directory: join(directory, holder) });
+async function process(
+  holder: string,
+  remote: Remote = { url: repository.url, allow: ['http'] },
+): Promise<{ branches: BranchWriter; serial: SerialWriter }> {
+  const made = await openBranchWriter({ ...remote, directory: join(directory, holder) });
   const writer = createSerialWriter({ store, holder, leaseMs: 2000 });
   opened.push(writer, made);
   return { branches: made, serial: writer };
@@ -112,20 +117,29 @@ describe('many promotions at once', () => {
     expect(await repository.git('fsck', '--strict', '--no-dangling')).toBe('');
   });
 
-  test('by several servers, with somebody else who commits meanwhile: all are there', async () => {
-    const other = await process('two');
-    const outside = repository.commit({ files: { 'notes.md': 'theirs' }, message: 'theirs' });
-    await Promise.all([
-      outside,
-      ...SERVICES.map((service, index) =>
-        index % 2 === 0 ? write(askOf(service, 'v2')) : write(askOf(service, 'v2'), other.serial, other.branches),
-      ),
-    ]);
-    expect(await values()).toBe(written(SERVICES, 'v2'));
-    expect((await subjects()).toSorted()).toEqual(
-      ['change', 'theirs', ...SERVICES.map((service) => `${service} v2`)].toSorted(),
-    );
-  });
+  test.each(['http', 'ssh'])(
+    'by several servers over %s, with somebody else who commits meanwhile: all are there',
+    async (way) => {
+      const ssh = way === 'ssh' ? await startSshServer() : null;
+      if (ssh !== null) opened.push(ssh);
+      const remote = ssh?.remoteOf(repository.directory);
+      const one = await process('a', remote);
+      const other = await process('b', remote);
+      const outside = repository.commit({ files: { 'notes.md': 'theirs' }, message: 'theirs' });
+      await Promise.all([
+        outside,
+        ...SERVICES.map((service, index) =>
+          index % 2 === 0
+            ? write(askOf(service, 'v2'), one.serial, one.branches)
+            : write(askOf(service, 'v2'), other.serial, other.branches),
+        ),
+      ]);
+      expect(await values()).toBe(written(SERVICES, 'v2'));
+      expect((await subjects()).toSorted()).toEqual(
+        ['change', 'theirs', ...SERVICES.map((service) => `${service} v2`)].toSorted(),
+      );
+    },
+  );
 
   test('one that cannot be written keeps no other from it', async () => {
     const bad = [
