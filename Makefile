@@ -1,5 +1,5 @@
 # Every command sets up what it needs; see CONTRIBUTING.md.
-.PHONY: setup machine cosign helm osv-scanner demo demo-ci test test-sonar kill fuzz bench
+.PHONY: setup machine cosign helm osv-scanner demo demo-ci test test-sonar demo-targets kill fuzz bench
 
 NODE_22 := node tools/node22.js
 VITEST := node_modules/vitest/vitest.mjs
@@ -54,6 +54,10 @@ kill: setup machine
 test-sonar: setup
 	node tools/packages.js sonar
 	$(NODE_22) $(VITEST) run --config vitest.sonar.config.ts
+
+# The demo on Compose, on Swarm and on manifests; `make test` plays it on processes and on containers.
+demo-targets: setup machine
+	npx vitest run --config vitest.targets.config.ts
 
 # Each property with a hundred times its cases, or as many as TOWPATH_FUZZ says, and a seed of its own.
 fuzz: setup machine

@@ -1,21 +1,20 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdir, mkdtemp } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { access, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { expect, test } from 'vitest';
 
 import { dockerHost } from '../tools/test-machine/machine.ts';
-
-const cache = join(tmpdir(), `towpath-test-cache-${userInfo().uid}`);
-const program = fileURLToPath(new URL('../bin/towpath.js', import.meta.url));
+import { environmentOfDemo, NO_DOCKER, playDemo } from './testing/demo.ts';
+import { program } from './testing/server.ts';
 
 const LONG = { timeout: 900_000 };
 
 test('the demo plays its whole story without Docker, and leaves nothing behind', LONG, async () => {
-  const { code, stdout, stderr } = await playDemo('unix:///nowhere/docker.sock');
+  const { code, stdout, stderr } = await playDemo(NO_DOCKER);
   expect(stderr).toBe('');
   expect(stdout).toContain('services run as processes');
   expect(stdout).toContain('from nothing to prod took');
@@ -36,7 +35,7 @@ test('where a Docker Engine answers, the same story is told with containers', LO
 test('a demo that nobody listens to any more takes away what it made', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'towpath-demo-unheard-'));
   const child = spawn(process.execPath, [program, 'demo', '--ci', '--data', folder], {
-    env: environment('unix:///nowhere/docker.sock'),
+    env: environmentOfDemo(NO_DOCKER),
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const gone = once(child, 'close');
@@ -47,28 +46,8 @@ test('a demo that nobody listens to any more takes away what it made', async () 
 
 test('a folder that is not empty is not made the demo’s own, for it would be removed', async () => {
   const folder = fileURLToPath(new URL('.', import.meta.url));
-  const { code, stderr } = await playDemo('unix:///nowhere/docker.sock', '--data', folder);
+  const { code, stderr } = await playDemo(NO_DOCKER, '--data', folder);
   expect(code).toBe(1);
   expect(stderr).toContain('is not empty');
   await access(join(folder, 'demo.test.ts'));
 });
-
-/** What went wrong is one line, so that the last lines of a log have it whole. */
-async function playDemo(docker: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  await mkdir(cache, { recursive: true });
-  const child = spawn(process.execPath, [program, 'demo', '--ci', ...args], {
-    env: environment(docker),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0) console.error(stderr);
-  return { code: code ?? -1, stdout, stderr: stderr.trim().replaceAll('\n', ' ') };
-}
-
-function environment(docker: string): NodeJS.ProcessEnv {
-  return { ...process.env, DOCKER_HOST: docker, TOWPATH_CACHE: cache };
-}

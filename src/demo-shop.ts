@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
-import { copyFile, cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL, fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+
+import { type Place, pointAt } from './demo-target.ts';
 
 const run = promisify(execFile);
 const EXAMPLES = fileURLToPath(new URL('../examples/', import.meta.url));
@@ -15,36 +17,48 @@ export interface Shop {
   /** What Towpath is told to watch. */
   readonly url: string;
   readonly directory: string;
+  /** The bare repository that an environment is written into, from `directory`; null where the target runs what it is given. */
+  readonly manifests: string | null;
   /** Runs git in the clone. @returns what it printed */
   git(...args: string[]): Promise<string>;
   /** Lays a folder of `examples/shop-changes` over the clone. @returns the folder */
   lay(change: string): Promise<string>;
 }
 
-/** @param withDocker takes the configuration that uses containers and has a service made from a Dockerfile */
-export async function createShop(folder: string, withDocker: boolean): Promise<Shop> {
-  const bare = join(folder, 'shop.git');
+export async function createShop(folder: string, place: Place): Promise<Shop> {
   const directory = join(folder, 'shop');
-  await mkdir(directory);
-  const git = (...args: string[]): Promise<string> => runGit(directory, args);
-  await runGit(folder, ['init', '--quiet', '--bare', '--initial-branch=main', bare]);
-  await git('init', '--quiet', '--initial-branch=main');
+  const manifests = join(folder, 'manifests.git');
   await cp(join(EXAMPLES, 'shop'), directory, { recursive: true });
-  if (withDocker) await copyFile(join(directory, 'towpath.docker.yaml'), join(directory, 'towpath.yaml'));
-  await git('add', '--all');
-  await git('commit', '--quiet', '--message', 'Open the shop');
-  await git('remote', 'add', 'origin', bare);
-  await git('push', '--quiet', '--set-upstream', 'origin', 'main');
+  await pointAt(place, directory, manifests);
+  const bare = await publish(directory, 'Open the shop');
+  if (place.target === 'gitops') {
+    await cp(join(EXAMPLES, 'manifests'), join(folder, 'manifests'), { recursive: true });
+    await publish(join(folder, 'manifests'), 'Say what runs of the shop');
+  }
   return {
     url: pathToFileURL(bare).href,
     directory,
-    git,
+    manifests: place.target === 'gitops' ? join('..', 'manifests.git') : null,
+    git: (...args) => runGit(directory, args),
     async lay(change) {
       const from = join(EXAMPLES, 'shop-changes', change);
       await cp(from, directory, { recursive: true });
       return from;
     },
   };
+}
+
+/** Makes a folder a clone of a bare repository beside it, with what it holds as the first commit. @returns the bare one */
+async function publish(directory: string, subject: string): Promise<string> {
+  const bare = `${directory}.git`;
+  const git = (...args: string[]): Promise<string> => runGit(directory, args);
+  await git('init', '--quiet', '--bare', '--initial-branch=main', bare);
+  await git('init', '--quiet', '--initial-branch=main');
+  await git('add', '--all');
+  await git('commit', '--quiet', '--message', subject);
+  await git('remote', 'add', 'origin', bare);
+  await git('push', '--quiet', '--set-upstream', 'origin', 'main');
+  return bare;
 }
 
 /** What is known of vulnerabilities, as of now: one record of a real database. */

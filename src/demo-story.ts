@@ -143,7 +143,14 @@ async function candidate(stage: Stage, commit: string): Promise<void> {
   await stage.chapter('A release candidate', 'A tag rc-* takes what qa has seen to demo.');
   await pushTag(stage, 'rc-1');
   const demo = await live(stage, 'demo', commit);
-  await stage.found(`demo runs rc-1 at ${urlOf(demo, 'web')}`);
+  if (stage.shop.manifests === null) {
+    await stage.found(`demo runs rc-1 at ${urlOf(demo, 'web')}`);
+    return;
+  }
+  const change = await stage.git(`--git-dir=${stage.shop.manifests}`, 'log', '-1', '-p', '--format=%an: %B');
+  for (const line of change.split('\n').filter((one) => /^(?:[^ @di-]|[+-] )/.test(one))) stage.tell(`  ${line}`);
+  stage.expect(change.includes(digestOf(demo, 'web')), 'the digest of web to be written', change);
+  await stage.found('the manifests of demo name the images of rc-1, and nothing else of them changed');
 }
 
 async function version(stage: Stage, commit: string, managerToken: string, tested: Tested): Promise<number> {

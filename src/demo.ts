@@ -8,11 +8,11 @@ import { pino } from 'pino';
 import { readLocalToken } from './access/local-token-store.ts';
 import type { DemoOptions } from './cli/house.ts';
 import { processIo } from './cli/io.ts';
-import { findDocker } from './container/docker/engine.ts';
 import { findProgram } from './container/process/programs.ts';
 import { createShop, layAdvisories } from './demo-shop.ts';
 import { createStage, DemoError, type Stage } from './demo-stage.ts';
 import { playStory } from './demo-story.ts';
+import { placeFor } from './demo-target.ts';
 import { type Installation, startInstallation } from './installation.ts';
 import { problemOf } from './lib/error.ts';
 
@@ -31,8 +31,8 @@ export async function demo(options: DemoOptions): Promise<number> {
   let installation: Installation | undefined;
   try {
     say('Towpath: one artifact, one path to production.');
-    const withDocker = (await findDocker()) !== null;
-    say(withDocker ? 'A Docker Engine answers: services run in containers.' : NO_DOCKER);
+    const place = await placeFor(options.target);
+    say(place.says);
     say('Starting on embedded defaults: Postgres, a registry, a proxy, and the server itself.');
     const data = join(folder, 'data');
     installation = await startInstallation({
@@ -47,7 +47,7 @@ export async function demo(options: DemoOptions): Promise<number> {
       firstPort: firstPort(options.ci),
     });
     const { url } = installation;
-    const shop = await createShop(folder, withDocker);
+    const shop = await createShop(folder, place);
     await layAdvisories(join(data, 'advisories'));
     say(`It listens on ${url} and keeps all it has in ${folder}`);
     say('To type along in another terminal:');
@@ -78,9 +78,6 @@ export async function demo(options: DemoOptions): Promise<number> {
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
-
-const NO_DOCKER =
-  'No Docker Engine answers: services run as processes of this machine, from their unpacked images. The path is the same.';
 
 /** Where to look, and what to try: the installation is the watcher's now. */
 async function ending(stage: Stage, url: string): Promise<void> {

@@ -14,7 +14,7 @@ import { killPrograms } from './programs.ts';
 export const program = fileURLToPath(new URL('../../bin/towpath.js', import.meta.url));
 
 /** Bases and packages are fetched once for all tests of a machine. */
-const cache = join(tmpdir(), `towpath-test-cache-${userInfo().uid}`);
+export const cache = join(tmpdir(), `towpath-test-cache-${userInfo().uid}`);
 
 /** Test files run at the same time: each has its own thousand of ports, below those that the system gives away. */
 const firstPort = String(10_000 + (process.pid % 22) * 1000);

@@ -35,11 +35,18 @@ export interface ProxyOptions {
   readonly signal: AbortSignal;
 }
 
+/** Where the services of the demo run. */
+export const DEMO_TARGETS = ['process', 'docker', 'compose', 'swarm', 'gitops'] as const;
+
+export type DemoTarget = (typeof DEMO_TARGETS)[number];
+
 export interface DemoOptions {
   /** A folder of its own; a temporary one when it is not given. */
   readonly data: string | undefined;
   readonly port: number | undefined;
   /** No pauses, every step asserted, ends by itself. */
   readonly ci: boolean;
+  /** Where services run; containers where an engine answers, else processes, when it is not given. */
+  readonly target: DemoTarget | undefined;
   readonly signal: AbortSignal;
 }

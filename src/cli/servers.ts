@@ -1,4 +1,5 @@
 import { usage } from './cli-error.ts';
+import { DEMO_TARGETS, type DemoTarget } from './house.ts';
 import { asGiven } from './project.ts';
 import { DEFAULT_PORT, dataDirectoryOf } from './settings.ts';
 import { collect, port, type Verb } from './verb.ts';
@@ -73,9 +74,14 @@ export const demo: Verb = (program, run) => {
     .description('play the whole story on an example, from a branch to production')
     .option('--ci', 'no pauses; every step is asserted; ends by itself')
     .option('--port <number>', 'where to listen; else a free one', port)
+    .option(
+      `--target <name>`,
+      `where services run: ${DEMO_TARGETS.join(', ')}; else containers, or processes`,
+      demoTarget,
+    )
     .action(
-      run<{ ci?: boolean; port?: number }>((context, { ci = false, port }) =>
-        context.house.demo({ data: context.common.data, port, ci, signal: context.io.signal }),
+      run<{ ci?: boolean; port?: number; target?: DemoTarget }>((context, { ci = false, port, target }) =>
+        context.house.demo({ data: context.common.data, port, ci, target, signal: context.io.signal }),
       ),
     );
 };
@@ -83,6 +89,12 @@ export const demo: Verb = (program, run) => {
 function webAddress(text: string): string {
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).password === '') return text;
   throw usage(`"${text}" is no address of a page.`, 'Give one such as https://towpath.example.com.');
+}
+
+function demoTarget(text: string): DemoTarget {
+  const target = DEMO_TARGETS.find((name) => name === text);
+  if (target !== undefined) return target;
+  throw usage(`There is no target "${text}".`, `Choose one of: ${DEMO_TARGETS.join(', ')}.`);
 }
 
 function serverRole(text: string): 'api' | 'worker' {
