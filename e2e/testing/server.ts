@@ -82,7 +82,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
       () =>
         /ready: (\S+)/.exec(output.slice(began))?.[1] ??
         (child.exitCode === null ? null : fail(`The server ended: ${output.slice(began)}`)),
-      60_000,
+      110_000,
     );
     token = (await readFile(join(data, 'token'), 'utf8')).trim();
     client = createClient({ server: url, token }, new AbortController().signal);
@@ -164,7 +164,7 @@ const GROWS = 1.2;
 /** Asks until there is an answer that is not null. */
 export async function until<T>(
   ask: () => T | null | Promise<T | null>,
-  timeoutMs = 60_000,
+  timeoutMs = 110_000,
   story: () => Promise<string> | string = () => ask.toString(),
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;

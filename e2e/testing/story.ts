@@ -34,14 +34,14 @@ export function storyOf(server: TestServer, project: string): Story {
           if (trouble !== undefined) throw new Error(`${name}: ${trouble.state}: ${trouble.headline}`);
           return detail?.current?.commit === commit ? detail : null;
         },
-        60_000,
+        110_000,
         () => told(server, name),
       ),
     release: (commit, ...states) =>
       until(
         async () =>
           (await releasesOf(commit)).find(({ state }) => states.length === 0 || states.includes(state)) ?? null,
-        60_000,
+        110_000,
         () => told(server, commit),
       ),
   };

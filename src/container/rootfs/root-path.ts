@@ -1,12 +1,15 @@
 import { lstat, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { ContainerError } from '../container-error.ts';
+
 const MAX_LINKS = 255;
 
 /**
  * Where `path` leads when `root` is taken for `/`: symbolic links are followed inside the root and never out of it,
  * as chroot would. What does not exist is taken as it stands.
  * @param followLast false to get a link itself instead of what it points to
+ * @throws ContainerError `container.image-refused` for links that lead in circles
  * @returns the path relative to the root, without a slash at its begin; '' is the root itself
  */
 export async function pathInRoot(root: string, path: string, followLast = true): Promise<string> {
@@ -23,11 +26,19 @@ export async function pathInRoot(root: string, path: string, followLast = true):
       done.push(part);
       continue;
     }
-    if (++links > MAX_LINKS) throw new RangeError('too many symbolic links');
+    if (++links > MAX_LINKS) throw inCircles(path);
     if (target.startsWith('/')) done.length = 0;
     pending.push(...partsOf(target).reverse());
   }
   return done.join('/');
+}
+
+function inCircles(path: string): ContainerError {
+  return new ContainerError({
+    code: 'container.image-refused',
+    what: `The symbolic links of the image at ${JSON.stringify(path.slice(0, 200))} lead in circles.`,
+    fix: 'Mend them where the image is built, and build it again.',
+  });
 }
 
 function partsOf(path: string): string[] {

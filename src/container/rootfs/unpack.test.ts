@@ -74,11 +74,15 @@ test('a folder that becomes a link does not lend its mode to what the link point
   expect(statSync(victim).mode & 0o777).toBe(0o600);
 });
 
+const circle: TestEntry = { name: 'circle', type: 'symlink', linkname: 'circle' };
+
 test.each<[string, TestEntry[]]>([
   ['a name that climbs out', [file('../escape', 'x')]],
   ['a name that climbs out in the middle', [file('a/../../escape', 'x')]],
   ['a hard link to a file outside', [{ name: 'passwd', type: 'link', linkname: '/etc/passwd' }]],
   ['a hard link to a file above', [{ name: 'passwd', type: 'link', linkname: '../../../../etc/passwd' }]],
+  ['a hard link through links in circles', [circle, { name: 'passwd', type: 'link', linkname: 'circle/x' }]],
+  ['a file below links in circles', [circle, file('circle/x', 'x')]],
   ['a file used as a folder', [file('a', 'x'), file('a/b', 'y')]],
 ])('%s is refused and nothing stays behind', async (_what, entries) => {
   await expect(unpack([entries])).rejects.toMatchObject({ code: 'container.image-refused' });

@@ -78,7 +78,7 @@ test(
       cases(2),
     );
   },
-  within(120_000),
+  within(600_000),
 );
 
 /** What keeps the old of two releases by itself (its artifact of `api`, which nothing else needs), and what ends that. */

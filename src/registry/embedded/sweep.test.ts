@@ -50,7 +50,7 @@ test(
       cases(40),
     );
   },
-  within(120_000),
+  within(600_000),
 );
 
 test('who reads an image by a name that goes a moment later does not keep half of it', async () => {
@@ -225,7 +225,7 @@ test(
     expect(removed).toBeGreaterThan(0);
     expect(await readdir(join(directory, 'limbo'))).toEqual([]);
   },
-  within(60_000),
+  within(300_000),
 );
 
 test(
@@ -254,7 +254,7 @@ test(
     const left = await readdir(join(directory, 'blobs'), { recursive: true, withFileTypes: true });
     expect([...left.filter((entry) => entry.isFile()), ...(await readdir(join(directory, 'limbo')))]).toEqual([]);
   },
-  within(60_000),
+  within(300_000),
 );
 
 /** What belongs to an image, or to the images of an index, and cannot be read whole. */
