@@ -1,7 +1,16 @@
 // Sees to it that this machine has the programs that the tests run against: real ones, from Debian. Runs before anything
 // is installed or built, so it is plain JavaScript. Where it may not install, it says what is missing and fails.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
