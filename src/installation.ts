@@ -154,6 +154,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     remoteOf,
     credentials: (host) => artifacts.credentials(host),
     registryIsOurs: embedded !== null,
+    pullPass: async (repository) => (await passes.issueAnonymous([{ repository, actions: ['pull'] }])).pass,
   });
   const house: House = {
     families: plugins.families,

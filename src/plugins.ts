@@ -14,7 +14,7 @@ import { advisoriesIn } from './check/kinds/scan/advisories/folder.ts';
 import { ecrPlace } from './check/kinds/scan/ecr/place.ts';
 import { sealedKeys } from './attestation/signers/key/key.ts';
 import { families } from './config/families.ts';
-import { dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
+import { type CredentialsOf, dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
 import { dockerTaskRunner, sweepDockerTasks } from './container/docker/task-runner.ts';
 import { serviceLaunchers, usableTaskRunners } from './container/process/launchers.ts';
 import { sweepTasks } from './container/process/sweep-tasks.ts';
@@ -72,6 +72,8 @@ export interface PluginParts {
   readonly credentials: (host: string) => Promise<{ readonly username: string; readonly password: string } | null>;
   /** True for the embedded one. */
   readonly registryIsOurs: boolean;
+  /** What opens an image there for some minutes, to pull it and for nothing else. */
+  readonly pullPass: (repository: string) => Promise<string>;
 }
 
 export interface Plugins extends Pick<
@@ -313,9 +315,10 @@ function noRunner(): TowpathError {
   });
 }
 
-/** The nodes of a Swarm keep what they fetch with; our own registry lets this machine fetch without, so its token stays here. */
-function nodeCredentials({ credentials, registry, registryIsOurs }: PluginParts): PluginParts['credentials'] {
-  return async (host) => (registryIsOurs && host === registry.host ? null : credentials(host));
+/** The nodes of a Swarm keep what they fetch with: of our own registry they get what opens one image, for some minutes. */
+function nodeCredentials({ credentials, registry, registryIsOurs, pullPass }: PluginParts): CredentialsOf {
+  return async (host, repository = '') =>
+    registryIsOurs && host === registry.host ? { registrytoken: await pullPass(repository) } : credentials(host);
 }
 
 /** This very program, as it was started: the proxy is a process of its own that outlives the server. */

@@ -13,8 +13,14 @@ export interface DockerEngine {
   readonly credentials: CredentialsOf;
 }
 
-/** Gives what the engine needs to pull from, or push to, a registry host; null for none. Asked anew for each pull. */
-export type CredentialsOf = (host: string) => Promise<{ readonly username: string; readonly password: string } | null>;
+/** As the Engine API takes them: `registrytoken` is sent to the registry as it is. */
+export type Credentials = { readonly username: string; readonly password: string } | { readonly registrytoken: string };
+
+/**
+ * Gives what the engine needs to pull from, or push to, a registry host; null for none. Asked anew for each pull.
+ * @param repository where only one image is meant
+ */
+export type CredentialsOf = (host: string, repository?: string) => Promise<Credentials | null>;
 
 const noCredentials: CredentialsOf = () => Promise.resolve(null);
 

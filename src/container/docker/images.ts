@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { isDigest, type Digest } from '../../lib/digest.ts';
 import type { LogLine } from '../../lib/log.ts';
 import type { ImageConfig } from '../runtime.ts';
-import type { DockerEngine } from './engine.ts';
+import type { Credentials, DockerEngine } from './engine.ts';
 import { asked, askedFor, askedToRemove, DockerError } from './error.ts';
 
 export interface EngineImage {
@@ -157,7 +157,7 @@ async function pull(
 async function authFor(
   engine: DockerEngine,
   reference: string,
-): Promise<{ username: string; password: string; serveraddress: string } | Record<string, never>> {
+): Promise<(Credentials & { serveraddress: string }) | Record<string, never>> {
   const host = registryHostOf(reference);
   const credentials = await engine.credentials(host);
   return credentials === null ? {} : { ...credentials, serveraddress: host };

@@ -197,8 +197,9 @@ export function post(
 }
 
 async function authFor(engine: DockerEngine, spec: ServiceSpec): Promise<object | undefined> {
-  const host = registryHostOf(spec.TaskTemplate.ContainerSpec.Image);
-  const credentials = await engine.credentials(host);
+  const image = spec.TaskTemplate.ContainerSpec.Image;
+  const host = registryHostOf(image);
+  const credentials = await engine.credentials(host, image.slice(host.length + 1).replace(/@.*/, ''));
   return credentials === null ? undefined : { ...credentials, serveraddress: host };
 }
 
