@@ -7,7 +7,7 @@ import { NO_DOCKER, playDemo } from './testing/demo.ts';
 
 const LONG = { timeout: 900_000 };
 
-test('without an engine only what needs none can be the target, and each is told what to do', async () => {
+test('without an engine only what needs none can be the target, and each is told what to do', LONG, async () => {
   for (const target of ['docker', 'compose', 'swarm']) {
     const { code, stderr } = await playDemo(NO_DOCKER, '--target', target);
     expect(code).toBe(1);
@@ -15,7 +15,7 @@ test('without an engine only what needs none can be the target, and each is told
   }
 });
 
-test('an engine that is in no Swarm is no target for one', async () => {
+test('an engine that is in no Swarm is no target for one', LONG, async () => {
   const { code, stderr } = await playDemo(await dockerHost(), '--target', 'swarm');
   expect(code).toBe(1);
   expect(stderr).toContain('docker swarm init');

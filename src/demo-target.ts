@@ -63,7 +63,9 @@ export async function pointAt(place: Place, shop: string, manifests: string): Pr
 
 function configFor({ target, withDocker }: Place, text: string, manifests: string): string {
   if (target === 'process' || target === 'docker') return text;
-  if (target !== 'gitops') return text.replaceAll('deploy: docker', `deploy: ${target}`);
+  if (target === 'compose') return text.replaceAll('deploy: docker', 'deploy: compose');
+  // images that Towpath makes of Node hold nothing else that could ask
+  if (target === 'swarm') return text.replaceAll('deploy: docker', 'deploy: { swarm: { probe: node } }');
   // where nothing is seen to run there is nothing to configure, to watch or to ask
   return text.replace(
     /(\n {2}demo:\n.*?)\n {4}deploy: \w+\n.*?(?=\n {2}prod:)/s,
