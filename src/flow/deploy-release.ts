@@ -54,8 +54,8 @@ export async function deployRelease(house: House, deployment: Deployment): Promi
         `  ${service} is a function, which the ${driver.name} driver does not run: it is promoted by its digest alone.`,
       );
     await recordDriver(house.store.db, deployment.environment.id, driver.name);
-    await withDeadline(deployment, (signal) =>
-      driver.apply(desired, actions, { log: log.line, signal, token: deployment.token }),
+    await withDeadline(deployment, log.line, (signal, line) =>
+      driver.apply(desired, actions, { log: line, signal, token: deployment.token }),
     );
   } catch (error) {
     // between our look and its opening another program took the port: the next try gets another one
@@ -207,18 +207,25 @@ function requireEnding({ name, lacks }: DeployDriver, environment: EnvironmentRo
   });
 }
 
+/** What it was at when the time was over is said. */
 async function withDeadline<T>(
   { definition, environment, signal }: Deployment,
-  work: (signal: AbortSignal) => Promise<T>,
+  log: LogLine,
+  work: (signal: AbortSignal, log: LogLine) => Promise<T>,
 ): Promise<T> {
   const deadline = AbortSignal.timeout(definition.timeoutMs);
+  let last = 'nothing';
+  const line: LogLine = (text) => {
+    last = text.trim();
+    log(text);
+  };
   try {
-    return await work(AbortSignal.any([signal, deadline]));
+    return await work(AbortSignal.any([signal, deadline]), line);
   } catch (error) {
     if (!deadline.aborted || signal.aborted) throw error;
     throw new TowpathError({
       code: 'deploy.timeout',
-      what: `The deployment to ${environment.name} took longer than ${definition.timeoutMs / 1000} s.`,
+      what: `The deployment to ${environment.name} took longer than ${definition.timeoutMs / 1000} s. The last that its driver said is: ${last.slice(0, 300)}.`,
       fix: 'Read the log of the promotion; raise `timeout` of the environment if it needs longer.',
     });
   }

@@ -13,6 +13,7 @@ services:
 environments:
   preview: { on: { branch: 'feature/*' }, ephemeral: { ttl: 1d }, accepts: any, deploy: stage, settle: 0ms }
   qa: { on: { merge: main }, deploy: stage, settle: 0ms }
+  brief: { on: manual, from: qa, deploy: stage, settle: 0ms, timeout: 1s }
 `;
 
 let world: World;
@@ -143,6 +144,17 @@ test('cancelled half way, a promotion leaves what ran before, and the next one i
   expect(await world.environment('qa')).toMatchObject({ current: { commit: base }, hold: null });
   world.holds.release('deploy second half');
   await world.live('qa', await world.push({ says: { web: 'after the cancel' } }));
+});
+
+test('one that takes too long says what it was at', async () => {
+  const commit = await world.push({ says: { web: 'too slow' } });
+  await world.live('qa', commit);
+  world.holds.hold('deploy too slow');
+  await world.request('brief', commit);
+  expect((await world.promotion('brief', commit, 'failed')).headline).toContain(
+    'took longer than 1 s. The last that its driver said is: deploy too slow.',
+  );
+  world.holds.release('deploy too slow');
 });
 
 test('cancelled between two steps, a promotion frees the lane though its time is not over', async () => {

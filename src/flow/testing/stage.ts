@@ -148,7 +148,7 @@ export function stageDriver(
         ...gone.map((service): Action => ({ kind: 'take', summary: `take ${service}`, service })),
       ];
     },
-    async apply({ target, services, operation }, actions, { signal, token }) {
+    async apply({ target, services, operation }, actions, { log, signal, token }) {
       claim(target, token);
       for (const { secrets } of services) await Promise.all(Object.values(secrets).map(secretOf));
       for (const { kind, service = '' } of actions) {
@@ -158,6 +158,7 @@ export function stageDriver(
           continue;
         }
         const text = textOf(wanted.digest);
+        log(`deploy ${text}`);
         await holds.pass(`deploy ${text}`, signal);
         if (text.startsWith('broken'))
           throw new DeployError({ code: 'deploy.exited', what: `${service} ended at once.`, fix: 'Mend it.' });
