@@ -165,6 +165,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
   const processDriver = createProcessDriver({
     ...local,
     directory: join(data, 'run'),
+    work,
     rootfsDirectory,
     locate,
     launchers: serviceLaunchers(),

@@ -160,6 +160,34 @@ export interface OutputPart {
   readonly place: string;
 }
 
+/** A program of a service that runs to its end before the new version does, such as a migration of its database. */
+export interface Job {
+  readonly service: string;
+  /** Replaces the image's entrypoint and command. */
+  readonly argv: readonly string[];
+  readonly timeoutMs: number;
+  /** A server that ended since had begun it: it is followed to its end, and never begun a second time. */
+  readonly begun: boolean;
+  /** Called just before it is started, so that it is known of. */
+  readonly begin: () => Promise<void>;
+}
+
+export type JobEnd =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'timed-out' }
+  | { readonly kind: 'out-of-memory' }
+  | { readonly kind: 'killed'; readonly signal: string }
+  /** It had begun, and nobody saw how it ended. */
+  | { readonly kind: 'lost' };
+
+/** Runs programs of a release to their end, in the very image, with the settings and secrets of its service. */
+export interface Jobs<Config = unknown> {
+  /** One by `operation` and service. What it prints goes to the log, without secrets; an abort ends it. */
+  run(desired: Desired<Config>, job: Job, context: ApplyContext): Promise<JobEnd>;
+  /** Its end is written down: what was kept of it goes. Twice is the same as once. */
+  forget(desired: Desired<Config>, service: string): Promise<void>;
+}
+
 /**
  * Makes a release run somewhere. A fresh value per installation, given its tools by `main.ts`.
  * `plan` is pure; `apply` is idempotent by `operation`; `observe` reports what is, not what was asked; `destroy` may be called twice.
@@ -173,6 +201,8 @@ export interface DeployDriver<Config = unknown, A extends Action = Action> {
   apply(desired: Desired<Config>, actions: readonly A[], context: ApplyContext): Promise<void>;
   observe(target: Target): Promise<Observed>;
   destroy(target: Target, context: ApplyContext): Promise<void>;
+  /** For a driver that can run programs of a release before it. */
+  readonly jobs?: Jobs<Config>;
   /** Ends what this driver still runs for a target that another driver serves now. Asked after each deployment by another. */
   handOver?(target: Target, context: ApplyContext): Promise<void>;
   /**

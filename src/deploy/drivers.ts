@@ -17,6 +17,9 @@ export const driverConfigs = {
   compose: ComposeConfig,
 } as const satisfies Record<string, z.ZodType>;
 
+/** Those that run programs of a release before it: migrations. */
+export const jobDrivers: readonly string[] = ['process', 'docker', 'compose'] satisfies (keyof typeof driverConfigs)[];
+
 /** Those that keep what strangers wrote from the machine's own files, network and other services. */
 export const isolatingDrivers: readonly string[] = ['docker'] satisfies (keyof typeof driverConfigs)[];
 

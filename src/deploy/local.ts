@@ -11,6 +11,7 @@ import type { ApplyContext, Desired, DeployDriver, DesiredService, Target } from
 import { servingOrNone } from './ledger-store.ts';
 import { healthOf, observe, type ObserverParts, PLAIN_PROBE } from './local-observer.ts';
 import { outputOf } from './output.ts';
+import { jobsOf, secretsFor, serviceOf } from './local-jobs.ts';
 import { planRollout, type RolloutAction, targetKey } from './rollout.ts';
 
 export interface LocalDriverParts extends Omit<ObserverParts, 'ageOf'> {
@@ -44,12 +45,14 @@ export type LocalConfig = z.infer<typeof LocalConfig>;
 const FIRST_PROBES_MS = 50;
 const TAIL_LINES = 20;
 
-export type LocalDriver = Required<Omit<DeployDriver<LocalConfig, RolloutAction>, 'lacks'>>;
+type Driver = DeployDriver<LocalConfig, RolloutAction>;
+export type LocalDriver = Required<Omit<Driver, 'lacks' | 'jobs'>> & Pick<Driver, 'jobs'>;
 
 /** A driver for one machine: the shared rollout over a `Runtime`. */
 export function createLocalDriver(given: LocalDriverParts): LocalDriver {
   const parts: Parts = { ...given, ageOf: ageMeter(given.clock) };
   return {
+    ...(parts.runtime.jobs === undefined ? {} : { jobs: jobsOf(parts.runtime.jobs, parts) }),
     name: parts.name,
     config: LocalConfig,
     plan: (desired, observed) => planRollout(desired, observed, parts.how),
@@ -121,9 +124,7 @@ async function startAll(
   ids: readonly string[],
   context: ApplyContext,
 ): Promise<void> {
-  const named = Object.entries(service.secrets);
-  const values = await Promise.all(named.map(([, reference]) => parts.secrets.resolve(reference)));
-  const secrets = new Map(named.map(([name], index) => [name, values[index] ?? '']));
+  const secrets = await secretsFor(parts, service);
   for (const [index, id] of ids.entries()) {
     context.signal.throwIfAborted();
     await parts.runtime.start({ id, index, operation, target, service, secrets }, context);
@@ -263,16 +264,6 @@ async function handOver(parts: Parts, target: Target, context: ApplyContext): Pr
   await drain(parts, target, ids, drainMs, context);
   await Promise.all(ids.map((id) => end(parts, target, id, graceMs)));
   if ((await parts.runtime.list(target)).length === 0) await parts.runtime.clear(target);
-}
-
-function serviceOf(desired: Desired, name: string): DesiredService {
-  const found = desired.services.find(({ service }) => service === name);
-  if (found !== undefined) return found;
-  throw new DeployError({
-    code: 'deploy.stale-plan',
-    what: `The plan speaks of "${name}", which this release does not have.`,
-    fix: 'Plan again from what is observed now.',
-  });
 }
 
 function ended(service: DesiredService): DeployError {

@@ -2,7 +2,7 @@ import type { Digest } from '../lib/digest.ts';
 import type { LogLine } from '../lib/log.ts';
 import { sha256Hex } from '../lib/digest.ts';
 import { slugOf } from '../lib/slug.ts';
-import type { Action, Desired, DesiredService, HealthProbe, Observed, Replica, Target } from './driver.ts';
+import type { Action, Desired, DesiredService, HealthProbe, JobEnd, Observed, Replica, Target } from './driver.ts';
 
 /**
  * What a local driver must be able to do on its machine; everything else (order, health, the switch, draining,
@@ -25,8 +25,19 @@ export interface Runtime {
   tail?(target: Target, id: string, lines: number): Promise<readonly string[]>;
   /** What an instance prints, as it is kept. Ends at the end of what is there, or, followed, when nothing more can come. */
   output(target: Target, id: string, wish: OutputWish): AsyncIterable<OutputBlock>;
+  readonly jobs?: RuntimeJobs;
   /** Removes what belongs to the target as a whole (network, folders) once no instance is left. */
   clear(target: Target): Promise<void>;
+}
+
+/** Instances that run to their end. They are no replicas, and `list` does not show them. */
+export interface RuntimeJobs {
+  run(
+    instance: InstanceSpec,
+    wish: { readonly timeoutMs: number; readonly begun: boolean; readonly begin: () => Promise<void> },
+    context: RuntimeContext,
+  ): Promise<JobEnd>;
+  forget(target: Target, id: string): Promise<void>;
 }
 
 export interface OutputWish {

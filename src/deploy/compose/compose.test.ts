@@ -10,6 +10,7 @@ import { LABEL as INSTANCE } from '../docker/labels.ts';
 import { LocalConfig } from '../local.ts';
 import { composeUnderTest, type ComposeUnderTest } from '../testing/compose-machine.ts';
 import { describeDriver } from '../testing/conformance.ts';
+import { describeJobs } from '../testing/job-conformance.ts';
 import { describeOutput } from '../testing/output-conformance.ts';
 import { CANARY, type Rollouts, rolloutsOf } from '../testing/rollouts.ts';
 import { promoteUnderLoad } from '../testing/under-load.ts';
@@ -22,6 +23,7 @@ const { missing } = findGoProgram('docker-compose');
 describe.skipIf(missing !== undefined)(missing ?? 'with Docker Compose', () => {
   describeDriver('compose', () => composeUnderTest());
   describeOutput('compose', () => composeUnderTest());
+  describeJobs('compose', () => composeUnderTest());
 
   test('50 connections notice nothing of three promotions, a failed one and a rollback', async () => {
     const under = await composeUnderTest();

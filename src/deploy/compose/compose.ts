@@ -2,9 +2,11 @@ import { copyInto } from '../../container/docker/containers.ts';
 import type { DockerEngine } from '../../container/docker/engine.ts';
 import { ensureNetwork } from '../../container/docker/networks.ts';
 import { probeContainer } from '../docker/probe.ts';
-import { dockerRuntime, type MakeContainer } from '../docker/runtime.ts';
+import { dockerRuntime } from '../docker/runtime.ts';
 import { checkSecretNames } from '../docker/secrets.ts';
+import type { MakeContainer } from '../docker/wish.ts';
 import type { Action, ApplyContext, Desired, DeployDriver, Observed, Target } from '../driver.ts';
+import { jobsOf } from '../local-jobs.ts';
 import { createLocalDriver, type LocalDriver, type LocalDriverParts } from '../local.ts';
 import { planRollout, type RolloutAction, type Runtime } from '../rollout.ts';
 import { type Beside, introduce, runBeside } from './beside.ts';
@@ -54,6 +56,15 @@ export function createComposeDriver(parts: ComposeDriverParts): DeployDriver<Com
     apply: async (desired, actions, context) => {
       if (actions.length > 0) await apply(parts, await placeOf(desired.target), desired, actions, context);
     },
+    jobs: {
+      run: async (desired, job, context) => {
+        await parts.ledger.claim(desired.target, context.token);
+        const beside = await besideOf(parts, await placeOf(desired.target), desired, context);
+        await runBeside(beside, context); // a database, say
+        return jobsOf(runtimeOf(parts, beside, desired).jobs, parts).run(desired, job, context);
+      },
+      forget: (desired, service) => jobsOf(runtime.jobs, parts).forget(desired, service),
+    },
     observe: (target) => local.observe(target),
     destroy: async (target, context) => {
       await local.destroy(target, context);
@@ -89,8 +100,7 @@ async function apply(
 ): Promise<void> {
   const { target, operation } = desired;
   await parts.ledger.claim(target, context.token);
-  const { stack, files } = await readStack(parts.compose, desired, projectOf(place), context);
-  const beside = { ...(await besideOf(parts, place, desired, stack)), files };
+  const beside = await besideOf(parts, place, desired, context);
   const step = async (kind: 'beside' | 'tidy', work: () => Promise<void>): Promise<void> => {
     const action = actions.find((one) => one.kind === kind);
     if (action === undefined) return;
@@ -102,7 +112,7 @@ async function apply(
   await step('beside', () => runBeside(beside, context));
   const rollout = actions.flatMap((action) => (isOurs(action) ? [] : [action]));
   await localBy(parts, runtimeOf(parts, beside, desired)).apply(desired, rollout, context);
-  await step('tidy', () => tidy(place, stack, beside.services, operation));
+  await step('tidy', () => tidy(place, beside.stack, beside.services, operation));
 }
 
 function isOurs(action: ComposeAction): action is Exclude<ComposeAction, RolloutAction> {
@@ -113,9 +123,11 @@ function isOurs(action: ComposeAction): action is Exclude<ComposeAction, Rollout
 async function besideOf(
   { secrets: all, compose }: ComposeDriverParts,
   place: Place,
-  { config, services: release }: Desired<ComposeConfig>,
-  stack: Stack,
-): Promise<Omit<Beside, 'files'>> {
+  desired: Desired<ComposeConfig>,
+  context: ApplyContext,
+): Promise<Beside> {
+  const { config, services: release } = desired;
+  const { stack, files } = await readStack(compose, desired, projectOf(place), context);
   const names = new Map(release.map(({ service }) => [nameIn(config, service), service]));
   for (const [name, service] of names) if (!stack.services.has(name)) throw unmapped(service, name);
   const services = new Map([...stack.services].filter(([name]) => !names.has(name)));
@@ -136,11 +148,15 @@ async function besideOf(
     checkSecretNames(given);
     secrets.set(name, given);
   }
-  return { place, compose, config, stack, services, secrets };
+  return { place, compose, config, stack, files, services, secrets };
 }
 
 /** Containers of the release are made by Docker Compose from the file, and looked after as those of the docker driver are. */
-function runtimeOf(parts: ComposeDriverParts, beside: Beside, desired: Desired<ComposeConfig>): Runtime {
+function runtimeOf(
+  parts: ComposeDriverParts,
+  beside: Beside,
+  desired: Desired<ComposeConfig>,
+): ReturnType<typeof dockerRuntime> {
   const { place, stack } = beside;
   const make: MakeContainer = async (wish, { signal }) => {
     const { service, operation } = wish.instance;

@@ -1,6 +1,6 @@
 import { DEFAULT_PIDS, DROPPED, LOG } from '../../container/docker/containers.ts';
 import { sha256Hex } from '../../lib/digest.ts';
-import type { ContainerWish } from '../docker/runtime.ts';
+import type { ContainerWish } from '../docker/wish.ts';
 import { SECRETS_FOLDER } from '../docker/secrets.ts';
 import type { GivenFiles } from './given-files.ts';
 import { LABEL, labelsOf, namesNetwork, networkName, type Place, volumeName } from './place.ts';
@@ -48,7 +48,7 @@ export function renderInstance(place: Place, stack: Stack, name: string, wish: C
     security_opt: ['no-new-privileges'],
     cap_drop: [...new Set([...(file.cap_drop ?? []), ...dropped])],
     logging: file.logging ?? LOG,
-    restart: 'unless-stopped',
+    restart: wish.restarts ? 'unless-stopped' : 'no',
     ...(port === null
       ? {}
       : {

@@ -2,6 +2,7 @@ import { expect, test, vi } from 'vitest';
 
 import { describeDriver } from '../testing/conformance.ts';
 import { dockerUnderTest } from '../testing/docker-machine.ts';
+import { describeJobs } from '../testing/job-conformance.ts';
 import { describeOutput } from '../testing/output-conformance.ts';
 import { promoteUnderLoad } from '../testing/under-load.ts';
 
@@ -9,6 +10,7 @@ vi.setConfig({ testTimeout: 300_000 }); // a container starts in half a second, 
 
 describeDriver('docker', () => dockerUnderTest());
 describeOutput('docker', () => dockerUnderTest());
+describeJobs('docker', () => dockerUnderTest());
 
 test('50 connections notice nothing of three promotions, a failed one and a rollback', async () => {
   const under = await dockerUnderTest();

@@ -10,16 +10,17 @@ import {
 } from '../../container/docker/containers.ts';
 import { containerOutput, readFiles } from '../../container/docker/output.ts';
 import type { DockerEngine } from '../../container/docker/engine.ts';
-import { type EngineImage, inspectImage, pullImage } from '../../container/docker/images.ts';
+import { inspectImage, pullImage } from '../../container/docker/images.ts';
 import { ensureNetwork, removeNetwork } from '../../container/docker/networks.ts';
 import { findFreePort } from '../../container/docker/ports.ts';
-import type { ImageConfig } from '../../container/runtime.ts';
 import { hasCode } from '../../lib/error.ts';
 import { DeployError } from '../deploy-error.ts';
 import type { Target } from '../driver.ts';
-import { type InstanceSpec, type Runtime, type RuntimeContext, targetKey } from '../rollout.ts';
+import { type Runtime, type RuntimeJobs, targetKey } from '../rollout.ts';
+import { dockerJobs, removeJobs } from './jobs.ts';
 import { instanceOf, LABEL, labelsOf, secretNamesOf } from './labels.ts';
 import { checkSecretNames, SECRETS_FOLDER } from './secrets.ts';
+import { type ContainerWish, type MakeContainer, wishOf } from './wish.ts';
 
 export interface DockerRuntimeParts {
   readonly engine: () => Promise<DockerEngine>;
@@ -29,30 +30,11 @@ export interface DockerRuntimeParts {
   readonly make?: MakeContainer;
 }
 
-/** @returns whether it has a folder for secrets already */
-export type MakeContainer = (
-  container: ContainerWish,
-  context: RuntimeContext,
-) => Promise<{ readonly hasSecretsFolder: boolean }>;
-
-export interface ContainerWish {
-  readonly engine: DockerEngine;
-  readonly name: string;
-  readonly instance: InstanceSpec;
-  readonly image: { readonly reference: string; readonly config: ImageConfig };
-  readonly env: Readonly<Record<string, string>>;
-  readonly labels: Readonly<Record<string, string>>;
-  /** Of the environment; it is there. */
-  readonly network: string;
-  /** Which port of the machine's loopback leads to the program's. */
-  readonly port: { readonly inside: number; readonly onMachine: number } | null;
-}
-
 /** A port of this machine is found, then taken by the engine: in between somebody else may have it. */
 const PORT_TRIES = 5;
 
 /** Runs instances as containers, which the engine keeps running whether the server lives or not. */
-export function dockerRuntime(parts: DockerRuntimeParts): Runtime {
+export function dockerRuntime(parts: DockerRuntimeParts): Runtime & { readonly jobs: RuntimeJobs } {
   const nameOf = (id: string): string => `${id}-${parts.installation}`;
   const networkOf = (target: Target): string => placeName(target, parts.installation);
   const make = parts.make ?? makeByEngine;
@@ -78,7 +60,8 @@ export function dockerRuntime(parts: DockerRuntimeParts): Runtime {
         signal.throwIfAborted();
         try {
           const onMachine = instance.service.port === undefined ? null : await findFreePort();
-          const wish = wishOf({ engine, name, instance, network, onMachine, installation: parts.installation }, image);
+          const labels = labelsOf(instance, parts.installation);
+          const wish = wishOf({ engine, name, instance, network, onMachine, labels, restarts: true }, image);
           const { hasSecretsFolder: isThere } = await make(wish, { log, signal });
           if (instance.secrets.size > 0) await putFiles(engine, name, SECRETS_FOLDER, instance.secrets, { isThere });
           await startContainer(engine, name);
@@ -122,40 +105,13 @@ export function dockerRuntime(parts: DockerRuntimeParts): Runtime {
       for await (const block of containerOutput(engine, container.id, wish)) yield { ...block, secrets };
     },
 
-    async clear(target) {
-      await removeNetwork(await parts.engine(), networkOf(target));
-    },
-  };
-}
+    jobs: dockerJobs({ ...parts, make, nameOf, networkOf }),
 
-function wishOf(
-  {
-    engine,
-    name,
-    instance,
-    network,
-    onMachine,
-    installation,
-  }: Pick<ContainerWish, 'engine' | 'name' | 'instance' | 'network'> & {
-    readonly onMachine: number | null;
-    readonly installation: string;
-  },
-  { config }: EngineImage,
-): ContainerWish {
-  const { service, secrets } = instance;
-  return {
-    engine,
-    name,
-    instance,
-    network,
-    image: { reference: `${service.image}@${service.digest}`, config },
-    env: {
-      ...service.env,
-      ...(service.port === undefined ? {} : { PORT: String(service.port) }),
-      ...(secrets.size === 0 ? {} : { TOWPATH_SECRETS: SECRETS_FOLDER }),
+    async clear(target) {
+      const engine = await parts.engine();
+      await removeJobs(engine, parts.installation, target);
+      await removeNetwork(engine, networkOf(target));
     },
-    labels: labelsOf(instance, installation),
-    port: service.port === undefined || onMachine === null ? null : { inside: service.port, onMachine },
   };
 }
 
@@ -167,13 +123,14 @@ async function makeByEngine({
   env,
   labels,
   network,
+  restarts,
   port,
 }: ContainerWish): ReturnType<MakeContainer> {
   const { command, limits } = instance.service;
   await createContainer(
     engine,
     { name, image, ...(command === undefined ? {} : { argv: command }), env, limits, labels },
-    { network, restarts: true, ...(port === null ? {} : { port }) },
+    { network, restarts, ...(port === null ? {} : { port }) },
   );
   return { hasSecretsFolder: false };
 }

@@ -7,6 +7,7 @@ import { hostLauncher } from '../../container/process/host.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { sha256Hex } from '../../lib/digest.ts';
 import { describeDriver } from '../testing/conformance.ts';
+import { describeJobs } from '../testing/job-conformance.ts';
 import { describeOutput } from '../testing/output-conformance.ts';
 import { processUnderTest } from '../testing/process-machine.ts';
 import { CANARY, rolloutsOf } from '../testing/rollouts.ts';
@@ -14,6 +15,7 @@ import { promoteUnderLoad } from '../testing/under-load.ts';
 
 describeDriver('process', () => processUnderTest());
 describeOutput('process', () => processUnderTest());
+describeJobs('process', () => processUnderTest());
 
 test('50 connections notice nothing of three promotions, a failed one and a rollback', async () => {
   const under = await processUnderTest();

@@ -6,6 +6,7 @@ import type { Ledger } from '../ledger-store.ts';
 import { createLocalDriver, type LocalConfig } from '../local.ts';
 import type { Cutover, Probe } from '../local-observer.ts';
 import type { RolloutAction } from '../rollout.ts';
+import { processJobs } from './jobs.ts';
 import { capOutputs } from './output.ts';
 import { type Reviver, reviver } from './revive.ts';
 import { type ProcessParts, processRuntime } from './runtime.ts';
@@ -13,6 +14,8 @@ import { type ProcessParts, processRuntime } from './runtime.ts';
 export interface ProcessDriverParts extends Omit<ProcessParts, 'directory'> {
   /** Holds all that this driver keeps. */
   readonly directory: string;
+  /** Where programs that run to their end have their scratch folders. */
+  readonly work: string;
   readonly cutover: Cutover;
   readonly ledger: Ledger;
   readonly secrets: Secrets;
@@ -37,7 +40,16 @@ export function createProcessDriver(parts: ProcessDriverParts): ProcessDriver {
   const directory = join(parts.directory, 'instances');
   const runtime = processRuntime({ ...parts, directory });
   const how = 'run as host processes (not isolated)';
-  const driver = createLocalDriver({ name: 'process', how, runtime, cutover, ledger, secrets, probe, clock });
+  const driver = createLocalDriver({
+    name: 'process',
+    how,
+    runtime: { ...runtime, jobs: processJobs({ ...parts, directory }, parts.work) },
+    cutover,
+    ledger,
+    secrets,
+    probe,
+    clock,
+  });
   return {
     ...driver,
     ...reviver({ directory, runtime, ledger, secrets, clock }),

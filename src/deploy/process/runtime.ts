@@ -219,7 +219,7 @@ function busy(): DeployError {
   });
 }
 
-async function launcherOf(launchers: readonly Launcher[]): Promise<Launcher> {
+export async function launcherOf(launchers: readonly Launcher[]): Promise<Launcher> {
   for (const launcher of launchers) if (await launcher.available()) return launcher;
   throw new DeployError({
     code: 'deploy.no-launcher',
@@ -229,7 +229,7 @@ async function launcherOf(launchers: readonly Launcher[]): Promise<Launcher> {
 }
 
 /** As root, every target gets a user of its own, unless the image names one that is not root. */
-async function accountFor(launcher: Launcher, image: ImageOnMachine, target: Target): Promise<Account | null> {
+export async function accountFor(launcher: Launcher, image: ImageOnMachine, target: Target): Promise<Account | null> {
   if (process.geteuid?.() !== 0) return null;
   const own = FIRST_UID + (Number.parseInt(sha256Hex(targetKey(target)).slice(0, 8), 16) % UID_COUNT);
   if (launcher.name !== 'host') {
@@ -270,7 +270,12 @@ function recordBroken({ id, file, why }: BrokenRecord): DeployError {
   });
 }
 
-function unpack(parts: ProcessParts, image: string, digest: Digest, signal?: AbortSignal): Promise<ImageOnMachine> {
+export function unpack(
+  parts: ProcessParts,
+  image: string,
+  digest: Digest,
+  signal?: AbortSignal,
+): Promise<ImageOnMachine> {
   const { host, images, repository } = parts.locate(image);
   const options = { directory: parts.rootfsDirectory, host, ...(signal === undefined ? {} : { signal }) };
   return ensureRootfs(images, repository, digest, options);

@@ -42,6 +42,7 @@ export async function processUnderTest(
     restart: () =>
       createProcessDriver({
         directory: join(directory, 'run'),
+        work: join(directory, 'work'),
         rootfsDirectory: join(directory, 'rootfs'),
         locate: () => ({ host: images.host, images, repository: 'shop/web' }),
         launchers,

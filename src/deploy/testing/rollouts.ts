@@ -7,6 +7,9 @@ import type {
   Desired,
   DeployDriver,
   DesiredService,
+  Job,
+  JobEnd,
+  Jobs,
   Observed,
   OutputPart,
   OutputQuestion,
@@ -140,6 +143,21 @@ export function rolloutsOf(under: DriverUnderTest) {
           },
         );
     },
+    /** Runs a job of `web`. @returns how it ended, and how often it was begun */
+    job: async (
+      operation: string,
+      services: readonly DesiredService[],
+      job: Pick<Job, 'argv'> & Partial<Job>,
+      signal?: AbortSignal,
+    ): Promise<{ end: JobEnd; begun: number }> => {
+      let begun = 0;
+      const begin = async (): Promise<void> => void (begun += 1);
+      const wish = { service: 'web', timeoutMs: 60_000, begun: false, begin, ...job };
+      const end = await jobsOf(under).run(await desiredOf(operation, services), wish, contextOf(signal));
+      return { end, begun };
+    },
+    forgetJob: async (operation: string, services: readonly DesiredService[]) =>
+      jobsOf(under).forget(await desiredOf(operation, services), 'web'),
     destroy: () => under.restart().destroy(target, contextOf()),
     destroyOf: (of: Target) => under.restart().destroy(of, contextOf()),
     text: async (path: string): Promise<string> => {
@@ -160,6 +178,12 @@ export function rolloutsOf(under: DriverUnderTest) {
       for (const of of touched.values()) await under.restart().destroy(of, contextOf());
     },
   };
+}
+
+function jobsOf(under: DriverUnderTest): Jobs {
+  const { jobs } = under.restart();
+  if (jobs === undefined) throw new Error('This driver runs no jobs.');
+  return jobs;
 }
 
 /** A port that was free a moment ago, below those of outgoing connections. */

@@ -1,0 +1,73 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+
+import { jobDrivers } from '../drivers.ts';
+import { CANARY, type DriverUnderTest, type Rollouts, rolloutsOf } from './rollouts.ts';
+
+/** What a driver with `jobs` has to do, tried on the real thing. Call it beside `describeDriver`. */
+export function describeJobs(name: string, make: () => Promise<DriverUnderTest>): void {
+  describe(`what runs before a release, by the driver ${name}`, () => {
+    let under: DriverUnderTest;
+    let run: Rollouts;
+    beforeAll(async () => {
+      under = await make();
+    });
+    afterAll(() => under.dispose());
+    afterEach(() => run.end());
+    const program = (text: string): string[] => ['node', '-e', text];
+
+    test('it runs to its end in the very image with settings and secrets, and is no replica', async () => {
+      run = rolloutsOf(under);
+      expect(jobDrivers).toContain(under.restart().name);
+      const more = { env: { COLOUR: 'blue' }, secrets: { TOKEN: 'env:CANARY_OF_THE_TEST' } };
+      const before = await run.deploy('one', [await run.web('v1')]);
+      const { end, begun } = await run.job('two', [await run.web('v2', more)], {
+        argv: program(`const { readFileSync } = require('node:fs');
+          console.log(readFileSync('/app/version', 'utf8'), process.env.COLOUR);
+          console.error('with ' + readFileSync(process.env.TOWPATH_SECRETS + '/TOKEN', 'utf8'));`),
+      });
+      expect({ end, begun }).toEqual({ end: { kind: 'exited', code: 0 }, begun: 1 });
+      expect(run.logged()).toContain('v2 blue');
+      expect(run.logged()).toContain('with [secret]');
+      expect(run.logged()).not.toContain(CANARY);
+      expect(await run.observe()).toEqual(before);
+      await run.forgetJob('two', [await run.web('v2', more)]);
+      await run.forgetJob('two', [await run.web('v2', more)]);
+      expect(await under.traces(CANARY)).toEqual([]);
+    });
+
+    test('how it failed is told, and one that takes too long is ended', async () => {
+      run = rolloutsOf(under);
+      const services = [await run.web('v1')];
+      expect((await run.job('one', services, { argv: program('process.exit(3)') })).end).toEqual({
+        kind: 'exited',
+        code: 3,
+      });
+      const endless = { argv: program('setInterval(() => undefined, 1000)'), timeoutMs: 1500 };
+      expect((await run.job('two', services, endless)).end).toEqual({ kind: 'timed-out' });
+    });
+
+    test('one that was begun is never begun again: its end is told, or that nobody saw it', async () => {
+      run = rolloutsOf(under);
+      const services = [await run.web('v1')];
+      const argv = program('process.exit(4)');
+      expect((await run.job('one', services, { argv, begun: true })).end).toEqual({ kind: 'lost' });
+      await run.job('two', services, { argv });
+      const again = await run.job('two', services, { argv, begun: true });
+      expect(again.begun).toBe(0);
+      expect([{ kind: 'exited', code: 4 }, { kind: 'lost' }]).toContainEqual(again.end);
+    });
+
+    test('an abort ends it, and nothing of it goes on', async () => {
+      run = rolloutsOf(under);
+      const services = [await run.web('v1')];
+      const stop = new AbortController();
+      const endless = program(`console.log('at work'); setInterval(() => undefined, 1000)`);
+      const working = run.job('one', services, { argv: endless }, stop.signal);
+      working.catch(() => undefined);
+      await expect.poll(() => run.logged(), { timeout: 30_000 }).toContain('at work');
+      stop.abort();
+      await expect(working).rejects.toThrow();
+      expect((await run.job('one', services, { argv: endless, begun: true })).end).toEqual({ kind: 'lost' });
+    });
+  });
+}
