@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { choiceOf, Command, Duration, LimitsField, Name, RelativePath } from '../lib/fields.ts';
+import { choiceOf, Command, Duration, LimitsField, Name, RelativePath, Wait } from '../lib/fields.ts';
 
 /** A part of a project that is built on its own. */
 export interface ServiceDefinition<Check = unknown> {
@@ -15,6 +15,8 @@ export interface ServiceDefinition<Check = unknown> {
   /** Another CI builds it, and reports what it built. */
   readonly elsewhere?: true;
   readonly command?: readonly string[];
+  /** Brings its database to what it needs, before it runs somewhere: a program of its image that ends. */
+  readonly migrate?: { readonly run: readonly string[]; readonly timeoutMs: number };
   /** Where it listens; a worker has none. */
   readonly port?: number;
   readonly health?: ServiceHealth;
@@ -60,6 +62,11 @@ const Health = z
     startMs: start,
   }));
 
+const Migrate = z.strictObject({
+  run: Command.describe('The program with its arguments'),
+  timeout: Wait.default(600_000).describe('How long it may take (10m)'),
+});
+
 /** The piece of towpath.yaml under `services: { <name>: ... }`. */
 export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: z.ZodType<Check>) {
   const build = choiceOf('builder', Object.fromEntries(builders.map(({ name, definition }) => [name, definition])));
@@ -69,6 +76,7 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
       build: build.optional().describe('How it is built: one builder with its settings'),
       base: build.optional().describe('In place of `build`: makes an image that other services build upon'),
       command: Command.optional().describe("Replaces the image's own command"),
+      migrate: Migrate.optional().describe('A program of its image that runs to its end before each promotion'),
       port: z.int().min(1).max(65_535).optional().describe('Where it listens; a worker has none'),
       health: Health.optional().describe('A path to ask, or a path with its times'),
       replicas: z.int().min(1).max(100).optional().describe('How many run (1)'),
@@ -80,17 +88,17 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
       if (service.build === undefined && service.base === undefined) expect([], '`build` with a builder');
       if (service.build !== undefined && service.base !== undefined) expect(['base'], '`build` or `base`, not both');
       if (service.health !== undefined && service.port === undefined) expect(['health'], '`port` beside `health`');
-      for (const key of ['port', 'health', 'command'] as const)
+      for (const key of ['port', 'health', 'command', 'migrate'] as const)
         if (service.base !== undefined && service[key] !== undefined)
           expect([key], `no \`${key}\`: a base runs nowhere`);
       const made = (name: string | undefined) => builders.find((family) => family.name === name)?.makes ?? 'image';
       if (made(service.base?.name) === 'zip')
         expect(['base', service.base?.name ?? ''], 'a builder that makes an image');
-      for (const key of ['port', 'health', 'command', 'replicas'] as const)
+      for (const key of ['port', 'health', 'command', 'migrate', 'replicas'] as const)
         if (made(service.build?.name) === 'zip' && service[key] !== undefined)
           expect([key], `no \`${key}\`: a function is called, and listens nowhere`);
     })
-    .transform(({ path, build, base, limits, command, port, health, replicas, checks }) => {
+    .transform(({ path, build, base, limits, command, migrate, port, health, replicas, checks }) => {
       const chosen = build ?? base ?? { name: '', settings: {} };
       const family = builders.find(({ name }) => name === chosen.name);
       return {
@@ -100,6 +108,7 @@ export function serviceSchema<Check>(builders: readonly BuilderFamily[], check: 
         bases: family?.bases?.(chosen.settings) ?? [],
         ...(family?.elsewhere === undefined ? {} : { elsewhere: family.elsewhere }),
         ...(command === undefined ? {} : { command }),
+        ...(migrate === undefined ? {} : { migrate: { run: migrate.run, timeoutMs: migrate.timeout } }),
         ...(port === undefined ? {} : { port }),
         ...(health === undefined ? {} : { health }),
         replicas: replicas ?? 1,

@@ -230,6 +230,12 @@ test.each<[string, string, string, Partial<ConfigProblem>]>([
     'registry: "https://registry.example.org"',
     { expected: expect.stringContaining('a registry without a scheme') },
   ],
+  [
+    'a migration where nothing runs it',
+    '    port: 3000\n',
+    '    port: 3000\n    migrate: { run: node migrate.js }\n',
+    { what: expect.stringContaining('runs no migrations'), expected: expect.stringContaining('a driver that does') },
+  ],
   ['more approvals than people', 'count: 2', 'count: 3', { what: 'role "release-managers" has 2 users', line: 25 }],
   [
     'a function that listens',

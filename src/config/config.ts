@@ -52,6 +52,8 @@ export interface Families {
     readonly isolates?: boolean;
     /** It writes images, and neither settings nor an end of what runs. */
     readonly imagesOnly?: boolean;
+    /** It can run programs of a release before it. */
+    readonly runsJobs?: boolean;
   }[];
   readonly checks: readonly CheckFamily[];
 }
@@ -64,12 +66,18 @@ export interface Families {
 export function parseConfig(source: string | Uint8Array, families: Families, file = CONFIG_FILE): ProjectConfig {
   const document = parseConfigDocument(source, file);
   const parsed = schemaFor(families).safeParse(document.value, reportInput);
-  const findings = parsed.success ? findDanglingNames(parsed.data) : findingsOf(parsed.error.issues, document.value);
+  const findings = parsed.success
+    ? findDanglingNames(parsed.data, jobDriversIn(families))
+    : findingsOf(parsed.error.issues, document.value);
   const problems = findings
     .map(({ path, at, ...finding }) => ({ ...document.positionOf(path, at), path: formatPath(path), ...finding }))
     .toSorted((one, other) => one.line - other.line || one.column - other.column);
   if (!parsed.success || problems.length > 0) throw new ConfigError(file, problems);
   return parsed.data;
+}
+
+function jobDriversIn({ drivers }: Families): string[] {
+  return drivers.flatMap(({ name, runsJobs }) => (runsJobs === true ? [name] : []));
 }
 
 const schemas = new WeakMap<Families, ReturnType<typeof configSchema>>();

@@ -9,8 +9,11 @@ import { isKnown } from '../notify/addresses.ts';
 import type { EmailSettings } from '../notify/messengers/email/email.ts';
 import type { Finding } from './issues.ts';
 
-/** Names that point to nothing: a check, a role or an environment that the file does not have. */
-export function findDanglingNames(config: ProjectConfig): Finding[] {
+/**
+ * Names that point to nothing: a check, a role or an environment that the file does not have; a driver that cannot do what is asked.
+ * @param jobDrivers drivers that run migrations
+ */
+export function findDanglingNames(config: ProjectConfig, jobDrivers: readonly string[]): Finding[] {
   const checks = checksOf(config);
   const contracts = namesWhere(config, (check) => contractsOf(check) === 'verifies');
   const ofNow = namesWhere(config, ({ kind }) => kinds.some(({ name, isOfNow }) => name === kind && isOfNow === true));
@@ -23,6 +26,7 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
     ...findParts(config),
     ...findBaselines(config),
     ...findChannels(config),
+    ...findMigrations(config, jobDrivers),
     ...Object.entries(config.environments).flatMap(([name, environment], index) => {
       const path = ['environments', name];
       const before = environments.slice(0, index);
@@ -98,6 +102,23 @@ export function findDanglingNames(config: ProjectConfig): Finding[] {
       ];
     }),
   ];
+}
+
+/** Where nothing runs it, a new version would meet a database that it does not know. */
+function findMigrations({ services, environments }: ProjectConfig, jobDrivers: readonly string[]): Finding[] {
+  const migrating = Object.keys(services).find((name) => services[name]?.migrate !== undefined);
+  if (migrating === undefined) return [];
+  return Object.entries(environments).flatMap(([name, { deploy }]) =>
+    jobDrivers.includes(deploy.driver)
+      ? []
+      : [
+          plain(
+            ['environments', name, 'deploy'],
+            `the ${deploy.driver} driver runs no migrations, and "${migrating}" has one`,
+            `a driver that does: ${jobDrivers.join(', ')}`,
+          ),
+        ],
+  );
 }
 
 function findReservedChecks(config: ProjectConfig): Finding[] {

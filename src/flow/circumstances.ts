@@ -14,8 +14,15 @@ export async function circumstancesOf(house: House, definition: PathEnvironment,
   const services = await Promise.all(
     release.services.map(async ({ service, commit }) => {
       const { services: all } = await configAt(house, release.repositoryId, commit);
-      const { command = null, port = null, health = null, replicas = null, limits = null } = all[service] ?? {};
-      return { service, command, port, health, replicas, limits };
+      const {
+        command = null,
+        port = null,
+        health = null,
+        replicas = null,
+        limits = null,
+        migrate,
+      } = all[service] ?? {};
+      return { service, command, port, health, replicas, limits, ...(migrate === undefined ? {} : { migrate }) };
     }),
   );
   const questions = await Promise.all(

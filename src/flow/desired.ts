@@ -17,6 +17,12 @@ import type { Deployment } from './deploy-release.ts';
 import type { House } from './house.ts';
 import { configAt } from './project-config.ts';
 
+export interface Migration {
+  readonly service: string;
+  readonly run: readonly string[];
+  readonly timeoutMs: number;
+}
+
 /** What the driver is asked for: images by digest, configuration of the environment, ports that stay; and what it cannot run. */
 export async function desire(
   house: House,
@@ -27,7 +33,11 @@ export async function desire(
     release,
     operation,
   }: Pick<Deployment, 'promotionId' | 'environment' | 'definition' | 'release' | 'operation'>,
-): Promise<{ readonly desired: Desired; readonly functions: readonly string[] }> {
+): Promise<{
+  readonly desired: Desired;
+  readonly functions: readonly string[];
+  readonly migrations: readonly Migration[];
+}> {
   const configs = new Map<string, Readonly<Record<string, ServiceDefinition<CheckDefinition>>>>();
   for (const commit of new Set(release.services.map((part) => part.commit))) {
     configs.set(commit, (await configAt(house, release.repositoryId, commit)).services);
@@ -87,7 +97,10 @@ export async function desire(
       };
     }),
   };
-  return { desired, functions };
+  const migrations = runnable.flatMap(({ part, service: { migrate } }) =>
+    migrate === undefined ? [] : [{ service: part.service, ...migrate }],
+  );
+  return { desired, functions, migrations };
 }
 
 function sourceAt(house: House, { repositoryId, commit }: Release): SourceFiles {

@@ -20,7 +20,7 @@ import { stopIfEnded } from './stop-ended.ts';
 import { type Policy, policyOf, statePolicy } from './statements/policy.ts';
 import { supersede } from './supersede.ts';
 import { isTransient } from './transient.ts';
-import { leave, placeImages, recordRunning, type Turn, workInLane } from './turn.ts';
+import { leave, prepare, recordRunning, type Turn, workInLane } from './turn.ts';
 import { wake } from './wake.ts';
 import { whyWithdrawn } from './withdraw.ts';
 
@@ -61,7 +61,7 @@ function isPassing(error: unknown): boolean {
 /** Brings the release in and watches it; whoever ended the promotion meanwhile is heard between the steps too. */
 async function moveIn(house: House, turn: Turn, retry: Retry): Promise<void> {
   const load = { releaseId: turn.releaseId, operation: turn.promotionId };
-  await step('tag', ({ signal }) => placeImages(house, turn, load, signal), { retry });
+  await step('tag', ({ signal }) => prepare(house, turn, load, signal), { retry });
   if (!(await transaction('begin', (tx) => moved(tx, turn, 'deploying')))) return giveBack(house, turn);
   await step('deploy', ({ signal }) => workInLane(house, turn, load, signal, deployRelease), { retry });
   if (!(await transaction('watch', (tx) => moved(tx, turn, 'verifying')))) return giveBack(house, turn);

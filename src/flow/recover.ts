@@ -21,6 +21,8 @@ interface Recovery {
   readonly step: string;
   /** It failed before anything on the target was touched: what ran before runs, and only names go back. */
   readonly untouched: boolean;
+  /** What is said and done where nothing was touched. */
+  readonly after: Untouched;
 }
 
 /** Something failed after the decision: the environment's own rule says what becomes of it. */
@@ -54,21 +56,24 @@ async function planRecovery(house: House, tx: Tx, turn: Turn, problem: Problem):
     return null;
   }
   const { definition, environment, release } = await placeOf(house, turn, turn.releaseId);
-  const step = promotion.state;
+  const isMigration = problem.code.startsWith('migration.');
+  const step = isMigration ? 'migrating' : promotion.state;
   await tell(tx, promotion, 'promotion.broke', { step, problem });
   if (definition.onFailure.yank && blamesArtifacts(problem) && promotion.kind === 'promotion') {
     const reason = `failed in ${environment.name}: ${problem.what}`;
     await yank(house, tx, release, { reason, by: 'towpath', failed: promotion.id });
   }
   const previous = turn.previousReleaseId === null ? null : await releaseById(tx, turn.previousReleaseId);
-  const untouched = step === 'tagging';
+  const untouched = promotion.state === 'tagging';
+  const after = isMigration ? HALF_MIGRATED : UNTOUCHED;
   const { action } = definition.onFailure;
   if (previous !== null && previous.fingerprint !== release.fingerprint && (untouched || action === 'rollback')) {
     const name = `#${previous.number} (${previous.commit.slice(0, 7)})`;
-    if (untouched || previous.yank === null) return { to: previous.id, name, step, untouched };
+    if (untouched || previous.yank === null) return { to: previous.id, name, step, untouched, after };
   }
-  const note = whyNotBack(previous, untouched);
-  if (!untouched && action !== 'keep') await holdAfterFailure(house, tx, promotion, withNote(problem, note));
+  const note = whyNotBack(previous, untouched ? after : null);
+  if (untouched ? after.holds : action !== 'keep')
+    await holdAfterFailure(house, tx, promotion, withNote(problem, note));
   await move(tx, turn.promotionId, {
     to: 'failed',
     detail: { step, problem, ...(note === undefined ? {} : { note }) },
@@ -79,14 +84,24 @@ async function planRecovery(house: House, tx: Tx, turn: Turn, problem: Problem):
 }
 
 /** A yank bars artifacts everywhere: they are not put back either. */
-function whyNotBack(previous: Release | null, untouched: boolean): string | undefined {
-  if (untouched) return UNTOUCHED;
+function whyNotBack(previous: Release | null, untouched: Untouched | null): string | undefined {
+  if (untouched !== null) return untouched.note;
   if (previous === null) return 'Nothing ran there before that could be put back.';
   if (previous.yank === null) return undefined;
   return `What ran there before, #${previous.number}, is yanked (${previous.yank.reason}) and was not put back.`;
 }
 
-const UNTOUCHED = 'Nothing that runs there was touched.';
+interface Untouched {
+  readonly note: string;
+  /** Nothing comes by itself before somebody has looked. */
+  readonly holds: boolean;
+}
+
+const UNTOUCHED: Untouched = { note: 'Nothing that runs there was touched.', holds: false };
+const HALF_MIGRATED: Untouched = {
+  note: 'What runs there goes on; its database may be changed in part.',
+  holds: true,
+};
 
 function withNote(problem: Problem, note: string | undefined): Problem {
   return note === undefined ? problem : { ...problem, what: `${problem.what} ${note}` };
@@ -100,7 +115,7 @@ async function restored(
   problem: Problem,
   watched: Watched | null,
 ): Promise<void> {
-  if (watched === null) return failed(house, tx, turn, { step: plan.step, problem, note: UNTOUCHED });
+  if (watched === null) return failed(house, tx, turn, plan, { step: plan.step, problem, note: plan.after.note });
   const { currentPromotionId } = await lockEnvironment(tx, turn.environmentId);
   const promotion = await move(tx, turn.promotionId, {
     to: 'rolled-back',
@@ -120,9 +135,16 @@ function blame({ circumstances }: Turn, problem: Problem): { failedUnder?: strin
   return blamesArtifacts(problem) ? { failedUnder: circumstances } : {};
 }
 
-async function failed(house: House, tx: Tx, turn: Turn, detail: PromotionDetail): Promise<void> {
+async function failed(
+  house: House,
+  tx: Tx,
+  turn: Turn,
+  { after }: Recovery,
+  detail: PromotionDetail & { readonly problem: Problem },
+): Promise<void> {
   await lockEnvironment(tx, turn.environmentId);
-  await move(tx, turn.promotionId, { to: 'failed', detail });
+  const promotion = await move(tx, turn.promotionId, { to: 'failed', detail });
+  if (promotion !== null && after.holds) await holdAfterFailure(house, tx, promotion, detail.problem);
   await leave(house, tx, turn);
 }
 
@@ -136,8 +158,8 @@ async function lost(
   second: Problem,
 ): Promise<void> {
   if (plan.untouched) {
-    const note = `${UNTOUCHED} Its image could not be given its name back: ${second.what}`;
-    return failed(house, tx, turn, { step: plan.step, problem, note });
+    const note = `${plan.after.note} Its image could not be given its name back: ${second.what}`;
+    return failed(house, tx, turn, plan, { step: plan.step, problem, note });
   }
   await lockEnvironment(tx, turn.environmentId);
   const note = `Rolling back failed as well: ${second.what}`;

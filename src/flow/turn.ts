@@ -14,6 +14,7 @@ import { copyRelease } from './copies.ts';
 import type { Deployment, Watched } from './deploy-release.ts';
 import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';
+import { migrate } from './migrate.ts';
 import { nameImages } from './name-images.ts';
 import { recordGateQuestions } from './revoke.ts';
 import { wake, wakeFollowers } from './wake.ts';
@@ -49,14 +50,16 @@ export async function tagEnvironment(house: House, turn: Turn, { releaseId }: Lo
   ]);
 }
 
-/** Its names, and its images in the registry that the environment takes them from. Nothing that runs is touched. */
-export async function placeImages(house: House, turn: Turn, load: Load, signal: AbortSignal): Promise<void> {
+/** All that comes before anything that runs is touched: names, images in the registry that they are taken from, migrations. */
+export async function prepare(house: House, turn: Turn, load: Load, signal: AbortSignal): Promise<void> {
   await tagEnvironment(house, turn, load);
-  const { definition } = await placeOf(house, turn, load.releaseId);
-  if (definition.registry !== undefined) await workInLane(house, turn, load, signal, copyRelease);
+  await workInLane(house, turn, load, signal, async (at, deployment) => {
+    await copyRelease(at, deployment);
+    await migrate(at, deployment);
+  });
 }
 
-/** Works in the lane: `copyRelease`, `deployRelease`, or `verifyRelease`. */
+/** Works in the lane, on the target: `deployRelease`, or `verifyRelease`. */
 export async function workInLane<T>(
   house: House,
   turn: Turn,
@@ -107,7 +110,7 @@ interface Place {
   readonly release: Release;
 }
 
-export async function placeOf(house: House, turn: Turn, releaseId: string): Promise<Place> {
+export async function placeOf(house: House, turn: Pick<Turn, 'environmentId'>, releaseId: string): Promise<Place> {
   const environment = await environmentById(house.store.db, turn.environmentId);
   const release = await requireRelease(house.store.db, releaseId);
   return { environment, definition: definitionOf(environment), release };

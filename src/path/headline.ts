@@ -11,7 +11,7 @@ export function headline(state: PromotionState, detail: PromotionDetail): string
     case 'waiting':
       return because === '' ? 'Waits.' : because;
     case 'tagging':
-      return 'The artifacts get their names, and are copied where the environment takes its images from another registry.';
+      return 'The artifacts get their names, are copied where the environment has a registry of its own, and migrations run.';
     case 'deploying':
       return 'The artifacts are being brought in.';
     case 'verifying':

@@ -42,6 +42,7 @@ export interface Tables {
   message: MessageTable;
   message_cursor: MessageCursorTable;
   migration: MigrationTable;
+  migration_run: MigrationRunTable;
   missing_image: MissingImageTable;
   notice: NoticeTable;
   notice_cursor: NoticeCursorTable;
@@ -360,6 +361,13 @@ export interface MigrationTable {
   name: string;
   checksum: string;
   applied_at: Generated<Timestamp>;
+}
+
+export interface MigrationRunTable {
+  promotion_id: string;
+  service: string;
+  began_at: Generated<Timestamp>;
+  outcome: Json | null;
 }
 
 export interface MissingImageTable {

@@ -115,7 +115,7 @@ async function readText(source: SourceTree, path: string): Promise<string> {
 
 /**
  * A target in memory that keeps the contract of a driver: it is fenced, hears its signal, and the same operation twice
- * is the same as once. An image whose text begins with `broken` cannot be brought in.
+ * is the same as once. An image whose text begins with `broken` cannot be brought in, and a migration of `unmigratable` fails.
  */
 export function stageDriver(
   name: string,
@@ -164,6 +164,17 @@ export function stageDriver(
           throw new DeployError({ code: 'deploy.exited', what: `${service} ended at once.`, fix: 'Mend it.' });
         claim(target, token).services.set(service, { digest: wanted.digest, operation });
       }
+    },
+    jobs: {
+      async run({ services }, { service, argv, begun, begin }, { log, signal }) {
+        if (begun) return { kind: 'lost' };
+        const text = services.flatMap((one) => (one.service === service ? [textOf(one.digest)] : [])).join('');
+        await begin();
+        log(`${argv.join(' ')} of ${text}`);
+        await holds.pass(`migrate ${text}`, signal);
+        return { kind: 'exited', code: text.startsWith('unmigratable') ? 1 : 0 };
+      },
+      forget: () => Promise.resolve(),
     },
     async observe(target) {
       const services = [...placeOf(target).services].map(([service, { digest, operation }]) => {

@@ -201,7 +201,12 @@ export async function createWorld(
     settings: { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example', artifactDays: 30 },
     families: {
       builders: [builder, { name: external.name, definition: ExternalDefinition, elsewhere: true }],
-      drivers: [driver, other, gitops].map(({ name, config }) => ({ name, config, isolates: true })),
+      drivers: [driver, other, gitops].map(({ name, config, jobs }) => ({
+        name,
+        config,
+        isolates: true,
+        runsJobs: jobs !== undefined,
+      })),
       checks,
     },
     builders: new Map([builder, external].map((one) => [one.name, one])),
