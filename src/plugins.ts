@@ -26,6 +26,8 @@ import { composeProgram } from './deploy/compose/program.ts';
 import { createDockerDriver } from './deploy/docker/docker.ts';
 import type { DeployDriver } from './deploy/driver.ts';
 import { createGitopsDriver } from './deploy/gitops/gitops.ts';
+import { createKubernetesDriver } from './deploy/kubernetes/kubernetes.ts';
+import { createRenderer } from './deploy/kubernetes/render.ts';
 import { createManifestWriters } from './deploy/gitops/manifest-writers.ts';
 import { createClusters } from './deploy/gitops/watch/clusters.ts';
 import { createSerialWriter } from './deploy/gitops/serial-writer.ts';
@@ -195,7 +197,26 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     home: join(data, 'compose'),
   });
   const composeDriver = createComposeDriver({ ...local, engine, installation, compose });
-  const drivers: DeployDriver[] = [processDriver, dockerDriver, gitopsDriver, swarmDriver, composeDriver];
+  const kubernetesDriver = createKubernetesDriver({
+    store: options.store,
+    installation,
+    secrets,
+    clock: systemClock,
+    ledger,
+    environment: process.env,
+    renderer: createRenderer({
+      kustomize: process.env['TOWPATH_KUSTOMIZE'] || 'kustomize',
+      helm: process.env['TOWPATH_HELM'] || 'helm',
+    }),
+  });
+  const drivers: DeployDriver[] = [
+    processDriver,
+    dockerDriver,
+    gitopsDriver,
+    swarmDriver,
+    composeDriver,
+    kubernetesDriver,
+  ];
 
   const outsideServer = ({ url, token }: Pick<NonNullable<Servers['sonar']>, 'url' | 'token'>): OutsideServer => ({
     url,

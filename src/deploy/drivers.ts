@@ -2,6 +2,7 @@ import type { z } from 'zod';
 
 import { ComposeConfig } from './compose/config.ts';
 import { GitopsConfig } from './gitops/config.ts';
+import { KubernetesConfig } from './kubernetes/config.ts';
 import { LocalConfig } from './local.ts';
 import { SwarmConfig } from './swarm/config.ts';
 
@@ -15,6 +16,7 @@ export const driverConfigs = {
   gitops: GitopsConfig,
   swarm: SwarmConfig,
   compose: ComposeConfig,
+  kubernetes: KubernetesConfig,
 } as const satisfies Record<string, z.ZodType>;
 
 /** Those that run programs of a release before it: migrations. */

@@ -23,6 +23,7 @@ export interface Tables {
   attested_image: AttestedImageTable;
   audit: AuditTable;
   base_pin: BasePinTable;
+  cluster_target: ClusterTargetTable;
   commit: CommitTable;
   delivery: DeliveryTable;
   deployment: DeploymentTable;
@@ -181,6 +182,11 @@ export interface BasePinTable {
   pinned_by: string;
   pinned_at: Generated<Timestamp>;
   resolved_at: Generated<Timestamp>;
+}
+
+export interface ClusterTargetTable {
+  target: string;
+  place: Json;
 }
 
 export interface CommitTable {

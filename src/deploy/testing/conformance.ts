@@ -26,6 +26,8 @@ export function describeDriver(name: string, make: () => Promise<DriverUnderTest
     afterAll(() => under.dispose());
     afterEach(() => run.end());
     const begin = (): Rollouts => (run = rolloutsOf(under));
+    const expectRunning = (observed: Observed, services: readonly DesiredService[], operation: string): void =>
+      expectRunningBy(lacks, observed, services, operation);
     /** What answers under the address of `web`, of a driver that knows addresses. */
     const expectAnswer = async (answer: string): Promise<void> => {
       if (!lacks.includes('addresses')) expect(await run.text('/')).toBe(answer);
@@ -78,23 +80,23 @@ export function describeDriver(name: string, make: () => Promise<DriverUnderTest
     });
 
     able('replicas')('one that never becomes healthy is taken away, and the old one goes on serving', async () => {
-      const { deploy, web, text, observe } = begin();
+      const { deploy, web, observe } = begin();
       const before = await deploy('one', [await web('v1')]);
       const sick = await web('v2', { behaviour: 'sick', startMs: 1500 });
       await expect(deploy('two', [sick])).rejects.toMatchObject({ code: 'deploy.unhealthy' });
       expect(await observe()).toEqual(before);
-      expect(await text('/')).toBe('v1');
+      await expectAnswer('v1');
     });
 
     able('replicas')(
       'one that ends by itself fails at once, its last words are in the log, and the old one serves',
       async () => {
-        const { deploy, web, observe, text, logged } = begin();
+        const { deploy, web, observe, logged } = begin();
         const before = await deploy('one', [await web('v1')]);
         const crash = await web('v2', { behaviour: 'crash', startMs: 60_000 });
         await expect(deploy('two', [crash])).rejects.toMatchObject({ code: 'deploy.exited' });
         expect(await observe()).toEqual(before);
-        expect(await text('/')).toBe('v1');
+        await expectAnswer('v1');
         expect(logged()).toContain('cannot go on');
       },
     );
@@ -109,13 +111,13 @@ export function describeDriver(name: string, make: () => Promise<DriverUnderTest
     });
 
     able('replicas')('a rollback during a rollout ends it and wins', async () => {
-      const { deploy, deployUntil, web, text } = begin();
+      const { deploy, deployUntil, web } = begin();
       await deploy('one', [await web('v1')]);
       const stuck = await web('v2', { behaviour: 'sick', startMs: 120_000 });
       await deployUntil('two', [stuck], 'await-healthy');
       const after = await deploy('back', [await web('v1')]);
       expectRunning(after, [await web('v1')], 'back');
-      expect(await text('/')).toBe('v1');
+      await expectAnswer('v1');
     });
 
     test('a late writer with a lower token is refused and changes nothing', async () => {
@@ -203,7 +205,7 @@ export function describeDriver(name: string, make: () => Promise<DriverUnderTest
       const service = await web('v1', { secrets: { TOKEN: 'env:CANARY_OF_THE_TEST' } });
       const steps = await stepsOf('one', [service]);
       const observed = await deploy('one', [service]);
-      expect(await text('/secret?name=TOKEN')).toBe(sha256Hex(CANARY));
+      if (!lacks.includes('addresses')) expect(await text('/secret?name=TOKEN')).toBe(sha256Hex(CANARY));
       expect(JSON.stringify({ steps, observed }) + logged()).not.toContain(CANARY);
       expect(await under.traces(CANARY)).toEqual([]);
     });
@@ -228,7 +230,12 @@ export function describeDriver(name: string, make: () => Promise<DriverUnderTest
 }
 
 /** Exactly the desired replicas, each healthy and serving with the desired digest, and nothing else; of a driver that sees none: it is written. */
-function expectRunning(observed: Observed, services: readonly DesiredService[], operation: Desired['operation']): void {
+function expectRunningBy(
+  lacks: readonly Lack[],
+  observed: Observed,
+  services: readonly DesiredService[],
+  operation: Desired['operation'],
+): void {
   expect(Object.keys(observed.services).sort()).toEqual(services.map(({ service }) => service).sort());
   for (const { service, digest, replicas, publicPort } of services) {
     const seen = observed.services[service];
@@ -242,6 +249,8 @@ function expectRunning(observed: Observed, services: readonly DesiredService[], 
     expect(seen?.replicas.map(({ id: _id, ...rest }) => rest)).toEqual(
       Array.from({ length: replicas }, () => ({ digest, operation, health: 'healthy', serving: true })),
     );
-    expect(seen?.url).toBe(publicPort === undefined ? undefined : `http://127.0.0.1:${publicPort}`);
+    // a driver that lacks addresses says none
+    if (seen?.url !== undefined || !lacks.includes('addresses'))
+      expect(seen?.url).toBe(publicPort === undefined ? undefined : `http://127.0.0.1:${publicPort}`);
   }
 }
