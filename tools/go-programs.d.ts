@@ -6,7 +6,6 @@ export function findGoProgram(
     | 'kustomize'
     | 'helm'
     | 'docker-compose'
-    | 'argocd'
     | 'kubernetes'
     | 'cosign'
     | 'osv-scanner'

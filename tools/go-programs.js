@@ -3,7 +3,7 @@
 // it says so, and only what needs them is left out.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { programPath } from './packages.js';
@@ -22,17 +22,15 @@ const ALONE = {
     main: './cmd',
     says: 'github.com/docker/compose/v2/internal.Version',
   },
-  argocd: {
-    module: 'github.com/argoproj/argo-cd/v3',
-    version: 'v3.1.8',
-    main: './cmd',
-    says: 'github.com/argoproj/argo-cd/v3/common.version',
-    keeps: 'manifests/crds', // as `argocd-crds` beside the program
-  },
 };
 
-/** Of several modules together, which one of ours beside this file names: `FOLDER/go.mod`. */
-const OURS = { kubernetes: fileURLToPath(new URL('kubernetes/', import.meta.url)) };
+/** Of several modules together, which one of ours beside this file names: `FOLDER/go.mod`. What it keeps lies beside the program. */
+const OURS = {
+  kubernetes: {
+    folder: fileURLToPath(new URL('kubernetes/', import.meta.url)),
+    keeps: { 'argocd-crds': { module: 'github.com/argoproj/argo-cd/v3', folder: 'manifests/crds' } },
+  },
+};
 
 /** Some minutes of a processor on a machine that is new, so each is built by `make` with its name alone. */
 const WHEN_ASKED = {
@@ -61,7 +59,7 @@ export function findGoProgram(name, { build = !Object.hasOwn(WHEN_ASKED, name) }
   const path = join(FOLDER, name);
   if (existsSync(path)) return { path };
   if (!build) return { missing: `${name} is left out: it takes minutes to build. \`make ${name}\` does it, once.` };
-  const module = OURS[name] ?? MODULES[name] ?? ALONE[name]?.module ?? WHEN_ASKED[name] ?? BENCHED[name];
+  const module = OURS[name]?.folder ?? MODULES[name] ?? ALONE[name]?.module ?? WHEN_ASKED[name] ?? BENCHED[name];
   const go = programPath('go') ?? '/usr/local/go/bin/go';
   if (!existsSync(go)) return { missing: `${name} is left out: there is no Go on this machine to build it with.` };
   mkdirSync(FOLDER, { recursive: true });
@@ -72,23 +70,27 @@ export function findGoProgram(name, { build = !Object.hasOwn(WHEN_ASKED, name) }
   const { status, stderr } = Object.hasOwn(ALONE, name)
     ? buildAlone(go, ALONE[name], path, { env })
     : Object.hasOwn(OURS, name)
-      ? spawnSync(go, ['build', '-buildvcs=false', ...flags, '-o', path, '.'], {
-          cwd: OURS[name],
-          env,
-          encoding: 'utf8',
-        })
+      ? buildOurs(go, OURS[name], path, { env, flags })
       : spawnSync(go, ['install', ...flags, module], { env, encoding: 'utf8' });
   if (status === 0) return { path };
   return { missing: `${name} is left out: Go could not build ${module}: ${(stderr ?? '').trim().slice(-500)}` };
 }
 
+function buildOurs(go, { folder: cwd, keeps }, path, { env, flags }) {
+  for (const [name, { module, folder }] of Object.entries(keeps)) {
+    const fetched = spawnSync(go, ['mod', 'download', '-json', module], { cwd, env, encoding: 'utf8' });
+    if (fetched.status !== 0) return fetched;
+    copyFolder(join(JSON.parse(fetched.stdout).Dir, folder), join(FOLDER, name));
+  }
+  return spawnSync(go, ['build', '-buildvcs=false', ...flags, '-o', path, '.'], { cwd, env, encoding: 'utf8' });
+}
+
 /** In the folder of the module, as its makers do. */
-function buildAlone(go, { module, version, main, says, keeps }, path, { env }) {
+function buildAlone(go, { module, version, main, says }, path, { env }) {
   const fetched = spawnSync(go, ['mod', 'download', '-json', `${module}@${version}`], { env, encoding: 'utf8' });
   if (fetched.status !== 0) return fetched;
   const cwd = JSON.parse(fetched.stdout).Dir;
   const flags = ['-gcflags=all=-l', `-ldflags=-s -w -X ${says}=${version}`];
-  if (keeps !== undefined) copyFolder(join(cwd, keeps), `${path}-${basename(keeps)}`);
   return spawnSync(go, ['build', '-mod=readonly', ...flags, '-o', path, main], { cwd, env, encoding: 'utf8' });
 }
 

@@ -17,14 +17,14 @@ const NAMESPACE = 'argocd';
 /** @returns what this machine lacks for it, besides a cluster; or null */
 export function argocdMissing() {
   if (programPath('redis-server') === null) return 'Argo CD is left out: there is no redis-server on this machine.';
-  return findGoProgram('argocd').missing ?? null;
+  return findGoProgram('kubernetes').missing ?? null; // which has these two parts too
 }
 
 /** @param kubeconfig of the cluster, with all rights */
 export async function startArgocd(directory, kubeconfig) {
   const missing = argocdMissing();
   if (missing !== null) throw new Error(missing);
-  const { path: program } = findGoProgram('argocd');
+  const { path: program } = findGoProgram('kubernetes');
   const at = (name) => join(directory, name);
   for (const name of ['home', 'tmp', 'plugins', 'bin']) await mkdir(at(name), { recursive: true, mode: 0o700 });
   await install(dirname(program), askerOf(JSON.parse(await readFile(kubeconfig, 'utf8'))));
@@ -55,7 +55,7 @@ export async function startArgocd(directory, kubeconfig) {
     const common = ['--loglevel', 'warn', '--redis', `127.0.0.1:${redis}`, '--metrics-port', String(port)];
     const options = { env: env(name), cwd: directory };
     stops.push(
-      (await startDaemon({ program, argv: [...argv, ...common], log: at(`${name}.log`), isReady, options })).stop,
+      (await startDaemon({ program, argv: [name, ...argv, ...common], log: at(`${name}.log`), isReady, options })).stop,
     );
   };
   try {
