@@ -191,6 +191,8 @@ export function openManifestStore(
       return { digest, manifest };
     },
     tag: async (repository, digest, tag) => {
+      // a tag keeps what it names from every sweep; of a thousand images a push changes one, and the branch names all of them
+      if (await repositories.isOwnTag(repository, tag, digest)) return 'unchanged';
       const { held, missing } = await keep(repository, digest);
       if (!held) throw noManifest(repository, digest);
       requireNone(repository, missing);

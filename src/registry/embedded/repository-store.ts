@@ -42,6 +42,8 @@ export interface RepositoryStore {
     digest: ContentDigest,
     how: { readonly fixed: boolean; readonly own: boolean },
   ): Promise<'tagged' | 'unchanged'>;
+  /** Whether Towpath itself gave this tag to this digest. */
+  isOwnTag(repository: string, tag: string, digest: ContentDigest): Promise<boolean>;
   removeTag(repository: string, tag: string): Promise<boolean>;
   /** In lexical order. @returns null when there is no such repository */
   tags(repository: string): Promise<string[] | null>;
@@ -142,6 +144,10 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
         throw immutable(repository, tag, holder ?? 'another digest');
       }
       return 'tagged';
+    },
+    isOwnTag: async (repository, tag, digest) => {
+      const before = await readTag(tagAt(repository, tag));
+      return before?.digest === digest && before.own === true;
     },
     removeTag: async (repository, tag) => files.remove(tagAt(repository, tag)),
     tags: async (repository) => {
