@@ -61,6 +61,8 @@ export interface Mirror {
   close(): void;
 }
 
+const COMMITS_KEPT = 100;
+
 /** Opens a mirror; its first `fetch` makes it. @throws GitError `git.url-refused`, `git.too-old` */
 export async function openMirror(options: MirrorOptions): Promise<Mirror> {
   await requireGit();
@@ -75,11 +77,24 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
   let made = false;
   const isMade = async (): Promise<boolean> => (made ||= await exists(folder.view));
 
-  const readCommit = async (sha: string): Promise<CommitInfo> => {
+  const parse = async (sha: string): Promise<CommitInfo> => {
     const object = (await isMade()) ? await reader.read(sha) : null;
     if (object === null) throw missingObject('commit', sha);
     if (object.type !== 'commit') throw notACommit(sha);
     return parseCommit(sha, object.bytes);
+  };
+
+  /** A commit never changes, and each path of it that is looked up begins there: the last ones are kept. */
+  const commits = new Map<string, Promise<CommitInfo>>();
+  const readCommit = (sha: string): Promise<CommitInfo> => {
+    const known = commits.get(sha);
+    if (known !== undefined) return known;
+    const made = parse(sha);
+    commits.set(sha, made);
+    made.catch(() => commits.delete(sha));
+    const [oldest] = commits.keys();
+    if (commits.size > COMMITS_KEPT && oldest !== undefined) commits.delete(oldest);
+    return made;
   };
 
   const read = async (oid: string, maxBytes?: number): Promise<Buffer> => {
