@@ -107,10 +107,6 @@ function runsIn(attempts: readonly Attempt[], place: number): MadeRelease[] {
 export function neededIn(history: History, mixes: 'young' | 'old'): Set<string> {
   const { releases, branches, attempts, tagged, pinned } = history;
   const [kept, runs] = [new Set<MadeRelease | undefined>(tagged), new Set<MadeRelease | null>()];
-  for (const { deleted, commits } of branches) {
-    if (deleted) continue;
-    kept.add(commits.at(-1)).add(commits.findLast(({ state }) => state === 'ready'));
-  }
   for (const place of [0, 1]) {
     const ran = runsIn(attempts, place).toReversed();
     const sets = [...new Set(ran.map(({ keys }) => keys.join()))].slice(0, KEEP + 1);
@@ -124,8 +120,13 @@ export function neededIn(history: History, mixes: 'young' | 'old'): Set<string> 
     if (one.mixed && mixes === 'young') kept.add(one);
   }
   const barred = barredIn(history);
+  const held = new Set([...[...runs].flatMap((one) => one?.keys ?? []), ...pinned]);
+  // what lost an artifact to a yank has failed, so the branch keeps what it had ready before
+  const isReady = ({ state, keys }: MadeRelease): boolean =>
+    state === 'ready' && keys.every((key) => !barred.has(key) || held.has(key));
+  for (const { deleted, commits } of branches) if (!deleted) kept.add(commits.at(-1)).add(commits.findLast(isReady));
   const named = [...kept].flatMap((one) => one?.keys ?? []).filter((key) => !barred.has(key));
-  return new Set([...named, ...[...runs].flatMap((one) => one?.keys ?? []), ...pinned]);
+  return new Set([...named, ...held]);
 }
 
 /** The keys that only yanked releases have, where such are not kept. */
