@@ -191,8 +191,9 @@ export function openManifestStore(
       return { digest, manifest };
     },
     tag: async (repository, digest, tag) => {
-      // a tag keeps what it names from every sweep; of a thousand images a push changes one, and the branch names all of them
-      if (await repositories.isOwnTag(repository, tag, digest)) return 'unchanged';
+      // a tag keeps what it names from every sweep; of a thousand images a push changes one, and the branch names all of them.
+      // What is about to run somewhere is looked at each time: that it is whole has to be known before anything is touched.
+      if (!reserved(tag, repository) && (await repositories.isOwnTag(repository, tag, digest))) return 'unchanged';
       const { held, missing } = await keep(repository, digest);
       if (!held) throw noManifest(repository, digest);
       requireNone(repository, missing);
