@@ -25,6 +25,7 @@ export default defineConfig({
     maxWorkers: 3,
     isolate: false, // a worker loads each module once, which is a quarter of what all tests take
     sequence: { sequencer: LongestFirst },
+    reporters: ['default', './tools/test-machine/failures-reporter.ts'],
     passWithNoTests: false,
   },
 });

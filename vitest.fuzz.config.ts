@@ -15,6 +15,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     expect: { poll: { timeout: 30_000 } },
     maxWorkers: 2,
+    reporters: ['default', './tools/test-machine/failures-reporter.ts'],
     passWithNoTests: false,
   },
 });

@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['e2e/kill.suite.ts', 'e2e/killed-*.suite.ts'],
     fileParallelism: false,
     globalSetup: ['tools/test-machine/set-up.ts', 'src/store/testing/set-up.ts', 'e2e/testing/set-up.ts'],
-    reporters: ['default', './e2e/testing/count-reporter.ts'],
+    reporters: ['default', './tools/test-machine/failures-reporter.ts', './e2e/testing/count-reporter.ts'],
     hookTimeout: 300_000,
     expect: { poll: { timeout: 30_000 } },
     passWithNoTests: false,

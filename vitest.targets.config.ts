@@ -6,6 +6,7 @@ export default defineConfig({
     include: ['e2e/demo-targets.suite.ts'],
     globalSetup: ['tools/test-machine/set-up.ts', 'e2e/testing/set-up.ts'],
     hookTimeout: 120_000,
+    reporters: ['default', './tools/test-machine/failures-reporter.ts'],
     passWithNoTests: false,
   },
 });
