@@ -4,10 +4,10 @@ import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Swept } from '../content.ts';
+import { readWhole } from '../../lib/files.ts';
 import { digestMismatch } from '../verified.ts';
 import { algorithmOf, pathOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
-import { readSmall } from './durable-file.ts';
 import type { DurableFiles } from './durable-file.ts';
 import type { Limbo, Retiring } from './limbo.ts';
 import { smallFiles } from './small-files.ts';
@@ -62,7 +62,7 @@ export function openBlobStore(directory: string, files: DurableFiles, limbo: Lim
     adopt,
     mark: async (digest) => limbo.mark(pathFor(digest)),
     sweep: async (retiring) => limbo.retireBelow(directory, retiring),
-    read: async (digest) => checked(digest, await limbo.find(pathFor(digest), () => readSmall(pathFor(digest)))),
+    read: async (digest) => checked(digest, await limbo.find(pathFor(digest), () => readWhole(pathFor(digest)))),
     use: async (digest) => {
       const path = pathFor(digest);
       const seen = await limbo.use(path);

@@ -1,7 +1,7 @@
-import { link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { link, mkdir, readdir, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { syncFolder } from '../../lib/durable-file.ts';
+import { createSynced, statOf, syncFolder } from '../../lib/files.ts';
 import { newId } from '../../lib/ids.ts';
 
 /**
@@ -29,7 +29,7 @@ export async function removeOlder(folder: string, beforeMs: number): Promise<str
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
     try {
-      if (!entry.isFile() || (await stat(path)).mtimeMs >= beforeMs) continue;
+      if (!entry.isFile() || (await statOf(path)).mtimeMs >= beforeMs) continue;
       await unlink(path);
       removed.push(entry.name);
     } catch (error) {
@@ -46,13 +46,7 @@ export async function openDurableFiles(scratch: string): Promise<DurableFiles> {
 
   async function written(bytes: string | Uint8Array): Promise<string> {
     const path = temporary();
-    const file = await open(path, 'wx', 0o640);
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await createSynced(path, bytes, 0o640);
     return path;
   }
 
@@ -89,20 +83,6 @@ export async function openDurableFiles(scratch: string): Promise<DurableFiles> {
     },
   };
 }
-
-/** The whole of a file that is small as a rule: then its size is not asked for first. */
-export async function readSmall(path: string): Promise<Buffer> {
-  const file = await open(path, 'r');
-  try {
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(SMALL_BYTES), 0, SMALL_BYTES);
-    if (bytesRead < SMALL_BYTES) return buffer.subarray(0, bytesRead);
-    return Buffer.concat([buffer, await file.readFile()]);
-  } finally {
-    await file.close();
-  }
-}
-
-const SMALL_BYTES = 4096;
 
 /** True when the error says that there is no such file. */
 export function isAbsent(error: unknown): boolean {

@@ -1,8 +1,9 @@
-import { link, opendir, readdir, rename, rmdir, stat, unlink, utimes } from 'node:fs/promises';
+import { link, opendir, readdir, rename, rmdir, unlink } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 
 import { sha256Hex } from '../../lib/digest.ts';
 import { eachOf } from '../../lib/each.ts';
+import { statOf, touch } from '../../lib/files.ts';
 import { newId } from '../../lib/ids.ts';
 import type { Swept } from '../content.ts';
 import { codeOf, inFolder, isAbsent } from './durable-file.ts';
@@ -80,12 +81,12 @@ export function openLimbo(directory: string, aside: string): Limbo {
 
   /** @returns its size, or null when it stays, or was not there */
   async function retire(path: string, { beforeMs, moved: hear }: Retiring): Promise<number | null> {
-    const seen = await attempt(() => stat(path));
+    const seen = await attempt(() => statOf(path));
     if (seen === null || seen.mtimeMs >= beforeMs) return null;
     const moved = join(aside, `${keyOf(path)}.${newId('old')}`);
     if ((await attempt(async () => rename(path, moved))) === null) return null;
     hear?.();
-    const used = ((await attempt(() => stat(moved)))?.mtimeMs ?? 0) >= beforeMs;
+    const used = ((await attempt(() => statOf(moved)))?.mtimeMs ?? 0) >= beforeMs;
     if (used) await linkTo(moved, path);
     await attempt(() => unlink(moved)); // the sweep of another process may have been first
     return used ? null : seen.size;
@@ -95,16 +96,16 @@ export function openLimbo(directory: string, aside: string): Limbo {
     find,
     use: async (path) =>
       find(path, async () => {
-        const seen = await stat(path);
+        const seen = await statOf(path);
         const now = new Date();
         if (seen.mtimeMs > now.getTime() - FRESH_MS && seen.mtimeMs <= now.getTime()) return seen;
-        await utimes(path, now, now);
-        return stat(path); // this look is what counts: a touch may reach a file that has no name any more
+        await touch(path, now, now);
+        return statOf(path); // this look is what counts: a touch may reach a file that has no name any more
       }),
     mark: async (path) =>
       (await find(path, async () => {
         const now = new Date();
-        await utimes(path, now, now);
+        await touch(path, now, now);
         return true;
       })) !== null,
     retireBelow: async (folder, retiring) => {
@@ -124,7 +125,7 @@ export function openLimbo(directory: string, aside: string): Limbo {
       let removed = 0;
       for (const name of await readdir(aside)) {
         const path = join(aside, name);
-        if (((await attempt(() => stat(path)))?.mtimeMs ?? beforeMs) >= beforeMs) continue;
+        if (((await attempt(() => statOf(path)))?.mtimeMs ?? beforeMs) >= beforeMs) continue;
         if ((await attempt(() => unlink(path))) !== null) removed++;
       }
       return removed;
@@ -164,6 +165,6 @@ async function* filesBelow(folder: string, beforeMs: number): AsyncGenerator<str
     }
     yield* filesBelow(path, beforeMs);
     // one that was just made, or emptied, may be about to be written into
-    if ((await stat(path)).mtimeMs < beforeMs) await rmdir(path).catch(() => undefined);
+    if ((await statOf(path)).mtimeMs < beforeMs) await rmdir(path).catch(() => undefined);
   }
 }

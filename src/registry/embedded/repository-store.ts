@@ -1,15 +1,16 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
 import { sha256Hex } from '../../lib/digest.ts';
 import { each } from '../../lib/each.ts';
+import { readWhole, statOf } from '../../lib/files.ts';
 import type { Swept } from '../content.ts';
 import { RegistryError } from '../error.ts';
 import { isContentDigest, pathOf } from './content-digest.ts';
 import type { ContentDigest } from './content-digest.ts';
-import { isAbsent, readSmall } from './durable-file.ts';
+import { isAbsent } from './durable-file.ts';
 import type { DurableFiles } from './durable-file.ts';
 import { AT_ONCE } from './limbo.ts';
 import type { Limbo } from './limbo.ts';
@@ -179,7 +180,7 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
         (await namesIn(folder)).sort().map(async (name) => {
           const text = await usedText(join(folder, name));
           const manifest = at(repository, '_manifests', name.replace('-', '/'));
-          if (text === null || (await limbo.find(manifest, () => stat(manifest))) === null) return [];
+          if (text === null || (await limbo.find(manifest, () => statOf(manifest))) === null) return [];
           return [Referrer.parse(JSON.parse(text))];
         }),
       );
@@ -192,7 +193,7 @@ export function openRepositoryStore(directory: string, files: DurableFiles, limb
           const digest = `${algorithm}:${hex}`;
           if (!isContentDigest(digest)) return;
           const path = manifestAt(repository, digest);
-          const found = await limbo.find(path, () => stat(path));
+          const found = await limbo.find(path, () => statOf(path));
           if (found !== null) held.push({ digest, usedMs: found.mtimeMs });
         });
       return held;
@@ -239,7 +240,7 @@ function tagOfFileName(name: string): string {
 
 async function exists(path: string): Promise<boolean> {
   try {
-    await stat(path);
+    await statOf(path);
     return true;
   } catch (error) {
     if (isAbsent(error)) return false;
@@ -249,7 +250,7 @@ async function exists(path: string): Promise<boolean> {
 
 async function textOf(path: string): Promise<string | null> {
   try {
-    return (await readSmall(path)).toString('utf8');
+    return (await readWhole(path)).toString('utf8');
   } catch (error) {
     if (isAbsent(error)) return null;
     throw error;

@@ -1,4 +1,4 @@
-import { readSmall } from './durable-file.ts';
+import { readWhole } from '../../lib/files.ts';
 
 /** What a file system says of a file; it is another one after anybody wrote to it, touched it or put another in its place. */
 export interface Seen {
@@ -22,7 +22,7 @@ export function smallFiles(): SmallFiles {
     read: async (path, seen) => {
       const known = kept.get(path);
       if (known !== undefined && isSame(known.seen, seen)) return known.bytes;
-      const bytes = await readSmall(path);
+      const bytes = await readWhole(path);
       if (bytes.length > KEPT_BYTES) return bytes;
       if (kept.size >= KEPT_FILES) kept.clear();
       kept.set(path, { seen, bytes });

@@ -10,6 +10,7 @@ export interface Served {
 
 export async function serve(listener: (host: string) => RequestListener | Promise<RequestListener>): Promise<Served> {
   const server = createServer();
+  server.keepAliveTimeout = 0; // on a busy machine a client may ask again just when it would be over
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   server.on('request', await listener(host));

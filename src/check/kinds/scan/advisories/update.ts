@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 
 import { type Dispatcher, request } from 'undici';
 
-import { syncFolder } from '../../../../lib/durable-file.ts';
+import { syncFolder } from '../../../../lib/files.ts';
 import { hasCode, type Problem, problemOf } from '../../../../lib/error.ts';
 import { CheckError } from '../../../error.ts';
 import { familyOf } from '../packages/package.ts';
