@@ -20,7 +20,12 @@ export const driverConfigs = {
 } as const satisfies Record<string, z.ZodType>;
 
 /** Those that run programs of a release before it: migrations. */
-export const jobDrivers: readonly string[] = ['process', 'docker', 'compose'] satisfies (keyof typeof driverConfigs)[];
+export const jobDrivers: readonly string[] = [
+  'process',
+  'docker',
+  'compose',
+  'swarm',
+] satisfies (keyof typeof driverConfigs)[];
 
 /** Those that keep what strangers wrote from the machine's own files, network and other services. */
 export const isolatingDrivers: readonly string[] = ['docker'] satisfies (keyof typeof driverConfigs)[];

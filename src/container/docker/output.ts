@@ -53,6 +53,11 @@ export async function* containerOutput(
   if (stream !== null) yield* linesOf('pipe' in stream ? Readable.from(stream) : stream, after, true);
 }
 
+/** What an engine gave at once, with instants, as lines: those after a place. @param isAll nothing will come after it */
+export async function* linesIn(bytes: Buffer, after: string, isAll: boolean): AsyncGenerator<OutputLines, void> {
+  yield* linesOf([bytes], after, isAll);
+}
+
 /** The files of a folder of a container, running or not; null when it has none. */
 export async function readFiles(
   engine: DockerEngine,
@@ -146,7 +151,8 @@ interface Frame {
   readonly words: string;
 }
 
-function secondsOf(instant: string): string {
+/** As the engine takes it for `since`. */
+export function secondsOf(instant: string): string {
   const [, whole = '', nanos = ''] = INSTANT.exec(instant) ?? [];
   return `${Date.parse(`${whole}Z`) / 1000}.${nanos}`;
 }

@@ -150,9 +150,16 @@ export async function removeService(engine: DockerEngine, id: string): Promise<v
 /** A manager waits for ever for the output of a node that is down. */
 const LOG_PATIENCE_MS = 5000;
 
-/** The last lines of a task, wherever in the Swarm it ran, as the engine frames them. */
-export async function taskLog(engine: DockerEngine, id: string, lines: number): Promise<Buffer> {
-  const options = { follow: false, stdout: true, stderr: true, tail: lines };
+/**
+ * What a task printed by now, wherever in the Swarm it runs, as the engine frames it.
+ * @param which the last lines; or all since an instant, each with its own
+ */
+export async function taskLog(
+  engine: DockerEngine,
+  id: string,
+  which: { readonly tail: number } | { readonly since: string; readonly timestamps: true },
+): Promise<Buffer> {
+  const options = { follow: false, stdout: true, stderr: true, ...which };
   const abortSignal = AbortSignal.timeout(LOG_PATIENCE_MS);
   const bytes = await askedFor(
     `read the output of the task ${id}`,

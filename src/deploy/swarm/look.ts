@@ -1,4 +1,5 @@
 import type { DockerEngine } from '../../container/docker/engine.ts';
+import { untilTrue } from '../../lib/until.ts';
 import type { Address } from '../rollout.ts';
 import { listNodes, listServices, listTasks, type SwarmNode, type SwarmService, type SwarmTask } from './api.ts';
 import { LABEL, type Place, placeFilter } from './names.ts';
@@ -19,6 +20,8 @@ export interface SeenService {
   readonly tasks: readonly SwarmTask[];
 }
 
+/** How long tasks may take to leave, beyond their grace. */
+const LEAVING_MS = 60_000;
 /** Tasks that came to their end, by themselves or by Swarm. */
 const ENDED = new Set(['complete', 'shutdown', 'failed', 'rejected', 'remove', 'orphaned']);
 
@@ -51,6 +54,25 @@ export function isAlive(task: SwarmTask, { nodes }: Look): boolean {
   if (ENDED.has(task.Status.State)) return false;
   if (task.DesiredState === 'running' || task.DesiredState === 'ready') return true;
   return nodes.some(({ ID, Status }) => ID === task.NodeID && Status.State !== 'down') && hasBegun(task);
+}
+
+/**
+ * Waits until no program of services that were removed runs any more, as far as nodes answer that could tell.
+ * @param labels `name=value`, by which the tasks are chosen; `isMeant` chooses among them
+ */
+export async function untilGone(
+  engine: DockerEngine,
+  labels: readonly string[],
+  signal: AbortSignal,
+  isMeant: (task: SwarmTask) => boolean = () => true,
+): Promise<void> {
+  await untilTrue(
+    async () => {
+      const [tasks, nodes] = await Promise.all([listTasks(engine, labels), listNodes(engine)]);
+      return tasks.filter(isMeant).every((task) => !isAlive(task, { services: [], nodes }));
+    },
+    { everyMs: 150, timeoutMs: LEAVING_MS, signal },
+  );
 }
 
 /** Running, and meant to go on. */

@@ -15,6 +15,8 @@ export const LABEL = {
   digest: 'dev.towpath.digest',
   publicPort: 'dev.towpath.public-port',
   publish: 'dev.towpath.publish',
+  /** Of a program that runs to its end: whose it is. It has no `target`, and so is no replica. */
+  job: 'dev.towpath.job',
 } as const;
 
 /** A place in a Swarm: one target of one installation. Names of a Swarm are for all who use it, so each holds both. */
@@ -52,6 +54,21 @@ export function placeLabels({ target, installation }: Place): Record<string, str
     [LABEL.project]: target.project,
     [LABEL.environment]: target.environment,
   };
+}
+
+/** By its operation and service, so that whoever comes back finds it again. Valid as a name of a Swarm. */
+export function jobName(place: Place, service: string, operation: string): string {
+  return serviceName(place, `job ${service} ${operation}`);
+}
+
+/** What the jobs of a place carry. */
+export function jobLabels({ target, installation }: Place): Record<string, string> {
+  return { [LABEL.installation]: installation, [LABEL.job]: targetKey(target) };
+}
+
+/** The jobs of a place, as they are asked for. */
+export function jobFilter(place: Place): string[] {
+  return Object.entries(jobLabels(place)).map(([name, value]) => `${name}=${value}`);
 }
 
 /** Those labels by which the things of a place are asked for. */

@@ -46,7 +46,7 @@ export async function tellOutput(
     for (const { ID } of broken.slice(0, TOLD_TASKS)) {
       const lines: string[] = [];
       const reader = demultiplex((line) => lines.push(line));
-      reader.write(await taskLog(engine, ID, TAIL_LINES));
+      reader.write(await taskLog(engine, ID, { tail: TAIL_LINES }));
       reader.end();
       const given = [...(values.get(seen.name)?.values() ?? [])];
       for (const line of redact(lines.join('\n'), given).split('\n'))

@@ -29,7 +29,7 @@ const TRIES = 20;
 const LOOK_MS = 150;
 const LEADERLESS_MS = 500;
 /** What a node may need for fetching an image and for what Swarm does around a task. */
-const FETCH_MS = 120_000;
+export const FETCH_MS = 120_000;
 
 /**
  * Gives a service to Swarm, unless it has it from this very operation. Whoever looked at an older version is refused by Swarm, looks
@@ -131,7 +131,7 @@ export async function takeOut({ engine, cutover, place, context }: Rollout, serv
 }
 
 /** Managers that lost their leader choose another within seconds; until then they answer nothing. */
-function unlessLeaderless(error: unknown): null {
+export function unlessLeaderless(error: unknown): null {
   if (/does not have a leader|no elected leader|deadline exceeded|Unavailable/i.test(String(error))) return null;
   throw error;
 }

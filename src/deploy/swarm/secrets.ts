@@ -6,7 +6,7 @@ import { allEnded } from '../../lib/all-ended.ts';
 import type { Secrets } from '../../secret/secret.ts';
 import { DeployError } from '../deploy-error.ts';
 import { checkSecretNames } from '../docker/secrets.ts';
-import type { Desired } from '../driver.ts';
+import type { DesiredService } from '../driver.ts';
 import { SwarmObject, unless } from './api.ts';
 import { type Place, placeFilter, placeLabels, secretName } from './names.ts';
 import type { GivenSecret } from './spec.ts';
@@ -22,10 +22,10 @@ const LARGEST = 500 * 1024;
 export async function ensureSecrets(
   engine: DockerEngine,
   place: Place,
-  desired: Desired,
+  services: readonly DesiredService[],
   secrets: Secrets,
 ): Promise<ReadonlyMap<string, readonly GivenSecret[]>> {
-  const values = await valuesOf(desired, secrets);
+  const values = await valuesOf(services, secrets);
   const wanted = [...values.values()].flatMap((each) => [...each]);
   const contents = new Map(wanted.map(([file, value]) => [secretName(place, file, value), value]));
   const there = await listSecrets(engine, place);
@@ -65,7 +65,7 @@ export async function sweepSecrets(engine: DockerEngine, place: Place): Promise<
 
 /** Service -> file -> value, all resolved a moment ago. */
 export async function valuesOf(
-  { services }: Desired,
+  services: readonly DesiredService[],
   secrets: Secrets,
 ): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
   const all = await Promise.all(

@@ -2,7 +2,7 @@ import { SECRETS_FOLDER } from '../docker/secrets.ts';
 import type { DesiredService } from '../driver.ts';
 import type { SwarmConfig } from './config.ts';
 import { type HealthCheck, healthCheck } from './health.ts';
-import { LABEL, type Place, placeLabels, placeName, serviceName } from './names.ts';
+import { jobLabels, LABEL, type Place, placeLabels, placeName, serviceName } from './names.ts';
 
 /** A secret as Swarm has it: what it is called there, and the file that it becomes inside. */
 export interface GivenSecret {
@@ -21,7 +21,7 @@ export interface SpecParts {
 }
 
 /** The body of `POST /services/create`, as far as we fill it. Durations are nanoseconds. */
-export type ServiceSpec = ReturnType<typeof specOf>;
+export type ServiceSpec = ReturnType<typeof specOf> | ReturnType<typeof jobSpecOf>;
 
 const NANO = 1_000_000;
 /** Rights that no service of ours needs and that help an intruder: raw packets, devices, file capabilities, audit. */
@@ -35,7 +35,7 @@ const WORKER_MONITOR_MS = 5000;
  * an equal image: that is how a changed secret arrives. The image is `repository@sha256:...`, which no node resolves otherwise.
  */
 export function specOf({ place, config, service, operation, token, secrets }: SpecParts) {
-  const { port, publicPort, limits } = service;
+  const { port, publicPort } = service;
   const order = orderOf(config, service);
   const health = healthCheck(service, config.probe);
   const monitorMs = health === undefined ? WORKER_MONITOR_MS : 1000;
@@ -54,27 +54,10 @@ export function specOf({ place, config, service, operation, token, secrets }: Sp
     },
     TaskTemplate: {
       ContainerSpec: {
-        Image: `${service.image}@${service.digest}`,
-        Labels: labels,
-        ...(service.command === undefined ? {} : { Command: [...service.command] }),
-        Env: environmentOf(service, secrets),
-        Init: true,
-        StopGracePeriod: config.graceMs * NANO,
+        ...containerOf({ config, service, secrets }, labels),
         ...(health === undefined ? {} : { Healthcheck: health satisfies HealthCheck }),
-        CapabilityDrop: DROPPED,
-        Secrets: secrets.map(({ id, swarmName, file }) => ({
-          SecretID: id,
-          SecretName: swarmName,
-          File: { Name: file, UID: '0', GID: '0', Mode: 0o444 },
-        })),
       },
-      Resources: {
-        Limits: {
-          Pids: DEFAULT_PIDS,
-          ...(limits.memoryMb === undefined ? {} : { MemoryBytes: limits.memoryMb * 1024 * 1024 }),
-          ...(limits.cpus === undefined ? {} : { NanoCPUs: Math.round(limits.cpus * 1e9) }),
-        },
-      },
+      Resources: { Limits: limitsOf(service) },
       RestartPolicy: { Condition: 'any', Delay: 2000 * NANO },
       Networks: [{ Target: placeName(place), Aliases: aliasesOf(service.service) }],
     },
@@ -94,9 +77,58 @@ export function specOf({ place, config, service, operation, token, secrets }: Sp
   };
 }
 
+/**
+ * A program of a release that runs to its end, once, as Swarm is asked to run it: on the network of its place, without a name there.
+ * It is one replica that is never begun again, and not a `replicated-job`: of such a one Swarm begins another task when a manager
+ * takes over after it failed.
+ */
+export function jobSpecOf(name: string, { place, config, service, operation, secrets }: Omit<SpecParts, 'token'>) {
+  const labels = { ...jobLabels(place), [LABEL.service]: service.service, [LABEL.operation]: operation };
+  return {
+    Name: name,
+    Labels: labels,
+    TaskTemplate: {
+      ContainerSpec: { ...containerOf({ config, service, secrets }, labels), Healthcheck: { Test: ['NONE'] } },
+      Resources: { Limits: limitsOf(service) },
+      RestartPolicy: { Condition: 'none' },
+      Networks: [{ Target: placeName(place) }],
+    },
+    Mode: { Replicated: { Replicas: 1 } },
+    EndpointSpec: { Mode: 'dnsrr' },
+  };
+}
+
 /** A port of the node cannot be held twice, so where one is asked for the old program ends first. */
 export function orderOf({ publish }: SwarmConfig, { publicPort }: DesiredService): 'start-first' | 'stop-first' {
   return publish === 'host' && publicPort !== undefined ? 'stop-first' : 'start-first';
+}
+
+function containerOf(
+  { config, service, secrets }: Pick<SpecParts, 'config' | 'service' | 'secrets'>,
+  labels: Readonly<Record<string, string>>,
+) {
+  return {
+    Image: `${service.image}@${service.digest}`,
+    Labels: labels,
+    ...(service.command === undefined ? {} : { Command: [...service.command] }),
+    Env: environmentOf(service, secrets),
+    Init: true,
+    StopGracePeriod: config.graceMs * NANO,
+    CapabilityDrop: DROPPED,
+    Secrets: secrets.map(({ id, swarmName, file }) => ({
+      SecretID: id,
+      SecretName: swarmName,
+      File: { Name: file, UID: '0', GID: '0', Mode: 0o444 },
+    })),
+  };
+}
+
+function limitsOf({ limits: { memoryMb, cpus } }: DesiredService) {
+  return {
+    Pids: DEFAULT_PIDS,
+    ...(memoryMb === undefined ? {} : { MemoryBytes: memoryMb * 1024 * 1024 }),
+    ...(cpus === undefined ? {} : { NanoCPUs: Math.round(cpus * 1e9) }),
+  };
 }
 
 /** Behind the local proxy each node chooses the port: so old and new stand side by side on it. */

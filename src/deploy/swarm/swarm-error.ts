@@ -60,6 +60,25 @@ export function tooLate(service: string, afterMs: number, why: readonly string[]
   });
 }
 
+/** @param why what its task said */
+export function jobUnborn(service: string, why: string): DeployError {
+  const [code] = remedy(why);
+  return new DeployError({
+    code: code === 'swarm.image-unavailable' ? code : 'swarm.job-not-begun',
+    what: `The job of "${service}" could not be begun: ${why}.`,
+    fix: 'Look whether its command is in the image, and whether every node reaches the registry, with credentials where it asks for them.',
+  });
+}
+
+export function jobPending(service: string, afterMs: number, why: string | undefined): DeployError {
+  const words = why === undefined || why === '' ? '' : ` (${why.replace(/\.$/, '')})`;
+  return new DeployError({
+    code: 'swarm.job-not-begun',
+    what: `No node of the Swarm began the job of "${service}" within ${Math.round(afterMs / 1000)} s${words}.`,
+    fix: 'See `docker node ls`: nodes may lack room, or the way to the registry.',
+  });
+}
+
 function remedy(words: string): [string, string] {
   if (/unhealthy|not healthy|health ?check/i.test(words)) {
     return [

@@ -5,18 +5,18 @@ import { dirname } from 'node:path';
 import type { DockerEngine } from '../../container/docker/engine.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { hasCode } from '../../lib/error.ts';
-import { untilTrue } from '../../lib/until.ts';
 import type { Secrets } from '../../secret/secret.ts';
-import { DeployError } from '../deploy-error.ts';
-import type { ApplyContext, Desired, DeployDriver, DesiredService, Target } from '../driver.ts';
+import type { ApplyContext, Desired, DeployDriver, Target } from '../driver.ts';
 import type { Ledger } from '../ledger-store.ts';
+import { serviceOf } from '../local-jobs.ts';
 import type { Cutover } from '../local-observer.ts';
 import { targetKey } from '../rollout.ts';
-import { listNodes, listServices, listTasks, membership, removeService } from './api.ts';
+import { listNodes, listServices, membership, removeService } from './api.ts';
 import { claim, forget } from './claim.ts';
 import { SwarmConfig } from './config.ts';
+import { removeJobs, swarmJobs } from './jobs.ts';
 import { leadAgain } from './lead-again.ts';
-import { isAlive, look } from './look.ts';
+import { look, untilGone } from './look.ts';
 import { LABEL, type Place, placeFilter, serviceName } from './names.ts';
 import { ensureNetwork, removeNetwork } from './network.ts';
 import { observeSwarm } from './observe.ts';
@@ -41,8 +41,6 @@ export interface SwarmDriverParts {
   readonly mark: string;
 }
 
-/** How long tasks may take to leave, beyond their grace. */
-const LEAVING_MS = 60_000;
 /** 1.41 (Docker 20.10): from it on services take capabilities and limits of processes. */
 const OLDEST_API = 41;
 
@@ -63,6 +61,7 @@ export function createSwarmDriver(parts: SwarmDriverParts): SwarmDriver {
     observe: async (target) => observeSwarm({ engine: await manager(parts), cutover: parts.cutover }, placeOf(target)),
     destroy: (target, context) => destroy(parts, placeOf(target), context),
     handOver: (target, context) => handOver(parts, placeOf(target), context),
+    jobs: swarmJobs({ ...parts, placeOf, manager: () => manager(parts) }),
     leadAgain: async () => {
       if (!existsSync(parts.mark)) return;
       try {
@@ -88,6 +87,8 @@ async function apply(
   await mkdir(dirname(parts.mark), { recursive: true });
   await writeFile(parts.mark, '');
   try {
+    await claim(rollout.engine, place, context.token);
+    await removeJobs(rollout.engine, place, context.signal);
     for (const action of actions) {
       context.signal.throwIfAborted();
       await claim(rollout.engine, place, context.token);
@@ -95,7 +96,7 @@ async function apply(
       await act(parts, rollout, action);
     }
   } catch (error) {
-    const tell = async (): Promise<void> => tellOutput(rollout, await valuesOf(desired, parts.secrets));
+    const tell = async (): Promise<void> => tellOutput(rollout, await valuesOf(desired.services, parts.secrets));
     await tell().catch(() => undefined);
     if (!(await putBack(rollout))) context.log('what was before could not be put back now; the next rollout does it');
     throw error;
@@ -113,10 +114,10 @@ async function act(parts: SwarmDriverParts, rollout: Rollout, action: SwarmActio
     case 'network':
       return ensureNetwork(engine, place);
     case 'secrets':
-      await ensureSecrets(engine, place, desired, parts.secrets);
+      await ensureSecrets(engine, place, desired.services, parts.secrets);
       return;
     case 'update': {
-      const given = await ensureSecrets(engine, place, desired, parts.secrets);
+      const given = await ensureSecrets(engine, place, desired.services, parts.secrets);
       const service = serviceOf(desired, action.service);
       const isProxied = desired.config.publish === 'proxy' && service.publicPort !== undefined;
       if (!isProxied) await closeAddress(rollout, service.service); // it may have been, until now
@@ -126,7 +127,9 @@ async function act(parts: SwarmDriverParts, rollout: Rollout, action: SwarmActio
       return awaitService(rollout, serviceOf(desired, action.service));
     case 'remove':
       await takeOut(rollout, action.service);
-      return gone(engine, place, (service) => service === action.service, context.signal);
+      return untilGone(engine, placeFilter(place), context.signal, ({ Spec }) => {
+        return Spec.ContainerSpec.Labels[LABEL.service] === action.service;
+      });
     case 'tidy': {
       await sweepSecrets(engine, place);
       // an environment that was run by a driver of this machine before: nothing of that serves any more
@@ -164,28 +167,11 @@ async function removeAll(engine: DockerEngine, place: Place, { token, signal, lo
   const services = await listServices(engine, placeFilter(place));
   if (services.length > 0) log(`remove ${services.length} services from the Swarm`);
   for (const { ID } of services) await removeService(engine, ID);
-  await gone(engine, place, () => true, signal);
+  await removeJobs(engine, place, signal);
+  await untilGone(engine, placeFilter(place), signal);
   await sweepSecrets(engine, place);
   await removeNetwork(engine, place, signal);
   await forget(engine, place, token);
-}
-
-/** Waits until no program of removed services runs any more, as far as nodes answer that could tell. */
-async function gone(
-  engine: DockerEngine,
-  place: Place,
-  isMeant: (service: string) => boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  const labels = placeFilter(place);
-  await untilTrue(
-    async () => {
-      const [tasks, nodes] = await Promise.all([listTasks(engine, labels), listNodes(engine)]);
-      const meant = tasks.filter(({ Spec }) => isMeant(Spec.ContainerSpec.Labels[LABEL.service] ?? ''));
-      return meant.every((task) => !isAlive(task, { services: [], nodes }));
-    },
-    { everyMs: 150, timeoutMs: LEAVING_MS, signal },
-  );
 }
 
 async function manager(parts: SwarmDriverParts): Promise<DockerEngine> {
@@ -194,14 +180,4 @@ async function manager(parts: SwarmDriverParts): Promise<DockerEngine> {
   const { isManager, state } = await membership(engine);
   if (!isManager) throw notManager(state);
   return engine;
-}
-
-function serviceOf(desired: Desired<SwarmConfig>, name: string): DesiredService {
-  const found = desired.services.find(({ service }) => service === name);
-  if (found !== undefined) return found;
-  throw new DeployError({
-    code: 'deploy.stale-plan',
-    what: `The plan speaks of "${name}", which this release does not have.`,
-    fix: 'Plan again from what is observed now.',
-  });
 }
