@@ -114,9 +114,9 @@ function given(container: Container, { image, digest, env }: DesiredService, has
   };
 }
 
-/** Kubernetes puts other variables in for `$(NAME)`; what a setting says is meant as it stands. */
-function literally(text: string): string {
-  return text.replaceAll('$(', () => '$$(');
+/** Kubernetes puts variables in for `$(NAME)`, and one `$` for `$$`; what a setting or a command says is meant as it stands. */
+export function literally(text: string): string {
+  return text.replaceAll('$', () => '$$');
 }
 
 /** The service whose image a container runs; null for what is no part of the release. */

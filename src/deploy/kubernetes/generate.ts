@@ -1,5 +1,6 @@
 import type { DesiredService } from '../driver.ts';
 import type { KubernetesConfig } from './config.ts';
+import { literally } from './fill.ts';
 import type { Manifest } from './manifest.ts';
 import { objectName } from './names.ts';
 
@@ -68,7 +69,7 @@ function containerOf({ image, digest, command, port, health, limits }: DesiredSe
       capabilities: { drop: DROPPED },
       seccompProfile: { type: 'RuntimeDefault' },
     },
-    ...(command === undefined ? {} : { command: [...command] }),
+    ...(command === undefined ? {} : { command: command.map(literally) }),
     ...(Object.keys(resources).length === 0 ? {} : { resources: { limits: resources } }),
     ...(port === undefined
       ? {}
