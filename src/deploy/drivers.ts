@@ -25,6 +25,7 @@ export const jobDrivers: readonly string[] = [
   'docker',
   'compose',
   'swarm',
+  'kubernetes',
 ] satisfies (keyof typeof driverConfigs)[];
 
 /** Those that keep what strangers wrote from the machine's own files, network and other services. */

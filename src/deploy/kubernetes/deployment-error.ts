@@ -82,6 +82,15 @@ export function jobFailed(name: string, why: readonly string[]): DeployError {
   });
 }
 
+/** @param why one clause */
+export function jobStuck(code: string, name: string, why: string): DeployError {
+  return new DeployError({
+    code,
+    what: `Job/${name}, which comes before the release, cannot be started: ${why}.`,
+    fix: 'Read its log, and `kubectl get events` of its namespace. Nothing was switched; what ran before still serves.',
+  });
+}
+
 export function notOurs(where: string, namespace: string): DeployError {
   return new DeployError({
     code: 'kubernetes.not-ours',

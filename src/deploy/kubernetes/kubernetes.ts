@@ -1,18 +1,17 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Secrets } from '../../secret/secret.ts';
 import type { Store } from '../../store/database.ts';
-import { DeployError } from '../deploy-error.ts';
-import type { ApplyContext, Desired, DeployDriver, DesiredService, Target } from '../driver.ts';
+import type { ApplyContext, Desired, DeployDriver, Target } from '../driver.ts';
 import type { Ledger } from '../ledger-store.ts';
+import { serviceOf } from '../local-jobs.ts';
 import { createClusters } from './clusters.ts';
 import { KubernetesConfig } from './config.ts';
-import { registryOutOfReach } from './deployment-error.ts';
-import { fill } from './fill.ts';
-import { generate } from './generate.ts';
-import { comesBefore, isJob, runJobs } from './jobs.ts';
+import { endJobs, kubernetesJobs } from './jobs.ts';
 import { tellLastWords } from './last-words.ts';
 import { servicesIn } from './look.ts';
-import { isData, keyOf, type Manifest, nameOf, type Ref, refOf, ROLLED, templateOf } from './manifest.ts';
+import { isData, isJob, keyOf, type Manifest, nameOf, type Ref, refOf, ROLLED, templateOf } from './manifest.ts';
+import { comesBefore, runJobs } from './manifest-jobs.ts';
+import { manifestsOf } from './manifests.ts';
 import { NOTE, type Place } from './names.ts';
 import { ensureNamespace, removeNamespace } from './namespace.ts';
 import { applyObject, type Cluster, pathOf, podsGone, removeObjects } from './objects.ts';
@@ -20,7 +19,6 @@ import { observeKubernetes, templateHash } from './observe.ts';
 import { createPlaces, type Spot } from './places.ts';
 import { type KubernetesAction, planKubernetes } from './plan.ts';
 import { putBack } from './put-back.ts';
-import { readManifests } from './read-manifests.ts';
 import { claim, forget, noteApplied, noteKnown, readRecord } from './record.ts';
 import type { Renderer } from './render.ts';
 import { awaitRest, awaitService, type Rollout } from './rollout.ts';
@@ -65,6 +63,7 @@ export function createKubernetesDriver(parts: KubernetesDriverParts): Driver {
       return spot === null ? { services: {} } : observeKubernetes(spot.cluster, spot.place);
     },
     destroy: end,
+    jobs: kubernetesJobs({ ...parts, places }),
     handOver: end,
   };
 }
@@ -96,24 +95,6 @@ async function apply(
   }
 }
 
-/** All objects of the operation. @throws DeployError `kubernetes.*` */
-async function manifestsOf(
-  { place, renderer }: Work,
-  desired: Desired<KubernetesConfig>,
-  values: Values,
-  { log, signal }: ApplyContext,
-): Promise<Manifest[]> {
-  const near = desired.services.find(({ image }) => /^(?:localhost|127\.|\[::1\])/.test(image));
-  if (near !== undefined) throw registryOutOfReach(near.image);
-  const secrets = secretNames(place, values);
-  const parts = { place, desired, secrets, log };
-  const own = await readManifests(desired, renderer, { namespace: place.namespace, signal });
-  if (own !== null) return fill(own, parts);
-  return desired.services.flatMap((service) =>
-    fill(generate(service, desired.config), { ...parts, desired: { ...desired, services: [service] } }),
-  );
-}
-
 async function act({ ledger }: Work, rollout: Rollout, action: KubernetesAction, values: Values): Promise<void> {
   const { cluster, place, desired, manifests, context } = rollout;
   const { token, log, signal } = context;
@@ -121,8 +102,8 @@ async function act({ ledger }: Work, rollout: Rollout, action: KubernetesAction,
   const options = { token, log, conflicts: desired.config.conflicts };
   const lasting = manifests.filter((manifest) => !isJob(manifest));
   switch (action.kind) {
-    case 'namespace':
-      return;
+    case 'namespace': // what a deployment that ended left at work, such as a migration of a server that was killed, meets nothing new
+      return endJobs({ cluster, place }, (await leftOf(rollout)).filter(isJob), context);
     case 'check':
       for (const manifest of manifests) await applyObject(cluster, place, manifest, { ...options, dryRun: true });
       return;
@@ -216,14 +197,4 @@ async function removeAll(cluster: Cluster, place: Place, context: ApplyContext):
   await sweepSecrets(kubernetes, place, new Set());
   await forget(kubernetes, place, token);
   await removeNamespace(cluster, place);
-}
-
-function serviceOf(desired: Desired<KubernetesConfig>, name: string): DesiredService {
-  const found = desired.services.find(({ service }) => service === name);
-  if (found !== undefined) return found;
-  throw new DeployError({
-    code: 'deploy.stale-plan',
-    what: `The plan speaks of "${name}", which this release does not have.`,
-    fix: 'Plan again from what is observed now.',
-  });
 }

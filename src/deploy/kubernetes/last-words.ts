@@ -1,7 +1,8 @@
 import { z } from 'zod';
 
 import { redact } from '../../secret/redact.ts';
-import { look, type Pod } from './look.ts';
+import type { ApplyContext } from '../driver.ts';
+import { type ContainerStatus, look, type Pod, runs } from './look.ts';
 import type { Rollout } from './rollout.ts';
 import type { Values } from './secrets.ts';
 
@@ -11,8 +12,8 @@ const Event = z.looseObject({
   message: z.string().optional(),
 });
 
-const TAIL_LINES = '20';
-const TAIL_BYTES = '16384';
+const LAST = { lines: 20, bytes: 16 * 1024 };
+const ALL_OF_A_JOB = { lines: 1000, bytes: 1024 * 1024 };
 const TOLD_PODS = 3;
 const TOLD_EVENTS = 10;
 
@@ -22,30 +23,57 @@ export async function tellLastWords(
   values: Values,
 ): Promise<void> {
   if (context.signal.aborted) return;
-  const secret = [...values.values()].flatMap((each) => [...each.values()]);
   const tell = (of: string, text: string): void => {
-    for (const line of redact(text, secret).split('\n')) if (line.trim() !== '') context.log(`${of}: ${line}`);
+    for (const line of linesOf(text, values)) context.log(`${of}: ${line}`);
   };
   const broken = (await look(cluster.kubernetes, place)).filter(
     ({ operation, isReady }) => operation === desired.operation && !isReady,
   );
   for (const pod of broken.slice(0, TOLD_PODS)) {
-    for (const event of await eventsOf(cluster.kubernetes, place.namespace, pod)) tell(pod.name, event);
-    for (const { name, restartCount = 0, lastState, state } of pod.containers) {
-      const said = await tail(cluster.kubernetes, `/api/v1/namespaces/${place.namespace}/pods/${pod.name}/log`, {
-        container: name,
-        tailLines: TAIL_LINES,
-        limitBytes: TAIL_BYTES,
-        ...(restartCount > 0 ? { previous: 'true' } : {}),
-      });
-      tell(`${pod.name} ${name}`, said ?? lastState?.terminated?.message ?? state?.terminated?.message ?? '');
+    for (const event of await eventsOf(cluster.kubernetes, place.namespace, pod.uid)) tell(pod.name, event);
+    for (const container of pod.containers) {
+      const said = await saidBy(cluster.kubernetes, place.namespace, { pod, container, ...LAST });
+      tell(`${pod.name} ${container.name}`, said);
     }
   }
 }
 
+/** A Job that was looked at, and its pods. */
+export interface SeenJob {
+  readonly service: string;
+  readonly uid: string;
+  readonly pods: readonly Pod[];
+  readonly isGood: boolean;
+}
+
+/** What the program of a Job printed; and what the cluster says of one that did not end well. Without the secrets that it was given. */
+export async function tellJob(
+  { cluster, place, context }: Pick<Rollout, 'cluster' | 'place'> & { readonly context: Pick<ApplyContext, 'log'> },
+  { service, uid, pods, isGood }: SeenJob,
+  values: Values,
+): Promise<void> {
+  const { kubernetes } = cluster;
+  const tell = (text: string): void => {
+    for (const line of linesOf(text, values)) context.log(line);
+  };
+  for (const pod of pods)
+    for (const container of pod.containers.filter(({ name }) => runs(pod, service).includes(name)))
+      tell(await saidBy(kubernetes, place.namespace, { pod, container, ...ALL_OF_A_JOB }));
+  if (isGood) return;
+  for (const of of [uid, ...pods.map((pod) => pod.uid)])
+    for (const event of await eventsOf(kubernetes, place.namespace, of)) tell(event);
+}
+
+function linesOf(text: string, values: Values): string[] {
+  const secret = [...values.values()].flatMap((each) => [...each.values()]);
+  return redact(text, secret)
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+}
+
 type Asked = Rollout['cluster']['kubernetes'];
 
-async function eventsOf(kubernetes: Asked, namespace: string, { uid }: Pod): Promise<string[]> {
+async function eventsOf(kubernetes: Asked, namespace: string, uid: string): Promise<string[]> {
   const events = await kubernetes.list(`/api/v1/namespaces/${namespace}/events`, {
     fields: [`involvedObject.uid=${uid}`],
   });
@@ -56,7 +84,27 @@ async function eventsOf(kubernetes: Asked, namespace: string, { uid }: Pod): Pro
     .map(({ reason = '', message = '' }) => `${reason}: ${message}`);
 }
 
+interface Speaker {
+  readonly pod: Pod;
+  readonly container: ContainerStatus;
+  readonly lines: number;
+  readonly bytes: number;
+}
+
 /** Where the node does not answer, its pod's own last message has to do. */
-async function tail(kubernetes: Asked, path: string, query: Readonly<Record<string, string>>): Promise<string | null> {
-  return kubernetes.text(path, query).catch(() => null);
+async function saidBy(
+  kubernetes: Asked,
+  namespace: string,
+  { pod, container, lines, bytes }: Speaker,
+): Promise<string> {
+  const { name, restartCount = 0, lastState, state } = container;
+  const query = {
+    container: name,
+    tailLines: String(lines),
+    limitBytes: String(bytes),
+    ...(restartCount > 0 ? { previous: 'true' } : {}),
+  };
+  const path = `/api/v1/namespaces/${namespace}/pods/${pod.name}/log`;
+  const said = await kubernetes.text(path, query).catch(() => null);
+  return said ?? lastState?.terminated?.message ?? state?.terminated?.message ?? '';
 }

@@ -91,6 +91,10 @@ export function nameOf({ kind, name }: Ref): string {
   return `${kind}/${name}`;
 }
 
+export function isJob({ kind }: Pick<Ref, 'kind'>): boolean {
+  return kind === 'Job';
+}
+
 /** What a commit that leaves it out must not take away: it goes with the environment. */
 export function isData({ kind }: Ref): boolean {
   return kind === 'PersistentVolumeClaim';

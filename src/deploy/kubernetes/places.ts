@@ -21,6 +21,8 @@ export interface PlacesParts {
   readonly clusterOf: (wish: ClusterWish) => Promise<Cluster>;
 }
 
+export type Places = ReturnType<typeof createPlaces>;
+
 /** Where targets run: it is remembered before anything is done there, for looking at it and ending it come without its settings. */
 export function createPlaces({ store, installation, clusterOf }: PlacesParts) {
   const spotOf = async (target: Target, known: KnownPlace): Promise<Spot> => {

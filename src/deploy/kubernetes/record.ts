@@ -50,16 +50,19 @@ export async function claim(kubernetes: Kubernetes, place: Place, token: bigint)
   return change(kubernetes, place, token, (record) => record);
 }
 
-/** Before objects are given to the cluster: whoever comes after a kill knows of them. */
+/**
+ * Before objects are given to the cluster: whoever comes after a kill knows of them.
+ * @param operation what has to be put back unless it succeeds; null where nothing of what runs is changed by them
+ */
 export async function noteKnown(
   kubernetes: Kubernetes,
   place: Place,
   token: bigint,
-  { operation, refs }: { readonly operation: string; readonly refs: readonly Ref[] },
+  { operation, refs }: { readonly operation: string | null; readonly refs: readonly Ref[] },
 ): Promise<void> {
-  await change(kubernetes, place, token, ({ known, ...rest }) => {
+  await change(kubernetes, place, token, ({ known, begun, ...rest }) => {
     const all = new Map([...known, ...refs].map((ref) => [keyOf(ref), ref]));
-    return { ...rest, known: [...all.values()], begun: operation };
+    return { ...rest, known: [...all.values()], begun: operation ?? begun };
   });
 }
 

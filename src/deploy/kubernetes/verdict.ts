@@ -101,7 +101,8 @@ export function wordsOf(pods: readonly Pod[]): string[] {
   return [...new Set(words)];
 }
 
-function brokenBy({ containers }: Pod): { readonly code: string; readonly why: string }[] {
+/** What keeps the containers of a pod from running. */
+export function brokenBy({ containers }: Pod): { readonly code: string; readonly why: string }[] {
   return containers.flatMap((container) => {
     const { name, state } = container;
     const { reason = '', message = '' } = state?.waiting ?? {};

@@ -75,7 +75,13 @@ const LOOKED_AT = ['pods', 'services', 'configmaps', 'events'].map((kind) => `/a
 
 /** All that somebody who may not read Secrets sees, and what the driver remembers. */
 async function openTexts(kubernetes: Kubernetes, installation: string): Promise<string[]> {
-  const kinds = ['/api/v1/namespaces', ...LOOKED_AT, '/apis/apps/v1/deployments', '/apis/apps/v1/replicasets'];
+  const kinds = [
+    '/api/v1/namespaces',
+    ...LOOKED_AT,
+    '/apis/apps/v1/deployments',
+    '/apis/apps/v1/replicasets',
+    '/apis/batch/v1/jobs',
+  ];
   const open = (await Promise.all(kinds.map((path) => kubernetes.list(path)))).flatMap((objects) => objects ?? []);
   const secrets = await kubernetes.list('/api/v1/secrets', { labels: [`towpath.dev/installation=${installation}`] });
   return [...open.map((object) => JSON.stringify(object)), ...(secrets ?? []).map(openPart)];
