@@ -9,6 +9,8 @@ import { expect, test } from 'vitest';
 import { createProgram } from '../src/cli/program.ts';
 import { VERBS } from '../src/cli/commands.ts';
 import { processIo } from '../src/cli/io.ts';
+import { drivers } from '../src/deploy/drivers.ts';
+import { ABILITIES, type Lack } from '../src/deploy/statement.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -57,6 +59,22 @@ test('every make target that the pages name is there', () => {
   );
   expect(wrong).toEqual([]);
 });
+
+test('the page of drivers says what each says that it lacks; after a change, run this test with --update', async () => {
+  const table = /^\| what a driver can do .*\n(?:\|.*\n)*/m;
+  const page = readText('docs/guide/drivers.md');
+  expect(page).toMatch(table);
+  await expect(page.replace(table, () => tableOfLacks())).toMatchFileSnapshot('../docs/guide/drivers.md');
+});
+
+function tableOfLacks(): string {
+  const rows = Object.entries(ABILITIES).map(([ability, says]) => [
+    `${ability.replaceAll('-', ' ')}: ${says}`,
+    ...drivers.map(({ lacks }) => (lacks.includes(ability as Lack) ? 'lacks it' : '')),
+  ]);
+  const head = ['what a driver can do', ...drivers.map(({ name }) => `\`${name}\``)];
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |\n`).join('');
+}
 
 function linksOf(text: string): string[] {
   const prose = text.replaceAll(/^```[\s\S]*?^```/gm, '').replaceAll(/`[^`\n]*`/g, '');

@@ -5,6 +5,7 @@ import { type BuilderFamily, type ServiceDefinition, serviceSchema } from '../ar
 import { type Backing, backingSchema } from '../check/backing.ts';
 import { type CheckDefinition, type CheckFamily, checkSchema, withBacking } from '../check/check.ts';
 import { type Servers, ServersSchema } from '../check/server.ts';
+import type { DriverStatement, Lack } from '../deploy/statement.ts';
 import { HOME } from '../environment/place.ts';
 import { choiceOf, Duration, Name } from '../lib/fields.ts';
 import { type NotifyChannel, notifyChannelSchema } from '../notify/notify-channel.ts';
@@ -45,16 +46,7 @@ export interface ProjectConfig {
 /** The plug-ins of an installation, as far as the configuration must know them. */
 export interface Families {
   readonly builders: readonly BuilderFamily[];
-  readonly drivers: readonly {
-    readonly name: string;
-    readonly config: z.ZodType;
-    /** What strangers wrote may run by it. */
-    readonly isolates?: boolean;
-    /** It writes images, and neither settings nor an end of what runs. */
-    readonly imagesOnly?: boolean;
-    /** It can run programs of a release before it. */
-    readonly runsJobs?: boolean;
-  }[];
+  readonly drivers: readonly DriverStatement[];
   readonly checks: readonly CheckFamily[];
 }
 
@@ -67,7 +59,7 @@ export function parseConfig(source: string | Uint8Array, families: Families, fil
   const document = parseConfigDocument(source, file);
   const parsed = schemaFor(families).safeParse(document.value, reportInput);
   const findings = parsed.success
-    ? findDanglingNames(parsed.data, jobDriversIn(families))
+    ? findDanglingNames(parsed.data, thoseWith('jobs', families))
     : findingsOf(parsed.error.issues, document.value);
   const problems = findings
     .map(({ path, at, ...finding }) => ({ ...document.positionOf(path, at), path: formatPath(path), ...finding }))
@@ -76,8 +68,9 @@ export function parseConfig(source: string | Uint8Array, families: Families, fil
   return parsed.data;
 }
 
-function jobDriversIn({ drivers }: Families): string[] {
-  return drivers.flatMap(({ name, runsJobs }) => (runsJobs === true ? [name] : []));
+/** The drivers that do not say that they lack it. */
+function thoseWith(ability: Lack, { drivers }: Families): string[] {
+  return drivers.flatMap(({ name, lacks }) => (lacks.includes(ability) ? [] : [name]));
 }
 
 const schemas = new WeakMap<Families, ReturnType<typeof configSchema>>();
@@ -89,10 +82,14 @@ function schemaFor(families: Families): ReturnType<typeof configSchema> {
 }
 
 /** Each noun's piece, put together; families bring the pieces of their members. */
-export function configSchema({ builders, drivers, checks }: Families) {
+export function configSchema(families: Families) {
+  const { builders, drivers, checks } = families;
   const deploy = choiceOf('driver', Object.fromEntries(drivers.map(({ name, config }) => [name, config])));
-  const isolating = drivers.flatMap(({ name, isolates }) => (isolates === true ? [name] : []));
-  const imagesOnly = drivers.flatMap((driver) => (driver.imagesOnly === true ? [driver.name] : []));
+  const able = {
+    isolation: thoseWith('isolation', families),
+    settings: thoseWith('settings', families),
+    end: thoseWith('end', families),
+  };
   return z
     .strictObject({
       project: Name.describe('The name of the project; images are called <project>/<service>'),
@@ -129,7 +126,7 @@ export function configSchema({ builders, drivers, checks }: Families) {
         .describe('Outside base images'),
       yank: yankSchema.prefault({}).describe('What becomes of artifacts that only yanked releases have'),
       environments: z
-        .record(Name, pathEnvironmentSchema(deploy, { isolating, imagesOnly }))
+        .record(Name, pathEnvironmentSchema(deploy, able))
         .default({})
         .describe('Where releases run, in the order of the path'),
     })

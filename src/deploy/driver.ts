@@ -1,7 +1,6 @@
-import type { z } from 'zod';
-
 import type { Digest } from '../lib/digest.ts';
 import type { LogLine } from '../lib/log.ts';
+import type { DriverStatement } from './statement.ts';
 
 /** The place a driver works on: one environment of one project. Slugs are safe as names; names are for people. */
 export interface Target {
@@ -115,13 +114,6 @@ export interface Observed {
   >;
 }
 
-/**
- * What a driver cannot do, so that nobody takes its silence for success: see replicas and their health, give settings and secrets,
- * know addresses, read output, end what runs; or change all services at one moment (`one-switch`): where one fails, the others have
- * run the new version for a while before they are put back.
- */
-export type Lack = 'replicas' | 'settings' | 'addresses' | 'output' | 'end' | 'one-switch';
-
 /** A thing to do, as plain data: tests compare it, a dry run prints `summary`, `apply` does it. */
 export interface Action {
   readonly kind: string;
@@ -192,11 +184,7 @@ export interface Jobs<Config = unknown> {
  * Makes a release run somewhere. A fresh value per installation, given its tools by `main.ts`.
  * `plan` is pure; `apply` is idempotent by `operation`; `observe` reports what is, not what was asked; `destroy` may be called twice.
  */
-export interface DeployDriver<Config = unknown, A extends Action = Action> {
-  readonly name: string;
-  readonly config: z.ZodType<Config>;
-  /** Nothing, where it is not said. */
-  readonly lacks?: readonly Lack[];
+export interface DeployDriver<Config = unknown, A extends Action = Action> extends DriverStatement<Config> {
   plan(desired: Desired<Config>, observed: Observed): readonly A[];
   apply(desired: Desired<Config>, actions: readonly A[], context: ApplyContext): Promise<void>;
   observe(target: Target): Promise<Observed>;

@@ -8,7 +8,7 @@ import { systemClock } from '../lib/clock.ts';
 import { sha256 } from '../lib/digest.ts';
 import type { DesiredService, Target } from './driver.ts';
 import { fileLedger } from './ledger-store.ts';
-import { createLocalDriver, type LocalDriver } from './local.ts';
+import { createLocalDriver, LocalConfig, type LocalDriver } from './local.ts';
 import type { Cutover } from './local-observer.ts';
 import type { Instance, Runtime } from './rollout.ts';
 
@@ -26,7 +26,7 @@ test('an environment that changes its driver keeps its address, and nothing of t
   const ledger = fileLedger(folder);
   const made = (name: string, machine: Map<string, Instance>): LocalDriver =>
     createLocalDriver({
-      name,
+      statement: { name, config: LocalConfig, lacks: [] },
       how: `run by ${name}`,
       runtime: memoryRuntime(machine),
       cutover: memoryCutover(upstreams),

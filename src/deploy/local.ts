@@ -13,9 +13,10 @@ import { healthOf, observe, type ObserverParts, PLAIN_PROBE } from './local-obse
 import { outputOf } from './output.ts';
 import { jobsOf, secretsFor, serviceOf } from './local-jobs.ts';
 import { planRollout, type RolloutAction, targetKey } from './rollout.ts';
+import type { DriverStatement } from './statement.ts';
 
 export interface LocalDriverParts extends Omit<ObserverParts, 'ageOf'> {
-  readonly name: string;
+  readonly statement: DriverStatement<LocalConfig>;
   /** How a plan calls what it does: `run as host processes (not isolated)`. */
   readonly how: string;
   readonly secrets: Secrets;
@@ -46,15 +47,14 @@ const FIRST_PROBES_MS = 50;
 const TAIL_LINES = 20;
 
 type Driver = DeployDriver<LocalConfig, RolloutAction>;
-export type LocalDriver = Required<Omit<Driver, 'lacks' | 'jobs'>> & Pick<Driver, 'jobs'>;
+export type LocalDriver = Required<Omit<Driver, 'jobs'>> & Pick<Driver, 'jobs'>;
 
 /** A driver for one machine: the shared rollout over a `Runtime`. */
 export function createLocalDriver(given: LocalDriverParts): LocalDriver {
   const parts: Parts = { ...given, ageOf: ageMeter(given.clock) };
   return {
     ...(parts.runtime.jobs === undefined ? {} : { jobs: jobsOf(parts.runtime.jobs, parts) }),
-    name: parts.name,
-    config: LocalConfig,
+    ...parts.statement,
     plan: (desired, observed) => planRollout(desired, observed, parts.how),
     apply: (desired, actions, context) => apply(parts, desired, actions, context),
     observe: (target) => observe(parts, target),
@@ -260,7 +260,9 @@ async function handOver(parts: Parts, target: Target, context: ApplyContext): Pr
   if (left.length === 0) return;
   const { drainMs, graceMs } = LocalConfig.parse({});
   const ids = left.map(({ id }) => id);
-  context.log(`end what the ${parts.name} driver ran here before: ${left.map(({ service }) => service).join(', ')}`);
+  context.log(
+    `end what the ${parts.statement.name} driver ran here before: ${left.map(({ service }) => service).join(', ')}`,
+  );
   await drain(parts, target, ids, drainMs, context);
   await Promise.all(ids.map((id) => end(parts, target, id, graceMs)));
   if ((await parts.runtime.list(target)).length === 0) await parts.runtime.clear(target);

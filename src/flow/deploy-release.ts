@@ -148,7 +148,7 @@ async function endOthers(
 type SeenBy = { readonly kind: 'seen' } | { readonly kind: 'unseen' } | { readonly kind: 'told'; readonly by: string };
 
 function sightOf({ lacks }: DeployDriver, observed: Observed): SeenBy {
-  if (lacks?.includes('replicas') !== true) return { kind: 'seen' };
+  if (!lacks.includes('replicas')) return { kind: 'seen' };
   const told = Object.values(observed.services).map((service) => service.told);
   const [first] = told;
   return first !== undefined && !told.includes(undefined) ? { kind: 'told', by: first.by } : { kind: 'unseen' };
@@ -199,7 +199,7 @@ async function settle(house: House, deployment: Deployment, driver: DeployDriver
 
 /** A preview goes with its branch: where nothing is ended it would stay, and the next one would write over it. */
 function requireEnding({ name, lacks }: DeployDriver, environment: EnvironmentRow): void {
-  if (environment.previewBranch === null || lacks?.includes('end') !== true) return;
+  if (environment.previewBranch === null || !lacks.includes('end')) return;
   throw new TowpathError({
     code: 'deploy.no-previews',
     what: `${environment.name} is a preview, and the ${name} driver ends nothing that it brought somewhere.`,

@@ -72,6 +72,7 @@ test('a driver that gives no output is told by name', async () => {
   const silent: DeployDriver = {
     name,
     config: driver.config,
+    lacks: ['output'],
     plan: (...asked) => driver.plan(...asked),
     apply: (...asked) => driver.apply(...asked),
     observe: (target) => driver.observe(target),

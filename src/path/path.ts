@@ -13,10 +13,13 @@ export interface PathEnvironment extends EnvironmentDefinition {
   readonly gates: readonly Gate[];
 }
 
-/** The piece of towpath.yaml under `environments: { <name>: ... }`. */
+/**
+ * The piece of towpath.yaml under `environments: { <name>: ... }`.
+ * @param able the drivers that isolate, that give settings, and that end what they brought somewhere
+ */
 export function pathEnvironmentSchema(
   deploy: z.ZodType<Choice>,
-  { isolating, imagesOnly }: { readonly isolating: readonly string[]; readonly imagesOnly: readonly string[] },
+  able: Readonly<Record<'isolation' | 'settings' | 'end', readonly string[]>>,
 ) {
   return z
     .strictObject({
@@ -35,11 +38,11 @@ export function pathEnvironmentSchema(
           path: ['on'],
           message: '`ephemeral` beside `on: { pull-request: forks }`: each pull request gets an environment of its own',
         });
-      if (isOfPulls && !isolating.includes(environment.deploy.name))
+      if (isOfPulls && !able.isolation.includes(environment.deploy.name))
         context.addIssue({
           code: 'custom',
           path: ['deploy'],
-          message: `a driver that isolates (${isolating.join(', ')}) beside \`on: { pull-request: forks }\`: strangers wrote what runs there`,
+          message: `a driver that isolates (${able.isolation.join(', ')}) beside \`on: { pull-request: forks }\`: strangers wrote what runs there`,
         });
       if (isOfPulls && Object.keys(environment.secrets).length > 0)
         context.addIssue({
@@ -55,19 +58,19 @@ export function pathEnvironmentSchema(
             '`on: { branch: ... }` beside `ephemeral`: only a branch (or a pull request) can bring and end an environment',
         });
       const { name: driver } = environment.deploy;
-      if (!imagesOnly.includes(driver)) return;
-      if (environment.ephemeral !== undefined)
+      if (environment.ephemeral !== undefined && !able.end.includes(driver))
         context.addIssue({
           code: 'custom',
           path: ['ephemeral'],
-          message: `another driver beside \`ephemeral\`: ${driver} writes images alone, and ends nothing`,
+          message: `another driver beside \`ephemeral\`: ${driver} ends nothing that it brought somewhere`,
         });
+      if (able.settings.includes(driver)) return;
       for (const settings of ['config', 'secrets'] as const)
         if (Object.keys(environment[settings]).length > 0)
           context.addIssue({
             code: 'custom',
             path: [settings],
-            message: `no \`${settings}\` beside \`deploy: ${driver}\`, which writes images alone: they belong into the manifests`,
+            message: `no \`${settings}\` beside \`deploy: ${driver}\`, which gives none: they belong to what runs there`,
           });
     })
     .transform(({ on, from, gates, ephemeral, deploy, settle, timeout, ...rest }): PathEnvironment => ({

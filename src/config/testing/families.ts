@@ -22,8 +22,8 @@ export const families: Families = {
     { name: 'serverless', definition: z.strictObject({}), makes: 'zip' },
   ],
   drivers: [
-    { name: 'process', config: z.strictObject({}) },
-    { name: 'docker', config: z.strictObject({ network: z.string().optional() }), isolates: true },
+    { name: 'process', config: z.strictObject({}), lacks: ['isolation', 'jobs'] },
+    { name: 'docker', config: z.strictObject({ network: z.string().optional() }), lacks: ['jobs'] },
   ],
   checks: [
     {

@@ -10,10 +10,9 @@ import { LABEL as INSTANCE } from '../docker/labels.ts';
 import { LocalConfig } from '../local.ts';
 import { composeUnderTest, type ComposeUnderTest } from '../testing/compose-machine.ts';
 import { describeDriver } from '../testing/conformance.ts';
-import { describeJobs } from '../testing/job-conformance.ts';
-import { describeOutput } from '../testing/output-conformance.ts';
 import { CANARY, type Rollouts, rolloutsOf } from '../testing/rollouts.ts';
 import { promoteUnderLoad } from '../testing/under-load.ts';
+import { composeStatement } from './config.ts';
 import { LABEL } from './place.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 600_000 }); // a container starts in half a second, and the kit starts some hundred
@@ -21,9 +20,7 @@ vi.setConfig({ testTimeout: 300_000, hookTimeout: 600_000 }); // a container sta
 const { missing } = findGoProgram('docker-compose');
 
 describe.skipIf(missing !== undefined)(missing ?? 'with Docker Compose', () => {
-  describeDriver('compose', () => composeUnderTest());
-  describeOutput('compose', () => composeUnderTest());
-  describeJobs('compose', () => composeUnderTest());
+  describeDriver(composeStatement, () => composeUnderTest());
 
   test('50 connections notice nothing of three promotions, a failed one and a rollback', async () => {
     const under = await composeUnderTest();

@@ -7,11 +7,11 @@ import { checkSecretNames } from '../docker/secrets.ts';
 import type { MakeContainer } from '../docker/wish.ts';
 import type { Action, ApplyContext, Desired, DeployDriver, Observed, Target } from '../driver.ts';
 import { jobsOf } from '../local-jobs.ts';
-import { createLocalDriver, type LocalDriver, type LocalDriverParts } from '../local.ts';
+import { createLocalDriver, LocalConfig, type LocalDriver, type LocalDriverParts } from '../local.ts';
 import { planRollout, type RolloutAction, type Runtime } from '../rollout.ts';
 import { type Beside, introduce, runBeside } from './beside.ts';
 import { builds, secretMissing, unmapped, unpinned } from './compose-error.ts';
-import { ComposeConfig, nameIn } from './config.ts';
+import { type ComposeConfig, composeStatement, nameIn } from './config.ts';
 import { LABEL, labelsOf, namesNetwork, type Place, projectOf, shortOf } from './place.ts';
 import type { ComposeProgram } from './program.ts';
 import { BUILT } from './read-files.ts';
@@ -21,7 +21,7 @@ import type { Stack } from './stack.ts';
 import { endVolumes, removeBeside, tidy } from './tidy.ts';
 import { literalYamlOf } from './write-yaml.ts';
 
-export interface ComposeDriverParts extends Omit<LocalDriverParts, 'name' | 'how' | 'runtime' | 'probe'> {
+export interface ComposeDriverParts extends Omit<LocalDriverParts, 'statement' | 'how' | 'runtime' | 'probe'> {
   readonly engine: () => Promise<DockerEngine>;
   /** Tells apart the installations that share an engine. */
   readonly installation: string;
@@ -50,8 +50,7 @@ export function createComposeDriver(parts: ComposeDriverParts): DeployDriver<Com
   };
   const local = localBy(parts, { ...runtime, clear });
   return {
-    name: 'compose',
-    config: ComposeConfig,
+    ...composeStatement,
     plan,
     apply: async (desired, actions, context) => {
       if (actions.length > 0) await apply(parts, await placeOf(desired.target), desired, actions, context);
@@ -184,7 +183,7 @@ function runtimeOf(
 function localBy(parts: ComposeDriverParts, runtime: Runtime): LocalDriver {
   const { cutover, ledger, secrets, clock } = parts;
   return createLocalDriver({
-    name: 'compose',
+    statement: { ...composeStatement, config: LocalConfig },
     how: HOW,
     runtime,
     cutover,

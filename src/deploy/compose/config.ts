@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { listOf, Name, RelativePath } from '../../lib/fields.ts';
 import { LocalConfig } from '../local.ts';
+import type { DriverStatement } from '../statement.ts';
 
 /** As the compose specification has names of services, profiles, networks and volumes. */
 const ComposeName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/, 'a name as compose files have them');
@@ -37,6 +38,12 @@ export const ComposeConfig = z.strictObject({
   ...LocalConfig.shape,
 });
 export type ComposeConfig = z.infer<typeof ComposeConfig>;
+
+export const composeStatement: DriverStatement<ComposeConfig> = {
+  name: 'compose',
+  config: ComposeConfig,
+  lacks: ['isolation'],
+};
 
 /** What the compose file calls a service of the release. */
 export function nameIn({ services }: Pick<ComposeConfig, 'services'>, service: string): string {

@@ -2,15 +2,12 @@ import { expect, test, vi } from 'vitest';
 
 import { describeDriver } from '../testing/conformance.ts';
 import { dockerUnderTest } from '../testing/docker-machine.ts';
-import { describeJobs } from '../testing/job-conformance.ts';
-import { describeOutput } from '../testing/output-conformance.ts';
 import { promoteUnderLoad } from '../testing/under-load.ts';
+import { dockerStatement } from './config.ts';
 
 vi.setConfig({ testTimeout: 300_000 }); // a container starts in half a second, and the kit starts some hundred
 
-describeDriver('docker', () => dockerUnderTest());
-describeOutput('docker', () => dockerUnderTest());
-describeJobs('docker', () => dockerUnderTest());
+describeDriver(dockerStatement, () => dockerUnderTest());
 
 test('50 connections notice nothing of three promotions, a failed one and a rollback', async () => {
   const under = await dockerUnderTest();

@@ -1,6 +1,7 @@
 import type { DeployDriver } from '../driver.ts';
 import { createLocalDriver, type LocalConfig, type LocalDriverParts } from '../local.ts';
 import type { RolloutAction } from '../rollout.ts';
+import { dockerStatement } from './config.ts';
 import { probeContainer } from './probe.ts';
 import { dockerRuntime, type DockerRuntimeParts } from './runtime.ts';
 
@@ -9,10 +10,18 @@ import { dockerRuntime, type DockerRuntimeParts } from './runtime.ts';
  * local proxy. Their ports are bound to loopback, so the engine has to be on the machine of the server.
  */
 export function createDockerDriver(
-  parts: DockerRuntimeParts & Omit<LocalDriverParts, 'name' | 'how' | 'runtime' | 'probe'>,
+  parts: DockerRuntimeParts & Omit<LocalDriverParts, 'statement' | 'how' | 'runtime' | 'probe'>,
 ): DeployDriver<LocalConfig, RolloutAction> {
   const { cutover, ledger, secrets, clock } = parts;
   const runtime = dockerRuntime(parts);
-  const how = 'run in Docker';
-  return createLocalDriver({ name: 'docker', how, runtime, cutover, ledger, secrets, clock, probe: probeContainer });
+  return createLocalDriver({
+    statement: dockerStatement,
+    how: 'run in Docker',
+    runtime,
+    cutover,
+    ledger,
+    secrets,
+    clock,
+    probe: probeContainer,
+  });
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { listOf, Name, RelativePath } from '../../lib/fields.ts';
+import type { DriverStatement } from '../statement.ts';
 import { type ImagePlace, ImagePlaceSchema } from './image-place.ts';
 import { SuccessSchema } from './success.ts';
 
@@ -41,6 +42,12 @@ export const GitopsConfig = z.strictObject({
   services: z.record(Name, listOf(ImagePlaceSchema)).describe('Service -> where its image stands'),
 });
 export type GitopsConfig = z.infer<typeof GitopsConfig>;
+
+export const gitopsStatement: DriverStatement<GitopsConfig> = {
+  name: 'gitops',
+  config: GitopsConfig,
+  lacks: ['replicas', 'settings', 'addresses', 'output', 'end', 'jobs', 'isolation'],
+};
 
 /** The place with its file from the root of the repository. */
 export function inFolder(folder: string | undefined, place: ImagePlace): ImagePlace {

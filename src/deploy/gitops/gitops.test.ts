@@ -5,9 +5,9 @@ import type { Desired } from '../driver.ts';
 import { judge } from '../judge.ts';
 import { describeDriver } from '../testing/conformance.ts';
 import { gitopsUnderTest } from '../testing/manifest-machine.ts';
-import { GitopsConfig } from './config.ts';
+import { GitopsConfig, gitopsStatement } from './config.ts';
 
-describeDriver('gitops', () => gitopsUnderTest(), ['replicas', 'settings', 'addresses', 'output', 'end']);
+describeDriver(gitopsStatement, () => gitopsUnderTest());
 
 let under: Awaited<ReturnType<typeof gitopsUnderTest>>;
 let token = 0n;

@@ -3,7 +3,7 @@ import type { Store } from '../../store/database.ts';
 import type { Action, Desired, DeployDriver, DesiredService, Observed, Target } from '../driver.ts';
 import { targetKey } from '../rollout.ts';
 import { commitMessage } from './commit-message.ts';
-import { GitopsConfig, inFolder, placeName } from './config.ts';
+import { type GitopsConfig, gitopsStatement, inFolder, placeName } from './config.ts';
 import { GitopsError } from './gitops-error.ts';
 import type { ImagePlace } from './image-place.ts';
 import { fullName, observeManifests } from './observe-manifests.ts';
@@ -34,9 +34,7 @@ export type GitopsAction = Action & { readonly kind: 'edit' | 'push' | 'follow' 
 export function createGitopsDriver(parts: GitopsParts): DeployDriver<GitopsConfig, GitopsAction> {
   const { store } = parts;
   return {
-    name: 'gitops',
-    config: GitopsConfig,
-    lacks: ['replicas', 'settings', 'addresses', 'output', 'end'],
+    ...gitopsStatement,
     plan,
     apply: async (desired, actions, { log, signal, token }) => {
       const { target, config, operation } = desired;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { listOf, Name, RelativePath } from '../../lib/fields.ts';
+import type { DriverStatement } from '../statement.ts';
 
 /** As Kubernetes has names of namespaces. */
 const DnsLabel = z.string().regex(/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/, 'a name of small letters, digits and `-`');
@@ -71,6 +72,12 @@ export const KubernetesConfig = z
     'one of: `manifests`, `kustomize`, `helm`',
   );
 export type KubernetesConfig = z.infer<typeof KubernetesConfig>;
+
+export const kubernetesStatement: DriverStatement<KubernetesConfig> = {
+  name: 'kubernetes',
+  config: KubernetesConfig,
+  lacks: ['addresses', 'output', 'one-switch', 'isolation'],
+};
 
 /** Whether the repository says what is applied; else it is made from towpath.yaml. */
 export function hasManifests({ manifests, kustomize, helm }: KubernetesConfig): boolean {

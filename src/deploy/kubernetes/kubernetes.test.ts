@@ -2,12 +2,13 @@ import { describe, vi } from 'vitest';
 
 import { saidMissing } from '../../container/kubernetes/testing/cluster.ts';
 import { describeDriver } from '../testing/conformance.ts';
-import { describeJobs } from '../testing/job-conformance.ts';
 import { kubernetesUnderTest } from '../testing/kubernetes-machine.ts';
+import { kubernetesStatement } from './config.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 describe.skipIf(saidMissing() !== null)('with a real API server', () => {
-  describeDriver('kubernetes', kubernetesUnderTest, ['addresses', 'output', 'one-switch']);
-  describeJobs('kubernetes', kubernetesUnderTest, { unseen: 'no container runs on the nodes of the test cluster' });
+  describeDriver(kubernetesStatement, kubernetesUnderTest, {
+    unseen: 'no container runs on the nodes of the test cluster',
+  });
 });

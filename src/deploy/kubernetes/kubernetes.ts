@@ -5,7 +5,7 @@ import type { ApplyContext, Desired, DeployDriver, Target } from '../driver.ts';
 import type { Ledger } from '../ledger-store.ts';
 import { serviceOf } from '../local-jobs.ts';
 import { createClusters } from './clusters.ts';
-import { KubernetesConfig } from './config.ts';
+import { type KubernetesConfig, kubernetesStatement } from './config.ts';
 import { endJobs, kubernetesJobs } from './jobs.ts';
 import { tellLastWords } from './last-words.ts';
 import { servicesIn } from './look.ts';
@@ -50,9 +50,7 @@ export function createKubernetesDriver(parts: KubernetesDriverParts): Driver {
     await places.forget(target);
   };
   return {
-    name: 'kubernetes',
-    config: KubernetesConfig,
-    lacks: ['addresses', 'output', 'one-switch'],
+    ...kubernetesStatement,
     plan: planKubernetes,
     apply: async (desired, actions, context) => {
       if (actions.length === 0) return;

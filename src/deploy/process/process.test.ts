@@ -7,15 +7,12 @@ import { hostLauncher } from '../../container/process/host.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { sha256Hex } from '../../lib/digest.ts';
 import { describeDriver } from '../testing/conformance.ts';
-import { describeJobs } from '../testing/job-conformance.ts';
-import { describeOutput } from '../testing/output-conformance.ts';
 import { processUnderTest } from '../testing/process-machine.ts';
 import { CANARY, rolloutsOf } from '../testing/rollouts.ts';
 import { promoteUnderLoad } from '../testing/under-load.ts';
+import { processStatement } from './config.ts';
 
-describeDriver('process', () => processUnderTest());
-describeOutput('process', () => processUnderTest());
-describeJobs('process', () => processUnderTest());
+describeDriver(processStatement, () => processUnderTest());
 
 test('50 connections notice nothing of three promotions, a failed one and a rollback', async () => {
   const under = await processUnderTest();

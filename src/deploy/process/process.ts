@@ -6,6 +6,7 @@ import type { Ledger } from '../ledger-store.ts';
 import { createLocalDriver, type LocalConfig } from '../local.ts';
 import type { Cutover, Probe } from '../local-observer.ts';
 import type { RolloutAction } from '../rollout.ts';
+import { processStatement } from './config.ts';
 import { processJobs } from './jobs.ts';
 import { capOutputs } from './output.ts';
 import { type Reviver, reviver } from './revive.ts';
@@ -41,7 +42,7 @@ export function createProcessDriver(parts: ProcessDriverParts): ProcessDriver {
   const runtime = processRuntime({ ...parts, directory });
   const how = 'run as host processes (not isolated)';
   const driver = createLocalDriver({
-    name: 'process',
+    statement: processStatement,
     how,
     runtime: { ...runtime, jobs: processJobs({ ...parts, directory }, parts.work) },
     cutover,

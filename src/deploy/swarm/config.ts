@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { LocalConfig } from '../local.ts';
+import type { DriverStatement } from '../statement.ts';
 
 /** How the program of a service is asked, inside its container, whether it is well. */
 const Probe = z.enum(['shell', 'node', 'image']);
@@ -26,3 +27,9 @@ export const SwarmConfig = z.strictObject({
   graceMs: LocalConfig.shape.graceMs,
 });
 export type SwarmConfig = z.infer<typeof SwarmConfig>;
+
+export const swarmStatement: DriverStatement<SwarmConfig> = {
+  name: 'swarm',
+  config: SwarmConfig,
+  lacks: ['output', 'one-switch', 'isolation'],
+};

@@ -1,15 +1,14 @@
 import { expect, test, vi } from 'vitest';
 
 import { describeDriver } from '../testing/conformance.ts';
-import { describeJobs } from '../testing/job-conformance.ts';
 import { rolloutsOf } from '../testing/rollouts.ts';
 import { swarmUnderTest } from '../testing/swarm-machine.ts';
 import { promoteUnderLoad } from '../testing/under-load.ts';
+import { swarmStatement } from './config.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // a replica takes seconds to be replaced, and the kit replaces many
 
-describeDriver('swarm', () => swarmUnderTest(1), ['one-switch', 'output']);
-describeJobs('swarm', () => swarmUnderTest(1));
+describeDriver(swarmStatement, () => swarmUnderTest(1));
 
 test('a value that looks like one of the templates that Swarm fills in arrives as it stands', async () => {
   const under = await swarmUnderTest(1);

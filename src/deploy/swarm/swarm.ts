@@ -13,7 +13,7 @@ import type { Cutover } from '../local-observer.ts';
 import { targetKey } from '../rollout.ts';
 import { listNodes, listServices, membership, removeService } from './api.ts';
 import { claim, forget } from './claim.ts';
-import { SwarmConfig } from './config.ts';
+import { type SwarmConfig, swarmStatement } from './config.ts';
 import { removeJobs, swarmJobs } from './jobs.ts';
 import { leadAgain } from './lead-again.ts';
 import { look, untilGone } from './look.ts';
@@ -53,9 +53,7 @@ export interface SwarmDriver extends DeployDriver<SwarmConfig, SwarmAction> {
 export function createSwarmDriver(parts: SwarmDriverParts): SwarmDriver {
   const placeOf = (target: Target): Place => ({ target, installation: parts.installation });
   return {
-    name: 'swarm',
-    config: SwarmConfig,
-    lacks: ['one-switch', 'output'],
+    ...swarmStatement,
     plan: planSwarm,
     apply: (desired, actions, context) => apply(parts, placeOf(desired.target), desired, actions, context),
     observe: async (target) => observeSwarm({ engine: await manager(parts), cutover: parts.cutover }, placeOf(target)),

@@ -1,42 +1,60 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { sha256Hex } from '../../lib/digest.ts';
-import type { Desired, DesiredService, Lack, Observed, Target } from '../driver.ts';
+import type { Desired, DesiredService, Observed, Target } from '../driver.ts';
+import type { DriverStatement, Lack } from '../statement.ts';
 import { HOSTILE } from './hostile.ts';
+import { describeJobs } from './job-conformance.ts';
+import { describeOutput } from './output-conformance.ts';
 import { CANARY, type DriverUnderTest, type Rollouts, rolloutsOf } from './rollouts.ts';
 
 /**
- * What every driver has to do, tried on the real thing. A driver's test calls this with a way to make it.
+ * What every driver has to do, tried on the real thing. A driver's test calls this with a way to make it; what the driver says
+ * that it lacks is not asked of it.
  * @param make is called once; `restart` of what it gives makes the driver anew, as a server does after a kill
- * @param lacks what the driver says that it cannot do: what needs that is not asked of it
+ * @param options.unseen why nothing shows what a program printed, on a machine where no container really runs
  */
-export function describeDriver(name: string, make: () => Promise<DriverUnderTest>, lacks: readonly Lack[] = []): void {
+export function describeDriver(
+  { name, lacks }: DriverStatement,
+  make: () => Promise<DriverUnderTest>,
+  { unseen }: { readonly unseen?: string } = {},
+): void {
   describe(`the driver ${name}`, () => {
+    let under: DriverUnderTest;
+    beforeAll(async () => {
+      under = await make();
+    });
+    afterAll(() => under.dispose());
+    describeDeployments(() => under, lacks);
+    if (!lacks.includes('output')) describeOutput(() => under);
+    if (!lacks.includes('jobs')) describeJobs(() => under, unseen);
+
+    test(lacks.length === 0 ? 'says that it lacks nothing' : `says what it lacks: ${lacks.join(', ')}`, () => {
+      const driver = under.restart();
+      expect([driver.name, driver.lacks]).toEqual([name, lacks]);
+      expect(driver.output === undefined).toBe(lacks.includes('output'));
+      expect(driver.jobs === undefined).toBe(lacks.includes('jobs'));
+    });
+  });
+}
+
+function describeDeployments(under: () => DriverUnderTest, lacks: readonly Lack[]): void {
+  describe('what it deploys', () => {
     /** A test of what not every driver can do. */
     const able = (...needs: readonly Lack[]) => {
       const lacking = needs.filter((need) => lacks.includes(need));
       if (lacking.length === 0) return test;
       return (title: string, _body: () => Promise<void>) => test.skip(`${title}: it lacks ${lacking.join(', ')}`);
     };
-    let under: DriverUnderTest;
     let run: Rollouts;
-    beforeAll(async () => {
-      under = await make();
-    });
-    afterAll(() => under.dispose());
     afterEach(() => run.end());
-    const begin = (): Rollouts => (run = rolloutsOf(under));
+    const begin = (): Rollouts => (run = rolloutsOf(under()));
     const expectRunning = (observed: Observed, services: readonly DesiredService[], operation: string): void =>
       expectRunningBy(lacks, observed, services, operation);
     /** What answers under the address of `web`, of a driver that knows addresses. */
     const expectAnswer = async (answer: string): Promise<void> => {
       if (!lacks.includes('addresses')) expect(await run.text('/')).toBe(answer);
     };
-
-    test(lacks.length === 0 ? 'says that it lacks nothing' : `says what it lacks: ${lacks.join(', ')}`, () => {
-      run = rolloutsOf(under);
-      expect(under.restart().lacks ?? []).toEqual(lacks);
-    });
 
     test('a deployment runs the very digest, healthy, behind its address', async () => {
       const { deploy, web } = begin();
@@ -163,7 +181,7 @@ export function describeDriver(name: string, make: () => Promise<DriverUnderTest
       await destroy();
       expect(await observe()).toEqual({ services: {} });
       await expect(text('/')).rejects.toThrow();
-      expect(await under.traces(CANARY)).toEqual([]);
+      expect(await under().traces(CANARY)).toEqual([]);
     });
 
     test('a target that was destroyed can be made again, by a lane that counts from one', async () => {
@@ -207,7 +225,7 @@ export function describeDriver(name: string, make: () => Promise<DriverUnderTest
       const observed = await deploy('one', [service]);
       if (!lacks.includes('addresses')) expect(await text('/secret?name=TOKEN')).toBe(sha256Hex(CANARY));
       expect(JSON.stringify({ steps, observed }) + logged()).not.toContain(CANARY);
-      expect(await under.traces(CANARY)).toEqual([]);
+      expect(await under().traces(CANARY)).toEqual([]);
     });
 
     able('settings')('a secret that is missing stops the rollout before anything moves', async () => {

@@ -1,24 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 
-import { jobDrivers } from '../drivers.ts';
 import { CANARY, type DriverUnderTest, type Rollouts, rolloutsOf } from './rollouts.ts';
 
 /**
- * What a driver with `jobs` has to do, tried on the real thing. Call it beside `describeDriver`.
+ * What a driver with `jobs` has to do, tried on the real thing.
  * @param unseen why nothing shows what a program printed, on a machine where no container really runs
  */
-export function describeJobs(
-  name: string,
-  make: () => Promise<DriverUnderTest>,
-  { unseen }: { readonly unseen?: string } = {},
-): void {
-  describe(`what runs before a release, by the driver ${name}`, () => {
-    let under: DriverUnderTest;
+export function describeJobs(under: () => DriverUnderTest, unseen?: string): void {
+  describe('what runs before a release', () => {
     let run: Rollouts;
-    beforeAll(async () => {
-      under = await make();
-    });
-    afterAll(() => under.dispose());
     afterEach(() => run.end());
     const program = (text: string): string[] => ['node', '-e', text];
 
@@ -26,19 +16,18 @@ export function describeJobs(
     const more = { env: { COLOUR: 'blue' }, secrets: { TOKEN: 'env:CANARY_OF_THE_TEST' } };
 
     test('it runs to its end, is no replica, and gives no secret away', async () => {
-      run = rolloutsOf(under);
-      expect(jobDrivers).toContain(under.restart().name);
+      run = rolloutsOf(under());
       const before = await run.deploy('one', [await run.web('v1')]);
       const { end, begun } = await run.job('two', [await run.web('v2', more)], { argv: program('') });
       expect({ end, begun }).toEqual({ end: { kind: 'exited', code: 0 }, begun: 1 });
       expect(await run.observe()).toEqual(before);
       await run.forgetJob('two', [await run.web('v2', more)]);
       await run.forgetJob('two', [await run.web('v2', more)]);
-      expect(await under.traces(CANARY)).toEqual([]);
+      expect(await under().traces(CANARY)).toEqual([]);
     });
 
     seen('it runs in the very image with settings and secrets, and what it prints is told without them', async () => {
-      run = rolloutsOf(under);
+      run = rolloutsOf(under());
       await run.job('one', [await run.web('v2', more)], {
         argv: program(`const { readFileSync } = require('node:fs');
           console.log(readFileSync('/app/version', 'utf8'), process.env.COLOUR);
@@ -50,7 +39,7 @@ export function describeJobs(
     });
 
     test('how it failed is told, and one that takes too long is ended', async () => {
-      run = rolloutsOf(under);
+      run = rolloutsOf(under());
       const services = [await run.web('v1')];
       expect((await run.job('one', services, { argv: program('process.exit(3)') })).end).toEqual({
         kind: 'exited',
@@ -61,7 +50,7 @@ export function describeJobs(
     });
 
     test('one that was begun is never begun again: its end is told, or that nobody saw it', async () => {
-      run = rolloutsOf(under);
+      run = rolloutsOf(under());
       const services = [await run.web('v1')];
       const argv = program('process.exit(4)');
       expect((await run.job('one', services, { argv, begun: true })).end).toEqual({ kind: 'lost' });
@@ -72,7 +61,7 @@ export function describeJobs(
     });
 
     test('an abort ends it, and nothing of it goes on', async () => {
-      run = rolloutsOf(under);
+      run = rolloutsOf(under());
       const services = [await run.web('v1')];
       const stop = new AbortController();
       const endless = program(`console.log('at work'); setInterval(() => undefined, 1000)`);

@@ -1,25 +1,20 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 
 import type { OutputPart } from '../driver.ts';
 import { CANARY, type DriverUnderTest, type Rollouts, rolloutsOf } from './rollouts.ts';
 
-/** What a driver with `output` has to do, tried on the real thing. Call it beside `describeDriver`. */
-export function describeOutput(name: string, make: () => Promise<DriverUnderTest>): void {
-  describe(`what services print, by the driver ${name}`, () => {
-    let under: DriverUnderTest;
+/** What a driver with `output` has to do, tried on the real thing. */
+export function describeOutput(under: () => DriverUnderTest): void {
+  describe('what services print', () => {
     let run: Rollouts;
     let leave: AbortController;
-    beforeAll(async () => {
-      under = await make();
-    });
-    afterAll(() => under.dispose());
     afterEach(async () => {
       leave.abort();
       await run.end();
     });
     const begin = (): Rollouts => {
       leave = new AbortController();
-      return (run = rolloutsOf(under));
+      return (run = rolloutsOf(under()));
     };
     /** Prints by the service itself, on its output or among its errors. */
     const say = (text: string, more = ''): Promise<string> =>

@@ -138,6 +138,7 @@ export function stageDriver(
   return {
     name,
     config: z.strictObject({}),
+    lacks: [],
     plan({ services, target, operation }, observed) {
       const gone = Object.keys(observed.services).filter((name) => !services.some(({ service }) => service === name));
       const there = (service: string): boolean => placeOf(target).services.get(service)?.operation === operation;

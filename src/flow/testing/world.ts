@@ -201,12 +201,7 @@ export async function createWorld(
     settings: { platform: 'linux/amd64', firstPort: 7100, page: 'https://towpath.example', artifactDays: 30 },
     families: {
       builders: [builder, { name: external.name, definition: ExternalDefinition, elsewhere: true }],
-      drivers: [driver, other, gitops].map(({ name, config, jobs }) => ({
-        name,
-        config,
-        isolates: true,
-        runsJobs: jobs !== undefined,
-      })),
+      drivers: [driver, other, gitops],
       checks,
     },
     builders: new Map([builder, external].map((one) => [one.name, one])),
