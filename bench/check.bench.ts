@@ -10,7 +10,8 @@ import { dockerTaskRunner } from '../src/container/docker/task-runner.ts';
 import type { ImageOnMachine, TaskSpec } from '../src/container/runtime.ts';
 import { programPath } from '../tools/packages.js';
 import { startDockerEngine } from '../tools/test-machine/docker-engine.js';
-import { makePostgresImage, pushTestImage } from '../tools/test-machine/image.ts';
+import { makePostgresImage } from '../tools/test-machine/image.ts';
+import { pushTestImage } from '../tools/test-machine/oci-image.ts';
 import { startRegistry } from '../tools/test-machine/registry.js';
 import { alternate, type Figure, median } from './figure.ts';
 

@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 
-import { makeTestImage, pushTestImage } from '../../../tools/test-machine/image.ts';
+import { makeTestImage } from '../../../tools/test-machine/image.ts';
+import { pushTestImage } from '../../../tools/test-machine/oci-image.ts';
 import { debianRegistryHost, dockerHost } from '../../../tools/test-machine/machine.ts';
 import { noLog } from '../../lib/log.ts';
 import type { BesideSpec, ImageOnMachine, TaskSpec } from '../runtime.ts';

@@ -3,7 +3,8 @@ import { promisify } from 'node:util';
 
 import { afterEach, beforeAll, expect, test } from 'vitest';
 
-import { makeTestImage, pushTestImage } from '../../../tools/test-machine/image.ts';
+import { makeTestImage } from '../../../tools/test-machine/image.ts';
+import { pushTestImage } from '../../../tools/test-machine/oci-image.ts';
 import { debianRegistryHost, dockerHost } from '../../../tools/test-machine/machine.ts';
 import { inspectContainer, lastLines } from '../../container/docker/containers.ts';
 import { connectDocker, type DockerEngine } from '../../container/docker/engine.ts';

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { findGoProgram } from '../../../tools/go-programs.js';
-import { makeTestImage, pushTestImage } from '../../../tools/test-machine/image.ts';
+import { makeTestImage } from '../../../tools/test-machine/image.ts';
+import { pushTestImage } from '../../../tools/test-machine/oci-image.ts';
 import { debianRegistryHost, dockerHost } from '../../../tools/test-machine/machine.ts';
 import { connectDocker, type DockerEngine } from '../../container/docker/engine.ts';
 import { systemClock } from '../../lib/clock.ts';

@@ -2,7 +2,8 @@ import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { makeTestImage, pushTestImage } from '../../../tools/test-machine/image.ts';
+import { makeTestImage } from '../../../tools/test-machine/image.ts';
+import { pushTestImage } from '../../../tools/test-machine/oci-image.ts';
 import { debianRegistryHost, dockerHost } from '../../../tools/test-machine/machine.ts';
 import { lastLines, listContainers } from '../../container/docker/containers.ts';
 import { connectDocker, type DockerEngine } from '../../container/docker/engine.ts';

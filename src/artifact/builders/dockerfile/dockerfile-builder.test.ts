@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
-import { makeTestImage, pushTestImage } from '../../../../tools/test-machine/image.ts';
+import { makeTestImage } from '../../../../tools/test-machine/image.ts';
+import { pushTestImage } from '../../../../tools/test-machine/oci-image.ts';
 import { debianRegistryHost, dockerHost } from '../../../../tools/test-machine/machine.ts';
 import { connectDocker, type DockerEngine, dockerWhenNeeded } from '../../../container/docker/engine.ts';
 import { pullImage } from '../../../container/docker/images.ts';

@@ -5,14 +5,8 @@ import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 
-import {
-  makePostgresImage,
-  makeRedisImage,
-  makeS3Image,
-  makeTestImage,
-  pushTestImage,
-  type TestImage,
-} from '../../../../tools/test-machine/image.ts';
+import { makePostgresImage, makeRedisImage, makeS3Image, makeTestImage } from '../../../../tools/test-machine/image.ts';
+import { pushTestImage, type TestImage } from '../../../../tools/test-machine/oci-image.ts';
 import { debianRegistryHost, dockerHost } from '../../../../tools/test-machine/machine.ts';
 import { findRustProgram } from '../../../../tools/rust-programs.js';
 import { connectDocker, type DockerEngine } from '../../../container/docker/engine.ts';

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 
-import { makeTestImage, pushTestImage } from '../../../../tools/test-machine/image.ts';
+import { makeTestImage } from '../../../../tools/test-machine/image.ts';
+import { pushTestImage } from '../../../../tools/test-machine/oci-image.ts';
 import { debianRegistryHost, dockerHost } from '../../../../tools/test-machine/machine.ts';
 import { listContainers } from '../../../container/docker/containers.ts';
 import { connectDocker } from '../../../container/docker/engine.ts';
