@@ -13,6 +13,8 @@ import { ensureLocalToken, readLocalToken } from './access/local-token-store.ts'
 import { ensureSigningKey } from './attestation/signing-key-store.ts';
 import { openArtifactRegistry } from './artifact-registry.ts';
 import { makeDataDirectory, takeDataDirectory } from './data-directory.ts';
+import { drivers } from './deploy/drivers.ts';
+import { loadDrivers } from './deploy/outside/load-drivers.ts';
 import { createFlows, createStarts, type Flows, QUEUES } from './flow/create-flows.ts';
 import { createEngine, type Engine } from './flow/engine/engine.ts';
 import { migrateEverything } from './flow/engine/migrate.ts';
@@ -53,6 +55,8 @@ export interface InstallationOptions {
   readonly zips?: string | undefined;
   /** The folder with what is known of vulnerabilities. Default: `advisories` in the data directory. */
   readonly advisories?: string | undefined;
+  /** Files of drivers that are not of this version. Never from a repository: they have all rights of the server. */
+  readonly drivers?: readonly string[];
   /** The largest blob that the embedded registry takes by HTTP. */
   readonly blobBytes?: number | undefined;
   readonly host: string;
@@ -101,6 +105,10 @@ export async function startInstallation(options: InstallationOptions): Promise<I
 /** @param undo gets what lets go of each thing that was taken, for the case that a later one fails */
 async function start(options: InstallationOptions, undo: (() => Promise<void>)[]): Promise<Installation> {
   const log = options.log ?? createServerLog();
+  const outsideDrivers = await loadDrivers(
+    options.drivers ?? [],
+    drivers.map(({ name }) => name),
+  );
   await makeDataDirectory(options.data);
   const alone = options.databaseUrl === undefined;
   const giveBack = alone ? await takeDataDirectory(options.data) : async () => undefined;
@@ -150,6 +158,7 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
     registry,
     zips: options.zips,
     advisories: options.advisories,
+    outsideDrivers,
     store,
     remoteOf,
     credentials: (host) => artifacts.credentials(host),

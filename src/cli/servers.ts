@@ -1,3 +1,4 @@
+import { driverFiles } from '../deploy/outside/driver-files.ts';
 import { usage } from './cli-error.ts';
 import { DEMO_TARGETS, type DemoTarget } from './house.ts';
 import { asGiven } from './project.ts';
@@ -8,8 +9,10 @@ interface ListenOptions {
   readonly host: string;
   readonly port: number;
   readonly publicUrl?: string;
+  readonly driver: string[];
 }
 
+const DRIVER = 'the file of a driver that is not of this version; may be repeated (TOWPATH_DRIVERS)';
 const PUBLIC_URL = 'under which address people open the page; git hosts link there';
 
 export const up: Verb = (program, run) => {
@@ -19,15 +22,17 @@ export const up: Verb = (program, run) => {
     .option('--host <address>', 'where to listen; another than 127.0.0.1 shows the server to the network', '127.0.0.1')
     .option('--port <number>', 'where to listen', port, DEFAULT_PORT)
     .option('--public-url <url>', PUBLIC_URL, webAddress)
+    .option('--driver <file>', DRIVER, collect, [])
     .option('--watch <url>', 'a repository to watch from the start; may be repeated', collect, [])
     .action(
-      run<ListenOptions & { watch: string[] }>((context, { host, port, publicUrl, watch }) => {
+      run<ListenOptions & { watch: string[] }>((context, { host, port, publicUrl, driver, watch }) => {
         const data = dataDirectoryOf(context.common, context.io);
         return context.house.up({
           data,
           host,
           port,
           publicUrl,
+          drivers: driverFiles(driver, context.io.env['TOWPATH_DRIVERS']),
           repositories: watch.map(asGiven),
           signal: context.io.signal,
         });
@@ -42,16 +47,30 @@ export const serve: Verb = (program, run) => {
     .option('--host <address>', 'where to listen', '127.0.0.1')
     .option('--port <number>', 'where to listen', port, DEFAULT_PORT)
     .option('--public-url <url>', PUBLIC_URL, webAddress)
+    .option('--driver <file>', DRIVER, collect, [])
     .option('--role <role>', 'api or worker; may be repeated; without it, both', collect, [])
     .option('--label <label>', 'what this worker can do, such as docker; may be repeated', collect, [])
     .action(
-      run<ListenOptions & { role: string[]; label: string[] }>((context, { host, port, publicUrl, role, label }) => {
-        const data = dataDirectoryOf(context.common, context.io);
-        const databaseUrl = context.io.env['TOWPATH_DATABASE_URL'];
-        const roles = role.length === 0 ? (['api', 'worker'] as const) : role.map(serverRole);
-        const { signal } = context.io;
-        return context.house.serve({ data, host, port, publicUrl, databaseUrl, roles, labels: label, signal });
-      }),
+      run<ListenOptions & { role: string[]; label: string[] }>(
+        (context, { host, port, publicUrl, driver, role, label }) => {
+          const data = dataDirectoryOf(context.common, context.io);
+          const databaseUrl = context.io.env['TOWPATH_DATABASE_URL'];
+          const roles = role.length === 0 ? (['api', 'worker'] as const) : role.map(serverRole);
+          const { signal } = context.io;
+          const drivers = driverFiles(driver, context.io.env['TOWPATH_DRIVERS']);
+          return context.house.serve({
+            data,
+            host,
+            port,
+            publicUrl,
+            databaseUrl,
+            roles,
+            labels: label,
+            drivers,
+            signal,
+          });
+        },
+      ),
     );
 };
 

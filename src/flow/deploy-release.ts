@@ -241,7 +241,7 @@ export function driverNamed(house: House, name: string): DeployDriver {
   throw new TowpathError({
     code: 'deploy.no-driver',
     what: `This server cannot use the driver "${name}".`,
-    fix: `Use one of: ${[...house.drivers.keys()].join(', ')}.`,
+    fix: `Use one of: ${[...house.drivers.keys()].join(', ')}. A driver of another is named when each server is started, by --driver.`,
   });
 }
 

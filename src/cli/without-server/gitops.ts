@@ -5,7 +5,6 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import { CONFIG_FILE } from '../../config/config-file.ts';
 import { parseConfig } from '../../config/config.ts';
-import { families } from '../../config/families.ts';
 import { checkProposal, type ConfigText, knownProjectOf } from '../../config/starter/manifests.ts';
 import { environmentOfBranch, nameOf } from '../../deploy/gitops/import/environment-guess.ts';
 import type { LeftOut } from '../../deploy/gitops/import/image-fields.ts';
@@ -21,6 +20,7 @@ import { CliError, usage } from '../cli-error.ts';
 import type { Context } from '../context.ts';
 import { EXIT } from '../exit.ts';
 import { dataDirectoryOf } from '../settings.ts';
+import { knownFamilies } from './known-families.ts';
 
 export interface ImportOptions {
   readonly branch?: readonly string[];
@@ -34,6 +34,7 @@ export async function importManifests(context: Context, options: ImportOptions, 
   const { out } = context;
   const into = await configOf(options.config);
   if (options.write === true && into !== null) throw isThere(into.file);
+  const families = await knownFamilies(context.io);
   const known = into === null ? null : knownProjectOf(parseConfig(into.source, families, into.file));
   const directory = await mkdtemp(join(tmpdir(), 'towpath-import-'));
   try {
@@ -56,7 +57,7 @@ export async function importManifests(context: Context, options: ImportOptions, 
       known,
       project: nameOf(basename(opened.address, '.git')) ?? 'manifests',
     });
-    checkProposal(text, into); // what it says is what the server will read
+    checkProposal(text, into, families); // what it says is what the server will read
     const file = options.write === true ? resolve(CONFIG_FILE) : null;
     if (file !== null) await writeNew(file, text);
     const { environments, leftOut } = surveyed;

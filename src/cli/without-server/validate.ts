@@ -3,17 +3,29 @@ import { join, resolve } from 'node:path';
 
 import { CONFIG_FILE } from '../../config/config-file.ts';
 import { parseConfig } from '../../config/config.ts';
-import { families } from '../../config/families.ts';
+import { jsonSchemaOf } from '../../config/json-schema.ts';
 import type { Trigger } from '../../path/trigger.ts';
 import { usage } from '../cli-error.ts';
 import { EXIT } from '../exit.ts';
 import { table } from '../text.ts';
 import type { Context } from '../context.ts';
+import { knownFamilies } from './known-families.ts';
 
-/** Reads a configuration as the server will. */
-export async function validateFile({ out }: Context, path: string): Promise<number> {
+export interface ValidateOptions {
+  readonly driver: readonly string[];
+  readonly schema?: boolean;
+}
+
+/** Reads a configuration as the server will, or tells what one may hold. */
+export async function validateFile({ out, io }: Context, options: ValidateOptions, path: string): Promise<number> {
+  const known = await knownFamilies(io, options.driver);
+  if (options.schema === true) {
+    const schema = jsonSchemaOf(known);
+    out.data(schema, () => JSON.stringify(schema, null, 2));
+    return EXIT.ok;
+  }
   const file = await fileAt(resolve(path));
-  const config = parseConfig(await readFile(file), families, path === '.' ? CONFIG_FILE : file);
+  const config = parseConfig(await readFile(file), known, path === '.' ? CONFIG_FILE : file);
   out.data(config, ({ project, services, path: order, environments }) =>
     table([
       [

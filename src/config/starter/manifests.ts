@@ -2,9 +2,8 @@ import { parse } from 'yaml';
 
 import type { KnownProject } from '../../deploy/gitops/import/match-services.ts';
 import { CONFIG_FILE } from '../config-file.ts';
-import { parseConfig, type ProjectConfig } from '../config.ts';
+import { type Families, parseConfig, type ProjectConfig } from '../config.ts';
 import { parseConfigDocument } from '../document.ts';
-import { families } from '../families.ts';
 
 /** A towpath.yaml that is there. */
 export interface ConfigText {
@@ -23,7 +22,7 @@ export function knownProjectOf({ project, services, path }: ProjectConfig): Know
  * names gets its `deploy`.
  * @throws ConfigError
  */
-export function checkProposal(text: string, into: ConfigText | null): void {
+export function checkProposal(text: string, into: ConfigText | null, families: Families): void {
   if (into === null) return void parseConfig(text, families, CONFIG_FILE);
   const before = parseConfigDocument(into.source, into.file).value as { readonly environments?: Environments };
   const { environments } = parse(text) as { readonly environments: Environments };
