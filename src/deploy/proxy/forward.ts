@@ -14,10 +14,13 @@ export interface Forwarding {
 
 /** Requests that may be sent twice without harm (RFC 9110, 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-const TRIES = 6;
+/** Before each try: some five seconds in all, for on a busy machine a switch may be that much later than the end of what ran before it. */
+const PAUSES_MS = [0, 0, 20, 100, 300, 600, 1000, 1000, 1000, 1000];
+const TRIES = PAUSES_MS.length;
 /** How long one side of an upgraded connection may go on after the other said that it has no more to say. */
 const HALF_CLOSED_MS = 5000;
-const PAUSES_MS = [0, 0, 20, 100, 300, 600];
+/** A machine that is gone refuses nothing: what it does not take is asked of another. It is long for one that is busy. */
+const CONNECT_MS = 3000;
 
 /**
  * Passes a request on and its answer back. It is tried again when it never reached an upstream (whatever its method),
@@ -28,9 +31,10 @@ export function forward(incoming: IncomingMessage, outgoing: ServerResponse, via
   const chunked = incoming.headers['transfer-encoding'] !== undefined;
   const hasBody = chunked || Number(incoming.headers['content-length'] ?? 0) > 0;
   const headers = requestHeaders(incoming.rawHeaders, { ...originOf(incoming, via.port), chunked });
+  const failed: Upstream[] = [];
   const attempt = (count: number): void => {
     if (outgoing.destroyed) return;
-    const taken = via.upstreams.acquire(via.route());
+    const taken = via.upstreams.acquire(via.route(), failed);
     if (taken === null) return refuse(outgoing, 503, 'Nothing runs behind this address now.');
     const { upstream, agent, release } = taken;
     const out = httpRequest({
@@ -56,6 +60,7 @@ export function forward(incoming: IncomingMessage, outgoing: ServerResponse, via
     out.once('error', () => {
       if (outgoing.headersSent || outgoing.destroyed) return void outgoing.destroy();
       const again = !sent || (idempotent && !hasBody);
+      failed.push(upstream);
       if (!again || count + 1 >= TRIES) return refuse(outgoing, 502, 'The service did not answer.');
       setTimeout(() => attempt(count + 1), PAUSES_MS[count + 1]);
     });
@@ -74,10 +79,10 @@ export function forwardUpgrade(
   socket: Duplex,
   head: Buffer,
   via: Forwarding,
-  count = 0,
+  failed: readonly Upstream[] = [],
 ): void {
   if (socket.destroyed) return;
-  const taken = via.upstreams.acquire(via.route());
+  const taken = via.upstreams.acquire(via.route(), failed);
   if (taken === null) return void socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n');
   const { upstream, release } = taken;
   const headers = upgradeHeaders(incoming.rawHeaders, originOf(incoming, via.port));
@@ -96,7 +101,7 @@ export function forwardUpgrade(
     out.destroy();
     release();
   };
-  if (count === 0) socket.on('error', () => undefined);
+  if (failed.length === 0) socket.on('error', () => undefined);
   socket.on('error', abandon);
   socket.once('close', abandon);
   out.once('upgrade', (answer, peer, first) => {
@@ -119,14 +124,15 @@ export function forwardUpgrade(
     answer.pipe(socket);
   });
   out.once('error', () => {
-    if (sent || count + 1 >= TRIES) {
+    const tried = [...failed, upstream];
+    if (sent || tried.length >= TRIES) {
       socket.destroy();
       return;
     }
     socket.off('error', abandon);
     socket.off('close', abandon);
     release();
-    setTimeout(() => forwardUpgrade(incoming, socket, head, via, count + 1), PAUSES_MS[count + 1]);
+    setTimeout(() => forwardUpgrade(incoming, socket, head, via, tried), PAUSES_MS[tried.length]);
   });
   out.end();
 }
@@ -143,8 +149,13 @@ function respond(answer: IncomingMessage, outgoing: ServerResponse): void {
 
 function onConnected(out: ReturnType<typeof httpRequest>, then: () => void): void {
   out.once('socket', (socket) => {
-    if (socket.connecting) socket.once('connect', then);
-    else then();
+    if (!socket.connecting) return then();
+    const late = setTimeout(() => out.destroy(new Error('no connection in time')), CONNECT_MS);
+    out.once('close', () => clearTimeout(late));
+    socket.once('connect', () => {
+      clearTimeout(late);
+      then();
+    });
   });
 }
 

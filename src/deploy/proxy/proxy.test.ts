@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, request, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcp, type Server as TcpServer, type Socket } from 'node:net';
@@ -76,6 +78,31 @@ test('an upstream that is gone is passed over, whatever the method', async () =>
   await route([gone, upstream]);
   for (let i = 0; i < 8; i++) expect((await ask({ method: 'POST', body: `order ${i}` })).text).toBe(`order ${i}`);
 });
+
+test('one that is gone is passed over also while the others are busier', async () => {
+  const upstream = await serve((incoming, outgoing) => {
+    if (incoming.url === '/slow') outgoing.writeHead(200).flushHeaders();
+    else incoming.pipe(outgoing);
+  });
+  const gone = await serve(() => undefined, true);
+  await route([upstream]);
+  const slow = await Promise.all(Array.from({ length: 3 }, () => begin('/slow')));
+  await route([gone, upstream]);
+  for (let i = 0; i < 4; i++) expect((await ask({ method: 'POST', body: `order ${i}` })).text).toBe(`order ${i}`);
+  for (const socket of slow) socket.destroy();
+});
+
+test('a machine that neither takes nor refuses a connection is passed over after three seconds', async () => {
+  const upstream = await serve((incoming, outgoing) => void incoming.pipe(outgoing));
+  const { stuck, end } = await deaf();
+  try {
+    await route([stuck, upstream]);
+    const answers = Array.from({ length: 2 }, () => ask({ method: 'POST', body: 'order' }));
+    expect((await Promise.all(answers)).map(({ text }) => text)).toEqual(['order', 'order']);
+  } finally {
+    end();
+  }
+}, 20_000);
 
 test('a request that may be sent twice is tried again when its connection broke, an order is not', async () => {
   let count = 0;
@@ -195,6 +222,27 @@ async function serve(listener: RequestListener, gone = false): Promise<Upstream>
   return upstream;
 }
 
+/** A program that is stopped while nothing more fits into its queue: the kernel drops what comes, as a machine that is gone does. */
+async function deaf(): Promise<{ stuck: Upstream; end: () => void }> {
+  const source = `require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, function () {
+    console.log(this.address().port);
+  })`;
+  const program = spawn(process.execPath, ['-e', source], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [said] = (await once(program.stdout, 'data')) as [Buffer];
+  const stuck = { host: '127.0.0.1', port: Number(said.toString()) };
+  program.kill('SIGSTOP');
+  const queue = Array.from({ length: 2 }, () => connect(stuck));
+  for (const socket of queue) socket.on('error', () => undefined);
+  await Promise.all(queue.map((socket) => once(socket, 'connect')));
+  return {
+    stuck,
+    end: () => {
+      for (const socket of queue) socket.destroy();
+      program.kill('SIGKILL');
+    },
+  };
+}
+
 interface Answer {
   readonly status: number | undefined;
   readonly message: string | undefined;
@@ -220,6 +268,15 @@ function ask(options: {
     });
     out.once('error', reject);
     out.end(options.body);
+  });
+}
+
+/** A request whose answer has begun and does not end. */
+function begin(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const out = request({ host: '127.0.0.1', port, agent: false, path }, (answer) => resolve(answer.socket));
+    out.once('error', reject);
+    out.end();
   });
 }
 

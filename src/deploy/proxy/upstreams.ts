@@ -10,11 +10,20 @@ export class Upstreams {
   private readonly known = new Map<string, Entry>();
   private turn = 0;
 
-  /** Takes the least busy of `candidates`; call `release` exactly once when its answer has ended. */
-  acquire(candidates: readonly Upstream[]): { upstream: Upstream; agent: Agent; release: () => void } | null {
+  /**
+   * Takes the least busy of `candidates`; call `release` exactly once when its answer has ended.
+   * @param failed those that this request got nothing from: one that is gone is never busy, so it would be the choice again
+   */
+  acquire(
+    candidates: readonly Upstream[],
+    failed: readonly Upstream[] = [],
+  ): { upstream: Upstream; agent: Agent; release: () => void } | null {
+    const tried = new Set(failed.map((upstream) => keyOf(upstream)));
+    const fresh = candidates.filter((candidate) => !tried.has(keyOf(candidate)));
+    const choice = fresh.length > 0 ? fresh : candidates;
     let best: Upstream | undefined;
-    this.turn = (this.turn + 1) % Math.max(1, candidates.length);
-    for (const candidate of [...candidates.slice(this.turn), ...candidates.slice(0, this.turn)]) {
+    this.turn = (this.turn + 1) % Math.max(1, choice.length);
+    for (const candidate of [...choice.slice(this.turn), ...choice.slice(0, this.turn)]) {
       if (best === undefined || this.busy(candidate) < this.busy(best)) best = candidate;
     }
     if (best === undefined) return null;
