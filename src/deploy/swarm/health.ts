@@ -11,7 +11,15 @@ export interface HealthCheck {
 }
 
 const NANO = 1_000_000;
-const RETRIES = 3;
+/** Swarm ends a task that answers badly so often in a row: one that is merely slow for a moment has to live. */
+const RETRIES = 5;
+/** What the engine may need, on a busy node, until what asks has started in the container and ended; it keeps its own time for the answer. */
+const ASKING_MS = 15_000;
+/**
+ * To ask once costs a quarter of a second of a processor (measured: the engine enters the container, and a program starts there), and
+ * Engine 20.10 knows one interval only. So from half a minute after the start on, what asks waits for some seconds first.
+ */
+const RARELY = { afterMs: 30_000, waitS: 5 };
 /** For a service that has a port and no health path. */
 export const PLAIN_HEALTH = { path: null, intervalMs: 1000, timeoutMs: 2000, startMs: 30_000 };
 
@@ -24,13 +32,19 @@ export function healthCheck(service: Pick<DesiredService, 'health' | 'port'>, pr
   if (probe === 'image' || port === undefined) return undefined;
   const { path, intervalMs, timeoutMs, startMs } = service.health ?? PLAIN_HEALTH;
   const seconds = Math.max(1, Math.ceil(timeoutMs / 1000));
+  const young = Math.ceil((startMs + RARELY.afterMs) / 1000);
   return {
     Test:
       probe === 'node'
-        ? ['CMD', 'node', '-e', byNode(port, path, timeoutMs)]
-        : ['CMD', 'sh', '-c', path === null ? byListener(port) : byShell(port, path, seconds, timeoutMs)],
+        ? ['CMD', 'node', '-e', rarelyByNode(young, byNode(port, path, timeoutMs))]
+        : [
+            'CMD',
+            'sh',
+            '-c',
+            rarely(young, path === null ? byListener(port) : byShell(port, path, seconds, timeoutMs)),
+          ],
     Interval: intervalMs * NANO,
-    Timeout: (timeoutMs + 1000) * NANO,
+    Timeout: (timeoutMs + ASKING_MS) * NANO,
     StartPeriod: startMs * NANO,
     Retries: RETRIES,
   };
@@ -39,7 +53,19 @@ export function healthCheck(service: Pick<DesiredService, 'health' | 'port'>, pr
 /** For how long, from its start, a task may be without a good answer until Swarm gives it up. */
 export function patienceMs(service: Pick<DesiredService, 'health' | 'port'>): number {
   const { intervalMs, timeoutMs, startMs } = service.health ?? PLAIN_HEALTH;
-  return startMs + RETRIES * (intervalMs + timeoutMs + 1000);
+  return startMs + RETRIES * (intervalMs + timeoutMs + ASKING_MS);
+}
+
+/** By the age of process 1, in builtins alone: an image may hold little besides `sh`. The kernel counts in hundredths of a second. */
+function rarely(young: number, ask: string): string {
+  const facts = 'read -r up rest </proc/uptime; read -r line </proc/1/stat; set -- $line';
+  const age = '$((${up%.*} - ${22:-0} / 100))';
+  return `${facts}; [ ${age} -gt ${young} ] && sleep ${RARELY.waitS}; ${ask}`;
+}
+
+function rarelyByNode(young: number, ask: string): string {
+  const age = `const f=(n)=>require('fs').readFileSync('/proc/'+n,'utf8').split(' ');const age=f('uptime')[0]-f('1/stat')[21]/100`;
+  return `${age};setTimeout(()=>{${ask}},age>${young}?${RARELY.waitS * 1000}:0)`;
 }
 
 /**
