@@ -66,6 +66,17 @@ describe.skipIf(saidMissing() !== null)('beside others in a cluster', () => {
     expect(observed.services['web']?.replicas).toHaveLength(1);
   });
 
+  test('killed when all runs and it is not yet written down, it is brought to its end; a later failure puts back this one', async () => {
+    const { deploy, deployPart, stepsOf, web, observe } = begin();
+    await deploy('one', [await web('v1')]);
+    const next = [await web('v2')];
+    await deployPart('two', next, (await stepsOf('two', next)).length - 1);
+    const two = await deploy('two', next);
+    const broken = await web('v3', { behaviour: 'crash' });
+    await expect(deploy('three', [broken])).rejects.toMatchObject({ code: 'deploy.exited' });
+    expect(await observe()).toEqual(two);
+  });
+
   test('a named namespace stays, with what others have there; two environments do not share one', async () => {
     const namespace = await newNamespace(under.kubernetes);
     const { deploy, deployTo, destroy, web, target } = begin({ namespace });

@@ -10,8 +10,8 @@ import { type EnvironmentRecord, readRecord } from './record.ts';
 const UNWELL = new Set(['CrashLoopBackOff', 'ErrImagePull', 'ImagePullBackOff', 'RunContainerError']);
 
 /**
- * What runs for a place, as the pods show it. What somebody changed by hand is no more of the operation that was deployed: its
- * replicas say so.
+ * What runs for a place, as the pods show it. What somebody changed by hand, or what was not brought to its end, is not the
+ * operation as it was asked for: its replicas say so, and it is rolled out anew.
  */
 export async function observeKubernetes(cluster: Cluster, place: Place): Promise<Observed> {
   const [pods, record] = await Promise.all([look(cluster.kubernetes, place), readRecord(cluster.kubernetes, place)]);
@@ -20,18 +20,23 @@ export async function observeKubernetes(cluster: Cluster, place: Place): Promise
   return {
     services: Object.fromEntries(
       services.map((service) => {
-        const note = changed.find(({ services: own }) => own.has(service));
+        const note = changed.find(({ services: own }) => own.has(service))?.what ?? null;
         const replicas = pods
           .filter((pod) => !pod.isLeaving)
           .flatMap((pod) => runs(pod, service).flatMap((container) => replicaOf(pod, container) ?? []))
-          .map((replica) =>
-            note === undefined ? replica : { ...replica, operation: `${replica.operation}, ${note.what}` },
-          )
+          .map((replica) => ({ ...replica, operation: operationOf(replica, note, record) }))
           .toSorted((one, other) => (one.id < other.id ? -1 : 1));
         return [service, { replicas }] as const;
       }),
     ),
   };
+}
+
+/** Until an operation is written down as done, the objects of before are what a failure would put back, and what is left is not removed. */
+function operationOf({ operation }: Replica, note: string | null, record: EnvironmentRecord | null): string {
+  return [operation, ...(record?.begun === operation ? ['not finished'] : []), ...(note === null ? [] : [note])].join(
+    ', ',
+  );
 }
 
 /** A hash of the pods that an object makes, as the cluster has them: with all that it put in by itself. */
