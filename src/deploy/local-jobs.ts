@@ -15,6 +15,7 @@ export function jobsOf(jobs: RuntimeJobs, { secrets, ledger }: JobParts): Jobs {
   return {
     async run(desired, { service: name, argv, timeoutMs, begun, begin }, { log, signal, token }) {
       const { service, image, digest, env, secrets: references, limits } = serviceOf(desired, name);
+      await ledger.claim(desired.target, token); // to make room for it is to end what is left of others
       const given = await secretsFor({ secrets }, { secrets: references });
       const instance: InstanceSpec = {
         id: idOf(desired, name),

@@ -147,13 +147,14 @@ export function rolloutsOf(under: DriverUnderTest) {
     job: async (
       operation: string,
       services: readonly DesiredService[],
-      job: Pick<Job, 'argv'> & Partial<Job>,
+      { token, ...job }: Pick<Job, 'argv'> & Partial<Job> & { readonly token?: bigint },
       signal?: AbortSignal,
     ): Promise<{ end: JobEnd; begun: number }> => {
       let begun = 0;
       const begin = async (): Promise<void> => void (begun += 1);
       const wish = { service: 'web', timeoutMs: 60_000, begun: false, begin, ...job };
-      const end = await jobsOf(under).run(await desiredOf(operation, services), wish, contextOf(signal));
+      const context = { ...contextOf(signal), ...(token === undefined ? {} : { token }) };
+      const end = await jobsOf(under).run(await desiredOf(operation, services), wish, context);
       return { end, begun };
     },
     forgetJob: async (operation: string, services: readonly DesiredService[]) =>
