@@ -30,13 +30,14 @@ export async function migrationRun(
   return row === undefined ? null : { outcome: row.outcome === null ? null : Outcome.parse(row.outcome) };
 }
 
-/** Before it is started. */
-export async function recordMigrationBegun(db: Sql, { promotionId, service }: MigrationRun): Promise<void> {
-  await db
+/** Before it is started. @returns false when somebody has said so before */
+export async function recordMigrationBegun(db: Sql, { promotionId, service }: MigrationRun): Promise<boolean> {
+  const inserted = await db
     .insertInto('migration_run')
     .values({ promotion_id: promotionId, service })
     .onConflict((conflict) => conflict.doNothing())
-    .execute();
+    .executeTakeFirst();
+  return (inserted.numInsertedOrUpdatedRows ?? 0n) > 0n;
 }
 
 /** The first that is told stands. */

@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import type { Jobs } from '../deploy/driver.ts';
+import { recordMigrationBegun } from '../deploy/migration-run-store.ts';
 import { readLog } from '../store/log-store.ts';
+import type { Deployment } from './deploy-release.ts';
+import type { House } from './house.ts';
 import { migrate } from './migrate.ts';
 import { createWorld, type World } from './testing/world.ts';
 import { until } from './testing/until.ts';
@@ -52,6 +56,16 @@ test('it runs once in a promotion; of one that a kill cut off nobody knows how i
   await expect(migrate(house, again)).rejects.toMatchObject({ code: 'migration.interrupted' });
 });
 
+test('of two servers that made ready for it at the same time one begins it, and the other leaves it alone', async () => {
+  const { at, deployment } = await anew((jobs) => async (desired, job, context) => {
+    await recordMigrationBegun(at.store.db, { ...deployment, service: 'web' }); // as the other does meanwhile
+    return jobs.run(desired, job, context);
+  });
+  const before = await logOf(deployment.promotionId);
+  await expect(migrate(at, deployment)).rejects.toMatchObject({ code: 'migration.elsewhere' });
+  expect(await logOf(deployment.promotionId)).toEqual(before);
+});
+
 test('one that fails fails the promotion before anything is switched, and nothing comes by itself before somebody has looked', async () => {
   const commit = await world.push({ says: { web: 'unmigratable' } });
   const { headline } = await world.promotion('qa', commit, 'failed');
@@ -75,6 +89,23 @@ test('a rollback runs none', async () => {
   await until(async () => (world.runs('qa')['web'] === 'second' ? true : null));
   expect(await runs()).toBe(before);
 });
+
+/** The last promotion, as if its migration had not begun, and a server whose driver runs jobs in another way. */
+async function anew(runBy: (jobs: Jobs) => Jobs['run']): Promise<{ at: House; deployment: Deployment }> {
+  const { house } = world;
+  const { id, environmentId, release } = await newest();
+  await house.store.db.deleteFrom('migration_run').where('promotion_id', '=', id).execute();
+  const stage = house.drivers.get('stage');
+  if (stage?.jobs === undefined) expect.unreachable();
+  const { jobs } = stage;
+  const driver = { ...stage, jobs: { ...jobs, run: runBy(jobs) } };
+  const place = await placeOf(house, { environmentId }, release);
+  const signal = new AbortController().signal;
+  return {
+    at: { ...house, drivers: new Map([['stage', driver]]) },
+    deployment: { ...place, promotionId: id, operation: id, token: 1_000_001n, signal },
+  };
+}
 
 async function newest(): Promise<{ id: string; environmentId: string; release: string }> {
   const row = await world.house.store.db

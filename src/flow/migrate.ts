@@ -10,7 +10,7 @@ import type { House } from './house.ts';
 /**
  * Runs the migrations of the services of a release, one after the other, before anything is switched: each at most once in a
  * promotion, whatever is killed. A rollback runs none: what runs there has to work with what a newer release made of its database.
- * @throws TowpathError `migration.failed`, `.timeout`, `.interrupted`, `deploy.no-jobs`
+ * @throws TowpathError `migration.failed`, `.timeout`, `.interrupted`, `.elsewhere`, `deploy.no-jobs`
  */
 export async function migrate(house: House, deployment: Deployment): Promise<void> {
   const promotion = await promotionById(house.store.db, deployment.promotionId);
@@ -52,7 +52,8 @@ async function once(house: House, { deployment, desired, jobs, migration, log }:
   let outcome = before?.outcome ?? null;
   if (outcome === null) {
     const begin = async (): Promise<void> => {
-      await recordMigrationBegun(db, key);
+      const isFirst = await recordMigrationBegun(db, key);
+      if (before === null && !isFirst) throw begunElsewhere(service, environment.name);
       log(`migrates: ${argv.join(' ')}`);
     };
     const job = { service, argv, timeoutMs, begun: before !== null, begin };
@@ -99,6 +100,15 @@ function failureOf(
 
 function failed(what: string): TowpathError {
   return new TowpathError({ code: 'migration.failed', what, fix: `Read the log of the promotion. ${AFTER}` });
+}
+
+/** Two that looked before either had begun: one of them was taken for dead. */
+function begunElsewhere(service: string, place: string): TowpathError {
+  return new TowpathError({
+    code: 'migration.elsewhere',
+    what: `The migration of ${service} in ${place} was begun by another server while this one made ready for it.`,
+    fix: 'Nothing is to be done: that server goes on with the promotion.',
+  });
 }
 
 function noJobs({ name }: DeployDriver, migrations: readonly Migration[]): TowpathError {
