@@ -3,6 +3,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { debianRegistryHost } from '../../tools/test-machine/machine.ts';
 import { isDigest, type Digest } from '../lib/digest.ts';
 import { createRegistryClient } from '../registry/client/client.ts';
+import { RegistryError } from '../registry/error.ts';
+import { keepTag, parseKeepTag } from '../registry/keep-tag.ts';
 import type { Registry } from '../registry/registry.ts';
 import { startClosedRegistry } from '../registry/testing/debian-registry.ts';
 import { readLog } from '../store/log-store.ts';
@@ -97,6 +99,26 @@ test('a rollback finds what it needs there, also what was taken away; what is be
   const tags = await registry.tags(repository);
   expect(tags).toEqual(expect.arrayContaining(removed));
   expect((await registry.manifest(repository, third))?.digest).toBe(third);
+});
+
+test('a registry that takes no name away alone is asked once for all that are over', async () => {
+  const digest = await current();
+  const [kept = ''] = (await registry.tags(repository)).filter((tag) => parseKeepTag(tag) !== null);
+  const slug = parseKeepTag(kept)?.slug ?? '';
+  for (const release of [900_001, 900_002, 900_003]) await registry.tag(repository, digest, keepTag(slug, release));
+  let asked = 0;
+  const unable: Registry = {
+    ...registry,
+    deleteManifest: () => {
+      asked += 1;
+      return Promise.reject(new RegistryError({ code: 'registry.unsupported', what: 'It cannot.', fix: 'None.' }));
+    },
+  };
+  await careForCopies(
+    { ...world.house, registryAt: (host) => (host === 'registry.test' ? world.house.registry : unable) },
+    never,
+  );
+  expect(asked).toBe(1);
 });
 
 test('a registry that lets nobody in fails the promotion before anything is touched', async () => {

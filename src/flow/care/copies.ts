@@ -13,6 +13,8 @@ import { type EnvironmentImages, retentionFacts } from './retention-facts.ts';
 type Place = Pick<House, 'store' | 'registry' | 'registryAt' | 'log'>;
 
 const AT_ONCE = 4;
+/** In one look: a promotion that copies into the same repository waits for it. */
+const MOST_REMOVED = 50;
 
 /**
  * What environments need in registries that are not ours: what runs and what can be rolled back to is there, whole and under its
@@ -48,7 +50,10 @@ function pinsOf(environments: readonly EnvironmentImages[], registry: string) {
     );
 }
 
-/** While no promotion can give any there, and after one more look at what is needed. */
+/**
+ * While no promotion can give any there, and after one more look at what is needed. A registry that takes no name away alone is
+ * asked once: names beyond the window are ever more there.
+ */
 async function removeNames(
   house: Place,
   ids: readonly string[],
@@ -63,9 +68,11 @@ async function removeNames(
   if ((await plan(house.store.db)).length === 0) return;
   await house.store.transaction(async (tx) => {
     await beginRemoval(tx, `${registry}/${repository}`);
-    for (const { tag } of await plan(tx))
-      await there.registry.deleteManifest(there.repository, tag).catch((error: unknown) => {
-        if (!hasCode(error, 'registry.unsupported')) throw error; // it stays, as in ours
-      });
+    try {
+      for (const { tag } of (await plan(tx)).slice(0, MOST_REMOVED))
+        await there.registry.deleteManifest(there.repository, tag);
+    } catch (error) {
+      if (!hasCode(error, 'registry.unsupported')) throw error; // they stay, as in ours
+    }
   });
 }
