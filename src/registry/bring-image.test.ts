@@ -100,6 +100,23 @@ test('a blob that is not what its digest says never arrives, and what is read ba
   });
 });
 
+test('called off, it ends in the midst of a blob', async () => {
+  const { from, to, digest } = await indexed();
+  const stop = new AbortController();
+  const readBlob = async (): Promise<Readable> => {
+    const chunks = [Buffer.from('so much')];
+    return new Readable({
+      read() {
+        const [chunk] = chunks.splice(0);
+        if (chunk === undefined) stop.abort(new Error('called off')); // and nothing more comes
+        else this.push(chunk);
+      },
+    });
+  };
+  const endless = { ...from, registry: { ...ours, readBlob } };
+  await expect(bringImage(endless, to, digest, { signal: stop.signal })).rejects.toThrow('called off');
+});
+
 test('what ours does not have any more is told, unless it lies there whole', async () => {
   const { from, to, digest } = await indexed();
   await bring(from, to, digest);

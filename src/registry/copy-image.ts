@@ -79,7 +79,7 @@ export async function copyImage(
   const worker = async (): Promise<void> => {
     for (let blob = open.shift(); blob !== undefined; blob = open.shift()) {
       signal?.throwIfAborted();
-      told({ ...blob, how: await ensureLayer(to.registry, to.repository, blob, source) });
+      told({ ...blob, how: await ensureLayer(to.registry, to.repository, blob, source, signal) });
     }
   };
   const works = Array.from({ length: AT_ONCE }, () =>
@@ -89,6 +89,7 @@ export async function copyImage(
     }),
   );
   const failed = (await Promise.allSettled(works)).find((work) => work.status === 'rejected');
+  signal?.throwIfAborted();
   if (failed !== undefined) throw failed.reason;
   for (const { digest, mediaType, bytes } of content.manifests) {
     signal?.throwIfAborted();

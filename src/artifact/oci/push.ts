@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { addAbortSignal, Readable } from 'node:stream';
 
 import type { Digest } from '../../lib/digest.ts';
 import type { BlobPlace, ImageReader, ImageStore } from '../image-store.ts';
@@ -34,16 +34,17 @@ export async function ensureBaseLayers(
   await Promise.all(layers.map((layer) => ensureLayer(images, repository, layer, from)));
 }
 
-/** One of them, or any other blob. @returns how it came to be there */
+/** One of them, or any other blob; called off, it ends in the midst of it. @returns how it came to be there */
 export async function ensureLayer(
   images: ImageStore,
   repository: string,
   { digest, size }: ImageDescriptor,
   from: LayerSource,
+  signal?: AbortSignal,
 ): Promise<'there' | 'mounted' | 'copied'> {
   if ((await images.hasBlob(repository, digest)) !== null) return 'there';
   if (from.images === images && (await images.mountBlob(repository, digest, from.repository))) return 'mounted';
-  const open = () => Readable.from(bytesOf(from, digest), { objectMode: false });
+  const open = () => Readable.from(bytesOf(from, digest, signal), { objectMode: false });
   await images.writeBlob(repository, { digest, size, open });
   return 'copied';
 }
@@ -60,6 +61,13 @@ export async function pushImage(
   return images.putManifest(repository, reference, { mediaType: MANIFEST_MEDIA_TYPE, bytes: manifest });
 }
 
-async function* bytesOf(from: LayerSource, digest: Digest): AsyncGenerator<Uint8Array> {
-  for await (const chunk of await from.images.readBlob(from.repository, digest)) yield chunk as Uint8Array;
+async function* bytesOf(
+  from: LayerSource,
+  digest: Digest,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  signal?.throwIfAborted();
+  const blob = await from.images.readBlob(from.repository, digest);
+  if (signal !== undefined) addAbortSignal(signal, blob);
+  for await (const chunk of blob) yield chunk as Uint8Array;
 }
