@@ -32,7 +32,7 @@ import { createGitopsDriver } from './deploy/gitops/gitops.ts';
 import { createKubernetesDriver } from './deploy/kubernetes/kubernetes.ts';
 import { createRenderer } from './deploy/kubernetes/render.ts';
 import { createManifestWriters } from './deploy/gitops/manifest-writers.ts';
-import { createClusters } from './deploy/gitops/watch/clusters.ts';
+import { createClusters } from './container/kubernetes/clusters.ts';
 import { createSerialWriter } from './deploy/gitops/serial-writer.ts';
 import { fileLedger } from './deploy/ledger-store.ts';
 import { createProcessDriver } from './deploy/process/process.ts';

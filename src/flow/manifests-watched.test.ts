@@ -7,7 +7,7 @@ import { kubernetesMissing } from '../../tools/test-machine/kubernetes.js';
 import { argocdConfig } from '../../tools/test-machine/machine.ts';
 import type { Kubernetes } from '../container/kubernetes/kubernetes.ts';
 import { application, APPLICATIONS, deployment } from '../deploy/gitops/testing/application.ts';
-import { createClusters } from '../deploy/gitops/watch/clusters.ts';
+import { createClusters } from '../container/kubernetes/clusters.ts';
 import type { ForgeRepository } from '../git/testing/forge.ts';
 import { systemClock } from '../lib/clock.ts';
 import { createWorld, type World } from './testing/world.ts';
@@ -46,7 +46,7 @@ describe.skipIf(missing !== null)('promotions that Argo CD deploys', () => {
 
   beforeAll(async () => {
     kubeconfig = await readFile(await argocdConfig(), 'utf8');
-    cluster = (await clusters.of({ kubeconfig: 'env:PROD_CLUSTER' })) as Kubernetes;
+    cluster = await clusters.of({ kubeconfig: 'env:PROD_CLUSTER' });
     world = await createWorld('watched', `${services}environments: {}\n`, { says: { web: 'hello' } });
     world.env['PROD_CLUSTER'] = kubeconfig;
     manifests = await world.forge.createRepository('deployed');

@@ -1,10 +1,10 @@
+import { createClusters } from '../../container/kubernetes/clusters.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Secrets } from '../../secret/secret.ts';
 import type { Store } from '../../store/database.ts';
 import type { ApplyContext, Desired, DeployDriver, Target } from '../driver.ts';
 import type { Ledger } from '../ledger-store.ts';
 import { serviceOf } from '../local-jobs.ts';
-import { createClusters } from './clusters.ts';
 import { type KubernetesConfig, kubernetesStatement } from './config.ts';
 import { endJobs, kubernetesJobs } from './jobs.ts';
 import { tellLastWords } from './last-words.ts';
@@ -41,8 +41,8 @@ type Driver = DeployDriver<KubernetesConfig, KubernetesAction>;
 
 /** Gives the objects of a release to a Kubernetes cluster, which replaces replicas by itself; and sees what then runs. */
 export function createKubernetesDriver(parts: KubernetesDriverParts): Driver {
-  const clusterOf = createClusters(parts);
-  const places = createPlaces({ ...parts, clusterOf });
+  const clusters = createClusters({ ...parts, secretOf: (reference) => parts.secrets.resolve(reference) });
+  const places = createPlaces({ ...parts, connect: clusters.of });
   const end = async (target: Target, context: ApplyContext): Promise<void> => {
     const spot = await places.known(target);
     if (spot === null) return;

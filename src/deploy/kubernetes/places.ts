@@ -1,7 +1,9 @@
+import type { ClusterWish } from '../../container/kubernetes/clusters.ts';
+import type { Kubernetes } from '../../container/kubernetes/kubernetes.ts';
+import { resourcesOf } from '../../container/kubernetes/resources.ts';
 import type { Store } from '../../store/database.ts';
 import type { Desired, Target } from '../driver.ts';
 import { targetKey } from '../rollout.ts';
-import type { ClusterWish } from './clusters.ts';
 import type { KubernetesConfig } from './config.ts';
 import { otherPlace } from './deployment-error.ts';
 import { namespaceOf, type Place } from './names.ts';
@@ -18,13 +20,21 @@ export interface Spot {
 export interface PlacesParts {
   readonly store: Store;
   readonly installation: string;
-  readonly clusterOf: (wish: ClusterWish) => Promise<Cluster>;
+  readonly connect: (wish: ClusterWish) => Promise<Kubernetes>;
 }
 
 export type Places = ReturnType<typeof createPlaces>;
 
 /** Where targets run: it is remembered before anything is done there, for looking at it and ending it come without its settings. */
-export function createPlaces({ store, installation, clusterOf }: PlacesParts) {
+export function createPlaces({ store, installation, connect }: PlacesParts) {
+  /** Which kinds a cluster has is asked once for each connection. */
+  const clusters = new WeakMap<Kubernetes, Cluster>();
+  const clusterOf = async (wish: ClusterWish): Promise<Cluster> => {
+    const kubernetes = await connect(wish);
+    const cluster = clusters.get(kubernetes) ?? { kubernetes, resources: resourcesOf(kubernetes) };
+    clusters.set(kubernetes, cluster);
+    return cluster;
+  };
   const spotOf = async (target: Target, known: KnownPlace): Promise<Spot> => {
     const { namespace, ownsNamespace } = known;
     return { cluster: await clusterOf(known), place: { target, installation, namespace, ownsNamespace } };

@@ -16,7 +16,7 @@ import { type FileChange, type Forge, startForge } from '../../git/testing/forge
 import type { DeployDriver } from '../../deploy/driver.ts';
 import { createGitopsDriver } from '../../deploy/gitops/gitops.ts';
 import { createManifestWriters, type ManifestWriters } from '../../deploy/gitops/manifest-writers.ts';
-import { type Clusters, createClusters } from '../../deploy/gitops/watch/clusters.ts';
+import { type Clusters, createClusters } from '../../container/kubernetes/clusters.ts';
 import { createSerialWriter, type SerialWriter } from '../../deploy/gitops/serial-writer.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { type Digest, isDigest } from '../../lib/digest.ts';

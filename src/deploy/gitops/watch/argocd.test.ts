@@ -14,7 +14,7 @@ import { judge } from '../../judge.ts';
 import { gitopsUnderTest } from '../../testing/manifest-machine.ts';
 import { GitopsConfig } from '../config.ts';
 import { application, APPLICATIONS, deployment } from '../testing/application.ts';
-import { createClusters } from './clusters.ts';
+import { createClusters } from '../../../container/kubernetes/clusters.ts';
 
 const missing = kubernetesMissing() ?? argocdMissing();
 if (missing !== null) process.stderr.write(`${missing}\n`);
@@ -32,7 +32,7 @@ describe.skipIf(missing !== null)('what Argo CD tells', () => {
 
   beforeAll(async () => {
     secrets = { 'env:KUBECONFIG': await readFile(await argocdConfig(), 'utf8') };
-    cluster = (await clusters.of({ kubeconfig: 'env:KUBECONFIG' })) as Kubernetes;
+    cluster = await clusters.of({ kubeconfig: 'env:KUBECONFIG' });
     under = await gitopsUnderTest(clusters.of);
   }, 300_000);
   afterAll(async () => {

@@ -9,7 +9,7 @@ import { systemClock } from '../../../lib/clock.ts';
 import { sha256 } from '../../../lib/digest.ts';
 import { untilTrue } from '../../../lib/until.ts';
 import { clusterWatch } from './cluster-watch.ts';
-import { createClusters } from './clusters.ts';
+import { createClusters } from '../../../container/kubernetes/clusters.ts';
 import { fluxWatch } from './flux.ts';
 import { sees, verdictOf } from './sight.ts';
 
@@ -34,7 +34,7 @@ describe.skipIf(missing !== null)('what Flux and workloads tell', () => {
   });
 
   beforeAll(async () => {
-    cluster = (await clusters.of({ kubeconfig: 'env:KUBECONFIG' })) as Kubernetes;
+    cluster = await clusters.of({ kubeconfig: 'env:KUBECONFIG' });
     for (const [api, kind, plural] of KINDS) await cluster.create(CRDS, definition(api, kind, plural));
     for (const [api, , plural] of KINDS)
       await until(async () => (await cluster.list(`/apis/${api}/namespaces/default/${plural}`)) !== null);
