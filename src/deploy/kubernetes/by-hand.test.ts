@@ -5,6 +5,7 @@ import type { Target } from '../driver.ts';
 import { type KubernetesUnderTest, kubernetesUnderTest } from '../testing/kubernetes-machine.ts';
 import { type Rollouts, rolloutsOf } from '../testing/rollouts.ts';
 import { namespaceOf } from './names.ts';
+import { sweepSecrets } from './secrets.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
@@ -112,6 +113,10 @@ describe.skipIf(saidMissing() !== null)('beside others in a cluster', () => {
     const second = await secrets();
     expect([first?.length, second?.length]).toEqual([1, 1]);
     expect(second).not.toEqual(first);
+    const place = { target, installation: under.installation, namespace, ownsNamespace: true };
+    const late = sweepSecrets(under.kubernetes, place, 0n, new Set());
+    await expect(late).rejects.toMatchObject({ code: 'deploy.fenced' });
+    expect(await secrets()).toEqual(second);
     const spec = { hostPID: true, containers: [{ name: 'a', image: 'a' }] };
     const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' }, spec };
     await expect(under.kubernetes.create(`/api/v1/namespaces/${namespace}/pods`, pod)).rejects.toMatchObject({

@@ -137,7 +137,7 @@ async function act({ ledger }: Work, rollout: Rollout, action: KubernetesAction,
       const applied = { operation, manifests: lasting, templates };
       const besides = [...manifests.filter(isJob).map(refOf), ...(await leftOf(rollout)).filter(isData)];
       await noteApplied(cluster.kubernetes, place, token, applied, besides);
-      await sweepSecrets(cluster.kubernetes, place, new Set(secretNames(place, values).values()));
+      await sweepSecrets(cluster.kubernetes, place, token, new Set(secretNames(place, values).values()));
       // an environment that was run by a driver of this machine before: nothing of that serves any more
       for (const service of Object.keys(await ledger.serving(desired.target)))
         await ledger.serve(desired.target, service, null);
@@ -192,7 +192,7 @@ async function removeAll(cluster: Cluster, place: Place, context: ApplyContext):
   const { known } = await claim(kubernetes, place, token);
   await removeObjects(cluster, place, known, { token, log });
   await podsGone(kubernetes, place, () => true, signal);
-  await sweepSecrets(kubernetes, place, new Set());
+  await sweepSecrets(kubernetes, place, token, new Set());
   await forget(kubernetes, place, token);
   await removeNamespace(cluster, place);
 }

@@ -4,6 +4,7 @@ import { DeployError } from '../deploy-error.ts';
 import { checkSecretNames } from '../docker/secrets.ts';
 import type { Desired } from '../driver.ts';
 import { MANAGER, type Place, placeFilter, placeLabels, placeNotes, RECORD, secretName } from './names.ts';
+import { claim } from './record.ts';
 
 /** What Kubernetes takes for one Secret, in bytes, with some room for names. */
 const LARGEST = 1000 * 1024;
@@ -42,12 +43,21 @@ export async function ensureSecrets(kubernetes: Kubernetes, place: Place, values
   }
 }
 
-/** Removes what nothing uses any more. */
-export async function sweepSecrets(kubernetes: Kubernetes, place: Place, used: ReadonlySet<string>): Promise<void> {
+/**
+ * Removes what nothing uses any more. What a newer hand has made was made under its token: a late one is told so before it removes.
+ * @throws DeployError `deploy.fenced`
+ */
+export async function sweepSecrets(
+  kubernetes: Kubernetes,
+  place: Place,
+  token: bigint,
+  used: ReadonlySet<string>,
+): Promise<void> {
   const labels = [...placeFilter(place), ...Object.entries(OF_A_SERVICE).map(([name, value]) => `${name}=${value}`)];
   const there = (await kubernetes.list(collection(place), { labels })) ?? [];
   for (const { metadata } of there) {
     if (used.has(metadata.name) || metadata.name === RECORD) continue;
+    await claim(kubernetes, place, token);
     await kubernetes.remove(`${collection(place)}/${metadata.name}`, { uid: metadata.uid });
   }
 }
