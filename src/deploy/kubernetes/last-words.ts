@@ -16,23 +16,30 @@ const LAST = { lines: 20, bytes: 16 * 1024 };
 const ALL_OF_A_JOB = { lines: 1000, bytes: 1024 * 1024 };
 const TOLD_PODS = 3;
 const TOLD_EVENTS = 10;
+/** What ran before is put back after it. */
+const TOLD_WITHIN_MS = 15_000;
 
-/** What pods that did not come to run said last, and what the cluster says of them, without the secrets that they were given. */
+/**
+ * What pods that did not come to run said last, and what the cluster says of them, without the secrets that they were given. Of a
+ * node that does not answer nothing is waited for long.
+ */
 export async function tellLastWords(
   { cluster, place, desired, context }: Omit<Rollout, 'manifests'>,
   values: Values,
 ): Promise<void> {
-  if (context.signal.aborted) return;
+  const within = { signal: AbortSignal.any([context.signal, AbortSignal.timeout(TOLD_WITHIN_MS)]) };
   const tell = (of: string, text: string): void => {
     for (const line of linesOf(text, values)) context.log(`${of}: ${line}`);
   };
+  within.signal.throwIfAborted();
   const broken = (await look(cluster.kubernetes, place)).filter(
     ({ operation, isReady }) => operation === desired.operation && !isReady,
   );
   for (const pod of broken.slice(0, TOLD_PODS)) {
-    for (const event of await eventsOf(cluster.kubernetes, place.namespace, pod.uid)) tell(pod.name, event);
+    for (const event of await eventsOf(cluster.kubernetes, place.namespace, pod.uid, within)) tell(pod.name, event);
     for (const container of pod.containers) {
-      const said = await saidBy(cluster.kubernetes, place.namespace, { pod, container, ...LAST });
+      within.signal.throwIfAborted();
+      const said = await saidBy(cluster.kubernetes, place.namespace, { pod, container, ...LAST, ...within });
       tell(`${pod.name} ${container.name}`, said);
     }
   }
@@ -73,9 +80,14 @@ function linesOf(text: string, values: Values): string[] {
 
 type Asked = Rollout['cluster']['kubernetes'];
 
-async function eventsOf(kubernetes: Asked, namespace: string, uid: string): Promise<string[]> {
+interface Within {
+  readonly signal?: AbortSignal;
+}
+
+async function eventsOf(kubernetes: Asked, namespace: string, uid: string, within: Within = {}): Promise<string[]> {
   const events = await kubernetes.list(`/api/v1/namespaces/${namespace}/events`, {
     fields: [`involvedObject.uid=${uid}`],
+    ...within,
   });
   return (events ?? [])
     .map((event) => Event.parse(event))
@@ -84,7 +96,7 @@ async function eventsOf(kubernetes: Asked, namespace: string, uid: string): Prom
     .map(({ reason = '', message = '' }) => `${reason}: ${message}`);
 }
 
-interface Speaker {
+interface Speaker extends Within {
   readonly pod: Pod;
   readonly container: ContainerStatus;
   readonly lines: number;
@@ -95,7 +107,7 @@ interface Speaker {
 async function saidBy(
   kubernetes: Asked,
   namespace: string,
-  { pod, container, lines, bytes }: Speaker,
+  { pod, container, lines, bytes, ...within }: Speaker,
 ): Promise<string> {
   const { name, restartCount = 0, lastState, state } = container;
   const query = {
@@ -105,6 +117,6 @@ async function saidBy(
     ...(restartCount > 0 ? { previous: 'true' } : {}),
   };
   const path = `/api/v1/namespaces/${namespace}/pods/${pod.name}/log`;
-  const said = await kubernetes.text(path, query).catch(() => null);
+  const said = await kubernetes.text(path, query, within).catch(() => null);
   return said ?? lastState?.terminated?.message ?? state?.terminated?.message ?? '';
 }
