@@ -39,17 +39,23 @@ export function createRenderer(programs: { readonly kustomize: string; readonly 
     kustomize: async (source, folder, { signal }) => {
       const files = await read(source, [folder.split('/')[0] ?? folder]);
       refuseRemote(files);
-      return inCopy(files, (directory) =>
-        run(programs.kustomize, ['build', join(directory, folder)], directory, signal),
-      );
+      return inCopy(files, (place) => run(programs.kustomize, ['build', join(place.files, folder)], place, signal));
     },
     // what hooks do is for an installation by Helm; a Job that comes before says so as in every manifest
     helm: async (source, { chart, values }, { namespace, signal }) => {
       const files = await read(source, [chart, ...values]);
-      return inCopy(files, (directory) => {
-        const given = values.flatMap((file) => ['--values', join(directory, file)]);
-        const argv = ['template', 'release', join(directory, chart), '--namespace', namespace, '--no-hooks', ...given];
-        return run(programs.helm, argv, directory, signal);
+      return inCopy(files, (place) => {
+        const given = values.flatMap((file) => ['--values', join(place.files, file)]);
+        const argv = [
+          'template',
+          'release',
+          join(place.files, chart),
+          '--namespace',
+          namespace,
+          '--no-hooks',
+          ...given,
+        ];
+        return run(programs.helm, argv, place, signal);
       });
     },
   };
@@ -72,25 +78,38 @@ async function read(source: SourceFiles, paths: readonly string[]): Promise<File
   return files;
 }
 
-async function inCopy<T>(files: Files, work: (directory: string) => Promise<T>): Promise<T> {
+/** Where a program works. Its home is none of the repository's: there it would look for plug-ins. */
+interface Copy {
+  readonly files: string;
+  readonly home: string;
+}
+
+async function inCopy<T>(files: Files, work: (copy: Copy) => Promise<T>): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-manifests-'));
+  const copy = { files: join(directory, 'files'), home: join(directory, 'home') };
   try {
+    await mkdir(copy.home);
     for (const [name, bytes] of files) {
-      await mkdir(join(directory, dirname(name)), { recursive: true });
-      await writeFile(join(directory, name), bytes);
+      await mkdir(join(copy.files, dirname(name)), { recursive: true });
+      await writeFile(join(copy.files, name), bytes);
     }
-    return await work(directory);
+    return await work(copy);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function run(program: string, argv: readonly string[], directory: string, signal: AbortSignal): Promise<string> {
+async function run(
+  program: string,
+  argv: readonly string[],
+  { files, home }: Copy,
+  signal: AbortSignal,
+): Promise<string> {
   // an empty PATH: it starts no other program, such as git; and a proxy that nobody is
-  const env = { PATH: '/nonexistent', HOME: directory, HTTP_PROXY: NOWHERE, HTTPS_PROXY: NOWHERE };
+  const env = { PATH: '/nonexistent', HOME: home, HTTP_PROXY: NOWHERE, HTTPS_PROXY: NOWHERE };
   try {
     const { stdout } = await execute(program, [...argv], {
-      cwd: directory,
+      cwd: files,
       env,
       signal,
       timeout: TIME_MS,
@@ -103,7 +122,7 @@ async function run(program: string, argv: readonly string[], directory: string, 
     signal.throwIfAborted();
     const { code, killed, stderr = '' } = error as { code?: unknown; killed?: boolean; stderr?: string };
     if (code === 'ENOENT') throw noProgram(program);
-    const words = stderr.replaceAll(directory, '').trim().split('\n').at(-1) ?? '';
+    const words = stderr.replaceAll(files, '').trim().split('\n').at(-1) ?? '';
     throw programFailed(
       `${program.split('/').at(-1)} ${argv[0]}`,
       killed === true ? 'it took too long' : words.slice(0, 500),
