@@ -19,10 +19,10 @@ export function refuseRemote(files: ReadonlyMap<string, Uint8Array>): void {
   for (const [file, bytes] of files) {
     if (!NAMES.has(posix.basename(file))) continue;
     const content = valueOf(bytes, file);
-    const program = PROGRAMS.find((key) => content[key] !== undefined);
+    const program = PROGRAMS.find((key) => heldBy(content, key).length > 0);
     if (program !== undefined) throw outside(`\`${program}\` in ${file}`, 'which makes kustomize run other programs');
     for (const key of TAKES_IN) {
-      for (const entry of textsIn(content[key]))
+      for (const entry of textsIn(heldBy(content, key)))
         if (!isThere(files, file, entry))
           throw outside(
             `${JSON.stringify(entry)} in ${file}`,
@@ -32,6 +32,12 @@ export function refuseRemote(files: ReadonlyMap<string, Uint8Array>): void {
     const url = textsIn(content).find((text) => /^[a-z][a-z0-9+.-]*:\/\//i.test(text.trim()));
     if (url !== undefined) throw outside(`${JSON.stringify(url)} in ${file}`, 'an address');
   }
+}
+
+/** Programs in Go read a key in any letters, large or small. */
+function heldBy(content: Readonly<Record<string, unknown>>, key: string): unknown[] {
+  const named = Object.entries(content).filter(([name]) => name.toLowerCase() === key.toLowerCase());
+  return named.flatMap(([, value]) => value ?? []);
 }
 
 function isThere(files: ReadonlyMap<string, Uint8Array>, file: string, entry: string): boolean {
@@ -52,6 +58,8 @@ function textsIn(value: unknown): string[] {
 function valueOf(bytes: Uint8Array, file: string): Record<string, unknown> {
   try {
     const value = parse(Buffer.from(bytes).toString('utf8'), {
+      version: '1.1', // as kustomize reads it, which knows `<<`
+      merge: true,
       maxAliasCount: LIMITS.aliases,
       logLevel: 'silent',
     }) as unknown;

@@ -206,6 +206,8 @@ describe.skipIf(saidMissing() !== null)('manifests of the repository', () => {
       'components: ["https://github.com/evil/repository"]',
       'components: [git::ssh://evil.example/repository]',
       'components: [/etc]',
+      'Components: [../../../elsewhere]',
+      '<<: { components: [../../../elsewhere] }',
       'patches: [{ path: "http://127.0.0.1:1/patch.yaml" }]',
       'generators: [generator.yaml]',
       'helmCharts: [{ name: chart }]',
