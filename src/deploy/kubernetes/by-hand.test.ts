@@ -1,3 +1,5 @@
+import { gzipSync } from 'node:zlib';
+
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { newNamespace, saidMissing } from '../../container/kubernetes/testing/cluster.ts';
@@ -76,6 +78,21 @@ describe.skipIf(saidMissing() !== null)('beside others in a cluster', () => {
     const broken = await web('v3', { behaviour: 'crash' });
     await expect(deploy('three', [broken])).rejects.toMatchObject({ code: 'deploy.exited' });
     expect(await observe()).toEqual(two);
+  });
+
+  test('a record that somebody has spoilt is told with what to do, and without it all goes on', async () => {
+    const { deploy, observe, web, target } = begin();
+    await deploy('one', [await web('v1')]);
+    const record = `/api/v1/namespaces/${namespaceOf(target, under.installation)}/secrets/towpath-environment`;
+    const { data } = (await under.kubernetes.get(record)) as unknown as { data: Record<string, string> };
+    const bomb = gzipSync(Buffer.alloc(65 * 1024 * 1024)).toString('base64');
+    for (const applied of ['bm8gZ3ppcA==', bomb]) {
+      await under.kubernetes.merge(record, { data: { ...data, applied } });
+      await expect(observe()).rejects.toMatchObject({ code: 'kubernetes.record' });
+      await expect(deploy('two', [await web('v2')])).rejects.toMatchObject({ code: 'kubernetes.record' });
+    }
+    await under.kubernetes.remove(record);
+    expect((await deploy('two', [await web('v2')])).services['web']?.replicas).toHaveLength(1);
   });
 
   test('a named namespace stays, with what others have there; two environments do not share one', async () => {

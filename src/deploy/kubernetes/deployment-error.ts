@@ -123,6 +123,14 @@ export function tooMuch(bytes: number): DeployError {
   });
 }
 
+export function badRecord(namespace: string, name: string): DeployError {
+  return new DeployError({
+    code: 'kubernetes.record',
+    what: `What Towpath remembers of the environment, in Secret/${name} of the namespace ${namespace}, cannot be read: somebody has changed it.`,
+    fix: `Bring it back from a backup. Or delete it and deploy again: what was applied before and is no part of the release any more then stays until you remove it.`,
+  });
+}
+
 export function contended(what: string): DeployError {
   return new DeployError({
     code: 'kubernetes.contended',

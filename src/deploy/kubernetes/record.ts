@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 import type { Kubernetes, KubernetesObject } from '../../container/kubernetes/kubernetes.ts';
 import { fenced } from '../deploy-error.ts';
-import { contended, notOurs, tooMuch } from './deployment-error.ts';
+import { badRecord, contended, notOurs, tooMuch } from './deployment-error.ts';
 import { keyOf, Manifest, type Ref, refOf } from './manifest.ts';
 import { isOurs, MANAGER, NOTE, type Place, placeLabels, placeNotes, RECORD } from './names.ts';
 
@@ -41,10 +41,12 @@ const Data = z.looseObject({ data: z.record(z.string(), z.string()).optional() }
 const TRIES = 20;
 /** A Secret takes a megabyte. */
 const MOST_BYTES = 900 * 1024;
+/** Manifests are read up to 16 MB, and are somewhat larger as JSON. */
+const MOST_UNPACKED_BYTES = 64 * 1024 * 1024;
 
 /**
  * Says that we write to a place now, under this token, unless a higher one was seen.
- * @throws DeployError `deploy.fenced`
+ * @throws DeployError `deploy.fenced`, `kubernetes.record`
  */
 export async function claim(kubernetes: Kubernetes, place: Place, token: bigint): Promise<EnvironmentRecord> {
   return change(kubernetes, place, token, (record) => record);
@@ -85,6 +87,7 @@ export async function noteApplied(
   }));
 }
 
+/** @throws DeployError `kubernetes.record` when somebody wrote there what nobody can read */
 export async function readRecord(kubernetes: Kubernetes, place: Place): Promise<EnvironmentRecord | null> {
   const found = await kubernetes.get(pathOf(place));
   return found === null || !isOurs(found, place) ? null : recordOf(found);
@@ -148,17 +151,24 @@ function dataOf({ applied, known, begun }: EnvironmentRecord): Record<string, st
 }
 
 function recordOf(found: KubernetesObject): EnvironmentRecord {
-  const { applied, known, begun } = Data.parse(found).data ?? {};
   const text = found.metadata.annotations?.[NOTE.token] ?? '';
-  return {
-    token: /^\d{1,30}$/.test(text) ? BigInt(text) : 0n,
-    applied:
-      applied === undefined
-        ? null
-        : AppliedText.parse(JSON.parse(gunzipSync(Buffer.from(applied, 'base64')).toString('utf8'))),
-    begun: begun === undefined ? null : Buffer.from(begun, 'base64').toString('utf8'),
-    known: known === undefined ? [] : Known.parse(JSON.parse(Buffer.from(known, 'base64').toString('utf8'))),
-  };
+  const token = /^\d{1,30}$/.test(text) ? BigInt(text) : 0n;
+  try {
+    const { applied, known, begun } = Data.parse(found).data ?? {};
+    return {
+      token,
+      applied: applied === undefined ? null : AppliedText.parse(JSON.parse(unpacked(applied))),
+      begun: begun === undefined ? null : Buffer.from(begun, 'base64').toString('utf8'),
+      known: known === undefined ? [] : Known.parse(JSON.parse(Buffer.from(known, 'base64').toString('utf8'))),
+    };
+  } catch {
+    throw badRecord(found.metadata.namespace ?? '', RECORD); // what it holds is told to nobody
+  }
+}
+
+/** Whoever may write Secrets there may have packed in what fills a machine. */
+function unpacked(applied: string): string {
+  return gunzipSync(Buffer.from(applied, 'base64'), { maxOutputLength: MOST_UNPACKED_BYTES }).toString('utf8');
 }
 
 function pathOf({ namespace }: Pick<Place, 'namespace'>): string {
