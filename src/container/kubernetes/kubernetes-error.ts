@@ -36,6 +36,22 @@ export function unreachable(server: string, why: string): KubernetesError {
   });
 }
 
+export function notApi(server: string, doing: string): KubernetesError {
+  return new KubernetesError({
+    code: 'kubernetes.not-api',
+    what: `What answers at ${server} is not the Kubernetes API: asked to ${doing}, it gave something else.`,
+    fix: 'Check the address in the kubeconfig, and whether a proxy stands in between and answers in its place.',
+  });
+}
+
+export function tooMany(doing: string, pages: number): KubernetesError {
+  return new KubernetesError({
+    code: 'kubernetes.too-large',
+    what: `The Kubernetes API could not ${doing}: after ${pages} pages there were still more.`,
+    fix: 'Look what is so many in this namespace; Towpath does not read more at once.',
+  });
+}
+
 export function tooLarge(doing: string, limitBytes: number): KubernetesError {
   return new KubernetesError({
     code: 'kubernetes.too-large',

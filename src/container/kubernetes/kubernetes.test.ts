@@ -124,6 +124,18 @@ test('an answer without an end is given up', async () => {
   await expect(connect(accessTo(url)).get('/api/v1/nodes/a')).rejects.toMatchObject({ code: 'kubernetes.too-large' });
 });
 
+test('a list without an end is given up, and what is not the API is told as such', async () => {
+  const endless = await listening((_request, response) =>
+    response.end('{ "metadata": { "continue": "more" }, "items": [] }'),
+  );
+  await expect(connect(accessTo(endless.url)).list('/api/v1/nodes')).rejects.toMatchObject({
+    code: 'kubernetes.too-large',
+  });
+  const page = await listening((_request, response) => response.end('<html>Who are you?</html>'));
+  for (const ask of [(one: Kubernetes) => one.get('/api/v1/nodes/a'), (one: Kubernetes) => one.list('/api/v1/nodes')])
+    await expect(ask(connect(accessTo(page.url)))).rejects.toMatchObject({ code: 'kubernetes.not-api' });
+});
+
 test('a server that has too much to do is asked again, and one that is not there is told as such', async () => {
   let asked = 0;
   const { url } = await listening((_request, response) => {

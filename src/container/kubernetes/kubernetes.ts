@@ -7,7 +7,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { readUpTo } from '../../lib/read-up-to.ts';
 import type { ClusterAccess } from './access.ts';
 import { tokenSource } from './credential.ts';
-import { KubernetesRefused, type Refusal, tooLarge, unreachable } from './kubernetes-error.ts';
+import { KubernetesRefused, notApi, type Refusal, tooLarge, tooMany, unreachable } from './kubernetes-error.ts';
 
 /** One cluster, spoken to by its API as one user. Paths are those of the API, without a query: `/api/v1/namespaces/shop/pods`. */
 export interface Kubernetes {
@@ -96,6 +96,7 @@ const Status = z.looseObject({
 const TIME_MS = 30_000;
 const MOST_BYTES = 32 * 1024 * 1024;
 const PAGE = 500;
+const MOST_PAGES = 200;
 /** A server that begins, or has too much to do, is asked again: every call of ours may be repeated. */
 const TRIES = 4;
 const AGAIN = new Set([429, 502, 503, 504]);
@@ -153,7 +154,12 @@ export function connectKubernetes(access: ClusterAccess, parts: KubernetesParts)
     }
   };
 
-  const object = ({ text }: Answer): KubernetesObject => KubernetesObject.parse(JSON.parse(text));
+  const read = <T>(schema: z.ZodType<T>, answer: Answer, sent: Sent): T => {
+    const parsed = schema.safeParse(jsonOf(expectGood(answer, sent).text));
+    if (parsed.success) return parsed.data;
+    throw notApi(server, sent.doing); // such as the page of a proxy that asks for a password
+  };
+  const object = (answer: Answer, sent: Sent): KubernetesObject => read(KubernetesObject, answer, sent);
   const sentOf = ({ doing, signal }: Call, fallback: string): Sent => ({
     doing: doing ?? fallback,
     ...(signal === undefined ? {} : { signal }),
@@ -165,7 +171,7 @@ export function connectKubernetes(access: ClusterAccess, parts: KubernetesParts)
     get: async (path, options = {}) => {
       const sent = sentOf(options, `look at ${path}`);
       const answer = await call('GET', path, {}, sent);
-      return answer.status === 404 ? null : object(expectGood(answer, sent));
+      return answer.status === 404 ? null : object(answer, sent);
     },
     list: async (path, { labels = [], fields = [], ...options } = {}) => {
       const sent = sentOf(options, `list ${path}`);
@@ -174,7 +180,7 @@ export function connectKubernetes(access: ClusterAccess, parts: KubernetesParts)
         ...(fields.length === 0 ? {} : { fieldSelector: fields.join(',') }),
       };
       const items: KubernetesObject[] = [];
-      for (let next = ''; ;) {
+      for (let next = '', pages = 0; pages < MOST_PAGES; pages++) {
         const query = {
           limit: String(parts.pageSize ?? PAGE),
           ...selectors,
@@ -182,31 +188,32 @@ export function connectKubernetes(access: ClusterAccess, parts: KubernetesParts)
         };
         const answer = await call('GET', path, query, sent);
         if (answer.status === 404) return null;
-        const page = List.parse(JSON.parse(expectGood(answer, sent).text));
+        const page = read(List, answer, sent);
         items.push(...page.items);
         next = page.metadata.continue ?? '';
         if (next === '') return items;
       }
+      throw tooMany(sent.doing, MOST_PAGES);
     },
     create: async (path, body, options = {}) => {
       const sent = { ...sentOf(options, `make an object at ${path}`), body, type: 'application/json' };
       const answer = await call('POST', path, {}, sent);
-      return answer.status === 409 ? null : object(expectGood(answer, sent));
+      return answer.status === 409 ? null : object(answer, sent);
     },
     apply: async (path, body, { manager, force = false, dryRun = false, ...options }) => {
       const sent = { ...sentOf(options, `apply ${path}`), body, type: 'application/apply-patch+yaml' };
       const query = { fieldManager: manager, force: String(force), ...(dryRun ? { dryRun: 'All' } : {}) };
-      return object(expectGood(await call('PATCH', path, query, sent), sent));
+      return object(await call('PATCH', path, query, sent), sent);
     },
     merge: async (path, body, options = {}) => {
       const sent = { ...sentOf(options, `change ${path}`), body, type: 'application/merge-patch+json' };
       const answer = await call('PATCH', path, {}, sent);
-      return answer.status === 404 ? null : object(expectGood(answer, sent));
+      return answer.status === 404 ? null : object(answer, sent);
     },
     replace: async (path, body, options = {}) => {
       const sent = { ...sentOf(options, `change ${path}`), body, type: 'application/json' };
       const answer = await call('PUT', path, {}, sent);
-      return answer.status === 404 || answer.status === 409 ? null : object(expectGood(answer, sent));
+      return answer.status === 404 || answer.status === 409 ? null : object(answer, sent);
     },
     remove: async (path, { uid, resourceVersion, ...options } = {}) => {
       const preconditions = {
