@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import type { Jobs } from '../deploy/driver.ts';
-import { recordMigrationBegun } from '../deploy/migration-run-store.ts';
+import { migrationRun, recordMigrationBegun } from '../deploy/migration-run-store.ts';
 import { readLog } from '../store/log-store.ts';
 import type { Deployment } from './deploy-release.ts';
 import type { House } from './house.ts';
@@ -54,6 +54,18 @@ test('it runs once in a promotion; of one that a kill cut off nobody knows how i
   await house.store.db.updateTable('migration_run').set({ outcome: null }).where('promotion_id', '=', id).execute();
   await expect(migrate(house, again)).rejects.toMatchObject({ code: 'migration.interrupted' });
   await expect(migrate(house, again)).rejects.toMatchObject({ code: 'migration.interrupted' });
+});
+
+test('one that does not come to begin fails as a deployment that takes too long, and its database is as it was', async () => {
+  const { at, deployment } = await anew(
+    () => (_desired, _job, context) =>
+      new Promise((_resolve, reject) =>
+        context.signal.addEventListener('abort', () => reject(new Error('called off'))),
+      ),
+  );
+  const definition = { ...deployment.definition, timeoutMs: 50 };
+  await expect(migrate(at, { ...deployment, definition })).rejects.toMatchObject({ code: 'deploy.timeout' });
+  expect(await migrationRun(at.store.db, { ...deployment, service: 'web' })).toBeNull();
 });
 
 test('of two servers that made ready for it at the same time one begins it, and the other leaves it alone', async () => {

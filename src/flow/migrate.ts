@@ -1,4 +1,4 @@
-import type { Desired, DeployDriver, JobEnd, Jobs } from '../deploy/driver.ts';
+import type { Desired, DeployDriver, Job, JobEnd, Jobs } from '../deploy/driver.ts';
 import { migrationRun, recordMigrationBegun, recordMigrationEnded } from '../deploy/migration-run-store.ts';
 import { TowpathError } from '../lib/error.ts';
 import { promotionById } from '../path/promotion-store.ts';
@@ -10,7 +10,7 @@ import type { House } from './house.ts';
 /**
  * Runs the migrations of the services of a release, one after the other, before anything is switched: each at most once in a
  * promotion, whatever is killed. A rollback runs none: what runs there has to work with what a newer release made of its database.
- * @throws TowpathError `migration.failed`, `.timeout`, `.interrupted`, `.elsewhere`, `deploy.no-jobs`
+ * @throws TowpathError `migration.failed`, `.timeout`, `.interrupted`, `.elsewhere`, `deploy.no-jobs`, `deploy.timeout`
  */
 export async function migrate(house: House, deployment: Deployment): Promise<void> {
   const promotion = await promotionById(house.store.db, deployment.promotionId);
@@ -44,7 +44,7 @@ interface Once {
 }
 
 async function once(house: House, { deployment, desired, jobs, migration, log }: Once): Promise<void> {
-  const { promotionId, environment, signal, token } = deployment;
+  const { promotionId, environment, token } = deployment;
   const { service, run: argv, timeoutMs } = migration;
   const { db } = house.store;
   const key = { promotionId, service };
@@ -57,13 +57,42 @@ async function once(house: House, { deployment, desired, jobs, migration, log }:
       log(`migrates: ${argv.join(' ')}`);
     };
     const job = { service, argv, timeoutMs, begun: before !== null, begin };
-    outcome = await jobs.run(desired, job, { log: (line) => log(`  ${line}`), signal, token });
+    outcome = await begunInTime(deployment, job, (timed, until) =>
+      jobs.run(desired, timed, { log: (line) => log(`  ${line}`), signal: until, token }),
+    );
     await recordMigrationEnded(db, key, outcome);
   }
   await jobs.forget(desired, service);
   const failure = failureOf(outcome, { service, place: environment.name, timeoutMs });
   if (failure !== null) throw failure;
   log('is migrated');
+}
+
+/** What comes before it begins (its image is fetched, say) may take as long as a deployment there. */
+async function begunInTime(
+  { definition, environment, signal }: Deployment,
+  job: Job,
+  work: (job: Job, signal: AbortSignal) => Promise<JobEnd>,
+): Promise<JobEnd> {
+  if (job.begun) return work(job, signal);
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), definition.timeoutMs);
+  const begin = (): Promise<void> => {
+    clearTimeout(timer);
+    return job.begin();
+  };
+  try {
+    return await work({ ...job, begin }, AbortSignal.any([signal, late.signal]));
+  } catch (error) {
+    if (!late.signal.aborted || signal.aborted) throw error;
+    throw new TowpathError({
+      code: 'deploy.timeout',
+      what: `The migration of ${job.service} in ${environment.name} was not ready to begin within ${definition.timeoutMs / 1000} s.`,
+      fix: 'Read the log of the promotion: its image may not be fetched. Raise `timeout` of the environment if it needs longer.',
+    });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 const AFTER =
