@@ -10,7 +10,7 @@ import { type Manifest, nameOf, refOf, ROLLED, templateOf } from './manifest.ts'
 import { NOTE, type Place } from './names.ts';
 import { servicesIn } from './look.ts';
 import { type Cluster, pathOf } from './objects.ts';
-import { type Verdict, wordsOf, workloadVerdict } from './verdict.ts';
+import { lateCode, type Verdict, wordsOf, workloadVerdict } from './verdict.ts';
 
 /** One deployment to one place. */
 export interface Rollout {
@@ -29,7 +29,7 @@ const SHORTEST_MS = 1000;
 
 /**
  * Waits until every replica of a service runs the digest that was asked for, and is well; and nothing of before runs any more.
- * @throws DeployError `deploy.unhealthy`, `deploy.exited`, `kubernetes.image-unavailable`
+ * @throws DeployError `deploy.unhealthy`, `deploy.exited`, `kubernetes.image-unavailable`, `.settings-missing`, `.no-node`
  */
 export async function awaitService(rollout: Rollout, service: DesiredService): Promise<void> {
   const own = rollout.manifests.filter((manifest) => servicesOf(manifest).includes(service.service));
@@ -76,10 +76,12 @@ async function awaitWorkloads(
     if (verdicts.every(({ verdict }) => verdict.kind === 'done')) return;
     const [open] = verdicts.filter(({ verdict }) => verdict.kind === 'waiting');
     const now = clock.elapsed();
-    const isLate =
-      now >= deadline ||
-      (service !== null && isSick(open?.pods ?? [], service, { began, now, config: desired.config }));
-    if (isLate && open !== undefined) throw failed('deploy.unhealthy', nameOf(refOf(open.of)), wordsOf(open.pods));
+    const isLate = now >= deadline;
+    const isUnwell = service !== null && isSick(open?.pods ?? [], service, { began, now, config: desired.config });
+    if ((isLate || isUnwell) && open !== undefined) {
+      const code = isUnwell ? 'deploy.unhealthy' : lateCode(open.pods);
+      throw failed(code, nameOf(refOf(open.of)), wordsOf(open.pods));
+    }
     await wait(LOOK_MS, undefined, { signal: context.signal });
   }
 }

@@ -51,7 +51,10 @@ test.each([
     },
     'deploy.exited',
   ],
-  [{ state: { waiting: { reason: 'CreateContainerConfigError', message: 'secret not found' } } }, 'deploy.exited'],
+  [
+    { state: { waiting: { reason: 'CreateContainerConfigError', message: 'secret not found' } } },
+    'kubernetes.settings-missing',
+  ],
 ])('a pod that says %j fails the rollout at once', (container, code) => {
   expect(workloadVerdict(deployment({ availableReplicas: 1 }), [pod(container)])).toMatchObject({
     kind: 'failed',
@@ -68,8 +71,11 @@ test('a rollout that its controller gave up, or whose pods are not let in, has f
   ];
   expect(workloadVerdict(deployment({ availableReplicas: 1, conditions }), [pod({}, waits)])).toEqual({
     kind: 'failed',
-    code: 'deploy.unhealthy',
+    code: 'kubernetes.no-node',
     why: ['has timed out progressing.', 'no node takes it (0/3 nodes are available)'],
+  });
+  expect(workloadVerdict(deployment({ availableReplicas: 1, conditions }), [pod({})])).toMatchObject({
+    code: 'deploy.unhealthy',
   });
   const refusal = (message: string) =>
     workloadVerdict(deployment({ conditions: [{ type: 'ReplicaFailure', status: 'True', message }], replicas: 1 }), []);

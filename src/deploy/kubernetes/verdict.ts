@@ -45,12 +45,7 @@ const UNFETCHED = new Set([
   'ErrImageNeverPull',
   'RegistryUnavailable',
 ]);
-const UNSTARTED = new Set([
-  'CrashLoopBackOff',
-  'RunContainerError',
-  'CreateContainerError',
-  'CreateContainerConfigError',
-]);
+const UNSTARTED = new Set(['CrashLoopBackOff', 'RunContainerError', 'CreateContainerError']);
 
 /**
  * Done is a workload of which the controller has seen the newest generation, all replicas are of it and available, and no other is left.
@@ -68,7 +63,7 @@ export function workloadVerdict(object: KubernetesObject, pods: readonly Pod[]):
   if (stuck !== undefined)
     return {
       kind: 'failed',
-      code: 'deploy.unhealthy',
+      code: lateCode(pods),
       why: [stuck.message ?? 'ProgressDeadlineExceeded', ...wordsOf(pods)],
     };
   const barred = status.conditions?.find(
@@ -82,6 +77,11 @@ export function workloadVerdict(object: KubernetesObject, pods: readonly Pod[]):
       : [status.replicas, status.updatedReplicas, status.availableReplicas];
   const wanted = object.kind === 'DaemonSet' ? (status.desiredNumberScheduled ?? 0) : (spec.replicas ?? 1);
   return { kind: counts.every((count) => (count ?? 0) === wanted) ? 'done' : 'waiting' };
+}
+
+/** What it is when the time is over: where no node had room it says nothing about the artifacts. */
+export function lateCode(pods: readonly Pod[]): string {
+  return pods.some(({ conditions }) => conditions.some(isUnschedulable)) ? 'kubernetes.no-node' : 'deploy.unhealthy';
 }
 
 /** Why pods do not run, as far as they say. */
@@ -111,6 +111,13 @@ export function brokenBy({ containers }: Pod): { readonly code: string; readonly
         {
           code: 'kubernetes.image-unavailable',
           why: `the image of "${name}" cannot be fetched (${message || reason})`,
+        },
+      ];
+    if (reason === 'CreateContainerConfigError')
+      return [
+        {
+          code: 'kubernetes.settings-missing',
+          why: `"${name}" cannot be set up: what its manifest refers to is not there (${message || reason})`,
         },
       ];
     if (UNSTARTED.has(reason))
