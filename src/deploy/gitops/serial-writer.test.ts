@@ -12,7 +12,7 @@ import { sha256 } from '../../lib/digest.ts';
 import type { Store } from '../../store/database.ts';
 import { testStore } from '../../store/testing.ts';
 import { createSerialWriter, type SerialWriter } from './serial-writer.ts';
-import { manifestBranch, type WriteAsk } from './write-store.ts';
+import { askWrite, manifestBranch, takeLease, takeWaiting, type WriteAsk } from './write-store.ts';
 
 let forge: Forge;
 let repository: ForgeRepository;
@@ -184,6 +184,19 @@ describe('when somebody else is faster', () => {
     await write(askOf('s0', 'v2'), serial, racing);
     expect(await values()).toBe(`# theirs\n${written(['s0'], 'v2')}`);
     expect(await subjects()).toEqual(['s0 v2', 'theirs', 'change']);
+  });
+
+  test('what a server had taken that was killed is written for who goes on with it, under the token of that one', async () => {
+    const ask = askOf('s0', 'v2', { token: 6n });
+    await askWrite(store.db, ask, 15_000);
+    await takeLease(store.db, ask.branch.id, 'dead', 0);
+    expect((await takeWaiting(store.db, ask.branch.id, 'dead', 10)).writes).toHaveLength(1);
+    await store.db
+      .insertInto('manifest_target')
+      .values({ target: 's0', token: 7, operation: 'x', place: '{}' })
+      .execute();
+    await write({ ...ask, token: 7n });
+    expect(await subjects()).toEqual(['s0 v2', 'change']);
   });
 
   test('a newer hand on the same target wins, whoever comes first into line', async () => {

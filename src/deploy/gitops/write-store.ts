@@ -44,7 +44,10 @@ export type WriteResult =
   | { readonly kind: 'written'; readonly commit: string }
   | { readonly kind: 'refused'; readonly problem: Problem };
 
-/** Puts it in line; asked again, it is in line again, with the date of the first asking. */
+/**
+ * Puts it in line; asked again, it is in line again, with the date of the first asking. What a writer has taken stays with it,
+ * dead or alive; but whoever takes it after that one finds the token of who asked last, which is none of before.
+ */
 export async function askWrite(
   db: Sql,
   { key, branch, target, token, request }: WriteAsk,
@@ -60,9 +63,10 @@ export async function askWrite(
     values (${key}, ${branch.id}, ${target}, ${token.toString()}, ${json(request)}::jsonb,
       clock_timestamp() + ${wantedMs} * interval '1 ms', 'waiting')
     on conflict (key) do update set
-      branch_id = excluded.branch_id, token = excluded.token, request = excluded.request, wanted_until = excluded.wanted_until,
-      state = 'waiting', problem = null, taken_by = null
-    where manifest_write.state <> 'taken'`.execute(db);
+      branch_id = excluded.branch_id, token = greatest(manifest_write.token, excluded.token), request = excluded.request,
+      wanted_until = excluded.wanted_until, problem = null,
+      state = case manifest_write.state when 'taken' then 'taken' else 'waiting' end,
+      taken_by = case manifest_write.state when 'taken' then manifest_write.taken_by end`.execute(db);
 }
 
 export async function stayWanted(db: Sql, key: string, wantedMs: number): Promise<void> {
