@@ -39,7 +39,7 @@ import { createProcessDriver } from './deploy/process/process.ts';
 import { startedDigests } from './deploy/process/runtime.ts';
 import { createProxyControl } from './deploy/proxy/control.ts';
 import { probe } from './deploy/proxy/probe.ts';
-import { createSwarmDriver } from './deploy/swarm/swarm.ts';
+import { createSwarmDriver, MANAGER_SILENCE_MS } from './deploy/swarm/swarm.ts';
 import type { MachineCare } from './flow/care/care.ts';
 import type { House } from './flow/house.ts';
 import type { OutsideServer, Servers } from './check/server.ts';
@@ -192,6 +192,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     engine: dockerWhenNeeded({
       host: process.env['TOWPATH_SWARM_HOST'] || undefined,
       credentials: nodeCredentials(options),
+      silenceMs: MANAGER_SILENCE_MS,
     }),
     installation,
     mark: join(data, 'run', 'uses-swarm'),

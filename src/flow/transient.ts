@@ -12,6 +12,7 @@ const CODES = [
   'registry.unreachable',
   'registry.throttled',
   'docker.unreachable',
+  'swarm.no-leader',
   'proxy.port-taken',
 ];
 

@@ -24,19 +24,23 @@ export type CredentialsOf = (host: string, repository?: string) => Promise<Crede
 
 const noCredentials: CredentialsOf = () => Promise.resolve(null);
 
+export interface EngineOptions {
+  /** `unix:///path`, `tcp://host:port` or `http://host:port`; by default what the environment says (`DOCKER_HOST` and its TLS settings), then the usual socket */
+  readonly host?: string | undefined;
+  readonly credentials?: CredentialsOf;
+  /** For how long it may say nothing while it is asked; by default for ever, as one does whose output is followed. */
+  readonly silenceMs?: number;
+}
+
 /** The oldest API that has what we use: platform in builds, cgroup limits, init (Docker 17.06 and later). */
 const OLDEST_API = '1.30';
 
 /**
  * Finds the engine and asks what it is.
- * @param options.host `unix:///path`, `tcp://host:port` or `http://host:port`; by default what the environment says
- *   (`DOCKER_HOST` and its TLS settings), then the usual socket
  * @throws DockerError `docker.unreachable`, `docker.too-old`, `docker.host-invalid`
  */
-export async function connectDocker(
-  options: { readonly host?: string | undefined; readonly credentials?: CredentialsOf } = {},
-): Promise<DockerEngine> {
-  const docker = await open(options.host);
+export async function connectDocker(options: EngineOptions = {}): Promise<DockerEngine> {
+  const docker = await open(options);
   const [version, info] = await asked(
     'say what it is',
     Promise.all([docker.version(), docker.info() as Promise<Info>]),
@@ -59,7 +63,7 @@ export async function connectDocker(
 }
 
 /** The engine, or null where none answers: for places that do without. */
-export async function findDocker(options: Parameters<typeof connectDocker>[0] = {}): Promise<DockerEngine | null> {
+export async function findDocker(options: EngineOptions = {}): Promise<DockerEngine | null> {
   try {
     return await connectDocker(options);
   } catch (error) {
@@ -69,7 +73,7 @@ export async function findDocker(options: Parameters<typeof connectDocker>[0] = 
 }
 
 /** Connects at the first call and remembers what it found; while no engine answers, each call tries anew. */
-export function dockerWhenNeeded(options: Parameters<typeof connectDocker>[0] = {}): () => Promise<DockerEngine> {
+export function dockerWhenNeeded(options: EngineOptions = {}): () => Promise<DockerEngine> {
   let connected: Promise<DockerEngine> | undefined;
   return () => {
     connected ??= connectDocker(options).catch((error: unknown) => {
@@ -86,10 +90,11 @@ interface Info {
 }
 
 /** The client comes with SSH and gRPC, a tenth of a server's start: only who needs an engine loads it. */
-async function open(host: string | undefined): Promise<Docker> {
+async function open({ host, silenceMs }: EngineOptions): Promise<Docker> {
   const { default: Docker } = await import('dockerode');
-  if (host === undefined) return new Docker(); // reads the environment
-  if (host.startsWith('unix:///')) return new Docker({ socketPath: host.slice('unix://'.length) });
+  const limit = silenceMs === undefined ? {} : { timeout: silenceMs };
+  if (host === undefined) return new Docker(limit); // reads the environment
+  if (host.startsWith('unix:///')) return new Docker({ ...limit, socketPath: host.slice('unix://'.length) });
   const url = URL.canParse(host) ? new URL(host) : null;
   if (url === null || !['tcp:', 'http:'].includes(url.protocol) || url.hostname === '') {
     throw new DockerError({
@@ -98,7 +103,12 @@ async function open(host: string | undefined): Promise<Docker> {
       fix: 'Use `unix:///path/to/docker.sock` or `tcp://host:port`; reach a remote engine through an SSH-forwarded socket.',
     });
   }
-  return new Docker({ protocol: 'http', host: url.hostname, port: url.port === '' ? 2375 : Number(url.port) });
+  return new Docker({
+    ...limit,
+    protocol: 'http',
+    host: url.hostname,
+    port: url.port === '' ? 2375 : Number(url.port),
+  });
 }
 
 function isOlder(version: string, than: string): boolean {

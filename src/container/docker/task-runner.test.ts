@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -133,6 +134,14 @@ test('where no engine listens there is none, and asking for it says what to do',
   expect(await findDocker({ host })).toBeNull();
   await expect(connectDocker({ host })).rejects.toMatchObject({ code: 'docker.unreachable' });
   await expect(connectDocker({ host: 'ssh://somewhere' })).rejects.toMatchObject({ code: 'docker.host-invalid' });
+});
+
+test('an engine that takes a question and says nothing is one that does not answer', async () => {
+  const hung = createServer().listen(0, '127.0.0.1');
+  await once(hung, 'listening');
+  const host = `tcp://127.0.0.1:${(hung.address() as AddressInfo).port}`;
+  await expect(connectDocker({ host, silenceMs: 100 })).rejects.toMatchObject({ code: 'docker.unreachable' });
+  hung.close();
 });
 
 function spec(part: Partial<RunSpec>): RunSpec {

@@ -35,6 +35,16 @@ export const SwarmService = z.object({
 });
 export type SwarmService = z.infer<typeof SwarmService>;
 
+/** All of it, as Swarm takes it back. */
+const WholeSpec = z.object({
+  Spec: z.looseObject({
+    TaskTemplate: z.looseObject({
+      ContainerSpec: z.looseObject({ Image: z.string() }),
+      ForceUpdate: z.number().optional(),
+    }),
+  }),
+});
+
 /** One try of Swarm to run one replica. Those that ended stay listed for a while. */
 export const SwarmTask = z.object({
   ID: z.string(),
@@ -75,6 +85,9 @@ const Info = z.object({
     .optional(),
 });
 
+/** Swarm writes into a service that it moves, so a version may be old a moment later. */
+const TRIES = 20;
+
 /** What this engine is to a Swarm. */
 export async function membership(
   engine: DockerEngine,
@@ -114,7 +127,7 @@ export async function inspectService(engine: DockerEngine, name: string): Promis
 
 /** @returns false when somebody else made one of that name first */
 export async function createService(engine: DockerEngine, spec: ServiceSpec): Promise<boolean> {
-  const auth = await authFor(engine, spec);
+  const auth = await authFor(engine, spec.TaskTemplate.ContainerSpec.Image);
   const created = engine.docker
     .createService(auth as Parameters<typeof engine.docker.createService>[0], spec as object)
     .then(() => true);
@@ -127,7 +140,7 @@ export async function updateService(
   { ID, Version }: SwarmService,
   spec: ServiceSpec,
 ): Promise<boolean> {
-  const auth = await authFor(engine, spec);
+  const auth = await authFor(engine, spec.TaskTemplate.ContainerSpec.Image);
   const updated = post(engine, `/services/${ID}/update`, { version: Version.Index }, spec, auth);
   return asked(`update the service ${spec.Name}`, unlessMoved(updated));
 }
@@ -141,6 +154,31 @@ export async function revertService(engine: DockerEngine, service: SwarmService)
   const query = { version: Version.Index, rollback: 'previous' };
   const reverted = post(engine, `/services/${ID}/update`, query, whole.data.Spec);
   return asked(`put back the service ${spec.Name}`, unlessMoved(reverted));
+}
+
+/**
+ * Has Swarm begin the last change of a service anew, from where its tasks are by now. It is put back and asked for again in one breath:
+ * so what was before it stays what Swarm puts back when it fails.
+ * @param whole tasks that run already are replaced too
+ * @returns false when it is not what was looked at any more
+ */
+export async function changeAgain(engine: DockerEngine, service: SwarmService, whole: boolean): Promise<boolean> {
+  const { ID, Spec: spec } = service;
+  const found: unknown = await askedFor(`look at the service ${spec.Name}`, engine.docker.getService(ID).inspect());
+  const { data } = WholeSpec.safeParse(found);
+  if (data === undefined) return false;
+  const { TaskTemplate } = data.Spec;
+  const times = (TaskTemplate.ForceUpdate ?? 0) + (whole ? 1 : 0);
+  const again = { ...data.Spec, TaskTemplate: { ...TaskTemplate, ForceUpdate: times } };
+  if ((service.PreviousSpec ?? null) !== null && !(await revertService(engine, service))) return false;
+  const auth = await authFor(engine, TaskTemplate.ContainerSpec.Image);
+  for (let tries = 0; tries < TRIES; tries++) {
+    const there = await inspectService(engine, ID);
+    if (there === null) return false;
+    const updated = post(engine, `/services/${ID}/update`, { version: there.Version.Index }, again, auth);
+    if (await asked(`update the service ${spec.Name}`, unlessMoved(updated))) return true;
+  }
+  return false;
 }
 
 export async function removeService(engine: DockerEngine, id: string): Promise<void> {
@@ -203,8 +241,7 @@ export function post(
   });
 }
 
-async function authFor(engine: DockerEngine, spec: ServiceSpec): Promise<object | undefined> {
-  const image = spec.TaskTemplate.ContainerSpec.Image;
+async function authFor(engine: DockerEngine, image: string): Promise<object | undefined> {
   const host = registryHostOf(image);
   const credentials = await engine.credentials(host, image.slice(host.length + 1).replace(/@.*/, ''));
   return credentials === null ? undefined : { ...credentials, serveraddress: host };

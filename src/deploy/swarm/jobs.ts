@@ -23,11 +23,12 @@ import {
 import { claim } from './claim.ts';
 import type { SwarmConfig } from './config.ts';
 import { jobState, type JobState } from './job-end.ts';
+import { unlessLeaderless } from './leader.ts';
 import { untilGone } from './look.ts';
 import { jobFilter, jobName, type Place } from './names.ts';
 import { ensureNetwork } from './network.ts';
 import { checkRoom } from './room.ts';
-import { FETCH_MS, unlessLeaderless } from './rollout.ts';
+import { FETCH_MS } from './rollout.ts';
 import { ensureSecrets, valuesOf } from './secrets.ts';
 import { jobSpecOf } from './spec.ts';
 import { jobPending, jobUnborn } from './swarm-error.ts';

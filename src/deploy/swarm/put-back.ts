@@ -4,6 +4,7 @@ import { demultiplex } from '../../container/docker/log-lines.ts';
 import { hasCode } from '../../lib/error.ts';
 import { inspectService, removeService, revertService, taskLog } from './api.ts';
 import { claim } from './claim.ts';
+import { whileLed } from './leader.ts';
 import { isAlive, look, operationOf } from './look.ts';
 import { LABEL, serviceName } from './names.ts';
 import { type Rollout, takeOut, upstreamsOf } from './rollout.ts';
@@ -20,12 +21,15 @@ const TOLD_TASKS = 3;
  * A newer hand is left alone. @returns false when it could not be done
  */
 export async function putBack(rollout: Rollout): Promise<boolean> {
-  const { engine, place, desired, context } = rollout;
-  try {
+  const { engine, place, desired, context, clock } = rollout;
+  const all = async (): Promise<void> => {
     await claim(engine, place, context.token);
     for (const { service } of desired.services) await putBackOne(rollout, service);
     // whoever calls a deployment off has the next one in hand: that replaces what still moves
     if (!context.signal.aborted) await settled(rollout);
+  };
+  try {
+    await whileLed(all, clock, context);
     return true;
   } catch (error) {
     return hasCode(error, 'deploy.fenced');

@@ -5,15 +5,16 @@ import type { Clock } from '../../lib/clock.ts';
 import type { ApplyContext, Desired, DesiredService } from '../driver.ts';
 import type { Cutover } from '../local-observer.ts';
 import { targetKey } from '../rollout.ts';
-import { createService, inspectService, removeService, updateService } from './api.ts';
+import { changeAgain, createService, inspectService, removeService, updateService } from './api.ts';
 import { claim } from './claim.ts';
 import type { SwarmConfig } from './config.ts';
 import { patienceMs } from './health.ts';
+import { whileLed } from './leader.ts';
 import { addressOf, isServing, look, type Look, type SeenService } from './look.ts';
 import { LABEL, type Place, serviceName } from './names.ts';
 import { type GivenSecret, specOf } from './spec.ts';
 import { contended, lost, rolledBack, tooLate } from './swarm-error.ts';
-import { verdictOf, wordsOf } from './verdict.ts';
+import { strandedTasks, verdictOf, wordsOf } from './verdict.ts';
 
 /** One deployment to one place. */
 export interface Rollout {
@@ -27,7 +28,6 @@ export interface Rollout {
 
 const TRIES = 20;
 const LOOK_MS = 150;
-const LEADERLESS_MS = 500;
 /** What a node may need for fetching an image and for what Swarm does around a task. */
 export const FETCH_MS = 120_000;
 
@@ -60,20 +60,17 @@ export async function awaitService(rollout: Rollout, service: DesiredService): P
   const { engine, place, desired, context, clock } = rollout;
   const limitMs = FETCH_MS + batches(service, desired.config) * (patienceMs(service) + desired.config.graceMs);
   const deadline = clock.elapsed() + limitMs;
+  const freed = new Set<string>();
   for (;;) {
     context.signal.throwIfAborted();
-    const now = await look(engine, place).catch(unlessLeaderless);
-    if (now === null) {
-      if (clock.elapsed() >= deadline) throw tooLate(service.service, limitMs, ['the Swarm has no leader']);
-      await wait(LEADERLESS_MS, undefined, { signal: context.signal });
-      continue;
-    }
+    const now = await whileLed(() => look(engine, place), clock, context);
     const seen = now.services.find(({ name }) => name === service.service);
     await leadTo(rollout, service, seen, now);
     const verdict = verdictOf(service, desired.operation, seen, now);
     switch (verdict.kind) {
       case 'done':
-        return;
+        if (seen === undefined || !(await renew(rollout, seen, now))) return;
+        break;
       case 'failed':
         throw rolledBack(service.service, verdict.why);
       case 'lost':
@@ -81,12 +78,41 @@ export async function awaitService(rollout: Rollout, service: DesiredService): P
         throw lost(service.service);
       case 'waiting':
         if (clock.elapsed() >= deadline) throw tooLate(service.service, limitMs, wordsOf(seen?.tasks ?? [], service));
+        if (seen !== undefined) await free(rollout, seen, now, freed);
         await wait(LOOK_MS, undefined, { signal: context.signal });
         break;
       default:
         return verdict satisfies never;
     }
   }
+}
+
+/** Frees an update from tasks of a node that went down, once from each. */
+async function free(
+  { engine, place, desired, context }: Rollout,
+  seen: SeenService,
+  now: Look,
+  freed: Set<string>,
+): Promise<void> {
+  const stranded = strandedTasks(seen, desired.operation, now).filter((id) => !freed.has(id));
+  if (stranded.length === 0) return;
+  await claim(engine, place, context.token);
+  context.log(`a node went down before the new ${seen.name} ran on it; Swarm is told to go on without it`);
+  if (await changeAgain(engine, seen.of, false)) for (const id of stranded) freed.add(id);
+}
+
+/**
+ * Replaces tasks that no user can reach: one that came to run while the managers had no leader may never tell the port that its node
+ * chose. @returns whether there were any
+ */
+async function renew({ engine, place, context }: Rollout, seen: SeenService, now: Look): Promise<boolean> {
+  if (seen.publish !== 'proxy') return false;
+  const unreached = seen.tasks.filter((task) => isServing(task, now) && addressOf(task, now) === null);
+  if (unreached.length === 0) return false;
+  await claim(engine, place, context.token);
+  context.log(`a replica of the new ${seen.name} does not tell where it is reached; Swarm is told to replace it`);
+  await changeAgain(engine, seen.of, true);
+  return true;
 }
 
 /** Sends users to the tasks that run, of before and of now: while some are replaced, the others answer. */
@@ -128,12 +154,6 @@ export async function closeAddress(
 export async function takeOut({ engine, cutover, place, context }: Rollout, service: string): Promise<void> {
   await closeAddress({ cutover, place, context }, service);
   await removeService(engine, serviceName(place, service));
-}
-
-/** Managers that lost their leader choose another within seconds; until then they answer nothing. */
-export function unlessLeaderless(error: unknown): null {
-  if (/does not have a leader|no elected leader|deadline exceeded|Unavailable/i.test(String(error))) return null;
-  throw error;
 }
 
 function batches({ replicas }: DesiredService, { parallelism }: SwarmConfig): number {

@@ -31,6 +31,11 @@ test('a port of the node is replaced by ending the old program first: start-firs
   expect(orderOf(SwarmConfig.parse({}), service)).toBe('start-first');
 });
 
+test('a node that a new leader has not heard from yet takes work', () => {
+  const unknown = ['a', 'b'].map((id) => node(id, 'active', 'unknown'));
+  for (const config of [onHost, SwarmConfig.parse({})]) expect(refused([service], config, unknown)).toBeNull();
+});
+
 test('more replicas with a port of the node than nodes that take work are refused', () => {
   expect(refused([service], onHost, [node('a'), node('b')])).toBeNull();
   for (const other of [node('b', 'drain'), node('b', 'pause'), node('b', 'active', 'down')]) {

@@ -13,13 +13,16 @@ export interface Surroundings {
   readonly own: ReadonlySet<string>;
 }
 
+/** A new leader calls every node `unknown` until it hears from it, some seconds later. */
+const UP = new Set(['ready', 'unknown']);
+
 /**
  * Refuses what Swarm would take and never do: its tasks would be pending for ever, without an error.
  * @throws DeployError `swarm.no-room`, `swarm.registry-out-of-reach`
  */
 export function checkRoom(services: readonly DesiredService[], config: SwarmConfig, around: Surroundings): void {
   const usable = around.nodes.filter(
-    ({ Spec, Status }) => Status.State === 'ready' && (Spec.Availability ?? 'active') === 'active',
+    ({ Spec, Status }) => UP.has(Status.State ?? '') && (Spec.Availability ?? 'active') === 'active',
   );
   for (const { service, replicas, publicPort, image } of services) {
     if (replicas > 0 && usable.length === 0) {

@@ -16,6 +16,14 @@ export function tooOld(apiVersion: string): DeployError {
   });
 }
 
+export function noLeader(): DeployError {
+  return new DeployError({
+    code: 'swarm.no-leader',
+    what: 'The managers of the Swarm have no leader: half of them or more do not answer.',
+    fix: 'Bring managers back (`docker node ls` tells which are away). What runs goes on running meanwhile.',
+  });
+}
+
 export function noRoom(service: string, what: string, fix: string): DeployError {
   return new DeployError({ code: 'swarm.no-room', what: `"${service}" would wait for ever: ${what}.`, fix });
 }

@@ -16,6 +16,7 @@ import { claim, forget } from './claim.ts';
 import { type SwarmConfig, swarmStatement } from './config.ts';
 import { removeJobs, swarmJobs } from './jobs.ts';
 import { leadAgain } from './lead-again.ts';
+import { ledNow, whileLed } from './leader.ts';
 import { look, untilGone } from './look.ts';
 import { LABEL, type Place, placeFilter, serviceName } from './names.ts';
 import { ensureNetwork, removeNetwork } from './network.ts';
@@ -25,7 +26,7 @@ import { putBack, tellOutput } from './put-back.ts';
 import { checkRoom } from './room.ts';
 import { awaitService, closeAddress, giveService, type Rollout, takeOut } from './rollout.ts';
 import { ensureSecrets, sweepSecrets, valuesOf } from './secrets.ts';
-import { notManager, tooOld } from './swarm-error.ts';
+import { noLeader, notManager, tooOld } from './swarm-error.ts';
 
 export interface SwarmDriverParts {
   /** A manager of the Swarm. */
@@ -41,6 +42,8 @@ export interface SwarmDriverParts {
   readonly mark: string;
 }
 
+/** A manager without a leader gives up by itself after 20 s, twice where it is asked what it is. One that says nothing for longer is gone. */
+export const MANAGER_SILENCE_MS = 60_000;
 /** 1.41 (Docker 20.10): from it on services take capabilities and limits of processes. */
 const OLDEST_API = 41;
 
@@ -56,17 +59,18 @@ export function createSwarmDriver(parts: SwarmDriverParts): SwarmDriver {
     ...swarmStatement,
     plan: planSwarm,
     apply: (desired, actions, context) => apply(parts, placeOf(desired.target), desired, actions, context),
-    observe: async (target) => observeSwarm({ engine: await manager(parts), cutover: parts.cutover }, placeOf(target)),
-    destroy: (target, context) => destroy(parts, placeOf(target), context),
+    observe: async (target) =>
+      ledNow(observeSwarm({ engine: await manager(parts), cutover: parts.cutover }, placeOf(target))),
+    destroy: (target, context) => whileLed(() => destroy(parts, placeOf(target), context), parts.clock, context),
     handOver: (target, context) => handOver(parts, placeOf(target), context),
     jobs: swarmJobs({ ...parts, placeOf, manager: () => manager(parts) }),
     leadAgain: async () => {
       if (!existsSync(parts.mark)) return;
       try {
-        await leadAgain(await manager(parts), parts.cutover, parts.installation);
+        await ledNow(leadAgain(await manager(parts), parts.cutover, parts.installation));
       } catch (error) {
         // while no manager answers addresses stay as they are; deployments tell of it
-        if (!hasCode(error, 'docker.unreachable') && !hasCode(error, 'swarm.not-manager')) throw error;
+        if (!hasCode(error, 'docker.unreachable', 'swarm.not-manager', 'swarm.no-leader')) throw error;
       }
     },
   };
@@ -85,15 +89,16 @@ async function apply(
   await mkdir(dirname(parts.mark), { recursive: true });
   await writeFile(parts.mark, '');
   try {
-    await claim(rollout.engine, place, context.token);
-    await removeJobs(rollout.engine, place, context.signal);
+    await whileLed(() => claim(rollout.engine, place, context.token), clock, context);
+    await whileLed(() => removeJobs(rollout.engine, place, context.signal), clock, context);
     for (const action of actions) {
       context.signal.throwIfAborted();
-      await claim(rollout.engine, place, context.token);
+      await whileLed(() => claim(rollout.engine, place, context.token), clock, context);
       context.log(action.summary);
-      await act(parts, rollout, action);
+      await whileLed(() => act(parts, rollout, action), clock, context);
     }
   } catch (error) {
+    if (hasCode(error, 'swarm.no-leader')) throw error; // nothing can be put back; the next try goes on from here
     const tell = async (): Promise<void> => tellOutput(rollout, await valuesOf(desired.services, parts.secrets));
     await tell().catch(() => undefined);
     if (!(await putBack(rollout))) context.log('what was before could not be put back now; the next rollout does it');
@@ -176,6 +181,6 @@ async function manager(parts: SwarmDriverParts): Promise<DockerEngine> {
   const engine = await parts.engine();
   if (Number(engine.apiVersion.split('.')[1] ?? 0) < OLDEST_API) throw tooOld(engine.apiVersion);
   const { isManager, state } = await membership(engine);
-  if (!isManager) throw notManager(state);
+  if (!isManager) throw state === 'pending' ? noLeader() : notManager(state);
   return engine;
 }

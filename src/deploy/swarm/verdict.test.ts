@@ -5,7 +5,7 @@ import { sha256 } from '../../lib/digest.ts';
 import type { SwarmTask } from './api.ts';
 import type { Look, SeenService } from './look.ts';
 import { LABEL } from './names.ts';
-import { verdictOf } from './verdict.ts';
+import { strandedTasks, verdictOf } from './verdict.ts';
 
 const digest = sha256(Buffer.from('new'));
 const wanted = { image: 'registry/shop/web', digest, replicas: 2, port: 3000 };
@@ -87,12 +87,34 @@ test('whatever Swarm shows, it is done only when all of it is right', () => {
   );
 });
 
-function judged(part: {
+test('an update is stranded by new tasks whose node went down before they ran, and by no other', () => {
+  const stranded = task({ state: 'preparing', desired: 'shutdown', node: 'n2' });
+  const others = [
+    task({ state: 'preparing', desired: 'shutdown' }),
+    task({ state: 'preparing', node: 'n2' }), // Swarm will begin another one a moment later
+    task({ state: 'running', desired: 'shutdown', node: 'n2' }),
+    task({ state: 'failed', desired: 'shutdown', node: 'n2' }),
+    task({ state: 'starting', desired: 'shutdown', node: 'n2', operation: 'old' }),
+  ];
+  const now = { services: [], nodes };
+  const seen = seenOf({ state: 'updating', tasks: [stranded, ...others] });
+  expect(strandedTasks(seen, 'new', now)).toEqual([stranded.ID]);
+  expect(strandedTasks(seenOf({ state: 'completed', tasks: [stranded] }), 'new', now)).toEqual([]);
+});
+
+interface Part {
   readonly state?: string;
   readonly operation?: string;
   readonly isNew?: boolean;
   readonly tasks: readonly SwarmTask[];
-}) {
+}
+
+function judged(part: Part) {
+  const seen = seenOf(part);
+  return verdictOf(wanted, 'new', seen, { services: [seen], nodes });
+}
+
+function seenOf(part: Part): SeenService {
   const { state = '', operation = 'new', isNew = false, tasks } = part;
   const spec = { Name: 'web', Labels: {} };
   const of: SeenService['of'] = {
@@ -102,8 +124,7 @@ function judged(part: {
     ...(isNew ? {} : { PreviousSpec: spec }),
     ...(state === '' ? {} : { UpdateStatus: { State: state } }),
   };
-  const seen: SeenService = { of, name: 'web', operation, publicPort: null, publish: null, tasks };
-  return verdictOf(wanted, 'new', seen, { services: [seen], nodes });
+  return { of, name: 'web', operation, publicPort: null, publish: null, tasks };
 }
 
 let tasks = 0;

@@ -16,6 +16,7 @@ const PAUSED = new Set(['rollback_paused', 'paused']);
 const AT_WORK = new Set(['updating', 'rollback_started']);
 /** Ended well, by SIGKILL, by SIGTERM. */
 const ASKED_TO_END = new Set([0, 137, 143]);
+const BEFORE_RUNNING = new Set(['new', 'pending', 'assigned', 'accepted', 'preparing', 'ready', 'starting']);
 const BROKEN = new Set(['failed', 'rejected', 'complete']);
 
 /**
@@ -59,6 +60,19 @@ export function wordsOf(tasks: readonly SwarmTask[], wanted: Pick<DesiredService
     return State === 'complete' ? [`the program ended by itself (exit code ${exitCode})`] : [];
   });
   return [...new Set(words)];
+}
+
+/**
+ * The new tasks that an update waits for and that can never come to run: their node went down before they did. Swarm begins others in
+ * their place, and its update waits for these ones all the same, for as long as their node is away.
+ */
+export function strandedTasks({ of, tasks }: SeenService, operation: string, { nodes }: Look): string[] {
+  if (of.UpdateStatus?.State !== 'updating') return [];
+  const down = new Set(nodes.filter(({ Status }) => Status.State === 'down').map(({ ID }) => ID));
+  return tasks
+    .filter((task) => operationOf(task) === operation && down.has(task.NodeID ?? ''))
+    .filter(({ DesiredState, Status }) => DesiredState === 'shutdown' && BEFORE_RUNNING.has(Status.State))
+    .map(({ ID }) => ID);
 }
 
 /** Whether Swarm still moves the tasks of a service. */
