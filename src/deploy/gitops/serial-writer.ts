@@ -16,6 +16,7 @@ import {
   takeWaiting,
   withdrawWrite,
   type WriteAsk,
+  type WriteResult,
   writeState,
 } from './write-store.ts';
 
@@ -50,9 +51,11 @@ export interface SerialWriter {
 
 interface Drive {
   readonly ended: Promise<boolean>;
-  /** Heard after each batch. */
-  readonly heard: Set<() => void>;
+  /** Hear after each batch how what was in it ended. */
+  readonly heard: Set<Hear>;
 }
+
+type Hear = (results: ReadonlyMap<string, WriteResult>) => void;
 
 /** Of all that want to write to a branch, whoever gets its lease writes for all. The others wait, here or in other processes. */
 export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
@@ -70,7 +73,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
   };
 
   /** Writes until nothing waits. @returns false when somebody else has the lease */
-  const run = async (ask: WriteAsk, writer: BranchWriter, heard: ReadonlySet<() => void>): Promise<boolean> => {
+  const run = async (ask: WriteAsk, writer: BranchWriter, heard: ReadonlySet<Hear>): Promise<boolean> => {
     const { branch } = ask;
     if (!(await takeLease(store.db, branch.id, holder, leaseMs))) return false;
     const lost = new AbortController();
@@ -87,7 +90,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
         if (writes.length === 0) return true;
         const outcome = await writeBatch({ writer, branch, lastHead: head, signal: lost.signal }, writes);
         await store.transaction((tx) => finishWrites(tx, branch.id, holder, outcome));
-        for (const hear of heard) hear();
+        for (const hear of heard) hear(outcome.results);
         await forgetWrites(store.db, branch.id, KEPT_MS);
       }
     } catch (error) {
@@ -102,7 +105,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
   const drive = (ask: WriteAsk, writer: BranchWriter): Drive => {
     const running = drives.get(ask.branch.id);
     if (running !== undefined) return running;
-    const heard = new Set<() => void>();
+    const heard = new Set<Hear>();
     const ended = run(ask, writer, heard).finally(() => drives.delete(ask.branch.id));
     ended.catch(() => undefined); // whoever waits hears it
     const made = { ended, heard };
@@ -110,19 +113,24 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
     return made;
   };
 
-  /** @returns when there may be something new to see */
-  const news = async ({ ended, heard }: Drive, signal: AbortSignal): Promise<void> => {
-    let hear = (): void => undefined;
-    const told = new Promise<true>((resolve) => {
-      hear = () => resolve(true);
+  /** Waits until there may be something new. @returns how it ended, where the writer of this process tells it: nobody need ask the store */
+  const news = async (key: string, { ended, heard }: Drive, signal: AbortSignal): Promise<WriteResult | null> => {
+    let hear: Hear = () => undefined;
+    let stop = (): void => undefined;
+    const told = new Promise<WriteResult | true>((resolve) => {
+      hear = (results) => resolve(results.get(key) ?? true);
+      stop = () => resolve(true);
       heard.add(hear);
-      signal.addEventListener('abort', hear, { once: true });
+      signal.addEventListener('abort', stop, { once: true });
     });
     try {
-      if (signal.aborted || !(await Promise.race([ended, told]))) await wait(POLL_MS);
+      const first = signal.aborted ? false : await Promise.race([ended, told]);
+      if (typeof first === 'object') return first;
+      if (!first) await wait(POLL_MS);
+      return null;
     } finally {
       heard.delete(hear);
-      signal.removeEventListener('abort', hear);
+      signal.removeEventListener('abort', stop);
     }
   };
 
@@ -136,10 +144,10 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
       try {
         for (;;) {
           if (signal.aborted && (await withdrawWrite(store.db, ask.key))) throw signal.reason;
-          const seen = await writeState(store.db, ask.key);
-          if (seen.state === 'written') return seen.commit;
-          if (seen.state === 'refused') throw new GitopsError(seen.problem);
-          await news(drive(ask, writer), signal);
+          const told = await news(ask.key, drive(ask, writer), signal);
+          const seen = told ?? (await writeState(store.db, ask.key));
+          if (seen.kind === 'written') return seen.commit;
+          if (seen.kind === 'refused') throw new GitopsError(seen.problem);
         }
       } catch (error) {
         clearInterval(beat);

@@ -27,11 +27,6 @@ export interface WriteAsk {
   readonly request: WriteRequest;
 }
 
-export type WriteState =
-  | { readonly state: 'waiting' | 'taken' }
-  | { readonly state: 'written'; readonly commit: string }
-  | { readonly state: 'refused'; readonly problem: Problem };
-
 export interface TakenWrite {
   readonly key: string;
   readonly request: WriteRequest;
@@ -44,6 +39,8 @@ export type WriteResult =
   | { readonly kind: 'written'; readonly commit: string }
   | { readonly kind: 'refused'; readonly problem: Problem };
 
+export type WriteState = WriteResult | { readonly kind: 'waiting' };
+
 /**
  * Puts it in line; asked again, it is in line again, with the date of the first asking. What a writer has taken stays with it,
  * dead or alive; but whoever takes it after that one finds the token of who asked last, which is none of before.
@@ -53,12 +50,10 @@ export async function askWrite(
   { key, branch, target, token, request }: WriteAsk,
   wantedMs: number,
 ): Promise<void> {
-  await db
-    .insertInto('manifest_branch')
-    .values({ id: branch.id, repository: branch.repository, branch: branch.branch })
-    .onConflict((conflict) => conflict.column('id').doNothing())
-    .execute();
   await sql`
+    with branch as (
+      insert into manifest_branch (id, repository, branch) values (${branch.id}, ${branch.repository}, ${branch.branch})
+      on conflict (id) do nothing)
     insert into manifest_write (key, branch_id, target, token, request, wanted_until, state)
     values (${key}, ${branch.id}, ${target}, ${token.toString()}, ${json(request)}::jsonb,
       clock_timestamp() + ${wantedMs} * interval '1 ms', 'waiting')
@@ -87,9 +82,9 @@ export async function writeState(db: Sql, key: string): Promise<WriteState> {
     .select(['state', 'commit_id', 'problem'])
     .where('key', '=', key)
     .executeTakeFirstOrThrow();
-  if (row.state === 'written') return { state: 'written', commit: row.commit_id ?? '' };
-  if (row.state === 'refused') return { state: 'refused', problem: row.problem as Problem }; // written by `finishWrites`
-  return { state: row.state };
+  if (row.state === 'written') return { kind: 'written', commit: row.commit_id ?? '' };
+  if (row.state === 'refused') return { kind: 'refused', problem: row.problem as Problem }; // written by `finishWrites`
+  return { kind: 'waiting' };
 }
 
 /** @returns whether the lease is the holder's now; it may take its own again */
