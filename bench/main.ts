@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Figure[]> 
   registry: async () => import('./registry.bench.ts'),
   report: async () => import('./report.bench.ts'),
   retag: async () => import('./retag.bench.ts'),
+  rolling: async () => import('./rolling.bench.ts'),
   server: async () => import('./server.bench.ts'),
   sign: async () => import('./sign.bench.ts'),
   sweep: async () => import('./sweep.bench.ts'),

@@ -38,7 +38,7 @@ export async function promoteUnderLoad(under: DriverUnderTest): Promise<LoadResu
 const PACED = fileURLToPath(new URL('paced.lua', import.meta.url));
 
 /** Keeps 50 connections in use until it is ended, with some two thousand requests a second. */
-export function startLoad(url: string): { end(): Promise<LoadResult> } {
+export function startLoad(url: string, script = PACED): { end(): Promise<LoadResult> } {
   const args = [
     '--threads',
     '2',
@@ -49,7 +49,7 @@ export function startLoad(url: string): { end(): Promise<LoadResult> } {
     '--timeout',
     '20s',
     '--script',
-    PACED,
+    script,
     url,
   ];
   const wrk = spawn(programPath('wrk') ?? 'wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
