@@ -27,8 +27,19 @@ export function debianRegistryHost(): Promise<string> {
 export interface Swarm {
   /** The address of this machine that every engine reaches. */
   readonly gateway: string;
-  /** Its engines, which are all managers; `pid` is the engine's own process. */
-  readonly nodes: readonly { readonly host: string; readonly address: string; readonly pid: number }[];
+  /** Its engines, which are all managers. */
+  readonly nodes: readonly SwarmEngine[];
+}
+
+export interface SwarmEngine {
+  /** `unix:///...` */
+  readonly host: string;
+  readonly address: string;
+  /** Holds the number of the engine's own process. */
+  readonly pidFile: string;
+  /** How it is started again. */
+  readonly argv: readonly string[];
+  readonly log: string;
 }
 
 /** A real Swarm of one manager, or of three, each engine in a network namespace of its own, that belongs to this test run alone. */

@@ -1,3 +1,5 @@
+import type { SwarmEngine } from './machine.ts';
+
 /** @param directory a folder of its own @param count how many engines, all of them managers */
 export function startSwarm(
   directory: string,
@@ -7,3 +9,6 @@ export function startSwarm(
   readonly address: string;
   stop(): Promise<void>;
 }>;
+
+/** Starts an engine again that a test killed; it ends with the test run. */
+export function startSwarmEngine(engine: SwarmEngine): Promise<unknown>;

@@ -1,7 +1,9 @@
 // A Docker Swarm of our own: engines that are managers, each in a network namespace, joined by a bridge of this machine.
 import { execFile, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import { programPath } from '../packages.js';
@@ -63,33 +65,44 @@ async function startNode(directory, network, number, undo) {
   const socket = join(folder, 'docker.sock');
   const pidFile = join(folder, 'docker.pid');
   await mkdir(folder, { recursive: true });
-  const start = () =>
-    startDaemon({
-      program: 'nsenter',
-      argv: [
-        `--net=/run/netns/${namespace}`,
-        programPath('dockerd') ?? 'dockerd',
-        `--data-root=${join(folder, 'data')}`,
-        `--exec-root=${join(folder, 'exec')}`,
-        `--pidfile=${pidFile}`,
-        `--host=unix://${socket}`,
-        '--default-address-pool=base=172.30.0.0/16,size=24',
-        `--insecure-registry=${network.prefix}.0.0/16`,
-        '--shutdown-timeout=1',
-        '--log-level=warn',
-      ],
-      log: join(folder, 'dockerd.log'),
-      isReady: async () => (await call(socket, 'GET', '/_ping')).body === 'OK',
-    });
+  const argv = [
+    `--net=/run/netns/${namespace}`,
+    programPath('dockerd') ?? 'dockerd',
+    `--data-root=${join(folder, 'data')}`,
+    `--exec-root=${join(folder, 'exec')}`,
+    `--pidfile=${pidFile}`,
+    `--host=unix://${socket}`,
+    '--default-address-pool=base=172.30.0.0/16,size=24',
+    `--insecure-registry=${network.prefix}.0.0/16`,
+    '--shutdown-timeout=1',
+    '--log-level=warn',
+  ];
+  const host = `unix://${socket}`;
+  const log = join(folder, 'dockerd.log');
+  const start = () => startSwarmEngine({ host, argv, log });
   const daemon = await start();
   undo.push(async () => {
     const isThere = await call(socket, 'GET', '/_ping').catch(() => null);
     const last = isThere === null ? await start() : daemon; // a test may have killed it: started again, it ends its containers
     await removeAll(socket).catch(() => undefined);
     await last.stop();
+    await endEngine(pidFile); // one that a test started again
   });
-  const pid = Number((await readFile(pidFile, 'utf8')).trim());
-  return { host: `unix://${socket}`, address, pid };
+  return { host, address, pidFile, argv, log };
+}
+
+async function endEngine(pidFile) {
+  const pid = Number((await readFile(pidFile, 'utf8').catch(() => '')).trim());
+  if (pid === 0 || !existsSync(`/proc/${pid}`)) return;
+  process.kill(pid, 'SIGTERM');
+  for (let tries = 0; tries < 100 && existsSync(`/proc/${pid}`); tries++) await wait(100);
+  if (existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
+}
+
+/** Starts the engine of a node again that was killed. @returns how to end it */
+export function startSwarmEngine({ host, argv, log }) {
+  const isReady = async () => (await call(host.slice('unix://'.length), 'GET', '/_ping')).body === 'OK';
+  return startDaemon({ program: 'nsenter', argv, log, isReady });
 }
 
 async function formSwarm([first, ...others]) {
