@@ -203,3 +203,21 @@ test('nothing of it is left when it is closed', async () => {
   await writer.close();
   expect(await readdir(join(directory, 'pens'))).toEqual([]);
 });
+
+describe('a branch of our own', () => {
+  test('is made once, written over only from where we left it, and taken away', async () => {
+    const one = await draftOn();
+    const first = await write(one, { 'apps/web.yaml': 'image: web:2\n' });
+    expect(await writer.push('own/a', one, undefined, null)).toEqual({ kind: 'pushed' });
+    const other = await draftOn();
+    const second = await write(other, { 'apps/web.yaml': 'image: web:3\n' }, 'another');
+    expect(await writer.push('own/a', other, undefined, null)).toEqual({ kind: 'moved', head: first });
+    expect(await writer.push('own/a', other, undefined, first)).toEqual({ kind: 'pushed' });
+    expect(await writer.beginning('own/')).toEqual([{ branch: 'own/a', oid: second }]);
+    expect(await (await draftOn('own/a')).message()).toBe('another\n');
+    await writer.remove({ branch: 'own/a', oid: first });
+    expect(await writer.beginning('own/')).toHaveLength(1);
+    for (let times = 0; times < 2; times++) await writer.remove({ branch: 'own/a', oid: second });
+    expect(await repository.git('for-each-ref', '--format=%(refname)')).toBe('refs/heads/main');
+  });
+});

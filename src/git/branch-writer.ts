@@ -23,12 +23,22 @@ export type Pushed =
   /** The branch is where it was, and the server does not take this. */
   | { readonly kind: 'refused'; readonly said: string };
 
+export interface BranchHead {
+  readonly branch: string;
+  readonly oid: string;
+}
+
 /** Writes commits on branches of one repository, without a work tree. One at a time per branch is the caller's care. */
 export interface BranchWriter {
   /** Where the branch is on the server, with its history here; null when there is none. The default branch where none is named. */
-  head(branch: string | null, signal?: AbortSignal): Promise<{ readonly branch: string; readonly oid: string } | null>;
+  head(branch: string | null, signal?: AbortSignal): Promise<BranchHead | null>;
+  /** Branches whose names begin so, with where they are on the server. */
+  beginning(prefix: string, signal?: AbortSignal): Promise<readonly BranchHead[]>;
   draft(base: string): Promise<Draft>;
-  push(branch: string, draft: Draft, signal?: AbortSignal): Promise<Pushed>;
+  /** @param was where the branch is to be until then, null where it is to be made; what the draft was built upon, where it is not said */
+  push(branch: string, draft: Draft, signal?: AbortSignal, was?: string | null): Promise<Pushed>;
+  /** Takes a branch away, unless it is elsewhere by now. One that is gone is gone. */
+  remove(head: BranchHead, signal?: AbortSignal): Promise<void>;
   /** Of commits that are here; an id that is unknown is nobody's ancestor. */
   isAncestor(ancestor: string, descendant: string): Promise<boolean>;
   /** Brings what files hold, of a commit that is here, in one request. */
@@ -100,10 +110,14 @@ export async function openBranchWriter(
     }
   };
 
-  const send = async (ref: string, draft: Draft, signal: AbortSignal | undefined): Promise<string | null> => {
-    const lease = `--force-with-lease=${ref}:${draft.base}`;
+  /** @param was where the branch is until then @returns what was said against it */
+  const send = async (
+    { ref, was, to }: { readonly ref: string; readonly was: string | null; readonly to: string | null },
+    signal: AbortSignal | undefined,
+  ): Promise<string | null> => {
+    const lease = `--force-with-lease=${ref}:${was ?? ''}`;
     const { code, stderr, stdout } = await git(
-      ['push', '--porcelain', '--no-verify', '--no-thin', lease, 'origin', `${draft.tip()}:${ref}`],
+      ['push', '--porcelain', '--no-verify', '--no-thin', lease, 'origin', `${to ?? ''}:${ref}`],
       {
         gitDir,
         directories: [gitDir, ...(url.scheme === 'file' ? [decodeURIComponent(new URL(url.href).pathname)] : [])],
@@ -123,14 +137,20 @@ export async function openBranchWriter(
       await pen(base);
       return createDraft({ base, gitDir, object });
     },
-    push: async (branch, draft, signal) => {
-      const ref = `${BRANCH_PREFIX}${branch}`;
-      if (!isRefName(ref)) throw noBranchName();
+    beginning: async (prefix, signal) => {
+      const listing = await listRefs(options, { signal });
+      if (listing.kind === 'unchanged') return []; // it never is, of nothing known
+      return listing.refs
+        .filter(({ name }) => name.startsWith(`${BRANCH_PREFIX}${prefix}`))
+        .map(({ name, oid }) => ({ branch: name.slice(BRANCH_PREFIX.length), oid }));
+    },
+    push: async (branch, draft, signal, was = draft.base) => {
+      const ref = refOf(branch);
       await draft.settle();
       let said: string | null = null;
       let failure: unknown;
       try {
-        said = await send(ref, draft, signal);
+        said = await send({ ref, was, to: draft.tip() }, signal);
         pushes += 1;
         if (said === null) return { kind: 'pushed' };
       } catch (error) {
@@ -138,11 +158,15 @@ export async function openBranchWriter(
       }
       signal?.throwIfAborted();
       const now = await head(branch, signal);
-      if (now === null) return { kind: 'gone' };
-      if (await isAncestor(draft.tip(), now.oid)) return { kind: 'pushed' }; // it arrived, and only the answer was lost
-      if (now.oid !== draft.base) return { kind: 'moved', head: now.oid };
+      if (now === null && was !== null) return { kind: 'gone' };
+      if (now !== null && (await isAncestor(draft.tip(), now.oid))) return { kind: 'pushed' }; // it arrived, and only the answer was lost
+      if (now !== null && now.oid !== was) return { kind: 'moved', head: now.oid };
       if (said === null) throw failure;
       return { kind: 'refused', said };
+    },
+    remove: async ({ branch, oid }, signal) => {
+      await pen(oid);
+      await send({ ref: refOf(branch), was: oid, to: null }, signal);
     },
     prefetch: async (oids) => {
       const here = await Promise.all(oids.map(isHere));
@@ -155,6 +179,13 @@ export async function openBranchWriter(
       await rm(gitDir, { recursive: true, force: true });
     },
   };
+}
+
+/** @throws GitError `git.object-missing` */
+function refOf(branch: string): string {
+  const ref = `${BRANCH_PREFIX}${branch}`;
+  if (!isRefName(ref)) throw noBranchName();
+  return ref;
 }
 
 async function openPen(gitDir: string, store: string, format: 'sha1' | 'sha256'): Promise<ObjectReader> {

@@ -29,6 +29,8 @@ export interface Draft {
   /** The newest of its commits; the base while there is none. */
   tip(): string;
   at(path: string): Promise<AtPath>;
+  /** What the newest of its commits says, as it stands there. */
+  message(): Promise<string>;
   /** @throws GitError `git.too-large` */
   read(path: string): Promise<Buffer | null>;
   /** @returns its id @throws GitError `git.object-missing` for a path without a file */
@@ -133,6 +135,10 @@ export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Dra
     base,
     tip: () => tip,
     at,
+    message: async () => {
+      const text = (await object(tip)).bytes.toString('utf8');
+      return text.slice(text.indexOf('\n\n') + 2);
+    },
     read: async (path) => {
       const found = await at(path);
       return found.kind === 'file' ? (await object(found.oid, MOST_BYTES)).bytes : null;
