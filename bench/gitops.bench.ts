@@ -251,6 +251,7 @@ function promoterOf({ store, directory }: Parts, { url }: ForgeRepository, windo
     serial,
     writerOf: writers.of,
     clusterOf: () => Promise.reject(new Error('Nobody is asked.')),
+    hosts: { api: () => null },
   });
   let token = 0n;
   return {

@@ -178,6 +178,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     launchers: serviceLaunchers(),
   });
   const dockerDriver = createDockerDriver({ ...local, engine, installation });
+  const hosts = createHostAccess({ clock: systemClock, secretOf, wait: (ms) => pause(ms) });
   const serial = createSerialWriter({ store: options.store, holder: randomUUID() });
   const clusters = createClusters({ environment: process.env, clock: systemClock, secretOf });
   const manifests = createManifestWriters({ directory: join(data, 'manifests'), remoteOf: options.remoteOf });
@@ -186,6 +187,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     serial,
     writerOf: manifests.of,
     clusterOf: clusters.of,
+    hosts,
   });
   const swarmDriver = createSwarmDriver({
     ...local,
@@ -295,7 +297,7 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     },
     registryAt,
     secretOf,
-    hosts: createHostAccess({ clock: systemClock, secretOf, wait: (ms) => pause(ms) }),
+    hosts,
     keys: sealedKeys(await passphraseOf(data, secretOf)),
     outgoing: { agentFor: fencedAgentFor, mail: mailServerFrom(process.env) },
     issuerKeys: createIssuerKeys({ clock: systemClock, agentFor: fencedAgentFor }),

@@ -56,6 +56,8 @@ export interface Desired<Config = unknown> {
     readonly commit: string;
     /** The answers about the release: check, verdict and id. */
     readonly evidence: readonly string[];
+    /** Where Towpath shows it to people. */
+    readonly url?: string;
   };
   /** The repository at the release's commit, for drivers that read there what is to run. */
   readonly source?: SourceFiles;
@@ -127,6 +129,8 @@ export interface ApplyContext {
   readonly signal: AbortSignal;
   /** The lane's fencing token, ever rising per environment: a target that remembers a higher one refuses. */
   readonly token: bigint;
+  /** Told what it waits for that people have to do, as `waitsFor` says it; null when that is over. */
+  readonly waits?: (what: string | null) => Promise<void>;
 }
 
 export interface OutputQuestion {
@@ -189,6 +193,10 @@ export interface DeployDriver<Config = unknown, A extends Action = Action> exten
   apply(desired: Desired<Config>, actions: readonly A[], context: ApplyContext): Promise<void>;
   observe(target: Target): Promise<Observed>;
   destroy(target: Target, context: ApplyContext): Promise<void>;
+  /** How much longer a deployment may take because people have to do something for it, in milliseconds. */
+  waitMs?(config: Config): number;
+  /** What the deployment under way at a target waits for that people have to do, `https://... to be merged`; null when nothing is. */
+  waitsFor?(target: Target): Promise<string | null>;
   /** For a driver that can run programs of a release before it. */
   readonly jobs?: Jobs<Config>;
   /** Ends what this driver still runs for a target that another driver serves now. Asked after each deployment by another. */

@@ -47,7 +47,7 @@ const FIRST_PROBES_MS = 50;
 const TAIL_LINES = 20;
 
 type Driver = DeployDriver<LocalConfig, RolloutAction>;
-export type LocalDriver = Required<Omit<Driver, 'jobs'>> & Pick<Driver, 'jobs'>;
+export type LocalDriver = Required<Omit<Driver, 'jobs' | 'waitMs' | 'waitsFor'>> & Pick<Driver, 'jobs'>;
 
 /** A driver for one machine: the shared rollout over a `Runtime`. */
 export function createLocalDriver(given: LocalDriverParts): LocalDriver {

@@ -8,6 +8,7 @@ import { interpolate } from '../environment/variables.ts';
 import type { Mirror } from '../git/mirror.ts';
 import { isPortFree } from '../lib/port.ts';
 import { slugOf } from '../lib/slug.ts';
+import { linkTo } from '../notify/plan.ts';
 import type { PathEnvironment } from '../path/path.ts';
 import { imageTagOf } from '../registry/image-names.ts';
 import { nameOf, type Release } from '../release/release.ts';
@@ -64,6 +65,7 @@ export async function desire(
   const env = await variablesOf(house, environment, definition, release);
   const names = (await namesOf(house.store.db, [release.id])).get(release.id) ?? [];
   const gitTag = tagIn(names);
+  const number = await numberOf(house, promotionId);
   const desired = {
     target: {
       project: project.name,
@@ -73,10 +75,11 @@ export async function desire(
     config: definition.deploy.config,
     operation,
     promotion: {
-      number: await numberOf(house, promotionId),
+      number,
       release: nameOf(release, names),
       commit: release.commit,
       evidence: await evidenceOf(house.store.db, release.id),
+      url: linkTo(house.settings.page, project.name)(`promotion ${number}`),
     },
     source: sourceAt(house, release),
     services: runnable.map(({ part, service, digest }): DesiredService => {

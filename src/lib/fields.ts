@@ -33,6 +33,9 @@ export const Duration = durationUpTo(3650 * DAY_MS, 'a duration of at most 3650d
 /** Milliseconds that something of ours waits for: a timer of Node holds less than 25 days. */
 export const Wait = durationUpTo(DAY_MS, 'a duration of at most 24h');
 
+/** The same of what waits for people. */
+export const LongWait = durationUpTo(14 * DAY_MS, 'a duration of at most 14d');
+
 function durationUpTo(limitMs: number, what: string) {
   return z
     .string('a duration such as 30s, 15m, 1h or 14d')

@@ -1,8 +1,10 @@
 import type { BranchWriter } from '../../git/branch-writer.ts';
 import type { Draft } from '../../git/draft.ts';
 import { hasCode, type Problem, problemOf } from '../../lib/error.ts';
+import { promotionIn } from './commit-message.ts';
 import { GitopsError } from './gitops-error.ts';
 import { writeImage } from './image-field.ts';
+import type { WriteRequest } from './write-request.ts';
 import type { ManifestBranch, TakenWrite, WriteResult } from './write-store.ts';
 
 export interface BatchParts {
@@ -21,17 +23,28 @@ export interface BatchOutcome {
 /** Others may be faster so often; then it is told, and tried again as a whole. */
 const MOST_RACES = 20;
 
+/** Writes what is wanted: all that goes to the branch itself in one push, the others each to a branch of its own. */
+export async function writeBatch(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
+  const own = writes.filter(({ request }) => request.own !== null);
+  const direct = writes.filter(({ request }) => request.own === null);
+  if (own.length === 0) return writeToBranch(parts, direct);
+  const apart = await writeToOwnBranches(parts, own);
+  if (direct.length === 0) return apart;
+  const together = await writeToBranch({ ...parts, lastHead: apart.head ?? parts.lastHead }, direct);
+  return { head: together.head, results: new Map([...apart.results, ...together.results]) };
+}
+
 /**
  * Writes what is wanted in one push, a commit for each that changes something. Each edit is derived from the newest head; when
  * somebody else was faster, all are derived anew. One that cannot be written keeps no other from being written.
  * @throws GitError when the way to the repository fails: nothing is known then, and all of it may be asked again
  */
-export async function writeBatch(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
+async function writeToBranch(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
   const results = new Map<string, WriteResult>();
   const { writer, branch, signal } = parts;
   let found = await writer.head(branch.branch === '' ? null : branch.branch, signal);
   const refuseAll = (problem: Problem): BatchOutcome => {
-    for (const { key } of writes) if (!results.has(key)) results.set(key, { kind: 'refused', problem });
+    refuseRest(results, writes, problem);
     return { head: found?.oid ?? null, results };
   };
   if (found === null) return refuseAll(noBranch(branch));
@@ -64,12 +77,65 @@ export async function writeBatch(parts: BatchParts, writes: readonly TakenWrite[
   return refuseAll(tooBusy(branch));
 }
 
+/**
+ * Writes each upon the newest head, to a branch that nobody else writes to: from there people bring it to the branch. One that is
+ * there already stays as long as it is what would be written now; what others committed onto it is theirs, and stays as well.
+ */
+async function writeToOwnBranches(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
+  const results = new Map<string, WriteResult>();
+  const { writer, branch, lastHead, signal } = parts;
+  const found = await writer.head(branch.branch === '' ? null : branch.branch, signal);
+  if (found === null) refuseRest(results, writes, noBranch(branch));
+  else if (lastHead !== null && !(await writer.isAncestor(lastHead, found.oid)))
+    refuseRest(results, writes, rewritten(branch, lastHead));
+  else
+    for (const write of writes) {
+      const draft = await writer.draft(found.oid);
+      await prefetch(writer, draft, [write]);
+      await derive(draft, [write], results);
+      if (draft.tip() !== draft.base) results.set(write.key, await putOnOwnBranch(parts, write, draft));
+    }
+  return { head: found?.oid ?? null, results };
+}
+
+async function putOnOwnBranch(
+  { writer, branch, signal }: BatchParts,
+  { request }: TakenWrite,
+  draft: Draft,
+): Promise<WriteResult> {
+  const own = request.own ?? '';
+  for (let race = 0; race < MOST_RACES; race++) {
+    const there = await writer.head(own, signal);
+    if (there !== null && (await mayStay(await writer.draft(there.oid), draft, request)))
+      return { kind: 'written', commit: there.oid };
+    const pushed = await writer.push(own, draft, signal, there?.oid ?? null);
+    if (pushed.kind === 'pushed') return { kind: 'written', commit: draft.tip() };
+    if (pushed.kind === 'refused')
+      return { kind: 'refused', problem: refused({ ...branch, branch: own }, pushed.said) };
+  }
+  return { kind: 'refused', problem: tooBusy({ ...branch, branch: own }) };
+}
+
+/** Whether merging it would bring the very files; or it is not ours to change any more. */
+async function mayStay(there: Draft, wanted: Draft, { edits, message }: WriteRequest): Promise<boolean> {
+  if (there.tip() === wanted.tip() || promotionIn(await there.message()) !== promotionIn(message)) return true;
+  for (const file of new Set(edits.map(({ place }) => place.file))) {
+    const [one, other] = [await there.at(file), await wanted.at(file)];
+    if (one.kind !== 'file' || other.kind !== 'file' || one.oid !== other.oid) return false;
+  }
+  return true;
+}
+
+function refuseRest(results: Map<string, WriteResult>, writes: readonly TakenWrite[], problem: Problem): void {
+  for (const { key } of writes) if (!results.has(key)) results.set(key, { kind: 'refused', problem });
+}
+
 /** A server that refuses one commit refuses the whole push: so each is tried alone, for the others may be welcome. */
 async function oneByOne(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
   const results = new Map<string, WriteResult>();
   let head = parts.lastHead;
   for (const write of writes) {
-    const outcome = await writeBatch({ ...parts, lastHead: head }, [write]);
+    const outcome = await writeToBranch({ ...parts, lastHead: head }, [write]);
     for (const [key, result] of outcome.results) results.set(key, result);
     head = outcome.head ?? head;
   }
@@ -174,7 +240,7 @@ function refused(branch: ManifestBranch, said: string): Problem {
   return {
     code: 'gitops.refused',
     what: `The server does not let Towpath write to ${nameOf(branch)}: ${said}.`,
-    fix: 'Let the user of the credential push there (a rule that protects the branch may keep it out), or name another branch.',
+    fix: 'Let the user of the credential push there (a rule that protects the branch may keep it out), let Towpath open a pull request instead (`request: true`), or name another branch.',
   };
 }
 

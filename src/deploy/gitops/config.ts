@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { listOf, Name, RelativePath } from '../../lib/fields.ts';
 import type { DriverStatement } from '../statement.ts';
 import { type ImagePlace, ImagePlaceSchema } from './image-place.ts';
+import { RequestSchema } from './request/settings.ts';
 import { SuccessSchema } from './success.ts';
 
 const Credential = z
@@ -36,6 +37,9 @@ export const GitopsConfig = z.strictObject({
     .enum(['digest', 'tag@digest'])
     .default('digest')
     .describe('How a whole reference is written: by digest with the tag as a comment, or with both'),
+  request: RequestSchema.optional().describe(
+    'Through a pull (merge) request: `true`, or its settings. Without it the branch is pushed to',
+  ),
   success: SuccessSchema.default('commit').describe(
     'What counts as done: that it stands in the repository (`commit`), or that who deploys from there tells that it runs',
   ),

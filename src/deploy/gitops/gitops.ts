@@ -1,5 +1,3 @@
-import type { BranchWriter } from '../../git/branch-writer.ts';
-import type { Store } from '../../store/database.ts';
 import type { Action, Desired, DeployDriver, DesiredService, Observed, Target } from '../driver.ts';
 import { targetKey } from '../rollout.ts';
 import { commitMessage } from './commit-message.ts';
@@ -7,25 +5,22 @@ import { type GitopsConfig, gitopsStatement, inFolder, placeName } from './confi
 import { GitopsError } from './gitops-error.ts';
 import type { ImagePlace } from './image-place.ts';
 import { fullName, observeManifests } from './observe-manifests.ts';
+import { ownBranch } from './request/own-branch.ts';
+import { leaveRequests, type RequestParts, requestsFor, throughRequest } from './request/through-request.ts';
 import type { SerialWriter } from './serial-writer.ts';
 import { standingAgainst } from './standing.ts';
 import { claimTarget, forgetTarget, knownTarget, type TargetPlace } from './target-store.ts';
 import { follow } from './watch/follow.ts';
 import { type ClusterOf, watcherName, watchOf } from './watch/watch-of.ts';
-import type { ManifestRepository } from './write-request.ts';
 import { manifestBranch } from './write-store.ts';
 
-export interface GitopsParts {
-  readonly store: Store;
+/** `writerOf`: made once and kept. `patienceMs`: how long what somebody tells must stay bad until it is believed. */
+export interface GitopsParts extends RequestParts {
   readonly serial: SerialWriter;
-  /** What writes to a repository; made once and kept. */
-  readonly writerOf: (repository: ManifestRepository) => Promise<BranchWriter>;
   readonly clusterOf: ClusterOf;
-  /** How long what somebody tells must stay bad until it is believed. */
-  readonly patienceMs?: number;
 }
 
-export type GitopsAction = Action & { readonly kind: 'edit' | 'push' | 'follow' };
+export type GitopsAction = Action & { readonly kind: 'edit' | 'push' | 'request' | 'follow' };
 
 /**
  * Writes images into a manifest repository, from which another program deploys them. What runs is not seen by us; where
@@ -35,60 +30,72 @@ export function createGitopsDriver(parts: GitopsParts): DeployDriver<GitopsConfi
   const { store } = parts;
   return {
     ...gitopsStatement,
+    waitMs: ({ request }) => request?.within ?? 0,
+    waitsFor: async (target) => (await knownTarget(store.db, targetKey(target)))?.request?.waitsFor ?? null,
     plan,
-    apply: async (desired, actions, { log, signal, token }) => {
+    apply: async (desired, actions, context) => {
       const { target, config, operation } = desired;
+      const { log, signal, token } = context;
       const place = placeOf(desired);
       const watch = await watchOf(config.success, parts.clusterOf);
       await watch?.check(signal); // before anything is written
-      signal.throwIfAborted();
-      await claimTarget(store.db, { target: targetKey(target), name: nameOf(target), token }, operation, place);
       const writer = await parts.writerOf(place.repository);
+      const requests = await requestsFor(parts, desired, place.repository, writer, signal);
+      signal.throwIfAborted();
+      const before = await knownTarget(store.db, targetKey(target));
+      await claimTarget(store.db, { target: targetKey(target), name: nameOf(target), token }, operation, place);
+      if (requests === null || before?.repository.url !== place.repository.url || before.branch !== place.branch)
+        await leaveRequests(parts, target, before, context);
       const images = desired.services.flatMap(({ service, digest, tag }) =>
         (place.services[service] ?? []).map((one) => ({ place: one, image: { digest, tag: tag ?? null } })),
       );
+      const branch = place.branch === '' ? null : place.branch;
+      const wanted = { branch, images: images.map(({ place: one, image }) => ({ place: one, digest: image.digest })) };
+      const ask = {
+        key: `${targetKey(target)} ${operation}`,
+        branch: manifestBranch(place.repository.url, place.branch),
+        target: targetKey(target),
+        token,
+        request: {
+          edits: images,
+          style: config.write,
+          author: config.author,
+          message: commitMessage(desired),
+          own: requests === null ? null : ownBranch(target, operation),
+        },
+      };
+      const write = () => parts.serial.write(ask, writer, signal);
       let commit = '';
       for (const { kind, summary } of actions) {
         signal.throwIfAborted();
         log(summary);
-        if (kind === 'push') {
-          const ask = {
-            key: `${targetKey(target)} ${operation}`,
-            branch: manifestBranch(place.repository.url, place.branch),
-            target: targetKey(target),
-            token,
-            request: { edits: images, style: config.write, author: config.author, message: commitMessage(desired) },
-          };
-          commit = await parts.serial.write(ask, writer, signal);
-          log(`it stands in commit ${commit.slice(0, 12)}`);
-        }
-        if (kind === 'follow' && watch !== null) {
-          const standingOf = standingAgainst(writer, {
-            branch: place.branch === '' ? null : place.branch,
-            commit,
-            images: images.map(({ place: one, image }) => ({ place: one, digest: image.digest })),
-          });
+        if (kind === 'push') commit = await write();
+        if (kind === 'request' && requests !== null)
+          commit = await throughRequest(parts, desired, { requests, writer, wanted, key: ask.key, write }, context);
+        if (kind === 'push' || kind === 'request') log(`it stands in commit ${commit.slice(0, 12)}`);
+        if (kind === 'follow' && watch !== null)
           await follow({
             watch,
             patienceMs: parts.patienceMs,
             digests: desired.services.map(({ digest }) => digest),
-            standingOf,
+            standingOf: standingAgainst(writer, { ...wanted, commit }),
             log,
             signal,
           });
-        }
       }
     },
     observe: (target) => observeManifests(parts, target),
     destroy: async (target, { log, token }) => {
       const known = await knownTarget(store.db, targetKey(target));
       await forgetTarget(store.db, targetKey(target), nameOf(target), token);
+      await leaveRequests(parts, target, known, { log });
       if (known !== null) log(`the manifests in ${known.repository.url} stay: whoever removes them ends what they run`);
     },
     handOver: async (target, { log, token }) => {
       const known = await knownTarget(store.db, targetKey(target));
       if (known === null) return;
       await forgetTarget(store.db, targetKey(target), nameOf(target), token);
+      await leaveRequests(parts, target, known, { log });
       log(`the manifests in ${known.repository.url} stay as they are, and are written no more`);
     },
   };
@@ -99,7 +106,7 @@ function plan(desired: Desired<GitopsConfig>, observed: Observed): GitopsAction[
   requireImagesOnly(desired);
   const edits = desired.services.flatMap((service) => placesOf(desired, service).map((place) => ({ service, place })));
   const { repository, branch } = placeOf(desired);
-  const { success } = desired.config;
+  const { success, request } = desired.config;
   const isThere = edits.every(({ service, place }) => {
     const { written, told } = observed.services[service.service] ?? {};
     const stands = written?.some(
@@ -108,16 +115,25 @@ function plan(desired: Desired<GitopsConfig>, observed: Observed): GitopsAction[
         seen.digest === service.digest &&
         seen.operation === desired.operation,
     );
-    return stands === true && (success === 'commit' || told?.isGood === true);
+    return stands === true && told?.isGood !== false;
   });
   if (isThere) return [];
+  const into = branch === '' ? 'the default branch' : branch;
   return [
     ...edits.map(({ service, place }): GitopsAction => ({
       kind: 'edit',
       service: service.service,
       summary: `write ${service.service}@${service.digest.slice(0, 'sha256:'.length + 12)} to ${placeName(place)}`,
     })),
-    { kind: 'push', summary: `push it to ${branch === '' ? 'the default branch' : branch} of ${repository.url}` },
+    ...(request === undefined
+      ? [{ kind: 'push' as const, summary: `push it to ${into} of ${repository.url}` }]
+      : [
+          {
+            kind: 'push' as const,
+            summary: `push it to ${ownBranch(desired.target, desired.operation)} of ${repository.url}`,
+          },
+          { kind: 'request' as const, summary: `ask for a merge into ${into}, and wait until it stands there` },
+        ]),
     ...(success === 'commit'
       ? []
       : [{ kind: 'follow' as const, summary: `wait until ${watcherName(success)} tells that it runs` }]),
@@ -125,11 +141,12 @@ function plan(desired: Desired<GitopsConfig>, observed: Observed): GitopsAction[
 }
 
 function placeOf(desired: Desired<GitopsConfig>): TargetPlace {
-  const { repository, host, credential, branch } = desired.config;
+  const { repository, host, credential, branch, request } = desired.config;
   return {
     repository: { url: repository, host: host ?? null, credential: credential ?? null },
     branch: branch ?? '',
     success: desired.config.success,
+    request: request === undefined ? null : { credential: request.credential ?? null, waitsFor: null },
     services: Object.fromEntries(desired.services.map((service) => [service.service, placesOf(desired, service)])),
   };
 }

@@ -26,7 +26,11 @@ export async function observeManifests(
       seen.push({ service, place, digest: draft === null ? null : await digestAt(draft, place) });
   const images = seen.flatMap(({ place, digest }) => (digest === null ? [] : [{ place, digest }]));
   const standingOf = standingAgainst(writer, { branch, commit: null, images });
-  const told = await tell({ success, clusterOf, digests: images.map(({ digest }) => digest), standingOf });
+  const waitsFor = known.request?.waitsFor ?? null;
+  const told =
+    waitsFor !== null
+      ? { by: 'Its request', isGood: false, says: `waits for ${waitsFor}` }
+      : await tell({ success, clusterOf, digests: images.map(({ digest }) => digest), standingOf });
   const of = (service: string): Observed['services'][string] => ({
     replicas: [],
     written: seen

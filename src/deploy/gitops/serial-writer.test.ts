@@ -54,7 +54,7 @@ async function process(
 function askOf(
   service: string,
   version: string,
-  more: { file?: string; message?: string; token?: bigint; branch?: string } = {},
+  more: { file?: string; message?: string; token?: bigint; branch?: string; own?: string } = {},
 ): WriteAsk {
   const { file = 'prod/values.yaml', message = `${service} ${version}`, token = 1n, branch = 'main' } = more;
   return {
@@ -72,6 +72,7 @@ function askOf(
       style: 'tag@digest',
       author: { name: 'Towpath', email: 'towpath@example.com' },
       message: `${message}\n\nTowpath-Promotion: ${service}-${version}`,
+      own: more.own ?? null,
     },
   };
 }

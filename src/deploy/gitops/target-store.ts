@@ -14,6 +14,8 @@ const TargetPlace = z.object({
   branch: z.string(),
   services: z.record(z.string(), z.array(ImagePlaceSchema)),
   success: SuccessSchema.default('commit'),
+  /** Where a pull request brings it there: what that is opened with, and which one is waited for. */
+  request: z.object({ credential: z.string().nullable(), waitsFor: z.string().nullable() }).nullable().default(null),
 });
 export type TargetPlace = z.infer<typeof TargetPlace>;
 
@@ -50,6 +52,12 @@ export async function knownTarget(db: Sql, target: string): Promise<KnownTarget 
     .where('target', '=', target)
     .executeTakeFirst();
   return row === undefined ? null : { ...TargetPlace.parse(row.place), operation: row.operation };
+}
+
+/** Says what is waited for, or that nothing is; a newer operation has its own. */
+export async function rememberWait(db: Sql, target: string, operation: string, what: string | null): Promise<void> {
+  await sql`update manifest_target set place = jsonb_set(place, '{request,waitsFor}', ${json(what)}::jsonb)
+    where target = ${target} and operation = ${operation}`.execute(db);
 }
 
 /** @throws DeployError `deploy.fenced` */

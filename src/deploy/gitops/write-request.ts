@@ -13,6 +13,8 @@ export const WriteRequest = z.object({
   style: z.enum(['digest', 'tag@digest']),
   author: z.object({ name: z.string(), email: z.string() }),
   message: z.string(),
+  /** The branch of its own that it is written to, upon the head of the branch that it is for; null: to that one itself. */
+  own: z.string().nullable().default(null),
 });
 export type WriteRequest = z.infer<typeof WriteRequest>;
 

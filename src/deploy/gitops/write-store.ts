@@ -76,6 +76,15 @@ export async function withdrawWrite(db: Sql, key: string): Promise<boolean> {
   return rows[0]?.state !== 'taken';
 }
 
+/** How long ago it was asked for first, in milliseconds; 0 for what never was. */
+export async function askedSince(db: Sql, key: string): Promise<number> {
+  const { rows } = await sql<{ ms: string | number }>`
+    select extract(epoch from clock_timestamp() - first_at) * 1000 as ms from manifest_write where key = ${key}`.execute(
+    db,
+  );
+  return Number(rows[0]?.ms ?? 0);
+}
+
 export async function writeState(db: Sql, key: string): Promise<WriteState> {
   const row = await db
     .selectFrom('manifest_write')

@@ -4,12 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { type ForgeRepository, startForge } from '../../git/testing/forge.ts';
+import { systemClock } from '../../lib/clock.ts';
 import { sha256 } from '../../lib/digest.ts';
+import { createHostAccess } from '../../source/host-access.ts';
+import type { Store } from '../../store/database.ts';
 import { testStore } from '../../store/testing.ts';
 import type { GitopsConfig } from '../gitops/config.ts';
 import { createGitopsDriver } from '../gitops/gitops.ts';
 import { createManifestWriters } from '../gitops/manifest-writers.ts';
 import { createSerialWriter } from '../gitops/serial-writer.ts';
+import { REQUEST_TOKEN, requestHost, type RequestHost, type RequestHostKind } from '../gitops/testing/request-host.ts';
 import type { ClusterOf } from '../gitops/watch/watch-of.ts';
 import { targetKey } from '../rollout.ts';
 import { HOSTILE } from './hostile.ts';
@@ -17,27 +21,49 @@ import type { DriverUnderTest } from './rollouts.ts';
 
 const SERVICES = ['web', 'worker', ...HOSTILE];
 
-/** The gitops driver over a real git server, with a file of manifests for each target. */
+/**
+ * The gitops driver over a real git server, with a file of manifests for each target.
+ * @param kind of the host at which it opens requests; without one it pushes
+ */
 export async function gitopsUnderTest(
   clusterOf: ClusterOf = () => Promise.reject(new Error('Nobody is asked.')),
-): Promise<DriverUnderTest & { readonly repository: ForgeRepository }> {
+  kind: RequestHostKind | null = null,
+): Promise<
+  DriverUnderTest & { readonly store: Store; readonly repository: ForgeRepository; readonly host: RequestHost }
+> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-gitops-'));
   const [store, forge] = await Promise.all([testStore(), startForge()]);
-  const repository = await forge.createRepository('manifests');
+  const repository = await forge.createRepository('team/manifests');
+  const host = requestHost(forge, repository, kind ?? 'github');
   await repository.commit({ files: { 'README.md': 'Manifests\n' } });
   const made: { close(): Promise<void> }[] = [];
   const known = new Map<string, Promise<GitopsConfig>>();
   return {
+    store,
     repository,
+    host,
     restart: () => {
       const serial = createSerialWriter({ store, holder: randomUUID(), windowMs: 20 });
+      const hosts = createHostAccess({
+        clock: systemClock,
+        secretOf: () => Promise.resolve(REQUEST_TOKEN),
+        wait: () => Promise.resolve(),
+      });
       const writers = createManifestWriters({ directory, remoteOf: (url) => ({ url, allow: ['http'] }) });
       made.push(serial, writers);
-      return createGitopsDriver({ store, serial, writerOf: writers.of, clusterOf, patienceMs: 2000 });
+      return createGitopsDriver({
+        store,
+        serial,
+        writerOf: writers.of,
+        clusterOf,
+        hosts,
+        lookMs: 20,
+        patienceMs: 2000,
+      });
     },
     settingsOf: (target) => {
       const key = targetKey(target);
-      const settings = known.get(key) ?? manifestsOf(repository, key);
+      const settings = known.get(key) ?? manifestsOf(repository, key, kind);
       known.set(key, settings);
       return settings;
     },
@@ -54,7 +80,11 @@ export async function gitopsUnderTest(
   };
 }
 
-async function manifestsOf(repository: ForgeRepository, folder: string): Promise<GitopsConfig> {
+async function manifestsOf(
+  repository: ForgeRepository,
+  folder: string,
+  kind: RequestHostKind | null,
+): Promise<GitopsConfig> {
   const lines = SERVICES.map((_service, index) => `  s${index}: { image: shop/web:v0 }\n`);
   await repository.commit({ files: { [`${folder}/images.yaml`]: `services:\n${lines.join('')}` } });
   return {
@@ -63,6 +93,7 @@ async function manifestsOf(repository: ForgeRepository, folder: string): Promise
     author: { name: 'Towpath', email: 'towpath@example.com' },
     write: 'digest',
     success: 'commit',
+    ...(kind === null ? {} : { host: kind, credential: 'env:TOKEN', request: { within: 60_000 } }),
     services: Object.fromEntries(
       SERVICES.map((service, index) => [service, [{ file: 'images.yaml', image: `services.s${index}.image` }]]),
     ),

@@ -174,7 +174,7 @@ export async function createWorld(
     );
   const driver = driverCalled('stage');
   const other = driverCalled('other');
-  const remoteOf: House['remoteOf'] = (url) => ({ url, allow: ['file'] });
+  const remoteOf: House['remoteOf'] = (url) => ({ url, allow: ['file', 'http'] });
   const manifests = createManifestWriters({ directory: join(directory, 'manifests'), remoteOf });
   const serial = createSerialWriter({ store, holder: 'world', windowMs: 20 });
   const clusters = createClusters({
@@ -182,11 +182,18 @@ export async function createWorld(
     clock: systemClock,
     secretOf: (reference) => secrets.resolve(reference),
   });
+  const hosts = createHostAccess({
+    clock: systemClock,
+    secretOf: (reference) => secrets.resolve(reference),
+    wait: () => Promise.resolve(),
+  });
   const gitops = createGitopsDriver({
     store,
     serial,
     writerOf: manifests.of,
     clusterOf: clusters.of,
+    hosts,
+    lookMs: 50,
     patienceMs: 2000,
   });
   let flows: Flows | undefined;
@@ -239,11 +246,7 @@ export async function createWorld(
     mirrorDirectory: (id) => mirrors.directoryOf(id),
     remoteOf,
     secretOf: (reference) => secrets.resolve(reference),
-    hosts: createHostAccess({
-      clock: systemClock,
-      secretOf: (reference) => secrets.resolve(reference),
-      wait: () => Promise.resolve(),
-    }),
+    hosts,
     keys: sealedKeys(() => Promise.resolve('a passphrase of a test')),
     issuerKeys: createIssuerKeys({ clock: systemClock, agentFor }),
     outgoing: {
