@@ -141,7 +141,11 @@ async function start(options: InstallationOptions, undo: (() => Promise<void>)[]
   const { registry, embedded } = artifacts;
 
   let flows: Flows | undefined;
-  const starts = createStarts(engine, () => flows ?? unready());
+  const starts = createStarts(
+    engine,
+    () => flows ?? unready(),
+    () => plugins.drivers,
+  );
   const allow = options.allow ?? ['https', 'ssh'];
   const remoteOf: House['remoteOf'] = (url, access) => ({
     url,

@@ -13,7 +13,11 @@ test('what an answer about contracts opens is asked at once, though whoever brou
       if (!ids.includes(id)) ids.push(id);
     },
   } as unknown as Engine;
-  const starts = createStarts(engine, () => ({}) as never);
+  const starts = createStarts(
+    engine,
+    () => ({}) as never,
+    () => new Map(),
+  );
   const wish = (...questions: string[]) =>
     store.transaction((tx) => starts.check(tx, 'rel_1', { check: 'can-i-deploy', questions }, 'env_1'));
   await wish('what web expects');

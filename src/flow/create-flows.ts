@@ -1,4 +1,5 @@
 import { nextLook } from '../artifact/report-store.ts';
+import { environmentById } from '../environment/environment-store.ts';
 import { nextRun } from '../path/promotion-store.ts';
 import { buildFlow } from './build.ts';
 import { checkFlow } from './check.ts';
@@ -8,6 +9,7 @@ import type { Engine } from './engine/engine.ts';
 import { nextTry } from './engine/next-try.ts';
 import { hasEnded } from './engine/state.ts';
 import type { WorkerOptions } from './engine/worker.ts';
+import { definitionOf } from './gather.ts';
 import type { House } from './house.ts';
 import { ingestFlow } from './ingest.ts';
 import { promoteFlow } from './promote.ts';
@@ -61,8 +63,19 @@ const PATH = { queue: 'patient', partition: 'path' };
 const ROLLBACK = { queue: 'light', partition: 'rollback' };
 const REMOVE = { queue: 'light', partition: 'remove' };
 
-/** @param flows asked for late: flows start flows */
-export function createStarts(engine: Engine, flows: () => Flows): Starts {
+/**
+ * What waits for people may do so for days: it has places of its own, of its environment, and takes none from others. One works
+ * in an environment at a time anyway.
+ */
+function placeOf(environmentId: string) {
+  return { queue: 'patient', partition: `people:${environmentId}` };
+}
+
+/**
+ * @param flows asked for late: flows start flows
+ * @param drivers likewise
+ */
+export function createStarts(engine: Engine, flows: () => Flows, drivers: () => House['drivers']): Starts {
   return {
     ingest: (tx, eventId, again) =>
       engine.enqueue(
@@ -100,9 +113,11 @@ export function createStarts(engine: Engine, flows: () => Flows): Starts {
     async promote(tx, promotionId) {
       const next = await nextRun(tx, promotionId);
       if (next === null) return;
-      const { run, kind } = next;
+      const { run, kind, environmentId } = next;
       const id = `promote:${promotionId}:${run}`;
-      const place = kind === 'rollback' ? ROLLBACK : PATH;
+      const { deploy } = definitionOf(await environmentById(tx, environmentId));
+      const waitMs = drivers().get(deploy.driver)?.waitMs?.(deploy.config) ?? 0;
+      const place = waitMs > 0 ? placeOf(environmentId) : kind === 'rollback' ? ROLLBACK : PATH;
       await engine.enqueue(tx, flows().promote, { promotionId, run }, { id, ...place });
     },
     async check(tx, releaseId, { check, questions, ...wanted }, environmentId) {

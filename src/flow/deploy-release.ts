@@ -9,12 +9,15 @@ import { hasCode, problemOf, TowpathError } from '../lib/error.ts';
 import type { LogLine } from '../lib/log.ts';
 import { untilTrue } from '../lib/until.ts';
 import type { PathEnvironment } from '../path/path.ts';
+import { lockPromotion } from '../path/promotion-store.ts';
+import { isWorking } from '../path/promotion.ts';
 import type { Release } from '../release/release.ts';
 import type { Sql } from '../store/database.ts';
 import { openLog } from '../store/log-store.ts';
 import { askAfterDeployment } from './ask.ts';
 import { desire } from './desired.ts';
 import type { House } from './house.ts';
+import { move } from './move.ts';
 
 export interface Deployment {
   readonly promotionId: string;
@@ -54,8 +57,14 @@ export async function deployRelease(house: House, deployment: Deployment): Promi
         `  ${service} is a function, which the ${driver.name} driver does not run: it is promoted by its digest alone.`,
       );
     await recordDriver(house.store.db, deployment.environment.id, driver.name);
-    await withDeadline(deployment, log.line, (signal, line) =>
-      driver.apply(desired, actions, { log: line, signal, token: deployment.token }),
+    const waitMs = driver.waitMs?.(desired.config) ?? 0;
+    await withDeadline(deployment, waitMs, log.line, (signal, line) =>
+      driver.apply(desired, actions, {
+        log: line,
+        signal,
+        token: deployment.token,
+        waits: (what) => tellWait(house, deployment, what),
+      }),
     );
   } catch (error) {
     // between our look and its opening another program took the port: the next try gets another one
@@ -64,6 +73,16 @@ export async function deployRelease(house: House, deployment: Deployment): Promi
   } finally {
     await log.end();
   }
+}
+
+/** Invariant 14: whoever looks at the promotion sees it. */
+async function tellWait(house: House, { promotionId, token }: Deployment, what: string | null): Promise<void> {
+  await house.store.transaction(async (tx) => {
+    const promotion = await lockPromotion(tx, promotionId);
+    if (promotion === null || !isWorking(promotion.state)) return;
+    const detail = what === null ? {} : { note: `Waits for ${what}.` };
+    await move(tx, promotionId, { to: promotion.state, token, detail });
+  });
 }
 
 /**
@@ -207,13 +226,18 @@ function requireEnding({ name, lacks }: DeployDriver, environment: EnvironmentRo
   });
 }
 
-/** What it was at when the time was over is said. */
+/**
+ * What it was at when the time was over is said.
+ * @param waitMs how much longer it may take because people have to do something for it
+ */
 async function withDeadline<T>(
   { definition, environment, signal }: Deployment,
+  waitMs: number,
   log: LogLine,
   work: (signal: AbortSignal, log: LogLine) => Promise<T>,
 ): Promise<T> {
-  const deadline = AbortSignal.timeout(definition.timeoutMs);
+  const timeoutMs = definition.timeoutMs + waitMs;
+  const deadline = AbortSignal.timeout(timeoutMs);
   let last = 'nothing';
   const line: LogLine = (text) => {
     last = text.trim();
@@ -225,7 +249,7 @@ async function withDeadline<T>(
     if (!deadline.aborted || signal.aborted) throw error;
     throw new TowpathError({
       code: 'deploy.timeout',
-      what: `The deployment to ${environment.name} took longer than ${definition.timeoutMs / 1000} s. The last that its driver said is: ${last.slice(0, 300)}.`,
+      what: `The deployment to ${environment.name} took longer than ${timeoutMs / 1000} s. The last that its driver said is: ${last.slice(0, 300)}.`,
       fix: 'Read the log of the promotion; raise `timeout` of the environment if it needs longer.',
     });
   }

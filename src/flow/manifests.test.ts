@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import type { ForgeRepository } from '../git/testing/forge.ts';
+import { REQUEST_TOKEN, requestHost, type RequestHost } from '../deploy/gitops/testing/request-host.ts';
 import { createWorld, type World } from './testing/world.ts';
 
 /** From a branch to an environment that is a manifest repository, from which another program deploys. */
@@ -9,7 +10,7 @@ services:
   web: { path: services/web, build: text }
   api: { path: services/api, build: text }
 `;
-const config = (manifests: string) => `
+const config = (manifests: string, asked: string) => `
 project: manifests
 ${services}
 environments:
@@ -26,10 +27,24 @@ environments:
         services:
           web: { file: values.yaml, helm: web.image }
           api: { file: api.yaml, image: "spec.containers[name=api].image" }
+  asked:
+    on: { merge: main }
+    settle: 0ms
+    deploy:
+      gitops:
+        repository: ${asked}
+        host: github
+        credential: env:MANIFESTS_TOKEN
+        request: true
+        services:
+          web: { file: web.yaml, image: image }
+          api: { file: api.yaml, image: image }
 `;
 
 let world: World;
 let manifests: ForgeRepository;
+let asked: ForgeRepository;
+let host: RequestHost;
 let first: string;
 
 beforeAll(async () => {
@@ -42,7 +57,13 @@ beforeAll(async () => {
       'prod/api.yaml': 'spec:\n  containers:\n  - name: api\n    image: reg.example.com/api:v0\n',
     },
   });
-  first = await world.push({ files: { 'towpath.yaml': config(manifests.directory) } });
+  world.env['MANIFESTS_TOKEN'] = REQUEST_TOKEN;
+  asked = await world.forge.createRepository('team/manifests');
+  await asked.commit({
+    files: { 'web.yaml': 'image: reg.example.com/web:v0\n', 'api.yaml': 'image: reg.example.com/api:v0\n' },
+  });
+  host = requestHost(world.forge, asked, 'github');
+  first = await world.push({ files: { 'towpath.yaml': config(manifests.directory, asked.url) } });
   await world.live('qa', first);
 }, 120_000);
 
@@ -113,4 +134,31 @@ test('a branch that was deleted fails the promotion, and is not made again', asy
   expect(failed.headline).toContain('There is no branch live of');
   expect(await manifests.git('for-each-ref', '--format=%(refname)')).toBe('');
   await manifests.git('update-ref', 'refs/heads/live', before);
+});
+
+test('through a request a newer promotion takes the place of the one that waits, and is live when that is merged', async () => {
+  await expect.poll(() => host.requests.filter(({ state }) => state === 'open').length, { timeout: 30_000 }).toBe(1);
+  const older = host.last();
+  const { id } = (await world.environment('asked')).history[0] ?? { id: '' };
+  await world.says(id, 'Waits for http');
+  const fourth = await world.push({ says: { web: 'asked for' } });
+  await world.reaches(id, 'superseded');
+  await expect.poll(() => older.state, { timeout: 30_000 }).toBe('closed');
+  await expect.poll(() => host.last().state, { timeout: 30_000 }).toBe('open');
+  const { body } = host.last();
+  expect(body).toContain((await digestsOf(fourth))['web'] ?? 'a digest');
+  expect(body).toMatch(/Promotion \d+ of `manifests` brings the release .* to `asked`/);
+  await host.merge(host.last(), 'squash');
+  const { history } = await world.live('asked', fourth);
+  expect(history[0]?.headline).toBe('Committed, not observed: 2 services.');
+});
+
+test('cancelled while it waits, its request is closed', async () => {
+  const fifth = await world.push({ says: { web: 'not wanted' } });
+  const { id } = await world.promotion('asked', fifth, 'deploying');
+  await expect.poll(() => host.last().state, { timeout: 30_000 }).toBe('open');
+  await world.useCases.promotions.cancel(id, 'olga');
+  await world.reaches(id, 'cancelled');
+  await expect.poll(() => host.last().state, { timeout: 30_000 }).toBe('closed');
+  await expect.poll(() => asked.git('for-each-ref', 'refs/heads/towpath/'), { timeout: 30_000 }).toBe('');
 });

@@ -1,4 +1,4 @@
-import { lockEnvironment, setHold } from '../environment/environment-store.ts';
+import { environmentById, lockEnvironment, setHold } from '../environment/environment-store.ts';
 import { endings } from '../environment/ending-store.ts';
 import { enterLane, holderOf, leaveLane } from '../environment/lane-store.ts';
 import { hasCode, type Problem, problemOf } from '../lib/error.ts';
@@ -12,7 +12,8 @@ import { deployRelease, verifyRelease, type Watched } from './deploy-release.ts'
 import { isCancelled } from './engine/cancelled.ts';
 import { durable } from './engine/durable.ts';
 import { type Retry, step, transaction } from './engine/step.ts';
-import { type Gathered, gather } from './gather.ts';
+import { targetOf } from './desired.ts';
+import { definitionOf, type Gathered, gather } from './gather.ts';
 import type { House } from './house.ts';
 import { move } from './move.ts';
 import { holdAfterFailure, recover } from './recover.ts';
@@ -75,10 +76,12 @@ async function open(tx: Tx, promotionId: string): Promise<void> {
   if (promotion?.state === 'requested') await move(tx, promotionId, { to: 'evaluating' });
 }
 
-type Looked = { readonly decision: Decision; readonly policy: Policy | null } & Pick<
-  Turn,
-  'stepsBack' | 'circumstances'
-> &
+type Looked = {
+  readonly decision: Decision;
+  readonly policy: Policy | null;
+  /** Another that is at work there, and waits for people to do something. */
+  readonly waits: { readonly holder: string; readonly what: string } | null;
+} & Pick<Turn, 'stepsBack' | 'circumstances'> &
   Pick<Gathered, 'currentReleaseId'>;
 
 async function look(house: House, promotionId: string): Promise<Looked | null> {
@@ -95,7 +98,15 @@ async function look(house: House, promotionId: string): Promise<Looked | null> {
       definition.accepts === 'path' &&
       (facts.order === 'older' || facts.order === 'diverged'));
   const policy = await policyOf(house.store.db, gathered, release);
-  return { decision: decidePromotion(facts), policy, currentReleaseId, circumstances, stepsBack };
+  const waits = holder === null || holder === promotionId ? null : await waitOf(house, promotion.environmentId, holder);
+  return { decision: decidePromotion(facts), policy, waits, currentReleaseId, circumstances, stepsBack };
+}
+
+async function waitOf(house: House, environmentId: string, holder: string): Promise<Looked['waits']> {
+  const environment = await environmentById(house.store.db, environmentId);
+  const driver = house.drivers.get(definitionOf(environment).deploy.driver);
+  const what = await driver?.waitsFor?.(await targetOf(house, environment));
+  return what === undefined || what === null ? null : { holder, what };
 }
 
 /** Writes the decision down; a `go` takes the lane in the same transaction, or waits for it. */
@@ -127,7 +138,8 @@ async function decide(
     await move(tx, promotionId, { to: 'cancelled', detail: { reasons: withdrawn } });
     return null;
   }
-  if (await supersede(house, tx, promotion)) return null;
+  const yields = decision.kind === 'go' ? (looked.waits?.holder ?? null) : null;
+  if (await supersede(house, tx, promotion, yields)) return null;
   if (decision.kind === 'wait') {
     await move(tx, promotionId, {
       to: 'waiting',
@@ -139,7 +151,7 @@ async function decide(
     return null;
   }
   if ((await endings(tx, promotion.environmentId)).length > 0) return waitForEnd(house, tx, promotion);
-  if (await mustWaitForOthers(tx, promotion)) return waitForLane(house, tx, promotion);
+  if (await mustWaitForOthers(tx, promotion)) return waitForLane(house, tx, promotion, looked.waits?.what);
   const lane = await enterLane(tx, promotion.environmentId, promotion.id);
   if (lane.kind === 'taken') return waitForLane(house, tx, promotion);
   const { yank, state } = await requireHead(tx, promotion.releaseId);
@@ -193,11 +205,12 @@ async function waitForSight(
 const SIGHT_WAIT_MS = 30_000;
 
 /** The holder wakes those who wait when it leaves; the clock is there for the case that it dies. */
-async function waitForLane(house: House, tx: Tx, promotion: Promotion): Promise<null> {
+async function waitForLane(house: House, tx: Tx, promotion: Promotion, waitsFor?: string): Promise<null> {
+  const under = waitsFor === undefined ? 'is under way there' : `is under way there and waits for ${waitsFor}`;
   await move(tx, promotion.id, {
     to: 'waiting',
     detail: {
-      reasons: [{ gate: 'lock', what: 'Another change is under way there; this one goes on when that is done.' }],
+      reasons: [{ gate: 'lock', what: `Another change ${under}; this one goes on when that is done.` }],
     },
     wakeAtMs: house.clock.now() + LANE_WAIT_MS,
   });

@@ -10,16 +10,22 @@ import { whyWithdrawn } from './withdraw.ts';
 /**
  * Of promotions that came by themselves and wait for one environment, the newest by ancestry (of one commit, the later edition)
  * stays: each whose commit is contained in this one's is superseded, and this one is when a waiting one contains it. What a person asked for stays.
+ * @param yields one at work that waits for people, and so makes room as if it waited to begin
  * @returns whether this one was superseded
  */
-export async function supersede(house: House, tx: Tx, promotion: Promotion): Promise<boolean> {
+export async function supersede(
+  house: House,
+  tx: Tx,
+  promotion: Promotion,
+  yields: string | null = null,
+): Promise<boolean> {
   if (promotion.kind !== 'promotion') return false;
   const others = (await openPromotions(tx, [promotion.environmentId])).filter(
     ({ id, kind, automatic, state }) =>
       id !== promotion.id &&
       kind === 'promotion' &&
       automatic &&
-      (state === 'waiting' || state === 'requested' || state === 'evaluating'),
+      (state === 'waiting' || state === 'requested' || state === 'evaluating' || id === yields),
   );
   if (others.length === 0) return false;
   const releases = new Map(

@@ -13,7 +13,7 @@ export function headline(state: PromotionState, detail: PromotionDetail): string
     case 'tagging':
       return 'The artifacts get their names, are copied where the environment has a registry of its own, and migrations run.';
     case 'deploying':
-      return 'The artifacts are being brought in.';
+      return detail.note ?? 'The artifacts are being brought in.';
     case 'verifying':
       return 'They run; it is watched whether they are healthy and the right ones.';
     case 'live':

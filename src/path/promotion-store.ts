@@ -162,7 +162,10 @@ async function recordEvent(
  * Counts a run, so that its workflow has an id of its own. One that is lost without a word is asked for again in a while.
  * @returns the run's number, or null when there is nothing to look at: the promotion has ended, or is at work already.
  */
-export async function nextRun(db: Sql, id: string): Promise<{ run: number; kind: Promotion['kind'] } | null> {
+export async function nextRun(
+  db: Sql,
+  id: string,
+): Promise<{ run: number; kind: Promotion['kind']; environmentId: string } | null> {
   const row = await db
     .updateTable('promotion')
     .set((eb) => ({
@@ -173,9 +176,9 @@ export async function nextRun(db: Sql, id: string): Promise<{ run: number; kind:
     .where('id', '=', id)
     .where('ended_at', 'is', null)
     .where('state', 'in', ['requested', 'evaluating', 'waiting'])
-    .returning(['runs', 'kind'])
+    .returning(['runs', 'kind', 'environment_id'])
     .executeTakeFirst();
-  return row === undefined ? null : { run: row.runs, kind: row.kind };
+  return row === undefined ? null : { run: row.runs, kind: row.kind, environmentId: row.environment_id };
 }
 
 const LOST_AFTER_MS = 600_000;

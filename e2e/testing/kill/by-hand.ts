@@ -74,7 +74,12 @@ async function writeCancelled({ store }: Stage, id: string): Promise<void> {
     await store.transaction(async (tx) => {
       const promotion = await movePromotion(tx, id, { to: 'cancelled', detail: { by: 'ana' } });
       if (promotion === null) throw new Error('It ended by itself.');
-      await putBack({ starts: createStarts(engine, () => flows) }, tx, promotion, { by: 'ana', why: 'was cancelled' });
+      const starts = createStarts(
+        engine,
+        () => flows,
+        () => new Map(),
+      );
+      await putBack({ starts }, tx, promotion, { by: 'ana', why: 'was cancelled' });
     });
   } finally {
     await engine.stop();

@@ -197,7 +197,11 @@ export async function createWorld(
     patienceMs: 2000,
   });
   let flows: Flows | undefined;
-  const starts = createStarts(engine, () => flows ?? unready());
+  const starts = createStarts(
+    engine,
+    () => flows ?? unready(),
+    () => house.drivers,
+  );
   const mirrors = createMirrors(store, { directory: join(directory, 'mirrors'), remoteOf });
   const house: House = {
     store,
