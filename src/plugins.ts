@@ -189,6 +189,11 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
     clusterOf: clusters.of,
     hosts,
   });
+  const compose = composeProgram({
+    path: process.env['TOWPATH_COMPOSE'] || undefined,
+    environment: process.env,
+    home: join(data, 'compose'),
+  });
   const swarmDriver = createSwarmDriver({
     ...local,
     engine: dockerWhenNeeded({
@@ -197,12 +202,8 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
       silenceMs: MANAGER_SILENCE_MS,
     }),
     installation,
+    compose,
     mark: join(data, 'run', 'uses-swarm'),
-  });
-  const compose = composeProgram({
-    path: process.env['TOWPATH_COMPOSE'] || undefined,
-    environment: process.env,
-    home: join(data, 'compose'),
   });
   const composeDriver = createComposeDriver({ ...local, engine, installation, compose });
   const kubernetesDriver = createKubernetesDriver({

@@ -29,7 +29,7 @@ export function noFile(file: string): DeployError {
   return new DeployError({
     code: 'compose.file-missing',
     what: `The repository has no file ${JSON.stringify(file)} at the commit of the release.`,
-    fix: 'Commit it, or name another one by `deploy: { compose: { file: ... } }` in towpath.yaml. A link is no file.',
+    fix: 'Commit it, or name another one below `deploy` in towpath.yaml. A link is no file.',
   });
 }
 
@@ -50,7 +50,7 @@ export function unmapped(service: string, name: string): DeployError {
   return new DeployError({
     code: 'compose.unmapped',
     what: `The compose file has no service "${name}" for ${JSON.stringify(service)} of the release.`,
-    fix: 'Add it, activate its profile by `profiles`, or say by `services` what the compose file calls it: below `deploy: { compose: ... }` in towpath.yaml.',
+    fix: 'Add it, activate its profile by `profiles`, or say by `services` what the compose file calls it: below `deploy` in towpath.yaml.',
   });
 }
 
@@ -90,7 +90,7 @@ export function besideFailed(name: string, why: string): DeployError {
 export function noSource(): DeployError {
   return new DeployError({
     code: 'compose.no-source',
-    what: 'The compose driver was not given the repository of the release.',
+    what: 'The driver was not given the repository of the release.',
     fix: 'Deploy by a promotion: the compose file is read at the commit of the release.',
   });
 }

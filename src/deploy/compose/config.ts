@@ -5,7 +5,7 @@ import { LocalConfig } from '../local.ts';
 import type { DriverStatement } from '../statement.ts';
 
 /** As the compose specification has names of services, profiles, networks and volumes. */
-const ComposeName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/, 'a name as compose files have them');
+export const ComposeName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/, 'a name as compose files have them');
 
 export const ComposeConfig = z.strictObject({
   file: listOf(RelativePath)

@@ -20,6 +20,15 @@ services:
   });
 });
 
+test('a number that Docker would read as octal stays as it was written', () => {
+  expect(read('mode: 0440\nport: 0\nshare: 0.5\nkey: "0440"')).toEqual({
+    mode: '0440',
+    port: 0,
+    share: 0.5,
+    key: '0440',
+  });
+});
+
 test.each([
   ['aliases of aliases', `a: &a [x, x, x, x, x, x, x, x, x]\n${bomb(9)}`, /too many aliases/],
   [

@@ -1,4 +1,4 @@
-import { parseDocument } from 'yaml';
+import { type Document, parseDocument, visit } from 'yaml';
 
 import { isSoundText } from '../../lib/sound-text.ts';
 import { notYaml } from './compose-error.ts';
@@ -38,7 +38,10 @@ function valueOf(bytes: Uint8Array, file: string): unknown {
       logLevel: 'error', // at a lower one a second document is left out without a word
     });
     const [problem] = [...document.errors, ...document.warnings];
-    if (problem === undefined) return document.toJS({ maxAliasCount: LIMITS.aliases });
+    if (problem === undefined) {
+      keepLeadingZeros(document);
+      return document.toJS({ maxAliasCount: LIMITS.aliases });
+    }
     if (/call stack/.test(problem.message)) throw notYaml(file, 'it is nested too deep');
     const line = text.slice(0, problem.pos[0]).split('\n').length;
     throw notYaml(file, `line ${line}: ${(problem.message.split('\n')[0] ?? '').slice(0, 200)}`);
@@ -53,6 +56,15 @@ function valueOf(bytes: Uint8Array, file: string): unknown {
     if (error instanceof TypeError) throw notYaml(file, 'it is not UTF-8');
     throw error;
   }
+}
+
+/** `0440` is octal to Docker's reader, and not to ours; as a text both read it alike. */
+function keepLeadingZeros(document: Document.Parsed): void {
+  visit(document, {
+    Scalar: (_, node) => {
+      if (typeof node.value === 'number' && /^[-+]?0[0-9]/.test(node.source ?? '')) node.value = node.source;
+    },
+  });
 }
 
 /** Counts each value as often as it is reached. */

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findGoProgram } from '../../../tools/go-programs.js';
 import { noLog } from '../../lib/log.ts';
 import type { DesiredService } from '../driver.ts';
-import { sourceOf } from '../testing/compose-machine.ts';
+import { sourceOf } from '../testing/source.ts';
 import { ComposeConfig } from './config.ts';
 import { composeProgram, type ComposeProgram } from './program.ts';
 import { readStack } from './resolve.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { LogLine } from '../../lib/log.ts';
-import type { Desired } from '../driver.ts';
+import type { Desired, DesiredService, SourceFiles } from '../driver.ts';
 import { failed, noSource } from './compose-error.ts';
 import { type ComposeConfig, nameIn } from './config.ts';
 import type { ComposeProgram } from './program.ts';
@@ -14,19 +14,50 @@ import { yamlOf } from './write-yaml.ts';
 
 const READ_MS = 30_000;
 
+interface Reading {
+  readonly source: SourceFiles | undefined;
+  readonly files: readonly string[];
+  readonly profiles: readonly string[];
+  readonly services: readonly Pick<DesiredService, 'env'>[];
+  /** The compose project that it is read as. */
+  readonly project: string;
+}
+
+interface Circumstances {
+  readonly log: LogLine;
+  readonly signal: AbortSignal;
+}
+
 /**
- * What the compose files of the release mean, by Docker Compose itself: it fills in variables (from the environment's `config`),
- * merges files and activates profiles. It works in a folder that holds nothing but what was checked.
+ * What the compose files of the release mean, by Docker Compose itself.
  * @throws DeployError `compose.*`
  */
 export async function readStack(
   compose: ComposeProgram,
   { config, source, services }: Pick<Desired<ComposeConfig>, 'config' | 'source' | 'services'>,
   project: string,
-  { log, signal }: { readonly log: LogLine; readonly signal: AbortSignal },
+  circumstances: Circumstances,
 ): Promise<{ readonly stack: Stack; readonly files: GivenFiles }> {
   if (source === undefined) throw noSource();
-  const { documents, envFiles } = await readComposeFiles(source, config.file);
+  const { file, profiles } = config;
+  const written = await writtenOut(compose, { source, files: file, profiles, services, project }, circumstances);
+  const stack = stackOf(written, project);
+  const release = new Set(services.map(({ service }) => nameIn(config, service)));
+  return { stack, files: await givenFiles(source, file[0] ?? '', stack, release) };
+}
+
+/**
+ * Files of a commit as Docker Compose writes them out: it fills in variables (from the environment's `config`), merges files and
+ * activates profiles. It works in a folder that holds nothing but what was checked. What may stand in it is for others to say.
+ * @throws DeployError `compose.*`
+ */
+export async function writtenOut(
+  compose: ComposeProgram,
+  { source, files, profiles, services, project }: Reading,
+  { log, signal }: Circumstances,
+): Promise<unknown> {
+  if (source === undefined) throw noSource();
+  const { documents, envFiles } = await readComposeFiles(source, files);
   const directory = await mkdtemp(join(tmpdir(), 'towpath-compose-'));
   try {
     for (const [index, document] of documents.entries())
@@ -38,19 +69,17 @@ export async function readStack(
       '--project-name',
       project,
       ...documents.flatMap((_, index) => ['--file', `${index}.yaml`]),
-      ...config.profiles.flatMap((profile) => ['--profile', profile]),
+      ...profiles.flatMap((profile) => ['--profile', profile]),
     ];
     const said = await compose([...where, 'config', '--format', 'json', '--no-path-resolution'], {
-      doing: `read ${config.file.join(', ')}`,
+      doing: `read ${files.join(', ')}`,
       directory,
       variables: Object.assign({}, ...services.map(({ env }) => env)) as Record<string, string>,
       timeoutMs: READ_MS,
       log,
       signal,
     });
-    const stack = stackOf(jsonOf(said, config.file), project);
-    const release = new Set(services.map(({ service }) => nameIn(config, service)));
-    return { stack, files: await givenFiles(source, config.file[0] ?? '', stack, release) };
+    return jsonOf(said, files);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

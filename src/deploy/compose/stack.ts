@@ -190,16 +190,22 @@ export function stackOf(written: unknown, project: string): Stack {
 function serviceOf(name: string, value: unknown): StackService {
   const where = `services.${name}`;
   const service = parsed(StackService, value, where);
-  const added = (service.cap_add ?? []).find((right) => !USUAL.has(right.toUpperCase().replace(/^CAP_/, '')));
-  if (added !== undefined) throw unknown(`${where}.cap_add: ${added}`);
+  checkRights(service, where);
   const option = (service.security_opt ?? []).find((one) => !/^no-new-privileges([:=]true)?$/.test(one));
   if (option !== undefined) throw unknown(`${where}.security_opt: ${option}`);
-  const label = Object.keys(service.labels ?? {}).find((one) => /^(dev\.towpath|com\.docker)\./.test(one));
-  if (label !== undefined) throw unknown(`${where}.labels: ${label}`);
   return service;
 }
 
-function parsed<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
+/** Refuses rights that not every container has, and labels by which others are found. @throws DeployError `compose.refused` */
+export function checkRights(service: Pick<StackService, 'cap_add' | 'labels'>, where: string): void {
+  const added = (service.cap_add ?? []).find((right) => !USUAL.has(right.toUpperCase().replace(/^CAP_/, '')));
+  if (added !== undefined) throw unknown(`${where}.cap_add: ${added}`);
+  const label = Object.keys(service.labels ?? {}).find((one) => /^(dev\.towpath|com\.docker)\./.test(one));
+  if (label !== undefined) throw unknown(`${where}.labels: ${label}`);
+}
+
+/** @throws DeployError `compose.refused`, which names the first word that is not taken */
+export function parsed<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
@@ -208,7 +214,7 @@ function parsed<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
 }
 
 /** A name of its own would be shared with other environments, and with what else runs on the machine. */
-function requireOwnName(where: string, name: string | undefined, own: string): void {
+export function requireOwnName(where: string, name: string | undefined, own: string): void {
   if (name === undefined || name === own) return;
   throw refused(
     `\`${where}.name\``,

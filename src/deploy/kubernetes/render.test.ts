@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { expect, onTestFinished, test } from 'vitest';
 
-import { sourceOf } from '../testing/compose-machine.ts';
+import { sourceOf } from '../testing/source.ts';
 import { createRenderer } from './render.ts';
 
 test('a chart that is the whole repository brings no plug-ins into the home of the program', async () => {

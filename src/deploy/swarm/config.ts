@@ -1,5 +1,7 @@
 import { z } from 'zod';
 
+import { listOf, RelativePath } from '../../lib/fields.ts';
+import { ComposeConfig, ComposeName } from '../compose/config.ts';
 import { LocalConfig } from '../local.ts';
 import type { DriverStatement } from '../statement.ts';
 
@@ -24,6 +26,18 @@ export const SwarmConfig = z.strictObject({
     .max(1000)
     .default(1)
     .describe('How many replicas are replaced at once; 0: all of them'),
+  stack: listOf(RelativePath)
+    .refine((files) => files.length > 0 && files.length <= 10, 'one to ten files')
+    .optional()
+    .describe(
+      'The stack file (compose v3), from the root of the repository, that says what towpath.yaml has no words for; of several the later ones stand over the earlier ones',
+    ),
+  services: ComposeConfig.shape.services,
+  outside: z
+    .array(ComposeName)
+    .max(100, 'at most 100 services')
+    .default([])
+    .describe('Services of the stack file that somebody else deploys'),
   graceMs: LocalConfig.shape.graceMs,
 });
 export type SwarmConfig = z.infer<typeof SwarmConfig>;

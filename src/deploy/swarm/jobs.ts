@@ -7,6 +7,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { hasCode } from '../../lib/error.ts';
 import { redact } from '../../secret/redact.ts';
 import type { Secrets } from '../../secret/secret.ts';
+import type { ComposeProgram } from '../compose/program.ts';
 import type { ApplyContext, Desired, DesiredService, Job, JobEnd, Jobs, Target } from '../driver.ts';
 import { serviceOf } from '../local-jobs.ts';
 import {
@@ -25,12 +26,14 @@ import type { SwarmConfig } from './config.ts';
 import { jobState, type JobState } from './job-end.ts';
 import { unlessLeaderless } from './leader.ts';
 import { untilGone } from './look.ts';
-import { jobFilter, jobName, type Place } from './names.ts';
-import { ensureNetwork } from './network.ts';
+import { jobFilter, jobName, type Place, placeName } from './names.ts';
+import { ensureNetworks } from './network.ts';
 import { checkRoom } from './room.ts';
 import { FETCH_MS } from './rollout.ts';
 import { ensureSecrets, valuesOf } from './secrets.ts';
 import { jobSpecOf } from './spec.ts';
+import { ensureConfigs } from './stack/configs.ts';
+import { readStackFile } from './stack/read-stack-file.ts';
 import { jobPending, jobUnborn } from './swarm-error.ts';
 
 interface SwarmJobsParts {
@@ -38,6 +41,7 @@ interface SwarmJobsParts {
   readonly placeOf: (target: Target) => Place;
   readonly secrets: Secrets;
   readonly clock: Clock;
+  readonly compose: ComposeProgram;
 }
 
 const LOOK_MS = 200;
@@ -64,12 +68,11 @@ export function swarmJobs(parts: SwarmJobsParts): Jobs<SwarmConfig> {
       const name = jobName(place, job.service, desired.operation);
       const isThere = (await inspectService(engine, name)) !== null;
       if (!isThere && job.begun) return { kind: 'lost' };
-      const service = { ...portless(serviceOf(desired, job.service)), command: job.argv };
-      const values = (await valuesOf([service], parts.secrets)).get(job.service);
+      const values = (await valuesOf([serviceOf(desired, job.service)], parts.secrets)).get(job.service);
       const log = (line: string): void => context.log(redact(line, values?.values() ?? []));
       const work = { engine, clock: parts.clock, place, name, job, context: { ...context, log } };
       if (isThere) log('It was begun before this server was; what it printed:');
-      else await begin(parts.secrets, work, desired, service);
+      else await begin(parts, work, desired);
       return follow(work);
     },
     async forget(desired, service) {
@@ -90,20 +93,24 @@ export async function removeJobs(engine: DockerEngine, place: Place, signal: Abo
 }
 
 async function begin(
-  secrets: Secrets,
+  { secrets, compose }: SwarmJobsParts,
   { engine, place, name, job, context }: Work,
-  { config, operation }: Desired<SwarmConfig>,
-  service: DesiredService,
+  desired: Desired<SwarmConfig>,
 ): Promise<void> {
+  const { config, operation } = desired;
+  const stack = await readStackFile(compose, desired, placeName(place), context);
+  const service = { ...portless(serviceOf({ ...desired, services: stack.services }, job.service)), command: job.argv };
   await claim(engine, place, context.token);
   checkRoom([service], config, { nodes: await listNodes(engine), services: [], own: new Set() });
-  await ensureNetwork(engine, place);
+  await ensureNetworks(engine, place, stack.networks);
   const given = await ensureSecrets(engine, place, [service], secrets);
+  const configs = await ensureConfigs(engine, place, stack.configs);
   await removeJobs(engine, place, context.signal);
   await claim(engine, place, context.token);
   await job.begin();
-  const spec = jobSpecOf(name, { place, config, service, operation, secrets: given.get(job.service) ?? [] });
-  await createService(engine, spec);
+  const part = stack.parts.get(job.service);
+  const parts = { place, config, service, operation, secrets: given.get(job.service) ?? [], configs, part };
+  await createService(engine, jobSpecOf(name, parts));
 }
 
 /** The health of a service and the port that it listens on do not concern its jobs. */

@@ -15,6 +15,8 @@ export const LABEL = {
   digest: 'dev.towpath.digest',
   publicPort: 'dev.towpath.public-port',
   publish: 'dev.towpath.publish',
+  /** Of a config: what it is of. */
+  of: 'dev.towpath.of',
   /** Of a program that runs to its end: whose it is. It has no `target`, and so is no replica. */
   job: 'dev.towpath.job',
 } as const;
@@ -37,11 +39,16 @@ export function serviceName(place: Place, service: string): string {
   return `${slugOf(`${of}-${JSON.stringify([targetKey(target), installation])}`, 31)}-${slugOf(service, 31)}`;
 }
 
+/** The one that services are in that say nothing of networks has the name of the place. */
+export function networkName(place: Place, key: string): string {
+  return key === 'default' ? placeName(place) : slugOf(`${placeName(place)}-${key}`, 60);
+}
+
 /**
- * A new content is a new name, for a secret of a Swarm never changes. The hash is over the place too, so that it does
+ * A new content is a new name, for a secret or config of a Swarm never changes. The hash is over the place too, so that it does
  * not tell that two places have the same secret.
  */
-export function secretName(place: Place, name: string, value: string): string {
+export function contentName(place: Place, name: string, value: string): string {
   const content = sha256Hex(JSON.stringify([placeName(place), name, value])).slice(0, 12);
   return `${slugOf(`${placeName(place)}-${name}`, 48)}-${content}`;
 }

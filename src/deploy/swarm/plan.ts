@@ -35,7 +35,10 @@ function planUpdate({ config }: Desired<SwarmConfig>, service: DesiredService): 
   return {
     kind: 'update',
     service: service.service,
-    summary: `run in the Swarm ${count}${name}, ${orderOf(config, service)}`,
+    summary:
+      config.stack === undefined
+        ? `run in the Swarm ${count}${name}, ${orderOf(config, service)}`
+        : `run in the Swarm ${name}, as ${config.stack.join(', ')} has it`,
   };
 }
 
@@ -46,7 +49,8 @@ function planAwait({ service, health, port }: DesiredService): SwarmAction {
 
 function isDone({ operation, config }: Desired<SwarmConfig>, service: DesiredService, observed: Observed): boolean {
   const seen = observed.services[service.service];
-  if (seen === undefined || seen.replicas.length !== service.replicas) return false;
+  if (seen === undefined || seen.replicas.length === 0) return false;
+  if (config.stack === undefined && seen.replicas.length !== service.replicas) return false; // else the file has their number
   if (config.publish === 'proxy' && portOf(seen.url) !== service.publicPort) return false;
   return seen.replicas.every(
     (replica) =>

@@ -12,7 +12,8 @@ import { patienceMs } from './health.ts';
 import { whileLed } from './leader.ts';
 import { addressOf, isServing, look, type Look, type SeenService } from './look.ts';
 import { LABEL, type Place, serviceName } from './names.ts';
-import { type GivenSecret, specOf } from './spec.ts';
+import { specOf, type SpecParts } from './spec.ts';
+import type { Stack } from './stack/read-stack-file.ts';
 import { contended, lost, rolledBack, tooLate } from './swarm-error.ts';
 import { strandedTasks, verdictOf, wordsOf } from './verdict.ts';
 
@@ -22,7 +23,9 @@ export interface Rollout {
   readonly cutover: Cutover;
   readonly clock: Clock;
   readonly place: Place;
+  /** Its services as the stack file has them, where there is one. */
   readonly desired: Desired<SwarmConfig>;
+  readonly stack: Stack;
   readonly context: ApplyContext;
 }
 
@@ -36,12 +39,13 @@ export const FETCH_MS = 120_000;
  * again, and is then stopped by the claim if a newer hand was it.
  */
 export async function giveService(
-  { engine, place, desired, context }: Rollout,
+  { engine, place, desired, stack, context }: Rollout,
   service: DesiredService,
-  secrets: readonly GivenSecret[],
+  { secrets, configs }: Required<Pick<SpecParts, 'secrets' | 'configs'>>,
 ): Promise<void> {
   const { config, operation } = desired;
-  const spec = specOf({ place, config, service, operation, token: context.token, secrets });
+  const part = stack.parts.get(service.service);
+  const spec = specOf({ place, config, service, operation, token: context.token, secrets, configs, part });
   for (let tries = 0; tries < TRIES; tries++) {
     context.signal.throwIfAborted();
     const there = await inspectService(engine, spec.Name);
@@ -58,7 +62,7 @@ export async function giveService(
  */
 export async function awaitService(rollout: Rollout, service: DesiredService): Promise<void> {
   const { engine, place, desired, context, clock } = rollout;
-  const limitMs = FETCH_MS + batches(service, desired.config) * (patienceMs(service) + desired.config.graceMs);
+  const limitMs = limitOf(rollout, service);
   const deadline = clock.elapsed() + limitMs;
   const freed = new Set<string>();
   for (;;) {
@@ -156,6 +160,9 @@ export async function takeOut({ engine, cutover, place, context }: Rollout, serv
   await removeService(engine, serviceName(place, service));
 }
 
-function batches({ replicas }: DesiredService, { parallelism }: SwarmConfig): number {
-  return parallelism === 0 ? 1 : Math.max(1, Math.ceil(replicas / parallelism));
+function limitOf({ desired: { config }, stack }: Rollout, service: DesiredService): number {
+  const part = stack.parts.get(service.service);
+  const parallelism = part?.parallelism ?? config.parallelism;
+  const batches = parallelism === 0 ? 1 : Math.max(1, Math.ceil(service.replicas / parallelism));
+  return FETCH_MS + batches * (patienceMs(service) + (part?.graceMs ?? config.graceMs) + (part?.pauseMs ?? 0));
 }

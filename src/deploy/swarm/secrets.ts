@@ -1,14 +1,10 @@
-import { z } from 'zod';
-
 import type { DockerEngine } from '../../container/docker/engine.ts';
-import { asked, askedToRemove } from '../../container/docker/error.ts';
-import { allEnded } from '../../lib/all-ended.ts';
 import type { Secrets } from '../../secret/secret.ts';
 import { DeployError } from '../deploy-error.ts';
 import { checkSecretNames } from '../docker/secrets.ts';
 import type { DesiredService } from '../driver.ts';
-import { SwarmObject, unless } from './api.ts';
-import { type Place, placeFilter, placeLabels, secretName } from './names.ts';
+import { ensureContents, SECRETS } from './contents.ts';
+import { contentName, type Place } from './names.ts';
 import type { GivenSecret } from './spec.ts';
 
 /** What Swarm takes for one secret, in bytes. */
@@ -27,39 +23,16 @@ export async function ensureSecrets(
 ): Promise<ReadonlyMap<string, readonly GivenSecret[]>> {
   const values = await valuesOf(services, secrets);
   const wanted = [...values.values()].flatMap((each) => [...each]);
-  const contents = new Map(wanted.map(([file, value]) => [secretName(place, file, value), value]));
-  const there = await listSecrets(engine, place);
-  for (const [name, value] of contents) {
-    if (!there.some(({ Spec }) => Spec.Name === name)) await create(engine, place, name, value);
-  }
-  const ids = new Map((await listSecrets(engine, place)).map(({ ID, Spec }) => [Spec.Name, ID]));
+  const contents = new Map(wanted.map(([file, value]) => [contentName(place, file, value), Buffer.from(value)]));
+  const ids = await ensureContents(engine, place, SECRETS, contents);
   return new Map(
     [...values].map(([service, each]) => [
       service,
       [...each].map(([file, value]) => {
-        const swarmName = secretName(place, file, value);
+        const swarmName = contentName(place, file, value);
         return { id: ids.get(swarmName) ?? '', swarmName, file };
       }),
     ]),
-  );
-}
-
-/** Removes what no service uses any more. Swarm itself refuses to remove one that is in use. */
-export async function sweepSecrets(engine: DockerEngine, place: Place): Promise<void> {
-  const all = await listSecrets(engine, place);
-  await allEnded(
-    all.map(({ ID }) =>
-      askedToRemove(
-        'remove a secret',
-        unless(
-          400,
-          engine.docker
-            .getSecret(ID)
-            .remove()
-            .then(() => true),
-        ),
-      ),
-    ),
   );
 }
 
@@ -79,17 +52,6 @@ export async function valuesOf(
     }),
   );
   return new Map(all);
-}
-
-async function listSecrets(engine: DockerEngine, place: Place): Promise<SwarmObject[]> {
-  const filters = JSON.stringify({ label: placeFilter(place) });
-  return z.array(SwarmObject).parse(await asked('list secrets', engine.docker.listSecrets({ filters })));
-}
-
-async function create(engine: DockerEngine, place: Place, name: string, value: string): Promise<void> {
-  const spec = { Name: name, Labels: placeLabels(place), Data: Buffer.from(value).toString('base64') };
-  const created = engine.docker.createSecret(spec).then(() => true);
-  await asked('make a secret', unless(409, created)); // 409: of two that ask at once one is first
 }
 
 function checkSize(name: string, bytes: number): void {

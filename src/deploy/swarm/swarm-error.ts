@@ -68,6 +68,15 @@ export function tooLate(service: string, afterMs: number, why: readonly string[]
   });
 }
 
+/** @param key as the stack file calls it */
+export function networkDiffers(key: string): DeployError {
+  return new DeployError({
+    code: 'swarm.network-differs',
+    what: `The environment's network "${key}" is there with other settings than the stack file gives it, and a network never changes.`,
+    fix: 'Give it another name in the stack file: the old one is removed once nothing uses it.',
+  });
+}
+
 /** @param why what its task said */
 export function jobUnborn(service: string, why: string): DeployError {
   const [code] = remedy(why);

@@ -4,8 +4,9 @@ import { dirname } from 'node:path';
 
 import type { DockerEngine } from '../../container/docker/engine.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { hasCode } from '../../lib/error.ts';
+import { hasCode, problemOf } from '../../lib/error.ts';
 import type { Secrets } from '../../secret/secret.ts';
+import type { ComposeProgram } from '../compose/program.ts';
 import type { ApplyContext, Desired, DeployDriver, Target } from '../driver.ts';
 import type { Ledger } from '../ledger-store.ts';
 import { serviceOf } from '../local-jobs.ts';
@@ -14,18 +15,21 @@ import { targetKey } from '../rollout.ts';
 import { listNodes, listServices, membership, removeService } from './api.ts';
 import { claim, forget } from './claim.ts';
 import { type SwarmConfig, swarmStatement } from './config.ts';
+import { CONFIGS, SECRETS, sweepContents } from './contents.ts';
 import { removeJobs, swarmJobs } from './jobs.ts';
 import { leadAgain } from './lead-again.ts';
 import { ledNow, whileLed } from './leader.ts';
 import { look, untilGone } from './look.ts';
-import { LABEL, type Place, placeFilter, serviceName } from './names.ts';
-import { ensureNetwork, removeNetwork } from './network.ts';
+import { LABEL, type Place, placeFilter, placeName, serviceName } from './names.ts';
+import { ensureNetworks, removeNetworks } from './network.ts';
 import { observeSwarm } from './observe.ts';
 import { planSwarm, type SwarmAction } from './plan.ts';
 import { putBack, tellOutput } from './put-back.ts';
 import { checkRoom } from './room.ts';
 import { awaitService, closeAddress, giveService, type Rollout, takeOut } from './rollout.ts';
-import { ensureSecrets, sweepSecrets, valuesOf } from './secrets.ts';
+import { ensureSecrets, valuesOf } from './secrets.ts';
+import { ensureConfigs } from './stack/configs.ts';
+import { readStackFile } from './stack/read-stack-file.ts';
 import { noLeader, notManager, tooOld } from './swarm-error.ts';
 
 export interface SwarmDriverParts {
@@ -38,6 +42,8 @@ export interface SwarmDriverParts {
   readonly ledger: Ledger;
   readonly secrets: Secrets;
   readonly clock: Clock;
+  /** Reads stack files. */
+  readonly compose: ComposeProgram;
   /** A file that is there once this machine deployed to a Swarm: others need not ask an engine. */
   readonly mark: string;
 }
@@ -79,13 +85,15 @@ export function createSwarmDriver(parts: SwarmDriverParts): SwarmDriver {
 async function apply(
   parts: SwarmDriverParts,
   place: Place,
-  desired: Desired<SwarmConfig>,
+  asked: Desired<SwarmConfig>,
   actions: readonly SwarmAction[],
   context: ApplyContext,
 ): Promise<void> {
   if (actions.length === 0) return;
   const { cutover, clock } = parts;
-  const rollout: Rollout = { engine: await manager(parts), cutover, clock, place, desired, context };
+  const stack = await readStackFile(parts.compose, asked, placeName(place), context);
+  const desired = { ...asked, services: stack.services };
+  const rollout: Rollout = { engine: await manager(parts), cutover, clock, place, desired, stack, context };
   await mkdir(dirname(parts.mark), { recursive: true });
   await writeFile(parts.mark, '');
   try {
@@ -107,7 +115,7 @@ async function apply(
 }
 
 async function act(parts: SwarmDriverParts, rollout: Rollout, action: SwarmAction): Promise<void> {
-  const { engine, place, desired, context } = rollout;
+  const { engine, place, desired, stack, context } = rollout;
   switch (action.kind) {
     case 'check': {
       const [nodes, services] = await Promise.all([listNodes(engine), listServices(engine, [])]);
@@ -115,16 +123,18 @@ async function act(parts: SwarmDriverParts, rollout: Rollout, action: SwarmActio
       return checkRoom(desired.services, desired.config, { nodes, services, own });
     }
     case 'network':
-      return ensureNetwork(engine, place);
+      return ensureNetworks(engine, place, stack.networks);
     case 'secrets':
       await ensureSecrets(engine, place, desired.services, parts.secrets);
+      await ensureConfigs(engine, place, stack.configs);
       return;
     case 'update': {
       const given = await ensureSecrets(engine, place, desired.services, parts.secrets);
       const service = serviceOf(desired, action.service);
       const isProxied = desired.config.publish === 'proxy' && service.publicPort !== undefined;
       if (!isProxied) await closeAddress(rollout, service.service); // it may have been, until now
-      return giveService(rollout, service, given.get(action.service) ?? []);
+      const configs = await ensureConfigs(engine, place, stack.configs);
+      return giveService(rollout, service, { secrets: given.get(action.service) ?? [], configs });
     }
     case 'await-healthy':
       return awaitService(rollout, serviceOf(desired, action.service));
@@ -134,7 +144,12 @@ async function act(parts: SwarmDriverParts, rollout: Rollout, action: SwarmActio
         return Spec.ContainerSpec.Labels[LABEL.service] === action.service;
       });
     case 'tidy': {
-      await sweepSecrets(engine, place);
+      await sweepContents(engine, place, SECRETS);
+      await sweepContents(engine, place, CONFIGS);
+      await removeNetworks(engine, place, context.signal, stack.networks.keys()).catch((error: unknown) => {
+        context.signal.throwIfAborted(); // all is well besides: that the last one is still being left is no failure
+        context.log(`a network is left over, which the next rollout removes: ${problemOf(error).what}`);
+      });
       // an environment that was run by a driver of this machine before: nothing of that serves any more
       for (const service of Object.keys(await parts.ledger.serving(desired.target))) {
         await parts.ledger.serve(desired.target, service, null);
@@ -172,8 +187,9 @@ async function removeAll(engine: DockerEngine, place: Place, { token, signal, lo
   for (const { ID } of services) await removeService(engine, ID);
   await removeJobs(engine, place, signal);
   await untilGone(engine, placeFilter(place), signal);
-  await sweepSecrets(engine, place);
-  await removeNetwork(engine, place, signal);
+  await sweepContents(engine, place, SECRETS);
+  await sweepContents(engine, place, CONFIGS);
+  await removeNetworks(engine, place, signal);
   await forget(engine, place, token);
 }
 

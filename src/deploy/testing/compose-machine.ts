@@ -15,7 +15,7 @@ import { createComposeDriver } from '../compose/compose.ts';
 import { ComposeConfig } from '../compose/config.ts';
 import { composeProgram } from '../compose/program.ts';
 import { createDockerDriver } from '../docker/docker.ts';
-import type { DeployDriver, SourceFiles } from '../driver.ts';
+import type { DeployDriver } from '../driver.ts';
 import { fileLedger } from '../ledger-store.ts';
 import type { LocalConfig } from '../local.ts';
 import { createProxyControl } from '../proxy/control.ts';
@@ -25,6 +25,7 @@ import { HOSTILE } from './hostile.ts';
 import { PROGRAM_ARGV, PROGRAM_WORKDIR, programFiles } from './program.ts';
 import { proxyCommand } from './proxy-program.ts';
 import { CANARY, type DriverUnderTest } from './rollouts.ts';
+import { sourceOf } from './source.ts';
 
 let installations = 0;
 
@@ -92,21 +93,6 @@ export async function composeUnderTest(): Promise<ComposeUnderTest> {
     },
   };
   return under;
-}
-
-/** A commit that has these files. */
-export function sourceOf(files: Readonly<Record<string, string>>): SourceFiles {
-  return {
-    file: (path) => {
-      const text = Object.hasOwn(files, path) ? files[path] : undefined;
-      return Promise.resolve(text === undefined ? null : Buffer.from(text));
-    },
-    list: (folder) => {
-      const above = folder === '' ? '' : `${folder}/`;
-      const below = Object.keys(files).filter((path) => path.startsWith(above));
-      return Promise.resolve(below.map((path) => path.slice(above.length)));
-    },
-  };
 }
 
 /** As people write them: each service is built from its folder and opens its port. */

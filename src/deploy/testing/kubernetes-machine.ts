@@ -16,7 +16,7 @@ import { KubernetesConfig } from '../kubernetes/config.ts';
 import { createKubernetesDriver } from '../kubernetes/kubernetes.ts';
 import { createRenderer } from '../kubernetes/render.ts';
 import { fileLedger } from '../ledger-store.ts';
-import { sourceOf } from './compose-machine.ts';
+import { sourceOf } from './source.ts';
 import { CANARY, type DriverUnderTest } from './rollouts.ts';
 
 let installations = 0;

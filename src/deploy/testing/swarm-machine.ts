@@ -3,6 +3,7 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { findGoProgram } from '../../../tools/go-programs.js';
 import { makeTestImage } from '../../../tools/test-machine/image.ts';
 import { pushTestImage } from '../../../tools/test-machine/oci-image.ts';
 import { debianRegistryHost, type Swarm, swarmOf } from '../../../tools/test-machine/machine.ts';
@@ -11,11 +12,14 @@ import { systemClock } from '../../lib/clock.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { secretsOf } from '../../secret/secret.ts';
 import { envSecrets } from '../../secret/stores/env/env.ts';
+import { composeProgram } from '../compose/program.ts';
 import { fileLedger } from '../ledger-store.ts';
 import { createProxyControl } from '../proxy/control.ts';
+import { SwarmConfig } from '../swarm/config.ts';
 import { createSwarmDriver, type SwarmDriver } from '../swarm/swarm.ts';
 import { PROGRAM_ARGV, PROGRAM_WORKDIR, programFiles } from './program.ts';
 import { proxyCommand } from './proxy-program.ts';
+import { sourceOf } from './source.ts';
 import { CANARY, type DriverUnderTest } from './rollouts.ts';
 
 let installations = 0;
@@ -23,6 +27,9 @@ let installations = 0;
 export interface SwarmUnderTest extends DriverUnderTest {
   readonly swarm: Swarm;
   readonly installation: string;
+  /** What deployments from now on find in the repository, and what towpath.yaml says from now on. */
+  files: Readonly<Record<string, string>>;
+  settings: Readonly<Record<string, unknown>>;
   /** Of a manager, by its number. */
   engine(number: number): Promise<DockerEngine>;
   /** The driver as it is by this manager. */
@@ -42,6 +49,11 @@ export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
     return known;
   };
   const proxy = createProxyControl({ directory: join(directory, 'proxy'), command: await proxyCommand() });
+  const compose = composeProgram({
+    path: findGoProgram('docker-compose').path,
+    environment: { PATH: process.env['PATH'] },
+    home: join(directory, 'home'),
+  });
   const image = `${registry.host}/shop/web`;
   const digests = new Map<string, Digest>();
   const by = (number: number): SwarmDriver =>
@@ -49,17 +61,22 @@ export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
       engine: () => engine(number),
       installation,
       clock: systemClock,
+      compose,
       mark: join(directory, 'uses-swarm'),
       cutover: proxy,
       ledger: fileLedger(join(directory, 'ledger')),
       secrets: secretsOf([envSecrets({ CANARY_OF_THE_TEST: CANARY })]),
     });
-  return {
+  const under: SwarmUnderTest = {
     swarm,
     installation,
+    files: {},
+    settings: {},
     engine,
     by,
     restart: () => by(0),
+    settingsOf: () => Promise.resolve(SwarmConfig.parse(under.settings)),
+    sourceOf: () => sourceOf(under.files),
     image: async (version, behaviour) => {
       const known = digests.get(`${version} ${behaviour}`);
       if (known !== undefined) return { image, digest: known };
@@ -87,6 +104,7 @@ export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
       await rm(directory, { recursive: true, force: true });
     },
   };
+  return under;
 }
 
 /** Lets engines in other network namespaces reach a server that listens on this machine's loopback. */
