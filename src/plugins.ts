@@ -41,6 +41,7 @@ import { createProxyControl } from './deploy/proxy/control.ts';
 import { probe } from './deploy/proxy/probe.ts';
 import { createSwarmDriver, MANAGER_SILENCE_MS } from './deploy/swarm/swarm.ts';
 import type { MachineCare } from './flow/care/care.ts';
+import { passBoundary } from './flow/engine/fault.ts';
 import type { House } from './flow/house.ts';
 import type { OutsideServer, Servers } from './check/server.ts';
 import { systemClock } from './lib/clock.ts';
@@ -179,7 +180,11 @@ export async function createPlugins(options: PluginParts): Promise<Plugins> {
   });
   const dockerDriver = createDockerDriver({ ...local, engine, installation });
   const hosts = createHostAccess({ clock: systemClock, secretOf, wait: (ms) => pause(ms) });
-  const serial = createSerialWriter({ store: options.store, holder: randomUUID() });
+  const serial = createSerialWriter({
+    store: options.store,
+    holder: randomUUID(),
+    passed: (point) => passBoundary(point, 'done', 'manifests'),
+  });
   const clusters = createClusters({ environment: process.env, clock: systemClock, secretOf });
   const manifests = createManifestWriters({ directory: join(data, 'manifests'), remoteOf: options.remoteOf });
   const gitopsDriver = createGitopsDriver({

@@ -8,6 +8,7 @@ import { parsePlace } from '../registry/place.ts';
 import { awaitRemovals } from '../registry/removal-store.ts';
 import { openLog } from '../store/log-store.ts';
 import { type Deployment, logOf } from './deploy-release.ts';
+import { passBoundary } from './engine/fault.ts';
 import type { House } from './house.ts';
 import { imagesOf } from './statements/state.ts';
 
@@ -72,10 +73,12 @@ export async function bringCopy(
       log(`${shortDigest(digest)} is copied to ${there}: ${blobs.length} blobs, ${megabytes(sizeBytes)}.`);
     },
     told: (blob: CopiedBlob) => {
+      passBoundary('blob', 'done', 'copies');
       count[blob.how] += 1;
       if (blob.how === 'copied') log(`  ${shortDigest(blob.digest)} copied, ${megabytes(blob.size)}`);
     },
   });
+  passBoundary('copied', 'done', 'copies');
   await to.registry.tag(to.repository, digest, tag);
   const done = `${count.copied} blobs copied, ${count.mounted} mounted, ${count.there} were there`;
   log(`${shortDigest(digest)} in ${there}: ${begun ? `read back whole (${done})` : 'was there, whole'}.`);

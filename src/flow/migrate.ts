@@ -5,6 +5,7 @@ import { promotionById } from '../path/promotion-store.ts';
 import { openLog } from '../store/log-store.ts';
 import { type Deployment, driverOf, logOf } from './deploy-release.ts';
 import { desire, type Migration } from './desired.ts';
+import { passBoundary } from './engine/fault.ts';
 import type { House } from './house.ts';
 
 /**
@@ -54,13 +55,17 @@ async function once(house: House, { deployment, desired, jobs, migration, log }:
     const begin = async (): Promise<void> => {
       const isFirst = await recordMigrationBegun(db, key);
       if (before === null && !isFirst) throw begunElsewhere(service, environment.name);
+      passBoundary('begun', 'done', 'migrations');
       log(`migrates: ${argv.join(' ')}`);
     };
     const job = { service, argv, timeoutMs, begun: before !== null, begin };
+    passBoundary('wanted', 'done', 'migrations');
     outcome = await begunInTime(deployment, job, (timed, until) =>
       jobs.run(desired, timed, { log: (line) => log(`  ${line}`), signal: until, token }),
     );
+    passBoundary('ended', 'done', 'migrations');
     await recordMigrationEnded(db, key, outcome);
+    passBoundary('recorded', 'done', 'migrations');
   }
   await jobs.forget(desired, service);
   const failure = failureOf(outcome, { service, place: environment.name, timeoutMs });

@@ -27,7 +27,12 @@ export interface SerialWriterParts {
   /** How long it is waited for others that want to write, at most: it ends when nobody came for a while. */
   readonly windowMs?: number;
   readonly leaseMs?: number;
+  /** Told after each step of a write: a server that ends there is gone on for by another. */
+  readonly passed?: (point: WritePoint) => void;
 }
+
+/** Up to where a write has come: it is in line; it is taken from there; it is on the branch; and that is known. */
+export type WritePoint = 'asked' | 'taken' | 'pushed' | 'written';
 
 const WINDOW_MS = 250;
 /** Those who ask at one moment come within so long of each other. */
@@ -59,7 +64,7 @@ type Hear = (results: ReadonlyMap<string, WriteResult>) => void;
 
 /** Of all that want to write to a branch, whoever gets its lease writes for all. The others wait, here or in other processes. */
 export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
-  const { store, holder, windowMs = WINDOW_MS, leaseMs = LEASE_MS } = parts;
+  const { store, holder, windowMs = WINDOW_MS, leaseMs = LEASE_MS, passed = () => undefined } = parts;
   const drives = new Map<string, Drive>();
 
   const gather = async (branchId: string): Promise<void> => {
@@ -88,8 +93,11 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
         await gather(ask.branch.id);
         const { head, writes } = await takeWaiting(store.db, branch.id, holder, MOST_AT_ONCE);
         if (writes.length === 0) return true;
+        passed('taken');
         const outcome = await writeBatch({ writer, branch, lastHead: head, signal: lost.signal }, writes);
+        passed('pushed');
         await store.transaction((tx) => finishWrites(tx, branch.id, holder, outcome));
+        passed('written');
         for (const hear of heard) hear(outcome.results);
         await forgetWrites(store.db, branch.id, KEPT_MS);
       }
@@ -138,6 +146,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
     write: async (ask, writer, signal) => {
       signal.throwIfAborted();
       await askWrite(store.db, ask, WANTED_MS);
+      passed('asked');
       const beat = setInterval(() => {
         if (!signal.aborted) stayWanted(store.db, ask.key, WANTED_MS).catch(() => undefined);
       }, WANTED_MS / 4);
