@@ -12,7 +12,9 @@ export default class CountReporter implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     const states = modules.flatMap((module) => [...module.children.allTests()].map((test) => test.result().state));
-    const broken = modules.filter((module) => module.errors().length > 0).length;
+    const broken = modules
+      .flatMap((module) => [module, ...module.children.allSuites()])
+      .filter((place) => place.errors().length > 0).length;
     this.#passed = states.filter((state) => state === 'passed').length;
     this.#failed = states.filter((state) => state === 'failed').length + broken + errors.length;
   }
