@@ -5,6 +5,8 @@ export interface HeldManifest {
   readonly tags: readonly string[];
   /** Of an index: its manifests. */
   readonly parts: readonly string[];
+  /** Its config and layers; null where that was not read, or could not be. */
+  readonly blobs: readonly string[] | null;
   /** What it speaks of, when it is a referrer. */
   readonly subject: string | null;
   /** What its config and layers have; others may share them. */
@@ -18,6 +20,8 @@ export interface ContentSweep {
   readonly kept: AsyncIterable<{ readonly repository: string; readonly digest: string }>;
   /** What was pushed, found or asked for since then stays, whatever names it: a push is under way, or has just ended. */
   readonly beforeMs: number;
+  /** Manifests that were looked at just now, so that they need not be read once more: what a digest names never changes. */
+  readonly known?: readonly HeldManifest[];
   readonly signal?: AbortSignal;
   /** Hears of each point that the sweep passes, at once. */
   readonly passed?: (point: SweepPoint) => void;

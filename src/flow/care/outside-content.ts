@@ -91,6 +91,7 @@ async function look({ store, registry, clock }: Place): Promise<HeldManifest[]> 
               digest: found.digest,
               tags: [...(held.get(key)?.tags ?? []), ...names],
               parts: manifests.map(({ digest }) => digest),
+              blobs: blobs.map(({ digest }) => digest),
               subject: listed === undefined ? (subject?.digest ?? null) : `sha256:${listed}`,
               bytes: blobs.reduce((sum, { size }) => sum + size, 0),
               usedMs: since.get(key) ?? clock.now(),
@@ -105,7 +106,7 @@ async function look({ store, registry, clock }: Place): Promise<HeldManifest[]> 
 
 /** Known by what was written down alone. */
 function unnamed(repository: string, digest: string, usedMs: number): HeldManifest {
-  return { repository, digest, tags: [], parts: [], subject: null, bytes: 0, usedMs };
+  return { repository, digest, tags: [], parts: [], blobs: null, subject: null, bytes: 0, usedMs };
 }
 
 /** What was given up may be gone by now; what is built is looked for elsewhere. */

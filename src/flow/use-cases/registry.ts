@@ -32,7 +32,7 @@ export function registryCases(house: House): UseCases['registry'] {
       // from the roots of this very moment, not from the plan: what was promoted since stays
       const removed = dryRun
         ? null
-        : await content.sweep({ kept: keptImages(store.db, registry.host), beforeMs, passed });
+        : await content.sweep({ kept: keptImages(store.db, registry.host), beforeMs, known: held, passed });
       if (removed !== null) {
         await audit(by, 'registry.swept', { ...removed, givenUp: givesUp.length });
         passed('audit');

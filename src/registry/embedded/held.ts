@@ -28,6 +28,7 @@ export async function heldManifests(
         digest,
         tags: (tags.get(digest) ?? []).map(({ tag }) => tag).sort(inLexicalOrder),
         parts: manifest?.manifests.map((part) => part.digest) ?? [],
+        blobs: manifest?.blobs.map((blob) => blob.digest) ?? null,
         subject: manifest?.subject?.digest ?? null,
         bytes: manifest?.blobs.reduce((sum, { size }) => sum + size, 0) ?? 0,
         usedMs,

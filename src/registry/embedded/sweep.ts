@@ -27,7 +27,7 @@ const REMEMBERED = 200_000;
 export async function sweepContent(stores: SweptStores, wish: ContentSweep): Promise<Swept> {
   const { kept, beforeMs, signal, passed = () => {} } = wish;
   const { blobs, repositories, limbo } = stores;
-  const { mark, isMarked, isMarkedBlob } = marker(stores, signal);
+  const { mark, isMarked, isMarkedBlob } = marker(stores, wish);
   for (const repository of await repositories.repositories())
     await each(await repositories.tagged(repository), AT_ONCE, async ({ digest }) => mark(repository, digest));
   await eachOf(kept, AT_ONCE, async ({ repository, digest }) => mark(repository, digest));
@@ -45,11 +45,17 @@ export async function sweepContent(stores: SweptStores, wish: ContentSweep): Pro
   return { files: content.files, bytes: names.bytes + content.bytes };
 }
 
+interface Parts {
+  readonly blobs: readonly string[];
+  readonly parts: readonly string[];
+}
+
 /**
  * Takes a manifest into use with all that belongs to it: its blobs, the manifests of an index, what speaks of it. What many
  * share is marked once.
  */
-function marker({ blobs, repositories }: SweptStores, signal?: AbortSignal) {
+function marker({ blobs, repositories }: SweptStores, { known = [], signal }: ContentSweep) {
+  const read = new Map(known.map((one) => [one.digest, one]));
   let marked = new Set<string>();
   let markedBlobs = new Set<string>();
   const subjects = new Map<string, Promise<ReadonlySet<string>>>();
@@ -73,22 +79,30 @@ function marker({ blobs, repositories }: SweptStores, signal?: AbortSignal) {
     return (await known).has(digest);
   };
 
+  const partsOf = async (repository: string, digest: ContentDigest): Promise<Parts> => {
+    const before = read.get(digest);
+    if (before !== undefined && before.blobs !== null) return { blobs: before.blobs, parts: before.parts };
+    const content = await contentOf(blobs, digest);
+    if (content === 'unreadable') throw unreadable(repository, digest);
+    const digests = (all: readonly { readonly digest: string }[] = []) => all.map((one) => one.digest);
+    return { blobs: digests(content?.blobs), parts: digests(content?.manifests) };
+  };
+
   async function mark(repository: string, root: string): Promise<void> {
     const open = [root];
     for (let digest = open.pop(); digest !== undefined; digest = open.pop()) {
       signal?.throwIfAborted();
       if (!isContentDigest(digest) || !isNew(keyOf('manifest', repository, digest))) continue;
       if (!(await repositories.markManifest(repository, digest)) || !(await markBlob(digest))) continue;
-      const content = await contentOf(blobs, digest);
-      if (content === 'unreadable') throw unreadable(repository, digest);
-      for (const { digest: blob } of content?.blobs ?? [])
+      const { blobs: ofIt, parts } = await partsOf(repository, digest);
+      for (const blob of ofIt)
         if (
           isContentDigest(blob) &&
           isNew(keyOf('blob', repository, blob)) &&
           (await repositories.markBlob(repository, blob))
         )
           await markBlob(blob);
-      open.push(...(content?.manifests ?? []).map((part) => part.digest));
+      open.push(...parts);
       if (await isSpokenOf(repository, digest))
         open.push(...(await repositories.referrers(repository, digest)).map((referrer) => referrer.digest));
     }
