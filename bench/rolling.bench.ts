@@ -48,6 +48,7 @@ export async function run(): Promise<Figure[]> {
     await server.stop();
     await removeTowpath(join(directory, 'data'));
     await forge.close();
+    await call(engine.address.slice('unix://'.length), 'POST', '/swarm/leave?force=1'); // else its networks stay mounted
     await engine.stop();
     await rm(directory, { recursive: true, force: true });
   }
