@@ -12,7 +12,15 @@ import { sha256 } from '../../lib/digest.ts';
 import type { Store } from '../../store/database.ts';
 import { testStore } from '../../store/testing.ts';
 import { createSerialWriter, type SerialWriter } from './serial-writer.ts';
-import { askWrite, manifestBranch, takeLease, takeWaiting, type WriteAsk } from './write-store.ts';
+import {
+  askWrite,
+  leaveLease,
+  manifestBranch,
+  takeLease,
+  takeWaiting,
+  type WriteAsk,
+  writeState,
+} from './write-store.ts';
 
 let forge: Forge;
 let repository: ForgeRepository;
@@ -257,19 +265,32 @@ describe('nothing half-written', () => {
     expect(await subjects()).toEqual(['s0 v2', 'change']);
   });
 
-  test('called off before it is written, it is never written', async () => {
+  test('called off while it stands in line, it is never written', async () => {
+    const ask = askOf('s0', 'v2');
+    await askWrite(store.db, ask, 15_000);
+    expect(await takeLease(store.db, ask.branch.id, 'somebody', 60_000)).toBe(true);
     const leave = new AbortController();
-    const gone = expect(write(askOf('s0', 'v2'), serial, branches, leave.signal)).rejects.toThrow('off');
-    await expect.poll(async () => store.db.selectFrom('manifest_write').select('key').execute()).toHaveLength(1);
+    const gone = expect(write(ask, serial, branches, leave.signal)).rejects.toThrow('off');
     leave.abort(new Error('off'));
     await gone;
+    await leaveLease(store.db, ask.branch.id, 'somebody');
     await write(askOf('s1', 'v2'));
-    const left = await store.db
-      .selectFrom('manifest_write')
-      .select('state')
-      .where('key', '=', 's0 v2')
-      .executeTakeFirst();
-    expect(await subjects()).toEqual(left?.state === 'written' ? ['s1 v2', 's0 v2', 'change'] : ['s1 v2', 'change']);
+    expect(await subjects()).toEqual(['s1 v2', 'change']);
+    expect(await writeState(store.db, ask.key)).toEqual({ kind: 'waiting' });
+  });
+
+  test('called off while it is pushed, it tells that it was written', async () => {
+    const leave = new AbortController();
+    const leaving: BranchWriter = {
+      ...branches,
+      push: async (...args) => {
+        leave.abort(new Error('off'));
+        return branches.push(...args);
+      },
+    };
+    const commit = await write(askOf('s0', 'v2'), serial, leaving, leave.signal);
+    expect(await repository.git('rev-parse', 'main')).toBe(commit);
+    expect(await subjects()).toEqual(['s0 v2', 'change']);
   });
 
   test('a branch that is not there, and one that was deleted, are made by nobody', async () => {
