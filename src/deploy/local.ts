@@ -12,7 +12,7 @@ import { servingOrNone } from './ledger-store.ts';
 import { healthOf, observe, type ObserverParts, PLAIN_PROBE } from './local-observer.ts';
 import { outputOf } from './output.ts';
 import { jobsOf, secretsFor, serviceOf } from './local-jobs.ts';
-import { planRollout, type RolloutAction, targetKey } from './rollout.ts';
+import { type Instance, planRollout, type RolloutAction, targetKey } from './rollout.ts';
 import type { DriverStatement } from './statement.ts';
 
 export interface LocalDriverParts extends Omit<ObserverParts, 'ageOf'> {
@@ -24,6 +24,9 @@ export interface LocalDriverParts extends Omit<ObserverParts, 'ageOf'> {
 }
 
 type Parts = LocalDriverParts & ObserverParts;
+
+/** The parts during one rollout, and how often each instance was found at work in it. */
+type RolloutParts = Parts & { readonly looks: Map<string, number> };
 
 export const LocalConfig = z.strictObject({
   drainMs: z
@@ -44,6 +47,8 @@ export const LocalConfig = z.strictObject({
 export type LocalConfig = z.infer<typeof LocalConfig>;
 
 const FIRST_PROBES_MS = 50;
+/** A pause of the machine makes a program older, not better: a worker is found at work so often, too, before it counts as well. */
+const LOOKS = 6;
 const TAIL_LINES = 20;
 
 type Driver = DeployDriver<LocalConfig, RolloutAction>;
@@ -56,7 +61,7 @@ export function createLocalDriver(given: LocalDriverParts): LocalDriver {
     ...(parts.runtime.jobs === undefined ? {} : { jobs: jobsOf(parts.runtime.jobs, parts) }),
     ...parts.statement,
     plan: (desired, observed) => planRollout(desired, observed, parts.how),
-    apply: (desired, actions, context) => apply(parts, desired, actions, context),
+    apply: (desired, actions, context) => apply({ ...parts, looks: new Map() }, desired, actions, context),
     observe: (target) => observe(parts, target),
     destroy: (target, context) => destroy(parts, target, context),
     handOver: (target, context) => handOver(parts, target, context),
@@ -65,7 +70,7 @@ export function createLocalDriver(given: LocalDriverParts): LocalDriver {
 }
 
 async function apply(
-  parts: Parts,
+  parts: RolloutParts,
   desired: Desired<LocalConfig>,
   actions: readonly RolloutAction[],
   context: ApplyContext,
@@ -85,7 +90,7 @@ async function apply(
 }
 
 async function act(
-  parts: Parts,
+  parts: RolloutParts,
   desired: Desired<LocalConfig>,
   action: RolloutAction,
   context: ApplyContext,
@@ -134,7 +139,7 @@ async function startAll(
 }
 
 async function awaitHealthy(
-  parts: Parts,
+  parts: RolloutParts,
   target: Target,
   service: DesiredService,
   ids: readonly string[],
@@ -144,14 +149,25 @@ async function awaitHealthy(
   const deadline = parts.clock.elapsed() + startMs;
   for (let pauseMs = FIRST_PROBES_MS; ; pauseMs = Math.min(pauseMs * 2, intervalMs)) {
     signal.throwIfAborted();
-    const instances = await parts.runtime.list(target);
-    const ours = instances.filter(({ id, running }) => running && ids.includes(id));
+    const running = (await parts.runtime.list(target)).filter((instance) => instance.running);
+    for (const instance of running) parts.looks.set(runOf(instance), looksAt(parts, instance) + 1);
+    const ours = running.filter(({ id }) => ids.includes(id));
     if (ours.length < ids.length) throw ended(service);
     const states = await Promise.all(ours.map((instance) => healthOf(parts, instance)));
-    if (states.every((state) => state === 'healthy')) return;
+    const isSeen = ours.every((one) => one.address !== null || looksAt(parts, one) >= LOOKS);
+    if (isSeen && states.every((state) => state === 'healthy')) return;
     if (parts.clock.elapsed() >= deadline) throw unhealthy(service, startMs);
     await wait(pauseMs, undefined, { signal });
   }
+}
+
+/** One that was started again has to be seen anew. */
+function runOf({ id, startedAtMs }: Instance): string {
+  return `${id} ${startedAtMs}`;
+}
+
+function looksAt({ looks }: RolloutParts, instance: Instance): number {
+  return looks.get(runOf(instance)) ?? 0;
 }
 
 async function moveTo(

@@ -23,21 +23,9 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 test('an environment that changes its driver keeps its address, and nothing of the old driver is left', async () => {
   const upstreams = new Map<number, number>();
-  const ledger = fileLedger(folder);
-  const made = (name: string, machine: Map<string, Instance>): LocalDriver =>
-    createLocalDriver({
-      statement: { name, config: LocalConfig, lacks: [] },
-      how: `run by ${name}`,
-      runtime: memoryRuntime(machine),
-      cutover: memoryCutover(upstreams),
-      ledger,
-      secrets: { resolve: () => Promise.reject(new Error('no secrets here')) },
-      probe: () => Promise.resolve(true),
-      clock: systemClock,
-    });
   const before = new Map<string, Instance>();
   const after = new Map<string, Instance>();
-  const [old, next] = [made('process', before), made('docker', after)];
+  const [old, next] = [made('process', before, upstreams), made('docker', after, upstreams)];
   await roll(old, 'one', 1n);
   await next.handOver(target, context(1n));
   expect(before.size).toBe(1);
@@ -52,6 +40,21 @@ test('an environment that changes its driver keeps its address, and nothing of t
   await expect(next.handOver(target, context(1n))).rejects.toMatchObject({ code: 'deploy.fenced' });
 });
 
+test('a worker that is old at once, as after a pause of the machine, is looked at again before it counts as well', async () => {
+  const machine = new Map<string, Instance>();
+  const runtime = memoryRuntime(machine); // all in it was started in 1970
+  let looks = 0;
+  const driver = made('process', machine, new Map(), {
+    ...runtime,
+    list: async (of) => {
+      if ((looks += 1) === 5) for (const [id, one] of machine) machine.set(id, { ...one, running: false });
+      return runtime.list(of);
+    },
+  });
+  const { port: _port, publicPort: _publicPort, ...worker } = web;
+  await expect(roll(driver, 'three', 3n, worker)).rejects.toMatchObject({ code: 'deploy.exited' });
+});
+
 const web: DesiredService = {
   service: 'web',
   image: 'registry/shop/web',
@@ -64,8 +67,26 @@ const web: DesiredService = {
   limits: {},
 };
 
-async function roll(driver: LocalDriver, operation: string, token: bigint): Promise<void> {
-  const desired = { target, config: driver.config.parse({}), services: [web], operation };
+function made(
+  name: string,
+  machine: Map<string, Instance>,
+  upstreams: Map<number, number>,
+  runtime = memoryRuntime(machine),
+): LocalDriver {
+  return createLocalDriver({
+    statement: { name, config: LocalConfig, lacks: [] },
+    how: `run by ${name}`,
+    runtime,
+    cutover: memoryCutover(upstreams),
+    ledger: fileLedger(folder),
+    secrets: { resolve: () => Promise.reject(new Error('no secrets here')) },
+    probe: () => Promise.resolve(true),
+    clock: systemClock,
+  });
+}
+
+async function roll(driver: LocalDriver, operation: string, token: bigint, service = web): Promise<void> {
+  const desired = { target, config: driver.config.parse({}), services: [service], operation };
   await driver.apply(desired, driver.plan(desired, await driver.observe(target)), context(token));
 }
 
@@ -87,7 +108,7 @@ function memoryRuntime(machine: Map<string, Instance>): Runtime {
         digest: service.digest,
         running: true,
         startedAtMs: 0,
-        address: { host: '127.0.0.1', port: ++lastPort },
+        address: service.port === undefined ? null : { host: '127.0.0.1', port: ++lastPort },
         health: null,
         publicPort: service.publicPort ?? null,
       });
