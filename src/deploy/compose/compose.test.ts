@@ -98,12 +98,13 @@ describe.skipIf(missing !== undefined)(missing ?? 'with Docker Compose', () => {
     test('what is not well yet is found by nobody', async () => {
       const { deploy, deployUntil, web } = begin({ store: { image: store, ...STORE } }, DATA);
       await deploy('one', [await web('v1')]);
-      const slow = await web('v2', { behaviour: 'sick', startMs: 3000 });
-      const failing = deploy('two', [slow]).catch((error: unknown) => error);
-      await expect.poll(async () => (await containers()).filter(({ running }) => running)).toHaveLength(3);
-      for (let n = 0; n < 10; n++) expect(await answers('store', 'http://web:3000/', 'v1')).toBe(0);
-      expect(await failing).toMatchObject({ code: 'deploy.unhealthy' });
-      await deployUntil('three', [slow], 'await-healthy');
+      const sick = await web('v2', { behaviour: 'sick', startMs: 500 });
+      await expect(deploy('two', [sick])).rejects.toMatchObject({ code: 'deploy.unhealthy' });
+      const slow = await web('v2', { behaviour: 'sick', startMs: 600_000 });
+      await deployUntil('three', [slow], 'await-healthy', async () => {
+        expect((await containers()).filter(({ running }) => running)).toHaveLength(3);
+        for (let n = 0; n < 10; n++) expect(await answers('store', 'http://web:3000/', 'v1')).toBe(0);
+      });
       expect(await answers('store', 'http://web:3000/', 'v1')).toBe(0);
     });
 

@@ -57,7 +57,7 @@ test('an instance runs, is reached on loopback, and is seen with the digest that
     publicPort: 7100,
     health,
   });
-  expect(await answerOf(seen?.address ?? null)).toBe('hello');
+  await expect.poll(() => answerOf(seen?.address ?? null).catch(() => null)).toBe('hello');
   expect(await runtime().list(other)).toEqual([]);
 });
 
@@ -123,11 +123,9 @@ test('a program that ends by itself is started again on the same port', async ()
   const [before] = await runtime().list(target);
   const { State } = await engine.docker.getContainer('web-0-test').inspect();
   process.kill(State.Pid, 'SIGKILL');
-  await expect.poll(async () => (await inspectContainer(engine, 'web-0-test'))?.restarts, { timeout: 20_000 }).toBe(1);
-  await expect
-    .poll(async () => (await runtime().list(target))[0]?.address, { timeout: 20_000 })
-    .toEqual(before?.address);
-  await expect.poll(() => answerOf(before?.address ?? null).catch(() => null), { timeout: 20_000 }).toBe('hello');
+  await expect.poll(async () => (await inspectContainer(engine, 'web-0-test'))?.restarts).toBe(1);
+  await expect.poll(async () => (await runtime().list(target))[0]?.address).toEqual(before?.address);
+  await expect.poll(() => answerOf(before?.address ?? null).catch(() => null)).toBe('hello');
 });
 
 test('environments are networks of their own: instances of one find no instance of another', async () => {

@@ -102,7 +102,7 @@ test('a machine that neither takes nor refuses a connection is passed over after
   } finally {
     end();
   }
-}, 20_000);
+});
 
 test('a request that may be sent twice is tried again when its connection broke, an order is not', async () => {
   let count = 0;

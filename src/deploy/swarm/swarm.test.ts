@@ -32,7 +32,7 @@ test('a task that Swarm begins again is found again behind its address', async (
     const filters = JSON.stringify({ label: [`dev.towpath.installation=${under.installation}`] });
     const [container] = await docker.listContainers({ filters });
     await docker.getContainer(container?.Id ?? '').kill();
-    await expect.poll(() => text('/').catch(() => ''), { timeout: 10_000 }).not.toBe('v1');
+    await expect.poll(() => text('/').catch(() => '')).not.toBe('v1');
     const again = async (): Promise<string> => {
       await under.by(0).leadAgain();
       return text('/').catch(() => '');

@@ -98,11 +98,11 @@ function describeDeployments(under: () => DriverUnderTest, lacks: readonly Lack[
     });
 
     able('replicas')('one that never becomes healthy is taken away, and the old one goes on serving', async () => {
-      const { deploy, web, observe } = begin();
+      const { deploy, web, observe, logged } = begin();
       const before = await deploy('one', [await web('v1')]);
       const sick = await web('v2', { behaviour: 'sick', startMs: 1500 });
       await expect(deploy('two', [sick])).rejects.toMatchObject({ code: 'deploy.unhealthy' });
-      expect(await observe()).toEqual(before);
+      expect(await observe(), logged()).toEqual(before);
       await expectAnswer('v1');
     });
 
@@ -113,18 +113,18 @@ function describeDeployments(under: () => DriverUnderTest, lacks: readonly Lack[
         const before = await deploy('one', [await web('v1')]);
         const crash = await web('v2', { behaviour: 'crash', startMs: 60_000 });
         await expect(deploy('two', [crash])).rejects.toMatchObject({ code: 'deploy.exited' });
-        expect(await observe()).toEqual(before);
+        expect(await observe(), logged()).toEqual(before);
         await expectAnswer('v1');
         expect(logged()).toContain('cannot go on');
       },
     );
 
     able('replicas')('one sick service holds back the switch of all', async () => {
-      const { deploy, web, worker, observe } = begin();
+      const { deploy, web, worker, observe, logged } = begin();
       const before = await deploy('one', [await web('v1'), await worker('v1')]);
       const sick = await worker('v2', { behaviour: 'crash' });
       await expect(deploy('two', [await web('v2'), sick])).rejects.toMatchObject({ code: 'deploy.exited' });
-      if (!lacks.includes('one-switch')) expect(await observe()).toEqual(before);
+      if (!lacks.includes('one-switch')) expect(await observe(), logged()).toEqual(before);
       else expectRunning(await observe(), [await web('v1'), await worker('v1')], 'one');
     });
 
@@ -139,12 +139,12 @@ function describeDeployments(under: () => DriverUnderTest, lacks: readonly Lack[
     });
 
     test('a late writer with a lower token is refused and changes nothing', async () => {
-      const { deploy, deployWith, web, observe } = begin();
+      const { deploy, deployWith, web, observe, logged } = begin();
       const before = await deploy('one', [await web('v1')]);
       await expect(deployWith({ token: 0n }, 'late', [await web('v2')])).rejects.toMatchObject({
         code: 'deploy.fenced',
       });
-      expect(await observe()).toEqual(before);
+      expect(await observe(), logged()).toEqual(before);
     });
 
     test('killed between any two steps, the rollout ends as it would have', async () => {
@@ -210,12 +210,12 @@ function describeDeployments(under: () => DriverUnderTest, lacks: readonly Lack[
     });
 
     test('two environments with one slug do not see each other', async () => {
-      const { deploy, deployTo, destroyOf, web, worker, observe, target } = begin();
+      const { deploy, deployTo, destroyOf, web, worker, observe, logged, target } = begin();
       const before = await deploy('one', [await web('v1')]);
       const neighbour: Target = { ...target, project: `${target.project}-next-door` };
       await deployTo(neighbour, 'one', [await worker('v1')]);
       await destroyOf(neighbour);
-      expect(await observe()).toEqual(before);
+      expect(await observe(), logged()).toEqual(before);
     });
 
     able('settings')('a secret arrives as a file, and shows nowhere else', async () => {
@@ -229,11 +229,11 @@ function describeDeployments(under: () => DriverUnderTest, lacks: readonly Lack[
     });
 
     able('settings')('a secret that is missing stops the rollout before anything moves', async () => {
-      const { deploy, web, observe } = begin();
+      const { deploy, web, observe, logged } = begin();
       const before = await deploy('one', [await web('v1')]);
       const lacking = await web('v2', { secrets: { TOKEN: 'env:NOT_THERE' } });
       await expect(deploy('two', [lacking])).rejects.toMatchObject({ code: 'secret.missing' });
-      expect(await observe()).toEqual(before);
+      expect(await observe(), logged()).toEqual(before);
     });
 
     able('addresses')('requests under way at the switch are answered to their end', async () => {

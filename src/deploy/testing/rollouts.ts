@@ -101,7 +101,7 @@ export function rolloutsOf(under: DriverUnderTest) {
       ...(await serviceOf('web', version, options)),
       port: 3000,
       publicPort: await (port ??= freePort()),
-      health: { path: '/healthz', intervalMs: 100, timeoutMs: 2000, startMs: options.startMs ?? 30_000 },
+      health: { path: '/healthz', intervalMs: 100, timeoutMs: 30_000, startMs: options.startMs ?? 30_000 },
     }),
     worker: (version: string, options: ServiceOptions = {}) => serviceOf('worker', version, options),
     deploy: async (operation: string, services: readonly DesiredService[]) =>
@@ -122,16 +122,25 @@ export function rolloutsOf(under: DriverUnderTest) {
       const desired = await desiredOf(operation, services);
       await under.restart().apply(desired, (await planned(desired)).slice(0, steps), contextOf());
     },
-    /** Rolls out until a step of this kind begins, then aborts, as a rollback does. */
-    deployUntil: async (operation: string, services: readonly DesiredService[], kind: string): Promise<void> => {
+    /** Rolls out until a step of this kind begins, does something while it lasts, then aborts, as a rollback does. */
+    deployUntil: async (
+      operation: string,
+      services: readonly DesiredService[],
+      kind: string,
+      meanwhile?: () => Promise<void>,
+    ): Promise<void> => {
       const desired = await desiredOf(operation, services);
       const actions = await planned(desired);
       const stop = new AbortController();
       const summary = actions.find((action) => action.kind === kind)?.summary;
+      let done: Promise<void> | undefined;
       const context = contextOf(stop.signal);
       const log = (line: string): void => {
         context.log(line);
-        if (line === summary) stop.abort();
+        if (line !== summary) return;
+        done = meanwhile?.();
+        if (done === undefined) stop.abort();
+        else void done.catch(() => undefined).then(() => stop.abort());
       };
       await under
         .restart()
@@ -142,6 +151,7 @@ export function rolloutsOf(under: DriverUnderTest) {
             if (!stop.signal.aborted) throw error;
           },
         );
+      await done;
     },
     /** Runs a job of `web`. @returns how it ended, and how often it was begun */
     job: async (
@@ -187,10 +197,17 @@ function jobsOf(under: DriverUnderTest): Jobs {
   return jobs;
 }
 
-/** A port that was free a moment ago, below those of outgoing connections. */
+/**
+ * Test files run at the same time: each worker draws from a range of its own, above those of the servers of stories and below
+ * that of outgoing connections.
+ */
+const PORTS = 1500;
+const firstPort = 14_000 + (Number(process.env['VITEST_POOL_ID'] ?? 0) % 4) * PORTS;
+
+/** A port that was free a moment ago. */
 async function freePort(): Promise<number> {
   for (;;) {
-    const port = 12_000 + Math.floor(Math.random() * 7000);
+    const port = firstPort + Math.floor(Math.random() * PORTS);
     const server = createServer();
     const free = await new Promise<AddressInfo | null>((resolve) => {
       server.once('error', () => resolve(null));

@@ -47,7 +47,7 @@ export function startLoad(url: string, script = PACED): { end(): Promise<LoadRes
     '--duration',
     '600s',
     '--timeout',
-    '20s',
+    '60s',
     '--script',
     script,
     url,
