@@ -68,7 +68,7 @@ describe.skipIf(missing !== null)('what Argo CD tells', () => {
       desired: Desired<GitopsConfig>,
       {
         onLine = () => undefined,
-        signal = AbortSignal.timeout(90_000),
+        signal = AbortSignal.timeout(170_000),
       }: { readonly onLine?: (line: string) => unknown; readonly signal?: AbortSignal } = {},
     ): Promise<void> => {
       lines.length = 0;

@@ -26,7 +26,7 @@ const IMAGE = `registry.test/shop/web@${sha256('v1')}`;
 describe.skipIf(missing !== null)('what Flux and workloads tell', () => {
   let cluster: Kubernetes;
   let namespaces = 0;
-  const signal = AbortSignal.timeout(120_000);
+  const { signal } = new AbortController();
   const clusters = createClusters({
     environment: {},
     clock: systemClock,
@@ -188,9 +188,12 @@ describe.skipIf(missing !== null)('what Flux and workloads tell', () => {
     expect(await watch.look(signal)).toMatchObject({ looked: true, revisions: null, images: [IMAGE] });
     const sick = { name: 'web', image: `registry.test/sick/web@${sha256('v2')}` };
     await cluster.merge(`/apis/apps/v1/namespaces/${namespace}/deployments/web`, {
-      spec: { progressDeadlineSeconds: 2, template: { spec: { containers: [sick] } } },
+      spec: { template: { spec: { containers: [sick] } } },
     });
     expect(await watch.look(signal)).toMatchObject({ state: 'coming' });
+    await cluster.merge(`/apis/apps/v1/namespaces/${namespace}/deployments/web`, {
+      spec: { progressDeadlineSeconds: 2 },
+    });
     expect(await until(async () => (await watch.look(signal)).state === 'bad')).toBe(true);
     const none = clusterWatch({ namespace, labels: ['app=nothing'] }, cluster);
     expect(await none.look(signal)).toMatchObject({
