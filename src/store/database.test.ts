@@ -54,11 +54,11 @@ test('a server that is not there is named as such', async () => {
 
 test('whether the server answers is known in time, also when no connection is free', async () => {
   const store = await testStore();
-  await requireAnswer(store);
+  await requireAnswer(store, 60_000);
   const taken = await Promise.all(Array.from({ length: 10 }, () => store.pool.connect()));
   await expect(requireAnswer(store, 10)).rejects.toMatchObject({ code: 'store.unreachable' });
   for (const client of taken) client.release();
-  await requireAnswer(store);
+  await requireAnswer(store, 60_000);
 });
 
 test('errors are told apart: a duplicate is final, a lost connection is worth another try', async () => {

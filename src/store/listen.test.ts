@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 
 import { createListener } from './listen.ts';
 import { testStore } from './testing.ts';
@@ -21,7 +21,7 @@ test('who begin and end to listen at once do it one after the other, and each he
   const names = ['a', 'b', 'c', 'd'];
   const stops = await Promise.all(names.map((name) => listener.listen(name, (said) => heard.push(`${name} ${said}`))));
   for (const name of names) await store.pool.query('select pg_notify($1, $2)', [name, 'now']);
-  await vi.waitFor(() => expect(heard.toSorted()).toEqual(['a now', 'b now', 'c now', 'd now']));
+  await expect.poll(() => heard.toSorted()).toEqual(['a now', 'b now', 'c now', 'd now']);
   await Promise.all(stops.map((stop) => stop()));
   expect(most).toBe(1);
   await listener.close();

@@ -17,7 +17,7 @@ test('a log is followed while it is written, in order and to its end', async () 
   const lines = Array.from({ length: 1_234 }, (_, n) => `line ${n}`);
   const writing = writeLog(store, 'log_1', lines);
   const seen: string[] = [];
-  for await (const part of followLog(store, 'log_1', 0, AbortSignal.timeout(20_000))) seen.push(...part.lines);
+  for await (const part of followLog(store, 'log_1', 0, new AbortController().signal)) seen.push(...part.lines);
   await writing;
   expect(seen).toEqual(lines);
 });
@@ -42,7 +42,7 @@ test('a reader goes on where it stopped', async () => {
   const store = await testStore();
   const log = openLog(store, 'log_1');
   log.line('one');
-  const follower = followLog(store, 'log_1', 0, AbortSignal.timeout(20_000));
+  const follower = followLog(store, 'log_1', 0, new AbortController().signal);
   const first = await follower.next();
   expect(first.value).toMatchObject({ lines: ['one'], ended: false });
   log.line('two');
@@ -140,6 +140,6 @@ test.skipIf(noSmallDisk !== null)(
 
 async function wholeLog(store: Store, logId: string): Promise<string[]> {
   const lines: string[] = [];
-  for await (const part of followLog(store, logId, 0, AbortSignal.timeout(20_000))) lines.push(...part.lines);
+  for await (const part of followLog(store, logId, 0, new AbortController().signal)) lines.push(...part.lines);
   return lines;
 }
