@@ -11,13 +11,12 @@ import { writeImage } from '../src/deploy/gitops/image-field.ts';
 import { createManifestWriters } from '../src/deploy/gitops/manifest-writers.ts';
 import { createSerialWriter } from '../src/deploy/gitops/serial-writer.ts';
 import { layouts, shapeOf } from '../src/deploy/gitops/testing/layouts.ts';
-import { type Forge, type ForgeRepository, startForge } from '../src/git/testing/forge.ts';
 import { sha256 } from '../src/lib/digest.ts';
 import { openStore, type Store } from '../src/store/database.ts';
 import { startEmbeddedPostgres } from '../src/store/embedded/postgres.ts';
 import { migrate } from '../src/store/migrate.ts';
 import { alternate, type Figure, lineOf, median, percentile } from './figure.ts';
-import { optimist, outsider } from './git-writers.ts';
+import { type GitPeer, startGitPeer } from './git-machine.ts';
 
 const SMALL = 100;
 const LARGE = 100_000;
@@ -36,13 +35,13 @@ const OPTIMISTIC_MS = 60_000;
 export async function run(): Promise<Figure[]> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-bench-gitops-'));
   const postgres = await startEmbeddedPostgres({ directory: join(directory, 'pg') });
-  const forge = await startForge();
+  const [server, others] = [startGitPeer(), startGitPeer()];
   await migrate(postgres.url);
   const store = await openStore(postgres.url);
   try {
-    const small = await repositoryOf(forge, SMALL);
-    const large = await repositoryOf(forge, LARGE);
-    const parts = { store, directory };
+    const small = await repositoryOf(server, SMALL);
+    const large = await repositoryOf(server, LARGE);
+    const parts = { store, directory, others };
     const figures: Figure[] = [];
     const measures = [
       edits,
@@ -57,7 +56,8 @@ export async function run(): Promise<Figure[]> {
     return figures;
   } finally {
     await store.close();
-    await forge.close();
+    await others.stop();
+    await server.stop();
     await postgres.stop();
     await rm(directory, { recursive: true, force: true });
   }
@@ -66,6 +66,8 @@ export async function run(): Promise<Figure[]> {
 interface Parts {
   readonly store: Store;
   readonly directory: string;
+  /** Who pushes beside us. */
+  readonly others: GitPeer;
 }
 
 /** A thousand edits of the manifests of `fixtures/`, each with another image: nothing but the wanted bytes may differ. */
@@ -96,7 +98,7 @@ function styleOf(at: number): 'digest' | 'tag@digest' {
 }
 
 /** Twelve of one moment in one file, where they meet, and one alone. */
-async function atOnce(parts: Parts, repository: ForgeRepository): Promise<Figure[]> {
+async function atOnce(parts: Parts, repository: Repository): Promise<Figure[]> {
   const promoter = promoterOf(parts, repository);
   try {
     const all = Array.from({ length: 12 }, (_, at) => at);
@@ -131,7 +133,7 @@ async function atOnce(parts: Parts, repository: ForgeRepository): Promise<Figure
 }
 
 /** With the quarter of a second that is waited for others, and without it: then what is left is the work. */
-async function sizes(parts: Parts, small: ForgeRepository, large: ForgeRepository): Promise<Figure[]> {
+async function sizes(parts: Parts, small: Repository, large: Repository): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const { name, windowMs } of [{ name: 'large' }, { name: 'large.no-window', windowMs: 0 }]) {
     const [inSmall, inLarge] = [promoterOf(parts, small, windowMs), promoterOf(parts, large, windowMs)];
@@ -159,9 +161,9 @@ async function sizes(parts: Parts, small: ForgeRepository, large: ForgeRepositor
 }
 
 /** Fifty that promote without a pause, and somebody else who pushes every three seconds. */
-async function crowd(parts: Parts, repository: ForgeRepository, clones: string): Promise<Figure[]> {
+async function crowd(parts: Parts, repository: Repository, clones: string): Promise<Figure[]> {
   const promoter = promoterOf(parts, repository);
-  const outside = await outsider(repository.url, join(clones, 'outsider'));
+  await parts.others.ask('enter', repository.url, clones);
   const before = Number(await repository.git('rev-list', '--count', 'main'));
   const latencies: number[] = [];
   const last = new Map<number, string>();
@@ -180,7 +182,7 @@ async function crowd(parts: Parts, repository: ForgeRepository, clones: string):
     const others: Promise<number>[] = [];
     while (performance.now() - began < WRITING_MS) {
       await wait(OUTSIDE_EVERY_MS);
-      others.push(outside.commit());
+      others.push(parts.others.ask('note'));
     }
     over.abort();
     await Promise.all(writers);
@@ -190,7 +192,7 @@ async function crowd(parts: Parts, repository: ForgeRepository, clones: string):
     const lost = latencies.length + 1 + attempts.filter((many) => many > 0).length - (after - before);
     for (const [app, digest] of last)
       if (!(await repository.git('show', `main:${fileOf(app)}`)).includes(digest)) throw new Error(`${app} was lost.`);
-    const optimistic = await optimists(repository, clones);
+    const optimistic = await optimists(parts.others, repository, clones);
     const rate = latencies.length / seconds;
     return [
       { name: 'gitops.crowd.rate', value: rate, unit: '/s', goal: { op: '>=', value: 100 } },
@@ -208,7 +210,7 @@ async function crowd(parts: Parts, repository: ForgeRepository, clones: string):
       { name: 'gitops.crowd.vs-optimistic', value: rate / optimistic.rate, unit: 'x', goal: { op: '>=', value: 20 } },
     ];
   } finally {
-    await outside.close();
+    await parts.others.ask('leave');
     await promoter.close();
   }
 }
@@ -219,12 +221,11 @@ interface Optimistic {
   readonly rate: number;
 }
 
-async function optimists(repository: ForgeRepository, clones: string): Promise<Optimistic> {
-  const until = performance.now() + OPTIMISTIC_MS;
+async function optimists(others: GitPeer, repository: Repository, clones: string): Promise<Optimistic> {
   const began = performance.now();
   const each = await Promise.all(
     Array.from({ length: OPTIMISTS }, (_, at) =>
-      optimist(repository.url, join(clones, `optimist-${at}`), fileOf(at), until),
+      others.ask('optimist', repository.url, join(clones, `optimist-${at}`), fileOf(at), OPTIMISTIC_MS),
     ),
   );
   const landed = each.reduce((sum, many) => sum + many, 0);
@@ -239,7 +240,7 @@ interface Promoter {
 
 let promoters = 0;
 
-function promoterOf({ store, directory }: Parts, { url }: ForgeRepository, windowMs?: number): Promoter {
+function promoterOf({ store, directory }: Parts, { url }: Repository, windowMs?: number): Promoter {
   const id = (promoters += 1);
   const serial = createSerialWriter({ store, holder: `bench-${id}`, ...(windowMs === undefined ? {} : { windowMs }) });
   const writers = createManifestWriters({
@@ -298,14 +299,12 @@ function fileOf(app: number): string {
   return `apps/${Math.floor(app / 100)}/${app}.yaml`;
 }
 
-async function repositoryOf(forge: Forge, files: number): Promise<ForgeRepository> {
-  const repository = await forge.createRepository(`manifests-${files}`);
-  const container = (app: number): string =>
-    `    - name: app-${app}\n      image: shop/web:v0 # moved by the pipeline\n`;
-  const head = 'apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nspec:\n  replicas: 2\n  containers:\n';
-  const made = Object.fromEntries(Array.from({ length: files }, (_, app) => [fileOf(app), head + container(app)]));
-  const shared = Array.from({ length: 12 }, (_, app) => container(app)).join('');
-  await repository.commit({ files: { ...made, 'images.yaml': head + shared } });
-  await repository.git('repack', '-adq');
-  return repository;
+interface Repository {
+  readonly url: string;
+  git(...argv: string[]): Promise<string>;
+}
+
+async function repositoryOf(server: GitPeer, files: number): Promise<Repository> {
+  const { url } = await server.ask('repository', files);
+  return { url, git: (...argv) => server.ask('git', url, ...argv) };
 }

@@ -23,7 +23,13 @@ const __dirname = bundledDirname(__filename);`;
 await rm(outdir, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
-  entryPoints: { main: 'src/main.ts', index: 'src/index.ts', testing: 'src/testing.ts', 'bench/main': 'bench/main.ts' },
+  entryPoints: {
+    main: 'src/main.ts',
+    index: 'src/index.ts',
+    testing: 'src/testing.ts',
+    'bench/main': 'bench/main.ts',
+    'bench/git-peer': 'bench/git-peer.ts',
+  },
   outdir,
   bundle: true,
   splitting: true,

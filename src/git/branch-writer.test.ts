@@ -82,6 +82,18 @@ describe('commits without a work tree', () => {
     expect(ids[0]).toBe(ids[1]);
   });
 
+  test('what is changed and changed back, many times over, arrives as it stands', async () => {
+    const draft = await draftOn();
+    for (let turn = 0; turn < 130; turn++)
+      await write(draft, { 'apps/web.yaml': turn % 2 === 0 ? 'image: web:2\n' : 'image: web:1\n' }, `turn ${turn}`);
+    for (let turn = 0; turn < 70; turn++)
+      await write(draft, { 'apps/web.yaml': `image: web:${turn}\n` }, `more ${turn}`);
+    expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
+    expect(await repository.git('rev-list', '--count', 'main')).toBe('201');
+    expect(await repository.git('cat-file', 'blob', 'main:apps/web.yaml')).toBe('image: web:69');
+    expect(await repository.git('fsck', '--strict', '--no-dangling')).toBe('');
+  });
+
   test('it goes on from its own commits, and from those of others', async () => {
     const first = await draftOn();
     await write(first, { 'README.md': '1' });

@@ -13,6 +13,7 @@ import { createObjectReader, type GitObject, type ObjectReader } from './object-
 import { formatOf } from './pack.ts';
 import { BRANCH_PREFIX, isRefName } from './ref.ts';
 import { parseRemoteUrl } from './remote.ts';
+import { openSendPack, type SendPack } from './send-pack.ts';
 
 /** How a push ended, by where the branch is afterwards: what servers say differs, and is for people only. */
 export type Pushed =
@@ -34,7 +35,7 @@ export interface BranchWriter {
   head(branch: string | null, signal?: AbortSignal): Promise<BranchHead | null>;
   /** Branches whose names begin so, with where they are on the server. */
   beginning(prefix: string, signal?: AbortSignal): Promise<readonly BranchHead[]>;
-  draft(base: string): Promise<Draft>;
+  draft(base: string, signal?: AbortSignal): Promise<Draft>;
   /** @param was where the branch is to be until then, null where it is to be made; what the draft was built upon, where it is not said */
   push(branch: string, draft: Draft, signal?: AbortSignal, was?: string | null): Promise<Pushed>;
   /** Takes a branch away, unless it is elsewhere by now. One that is gone is gone. */
@@ -65,6 +66,7 @@ export async function openBranchWriter(
   await sweepPens(pens);
   const gitDir = join(pens, `${process.pid}-${randomBytes(6).toString('hex')}.git`);
   let opened: Promise<ObjectReader> | undefined;
+  let sender: Promise<SendPack | null> | undefined;
   let pushes = 0;
 
   const pen = (oid: string): Promise<ObjectReader> => (opened ??= openPen(gitDir, store, formatOf(oid)));
@@ -87,7 +89,6 @@ export async function openBranchWriter(
     (await isHere(ancestor)) && (await isHere(descendant)) && createHistory(gitDir).isAncestor(ancestor, descendant);
 
   const head: BranchWriter['head'] = async (branch, signal) => {
-    await tidy(signal);
     const listing = await listRefs(options, { signal });
     if (listing.kind === 'unchanged') return null; // it never is, of nothing known
     const name = branch === null ? listing.defaultBranch : `${BRANCH_PREFIX}${branch}`;
@@ -130,11 +131,39 @@ export async function openBranchWriter(
     return code === 0 ? null : saidOf(stderr, stdout.toString());
   };
 
+  /** What a server can do is asked once. Of one that does not say, git finds out what is the matter. */
+  const sendPack = (oid: string, signal: AbortSignal | undefined): Promise<SendPack | null> => {
+    sender ??= openSendPack(options, formatOf(oid), signal).catch(() => {
+      sender = undefined;
+      return null;
+    });
+    return sender;
+  };
+
+  /** What was made is here as well, for who builds upon it. */
+  const sendDraft = async (
+    change: { readonly ref: string; readonly was: string | null; readonly to: string },
+    draft: Draft,
+    signal: AbortSignal | undefined,
+  ): Promise<string | null> => {
+    const pack = await draft.pack();
+    const direct = pack === null ? null : await sendPack(change.to, signal);
+    if (pack === null || direct === null) {
+      await draft.settle();
+      return send(change, signal);
+    }
+    const both = [direct(change, pack, signal), draft.settle()] as const;
+    await Promise.allSettled(both); // neither is left at work
+    const [said] = await Promise.all(both);
+    return said;
+  };
+
   return {
     head,
     isAncestor,
-    draft: async (base) => {
-      await pen(base);
+    draft: async (base, signal) => {
+      await tidy(signal);
+      await bring(base, signal);
       return createDraft({ base, gitDir, object });
     },
     beginning: async (prefix, signal) => {
@@ -146,11 +175,10 @@ export async function openBranchWriter(
     },
     push: async (branch, draft, signal, was = draft.base) => {
       const ref = refOf(branch);
-      await draft.settle();
       let said: string | null = null;
       let failure: unknown;
       try {
-        said = await send({ ref, was, to: draft.tip() }, signal);
+        said = await sendDraft({ ref, was, to: draft.tip() }, draft, signal);
         pushes += 1;
         if (said === null) return { kind: 'pushed' };
       } catch (error) {

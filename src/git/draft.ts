@@ -1,6 +1,6 @@
 import { GitError } from './git-error.ts';
 import type { GitObject } from './object-reader.ts';
-import { formatOf, oidOf, writePack } from './pack.ts';
+import { formatOf, oidOf, packOf, type PackedObject, storePack } from './pack.ts';
 import { spotIn, withOid } from './tree-splice.ts';
 
 /** What is at a path of a commit. `link` and `folder` say at which path they are, which may be above the one asked for. */
@@ -37,6 +37,8 @@ export interface Draft {
   commit(change: NewCommit): Promise<string>;
   /** Writes into the repository what was made since the last time. */
   settle(): Promise<void>;
+  /** All that was made; null where some of it is settled and no more at hand. */
+  pack(): Promise<Buffer | null>;
 }
 
 export interface DraftParts {
@@ -55,14 +57,19 @@ const LARGEST_KEPT = 128 * 1024;
 /** Of what was made and is not written yet. */
 const MOST_UNSETTLED_BYTES = 32 * 1024 * 1024;
 
+/** As in packs that git makes. */
+const DEEPEST = 50;
+
 /** Trees are spliced, never built: the cost is that of the folders on the way, whatever else the repository holds. */
 export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Draft {
   const format = formatOf(base);
   const oidBytes = base.length / 2;
   let tip = base;
   const kept = new Map<string, GitObject>();
-  const made = new Map<string, GitObject>();
+  const made = new Map<string, PackedObject>();
   let madeBytes = 0;
+  let packed: Buffer | null = null;
+  let isSettled = false;
 
   const keep = (oid: string, found: GitObject): void => {
     if (found.bytes.length > LARGEST_KEPT) return;
@@ -82,15 +89,33 @@ export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Dra
     return found;
   };
 
-  const write = (object: GitObject): string => {
+  /** @param like a folder of a thousand entries, of which one changed, takes a hundred bytes so */
+  const write = (object: GitObject, like?: PackedObject['like']): string => {
     const oid = oidOf(format, object);
-    if (!made.has(oid)) madeBytes += object.bytes.length;
-    made.set(oid, object);
+    if (made.has(oid)) return oid;
+    madeBytes += object.bytes.length;
+    made.set(oid, like !== undefined && mayBeLike(oid, like.oid) ? { ...object, like } : object);
+    packed = null;
     return oid;
   };
 
+  /** Who reads it reads all that it is like; and what changes back is like what is like it. */
+  const mayBeLike = (oid: string, other: string): boolean => {
+    let depth = 0;
+    for (let at: string | undefined = other; at !== undefined; at = made.get(at)?.like?.oid) {
+      depth += 1;
+      if (at === oid || depth > DEEPEST) return false;
+    }
+    return true;
+  };
+
+  const pack = async (): Promise<Buffer> => (packed ??= await packOf(format, [...made.values()]));
+
   const settle = async (): Promise<void> => {
-    if (made.size > 0) await writePack(gitDir, format, [...made.values()]);
+    if (made.size === 0) return;
+    await storePack(gitDir, await pack());
+    isSettled = true;
+    packed = null;
     for (const [oid, object] of made) keep(oid, object);
     made.clear();
     madeBytes = 0;
@@ -128,7 +153,7 @@ export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Dra
     const spot = spotIn(bytes, name, oidBytes);
     if (spot === null) throw notThere('file', name);
     const oid = below.length === 0 ? blob : await spliced(spot.oid, below, blob);
-    return write({ type: 'tree', bytes: withOid(bytes, spot, oid) });
+    return write({ type: 'tree', bytes: withOid(bytes, spot, oid) }, { oid: tree, at: spot.at, length: oidBytes });
   };
 
   return {
@@ -156,6 +181,7 @@ export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Dra
       return tip;
     },
     settle,
+    pack: async () => (isSettled ? null : pack()),
   };
 }
 

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 
 import { cases } from '../lib/testing/cases.ts';
 import { git } from './git.ts';
-import { type ObjectFormat, oidOf, writePack } from './pack.ts';
+import { type ObjectFormat, oidOf, packOf, type PackedObject, storePack } from './pack.ts';
 
 /** Lengths around those where the length itself takes another byte. */
 const bytes = fc
@@ -21,7 +21,7 @@ test.each(['sha1', 'sha256'] as const)('git reads from a pack of %s what was put
     fc.asyncProperty(fc.uniqueArray(bytes, { minLength: 1, maxLength: 12, selector: String }), async (blobs) => {
       await inRepository(format, async (gitDir) => {
         const objects = blobs.map((blob) => ({ type: 'blob' as const, bytes: blob }));
-        await writePack(gitDir, format, objects);
+        await storePack(gitDir, await packOf(format, objects));
         for (const object of objects) {
           const { stdout } = await git(['cat-file', 'blob', oidOf(format, object)], { gitDir, directories: [gitDir] });
           expect(stdout.equals(object.bytes)).toBe(true);
@@ -31,6 +31,37 @@ test.each(['sha1', 'sha256'] as const)('git reads from a pack of %s what was put
     cases(10),
   );
 });
+
+test.each(['sha1', 'sha256'] as const)(
+  'a folder of %s that is like another is read whole, also where that is not in the pack',
+  async (format) => {
+    const length = format === 'sha1' ? 20 : 32;
+    await fc.assert(
+      fc.asyncProperty(bytes, fc.nat(), fc.nat(), fc.boolean(), async (some, one, other, isThin) => {
+        await inRepository(format, async (gitDir) => {
+          const first = { type: 'blob' as const, bytes: Buffer.concat([some, Buffer.alloc(length, 1)]) };
+          const chain: PackedObject[] = [first];
+          for (const at of [one, other].map((number) => number % (some.length + 1))) {
+            const before = chain.at(-1) ?? first;
+            const now = Buffer.from(before.bytes);
+            now.fill(chain.length + 1, at, at + length);
+            chain.push({ type: 'blob', bytes: now, like: { oid: oidOf(format, before), at, length } });
+          }
+          if (isThin) await storePack(gitDir, await packOf(format, [first]));
+          await storePack(gitDir, await packOf(format, isThin ? chain.slice(1) : chain));
+          for (const object of chain) {
+            const { stdout } = await git(['cat-file', 'blob', oidOf(format, object)], {
+              gitDir,
+              directories: [gitDir],
+            });
+            expect(stdout.equals(object.bytes)).toBe(true);
+          }
+        });
+      }),
+      cases(10),
+    );
+  },
+);
 
 function repeated(some: Uint8Array, length: number): Buffer {
   return some.length === 0 ? Buffer.alloc(length) : Buffer.alloc(length, some);

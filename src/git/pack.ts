@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { deflate as deflateWith, constants } from 'node:zlib';
+import { constants, deflate as deflateWith, deflateSync } from 'node:zlib';
 
 import { git } from './git.ts';
 import type { GitObject } from './object-reader.ts';
@@ -16,39 +16,90 @@ export function oidOf(format: ObjectFormat, { type, bytes }: GitObject): string 
   return createHash(format).update(`${type} ${bytes.length}\0`).update(bytes).digest('hex');
 }
 
+/** An object as it goes into a pack. */
+export interface PackedObject extends GitObject {
+  /** Another that differs from it at one place alone, by so many bytes there: a folder in which one entry changed. */
+  readonly like?: { readonly oid: string; readonly at: number; readonly length: number } | undefined;
+}
+
 /**
- * Writes objects into a repository, all or none, as one pack: a file for each would take some hundred trips to the
- * disk for a batch of promotions. The pack is only as durable as the folder: nothing is flushed to the disk.
+ * Puts a pack into a repository, all of its objects or none: a file for each would take some hundred trips to the
+ * disk for a batch of promotions. It is only as durable as the folder: nothing is flushed to the disk.
  */
-export async function writePack(gitDir: string, format: ObjectFormat, objects: readonly GitObject[]): Promise<void> {
-  const input = await packOf(format, objects);
-  await git(['index-pack', '--stdin'], { gitDir, directories: [gitDir], input, config: [['core.fsync', 'none']] });
+export async function storePack(gitDir: string, pack: Buffer): Promise<void> {
+  await git(['index-pack', '--stdin', '--fix-thin'], {
+    gitDir,
+    directories: [gitDir],
+    input: pack,
+    config: [['core.fsync', 'none']],
+  });
 }
 
 const deflate = promisify<Buffer, { level: number }, Buffer>(deflateWith);
 
 /** Ids, of which folders are made, do not get smaller. */
 const LEVEL = { level: constants.Z_BEST_SPEED };
+/** Up to here it takes longer to hand the work to another thread. */
+const SMALL_BYTES = 4096;
 
 const TYPES = { commit: 1, tree: 2, blob: 3, tag: 4 } as const;
+const REF_DELTA = 7;
 
-/** Version 2, every object whole. See gitformat-pack(5). */
-async function packOf(format: ObjectFormat, objects: readonly GitObject[]): Promise<Buffer> {
+/**
+ * Version 2. A pack is thin where an object is like one that is not in it: the repository that takes it has that.
+ * @see gitformat-pack(5)
+ */
+export async function packOf(format: ObjectFormat, objects: readonly PackedObject[]): Promise<Buffer> {
   const head = Buffer.from('PACK\0\0\0\x02\0\0\0\0', 'latin1');
   head.writeUInt32BE(objects.length, 8);
-  const bodies = await Promise.all(objects.map(({ bytes }) => deflate(bytes, LEVEL)));
-  const entries = objects.flatMap((object, index) => [entryHead(object), bodies[index] ?? Buffer.alloc(0)]);
-  const pack = Buffer.concat([head, ...entries]);
+  const entries = await Promise.all(objects.map(entryOf));
+  const pack = Buffer.concat([head, ...entries.flat()]);
   return Buffer.concat([pack, createHash(format).update(pack).digest()]);
 }
 
-/** The type and, in groups of seven bits from the lowest, the length: four bits of it beside the type. */
-function entryHead({ type, bytes }: GitObject): Buffer {
-  const head: number[] = [];
-  let byte = (TYPES[type] << 4) | (bytes.length & 15);
-  for (let rest = Math.floor(bytes.length / 16); rest > 0; rest = Math.floor(rest / 128)) {
-    head.push(byte | 128);
-    byte = rest & 127;
+async function entryOf({ type, bytes, like }: PackedObject): Promise<Buffer[]> {
+  if (like === undefined) return [entryHead(TYPES[type], bytes.length), await deflated(bytes)];
+  const delta = deltaOf(bytes, like);
+  return [entryHead(REF_DELTA, delta.length), Buffer.from(like.oid, 'hex'), await deflated(delta)];
+}
+
+async function deflated(bytes: Buffer): Promise<Buffer> {
+  return bytes.length > SMALL_BYTES ? deflate(bytes, LEVEL) : deflateSync(bytes, LEVEL);
+}
+
+/** Both are as long: all before the place from there, the bytes at the place, all behind it from there. */
+function deltaOf(bytes: Buffer, { at, length }: { readonly at: number; readonly length: number }): Buffer {
+  const size = numberOf(bytes.length);
+  const own = bytes.subarray(at, at + length);
+  return Buffer.concat([size, size, ...copies(0, at), Buffer.of(length), own, ...copies(at + length, bytes.length)]);
+}
+
+const MOST_COPIED = 0xffff;
+
+/** Four bytes of where, two of how much. */
+function copies(from: number, to: number): Buffer[] {
+  const all: Buffer[] = [];
+  for (let at = from; at < to; at += MOST_COPIED) {
+    const copy = Buffer.alloc(7);
+    copy[0] = 0b1011_1111;
+    copy.writeUInt32LE(at, 1);
+    copy.writeUInt16LE(Math.min(MOST_COPIED, to - at), 5);
+    all.push(copy);
   }
-  return Buffer.from([...head, byte]);
+  return all;
+}
+
+/** In groups of seven bits, from the lowest. */
+function numberOf(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest & 127) | 128);
+  return Buffer.from([...bytes, rest]);
+}
+
+/** The type and the length: four bits of it beside the type, the others in groups of seven. */
+function entryHead(type: number, length: number): Buffer {
+  const first = (type << 4) | (length & 15);
+  const rest = Math.floor(length / 16);
+  return rest === 0 ? Buffer.of(first) : Buffer.concat([Buffer.of(first | 128), numberOf(rest)]);
 }

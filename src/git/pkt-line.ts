@@ -6,11 +6,11 @@ export type Packet =
   | { readonly kind: 'flush' | 'delimiter' | 'end' };
 
 const DELIMITER = '0001';
-const FLUSH = '0000';
+export const FLUSH = '0000';
 
 /** A protocol-v2 request: a command, its capabilities, its arguments. */
 export function encodeRequest(capabilities: readonly string[], args: readonly string[]): string {
-  return [...capabilities.map(encode), DELIMITER, ...args.map(encode), FLUSH].join('');
+  return [...capabilities.map(encodeLine), DELIMITER, ...args.map(encodeLine), FLUSH].join('');
 }
 
 /** One after the other, for millions may come. @throws GitError `git.protocol` for anything that is not whole packets, each in its frame */
@@ -26,7 +26,7 @@ export function* decodePackets(bytes: Buffer): Generator<Packet> {
   }
 }
 
-function encode(line: string): string {
+export function encodeLine(line: string): string {
   const text = `${line}\n`;
   return (Buffer.byteLength(text) + 4).toString(16).padStart(4, '0') + text;
 }

@@ -1,4 +1,4 @@
-import type { BranchWriter } from '../../git/branch-writer.ts';
+import type { BranchHead, BranchWriter } from '../../git/branch-writer.ts';
 import type { Draft } from '../../git/draft.ts';
 import { hasCode, type Problem, problemOf } from '../../lib/error.ts';
 import { promotionIn } from './commit-message.ts';
@@ -12,11 +12,15 @@ export interface BatchParts {
   readonly branch: ManifestBranch;
   /** Where the branch was when a writer of ours saw it last. */
   readonly lastHead: string | null;
+  /** Where our push has left it just now: whether it is there still is not asked before something is to be pushed upon it. */
+  readonly left?: BranchHead | undefined;
   readonly signal: AbortSignal;
 }
 
 export interface BatchOutcome {
   readonly head: string | null;
+  /** Where a push has left it, when that was the last that was done. */
+  readonly left?: BranchHead | undefined;
   readonly results: ReadonlyMap<string, WriteResult>;
 }
 
@@ -30,8 +34,8 @@ export async function writeBatch(parts: BatchParts, writes: readonly TakenWrite[
   if (own.length === 0) return writeToBranch(parts, direct);
   const apart = await writeToOwnBranches(parts, own);
   if (direct.length === 0) return apart;
-  const together = await writeToBranch({ ...parts, lastHead: apart.head ?? parts.lastHead }, direct);
-  return { head: together.head, results: new Map([...apart.results, ...together.results]) };
+  const together = await writeToBranch({ ...parts, lastHead: apart.head ?? parts.lastHead, left: undefined }, direct);
+  return { ...together, results: new Map([...apart.results, ...together.results]) };
 }
 
 /**
@@ -42,24 +46,32 @@ export async function writeBatch(parts: BatchParts, writes: readonly TakenWrite[
 async function writeToBranch(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
   const results = new Map<string, WriteResult>();
   const { writer, branch, signal } = parts;
-  let found = await writer.head(branch.branch === '' ? null : branch.branch, signal);
+  const ask = () => writer.head(branch.branch === '' ? null : branch.branch, signal);
+  let isAsked = parts.left === undefined;
+  let found = parts.left ?? (await ask());
   const refuseAll = (problem: Problem): BatchOutcome => {
     refuseRest(results, writes, problem);
     return { head: found?.oid ?? null, results };
   };
-  if (found === null) return refuseAll(noBranch(branch));
   let known = parts.lastHead;
   for (let race = 0; race < MOST_RACES; race++) {
+    if (found === null) return refuseAll(noBranch(branch));
     if (known !== null && !(await writer.isAncestor(known, found.oid))) return refuseAll(rewritten(branch, known));
     known = found.oid;
     const draft = await writer.draft(found.oid);
     await prefetch(writer, draft, writes);
     await derive(draft, writes, results);
+    if (!isAsked && !areAllNew(draft, writes, results)) {
+      isAsked = true;
+      results.clear();
+      found = await ask();
+      continue;
+    }
     if (draft.tip() === draft.base) return { head: found.oid, results };
     const pushed = await writer.push(found.branch, draft, signal);
     switch (pushed.kind) {
       case 'pushed':
-        return { head: draft.tip(), results };
+        return { head: draft.tip(), left: { branch: found.branch, oid: draft.tip() }, results };
       case 'gone':
         forgetWritten(results);
         return refuseAll(noBranch(branch));
@@ -69,6 +81,7 @@ async function writeToBranch(parts: BatchParts, writes: readonly TakenWrite[]): 
       case 'moved':
         forgetWritten(results);
         found = { branch: found.branch, oid: pushed.head };
+        isAsked = true;
         break;
       default:
         return pushed satisfies never;
@@ -130,12 +143,18 @@ function refuseRest(results: Map<string, WriteResult>, writes: readonly TakenWri
   for (const { key } of writes) if (!results.has(key)) results.set(key, { kind: 'refused', problem });
 }
 
+/** What makes no commit, as it stands there already or cannot be written, is said of a head that was asked for. */
+function areAllNew({ base }: Draft, writes: readonly TakenWrite[], results: ReadonlyMap<string, WriteResult>): boolean {
+  const commits = new Set([...results.values()].map((result) => (result.kind === 'written' ? result.commit : base)));
+  return commits.size === writes.length && !commits.has(base);
+}
+
 /** A server that refuses one commit refuses the whole push: so each is tried alone, for the others may be welcome. */
 async function oneByOne(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
   const results = new Map<string, WriteResult>();
   let head = parts.lastHead;
   for (const write of writes) {
-    const outcome = await writeToBranch({ ...parts, lastHead: head }, [write]);
+    const outcome = await writeToBranch({ ...parts, lastHead: head, left: undefined }, [write]);
     for (const [key, result] of outcome.results) results.set(key, result);
     head = outcome.head ?? head;
   }

@@ -11,6 +11,7 @@ import { startSshServer } from '../../git/testing/ssh-server.ts';
 import { sha256 } from '../../lib/digest.ts';
 import type { Store } from '../../store/database.ts';
 import { testStore } from '../../store/testing.ts';
+import { type BatchOutcome, writeBatch } from './batch.ts';
 import { createSerialWriter, type SerialWriter } from './serial-writer.ts';
 import {
   askWrite,
@@ -18,6 +19,7 @@ import {
   manifestBranch,
   takeLease,
   takeWaiting,
+  type TakenWrite,
   type WriteAsk,
   writeState,
 } from './write-store.ts';
@@ -193,6 +195,55 @@ describe('when somebody else is faster', () => {
     await write(askOf('s0', 'v2'), serial, racing);
     expect(await values()).toBe(`# theirs\n${written(['s0'], 'v2')}`);
     expect(await subjects()).toEqual(['s0 v2', 'theirs', 'change']);
+  });
+
+  describe('than the next push upon our own, before which nobody asked where the branch is', () => {
+    const taken = (ask: WriteAsk): TakenWrite => ({ ...ask, firstAtMs: 1_790_000_000_000, fenced: false });
+    const batch = (writes: readonly WriteAsk[], before?: BatchOutcome): Promise<BatchOutcome> =>
+      writeBatch(
+        {
+          writer: branches,
+          branch: manifestBranch(repository.url, 'main'),
+          lastHead: before?.head ?? null,
+          left: before?.left,
+          signal: new AbortController().signal,
+        },
+        writes.map(taken),
+      );
+
+    test('nothing of theirs is lost', async () => {
+      const before = await batch([askOf('s0', 'v2')]);
+      await repository.commit({ files: { 'notes.md': 'theirs' }, message: 'theirs' });
+      const { results } = await batch([askOf('s1', 'v2'), askOf('s2', 'v2')], before);
+      expect([...results.values()].map(({ kind }) => kind)).toEqual(['written', 'written']);
+      expect(await subjects()).toEqual(['s2 v2', 's1 v2', 'theirs', 's0 v2', 'change']);
+    });
+
+    test('what they made possible is written, and what stands there by them is no commit of ours', async () => {
+      const before = await batch([askOf('s0', 'v2')]);
+      const theirs = await repository.commit({
+        files: { 'prod/more.yaml': VALUES, 'prod/values.yaml': written(['s0', 's1'], 'v2') },
+        message: 'theirs',
+      });
+      const [more, there] = [askOf('s2', 'v2', { file: 'prod/more.yaml' }), askOf('s1', 'v2')];
+      const { results } = await batch([there, more], before);
+      expect(results.get(there.key)).toEqual({ kind: 'written', commit: theirs });
+      expect(results.get(more.key)).toMatchObject({ kind: 'written' });
+      expect(await subjects()).toEqual(['s2 v2', 'theirs', 's0 v2', 'change']);
+    });
+
+    test('a branch that they deleted or rewrote is told as ever', async () => {
+      const before = await batch([askOf('s0', 'v2')]);
+      await repository.commit({ files: { 'prod/values.yaml': VALUES }, message: 'anew', force: true });
+      const ask = askOf('s1', 'v2');
+      const rewritten = await batch([ask], before);
+      expect(rewritten.results.get(ask.key)).toMatchObject({ problem: { code: 'gitops.rewritten' } });
+      const again = await batch([ask], { ...rewritten, head: null });
+      await repository.git('update-ref', '-d', 'refs/heads/main');
+      const other = askOf('s2', 'v2');
+      const gone = await batch([other], again);
+      expect(gone.results.get(other.key)).toMatchObject({ problem: { code: 'gitops.no-branch' } });
+    });
   });
 
   test('what a server had taken that was killed is written for who goes on with it, under the token of that one', async () => {

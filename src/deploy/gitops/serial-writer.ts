@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
-import type { BranchWriter } from '../../git/branch-writer.ts';
+import type { BranchHead, BranchWriter } from '../../git/branch-writer.ts';
 import type { Store } from '../../store/database.ts';
 import { writeBatch } from './batch.ts';
 import { GitopsError } from './gitops-error.ts';
@@ -88,13 +88,15 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
         () => undefined, // the database is away: the lease lapses by its clock, and the next question tells
       );
     }, leaseMs / 3);
+    let left: BranchHead | undefined;
     try {
       for (;;) {
         await gather(ask.branch.id);
         const { head, writes } = await takeWaiting(store.db, branch.id, holder, MOST_AT_ONCE);
         if (writes.length === 0) return true;
         passed('taken');
-        const outcome = await writeBatch({ writer, branch, lastHead: head, signal: lost.signal }, writes);
+        const outcome = await writeBatch({ writer, branch, lastHead: head, left, signal: lost.signal }, writes);
+        left = outcome.left;
         passed('pushed');
         await store.transaction((tx) => finishWrites(tx, branch.id, holder, outcome));
         passed('written');

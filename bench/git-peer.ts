@@ -1,0 +1,69 @@
+import { join } from 'node:path';
+
+import { type Forge, type ForgeRepository, startForge } from '../src/git/testing/forge.ts';
+import { optimist, outsider, type Outsider } from './git-writers.ts';
+
+/**
+ * What is elsewhere where people work: the git server, and others who push. A process of its own, which `startGitPeer` starts: a
+ * process as large as ours takes some ten times as long to start git, and what it does meanwhile waits.
+ */
+const work = {
+  /** A repository of manifests, one for each app, and one that all share. */
+  repository: async (files: number): Promise<{ readonly url: string }> => {
+    forge ??= await startForge();
+    const repository = await forge.createRepository(`manifests-${files}`);
+    const made = Object.fromEntries(Array.from({ length: files }, (_, app) => [fileOf(app), HEAD + container(app)]));
+    const shared = Array.from({ length: 12 }, (_, app) => container(app)).join('');
+    await repository.commit({ files: { ...made, 'images.yaml': HEAD + shared } });
+    await repository.git('repack', '-adq');
+    repositories.set(repository.url, repository);
+    return { url: repository.url };
+  },
+  git: async (url: string, ...argv: string[]): Promise<string> => {
+    const repository = repositories.get(url);
+    if (repository === undefined) throw new Error(`There is no ${url}.`);
+    return repository.git(...argv);
+  },
+  /** Clones, so that a note is quick afterwards. */
+  enter: async (url: string, clones: string): Promise<void> => {
+    other = await outsider(url, join(clones, 'outsider'));
+  },
+  /** @returns how often it was pushed until it was there; 0: never */
+  note: async (): Promise<number> => (await other?.commit()) ?? 0,
+  leave: async (): Promise<void> => other?.close(),
+  optimist: (url: string, clone: string, file: string, ms: number): Promise<number> =>
+    optimist(url, clone, file, performance.now() + ms),
+  close: async (): Promise<void> => forge?.close(),
+};
+
+export type GitPeerWork = typeof work;
+
+export interface GitPeerAsk {
+  readonly id: number;
+  readonly name: keyof GitPeerWork;
+  readonly argv: readonly unknown[];
+}
+
+export type GitPeerAnswer = { readonly id: number } & ({ readonly value: unknown } | { readonly error: string });
+
+const repositories = new Map<string, ForgeRepository>();
+let forge: Forge | undefined;
+let other: Outsider | undefined;
+
+const HEAD = 'apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nspec:\n  replicas: 2\n  containers:\n';
+
+function container(app: number): string {
+  return `    - name: app-${app}\n      image: shop/web:v0 # moved by the pipeline\n`;
+}
+
+function fileOf(app: number): string {
+  return `apps/${Math.floor(app / 100)}/${app}.yaml`;
+}
+
+process.on('message', ({ id, name, argv }: GitPeerAsk) => {
+  const done = (work[name] as (...all: readonly unknown[]) => Promise<unknown>)(...argv);
+  done.then(
+    (value) => process.send?.({ id, value } satisfies GitPeerAnswer),
+    (error: unknown) => process.send?.({ id, error: String(error) } satisfies GitPeerAnswer),
+  );
+});

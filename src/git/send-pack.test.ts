@@ -1,0 +1,126 @@
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
+
+import { hasCode } from '../lib/error.ts';
+import { cases } from '../lib/testing/cases.ts';
+import { authorizationOf } from './credential.ts';
+import { oidOf, packOf } from './pack.ts';
+import { openSendPack, readReport, type SendPack } from './send-pack.ts';
+import { type Forge, type ForgeRepository, startForge } from './testing/forge.ts';
+
+const allow = ['http'] as const;
+const REF = 'refs/heads/main';
+let forge: Forge;
+beforeAll(async () => {
+  forge = await startForge();
+});
+afterEach(() => {
+  forge.answer = undefined;
+});
+afterAll(() => forge.close());
+
+test('a commit arrives with one request, and the list of refs is asked for once', async () => {
+  const repository = await forge.createRepository('shop');
+  let was = await repository.commit({ files: { a: '1' } });
+  const before = forge.requests.length;
+  const send = await opened(repository);
+  for (const message of ['one', 'two']) {
+    const { to, pack } = await emptyCommit(repository, was, message);
+    expect(await send({ ref: REF, was, to }, pack)).toBeNull();
+    expect(await repository.git('rev-parse', 'main')).toBe(to);
+    was = to;
+  }
+  expect(await repository.git('fsck', '--strict', '--no-dangling')).toBe('');
+  expect(forge.requests.slice(before)).toEqual([
+    'GET /shop.git/info/refs?service=git-receive-pack',
+    'POST /shop.git/git-receive-pack',
+    'POST /shop.git/git-receive-pack',
+  ]);
+});
+
+test('nothing changes where the ref is elsewhere by now, where it is to be made and is there, or where the pack is broken', async () => {
+  const repository = await forge.createRepository('elsewhere');
+  const old = await repository.commit({ files: { a: '1' } });
+  const now = await repository.commit({ files: { a: '2' } });
+  const send = await opened(repository);
+  const { to, pack } = await emptyCommit(repository, old, 'late');
+  expect(await send({ ref: REF, was: old, to }, pack)).toMatch(/\[remote rejected\] \(failed to update ref\)$/);
+  expect(await send({ ref: REF, was: null, to }, pack)).toMatch(/\[remote rejected\]/);
+  expect(await send({ ref: REF, was: now, to }, pack.subarray(0, -3))).toMatch(/\[remote rejected\]/);
+  expect(await repository.git('rev-parse', 'main')).toBe(now);
+});
+
+test('a server that does not say that it can do it so is left to git', async () => {
+  const repository = await forge.createRepository('simple');
+  const head = await repository.commit({ files: { a: '1' } });
+  forge.answer = () => ({ status: 200, body: `003f${head} ${REF}\0 report-status\n0000` });
+  expect(await openSendPack({ url: repository.url, allow }, 'sha1')).toBeNull();
+  forge.answer = undefined;
+  expect(await openSendPack({ url: repository.url, allow }, 'sha256')).toBeNull();
+});
+
+test('the credential travels in a header, and a refusal does not repeat it', async () => {
+  const credential = { kind: 'basic', username: 'towpath', password: 'canary-7f3a' } as const;
+  const locked = await startForge({ authorization: authorizationOf(credential) ?? '' });
+  onTestFinished(() => locked.close());
+  const repository = await locked.createRepository('secret');
+  const was = await repository.commit({ files: { a: '1' } });
+  const send = await opened(repository, async () => credential);
+  const { to, pack } = await emptyCommit(repository, was, 'one');
+  expect(await send({ ref: REF, was, to }, pack)).toBeNull();
+  const wrong = await opened(repository, async () => ({ ...credential, password: 'canary-0000' })).catch(String);
+  expect(wrong).toMatch(/refused our credential/);
+  expect(String(wrong) + locked.requests.join()).not.toContain('canary');
+});
+
+const framed = (bytes: Uint8Array): Buffer =>
+  Buffer.concat([Buffer.from((bytes.length + 4).toString(16).padStart(4, '0')), bytes]);
+const line = fc.oneof(
+  fc.constantFrom('unpack ok\n', 'unpack disk full\n', `ok ${REF}\n`, `ng ${REF} no\n`, `ok ${REF}x\n`, 'ng', ''),
+  fc.string({ maxLength: 12 }),
+);
+const report = fc.array(line, { maxLength: 4 }).map((lines) => lines.map((text) => framed(Buffer.from(text))));
+const packet = fc.oneof(
+  { weight: 4, arbitrary: report.map((lines) => framed(Buffer.concat([Buffer.of(1), ...lines]))) },
+  fc.string({ maxLength: 30 }).map((text) => framed(Buffer.from(`\u0002${text}`))),
+  fc.uint8Array({ maxLength: 20 }).map(framed),
+  fc.constantFrom('0000', '0001', '0004', 'ffff', 'zzzz').map((text) => Buffer.from(text)),
+);
+
+test('whatever a server answers, it was done only where it says so, or it is said why not, or the answer is refused', () => {
+  fc.assert(
+    fc.property(fc.array(packet, { maxLength: 6 }), (packets) => {
+      const answer = Buffer.concat(packets);
+      try {
+        const said = readReport(answer, REF);
+        if (said === null) expect(answer.includes(`ok ${REF}`) && answer.includes('unpack ok')).toBe(true);
+        else expect(said.length).toBeLessThanOrEqual(500);
+      } catch (error) {
+        if (!hasCode(error, 'git.protocol')) throw error;
+      }
+    }),
+    cases(500),
+  );
+});
+
+async function opened(
+  { url }: ForgeRepository,
+  credential?: () => Promise<{ kind: 'basic'; username: string; password: string }>,
+): Promise<SendPack> {
+  const send = await openSendPack({ url, allow, ...(credential === undefined ? {} : { credential }) }, 'sha1');
+  if (send === null) throw new Error('The server does not say that it can do it so.');
+  return send;
+}
+
+/** A commit upon another, with the same files. */
+async function emptyCommit(
+  repository: ForgeRepository,
+  parent: string,
+  message: string,
+): Promise<{ to: string; pack: Buffer }> {
+  const tree = await repository.git('rev-parse', `${parent}^{tree}`);
+  const who = 'Towpath <towpath@example.com> 1790000000 +0000';
+  const text = `tree ${tree}\nparent ${parent}\nauthor ${who}\ncommitter ${who}\n\n${message}\n`;
+  const commit = { type: 'commit' as const, bytes: Buffer.from(text) };
+  return { to: oidOf('sha1', commit), pack: await packOf('sha1', [commit]) };
+}
