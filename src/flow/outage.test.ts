@@ -44,18 +44,14 @@ afterAll(() => world.end());
 test.concurrent.for([
   ['away', 'registry.unavailable'],
   ['closed', 'registry.denied'],
-] as const)(
-  'a release that could not be named, for the registry is %s, goes its way later',
-  { timeout: 60_000 },
-  async ([branch, code]) => {
-    const commit = await world.commit({ branch: `named/${branch}`, from: 'main', says: { web: branch } });
-    refusals.set(commit.slice(0, 12), code);
-    await world.poll();
-    await told('release.unnamed', `refs/heads/named/${branch}`);
-    refusals.delete(commit.slice(0, 12));
-    await world.live('named', commit);
-  },
-);
+] as const)('a release that could not be named, for the registry is %s, goes its way later', async ([branch, code]) => {
+  const commit = await world.commit({ branch: `named/${branch}`, from: 'main', says: { web: branch } });
+  refusals.set(commit.slice(0, 12), code);
+  await world.poll();
+  await told('release.unnamed', `refs/heads/named/${branch}`);
+  refusals.delete(commit.slice(0, 12));
+  await world.live('named', commit);
+});
 
 test.concurrent('a check that could not be asked is asked again by whoever still waits for it', async () => {
   world.answer = () => {
@@ -100,7 +96,7 @@ test.concurrent('a base image that is missing, or whose registry refuses, is tol
     code: 'registry.denied',
     what: 'Service "web" builds on shut.example/base:1, which cannot be looked up: The registry says no.',
   });
-}, 60_000);
+});
 
 test.concurrent('a commit that cannot be planned while a registry is away waits for it, up to a day, and is told of once', async () => {
   const { db } = world.house.store;
@@ -135,7 +131,7 @@ test.concurrent('a commit that cannot be planned while a registry is away waits 
   const told = await db.selectFrom('event').select('kind').where('subject', '=', waiting.id).orderBy('id').execute();
   const kinds = told.map(({ kind }) => kind).filter((kind) => kind.startsWith('release.'));
   expect(kinds).toEqual(['release.cut', 'release.planned', 'release.ready']);
-}, 90_000);
+});
 
 async function planned(commit: string) {
   return until(async () => {
@@ -171,6 +167,6 @@ async function told(kind: string, ref: string | null): Promise<void> {
       return events.some(({ data }) => ref === null || JSON.stringify(data).includes(ref)) ? true : null;
     },
     () => kind,
-    40_000,
+    120_000,
   );
 }

@@ -13,7 +13,7 @@ services:
 environments:
   preview: { on: { branch: 'feature/*' }, ephemeral: { ttl: 1d }, accepts: any, deploy: stage, settle: 0ms }
   qa: { on: { merge: main }, deploy: stage, settle: 0ms }
-  brief: { on: manual, from: qa, deploy: stage, settle: 0ms, timeout: 1s }
+  brief: { on: manual, from: qa, deploy: stage, settle: 0ms, timeout: 10s }
 `;
 
 let world: World;
@@ -152,7 +152,7 @@ test('one that takes too long says what it was at', async () => {
   world.holds.hold('deploy too slow');
   await world.request('brief', commit);
   expect((await world.promotion('brief', commit, 'failed')).headline).toContain(
-    'took longer than 1 s. The last that its driver said is: deploy too slow.',
+    'took longer than 10 s. The last that its driver said is: deploy too slow.',
   );
   world.holds.release('deploy too slow');
 });

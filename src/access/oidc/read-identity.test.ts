@@ -43,7 +43,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   clock = fixedClock(Date.parse('2026-11-29T12:00:00Z'));
-  keys = createIssuerKeys({ clock, agentFor: internet.agentFor, timeoutMs: 5_000 });
+  keys = createIssuerKeys({ clock, agentFor: internet.agentFor, timeoutMs: 60_000 });
   for (const issuer of [actions, gitlab, lonely]) {
     issuer.asked.length = 0;
     issuer.instead.clear();

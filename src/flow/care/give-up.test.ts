@@ -337,8 +337,10 @@ async function waitsForLock(store: Store): Promise<void> {
   await expect
     .poll(
       async () =>
-        (await store.pool.query("select from pg_locks where not granted and locktype in ('transactionid', 'tuple')"))
-          .rowCount,
+        (
+          await store.pool.query(`select from pg_locks join pg_stat_activity using (pid)
+            where not granted and locktype in ('transactionid', 'tuple') and datname = current_database()`)
+        ).rowCount,
       { timeout: 20_000 },
     )
     .toBeGreaterThan(0);

@@ -9,7 +9,7 @@ const GROWS = 1.25;
 export async function until<T>(
   ask: () => Promise<T | false | null>,
   story: () => Promise<string> | string = () => ask.toString(),
-  timeoutMs = 45_000,
+  timeoutMs = 120_000,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (let waitMs = FIRST_MS; ; waitMs = Math.min(waitMs * GROWS, LONGEST_MS)) {

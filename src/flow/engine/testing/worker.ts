@@ -15,7 +15,7 @@ interface Request {
   readonly environment: string;
 }
 
-const LANE_TTL_MS = 900;
+const LANE_TTL_MS = 5_000; // whoever goes on after a kill has the same name, and does not wait for it
 const UNTIL_THE_LANE_IS_FREE = {
   attempts: 400,
   firstMs: 50,
@@ -38,7 +38,7 @@ const roll = durable('roll', async ({ id, environment }: Request) => {
     async ({ signal }) =>
       inLane({ store, environmentId: environment, holder: id, signal, ttlMs: LANE_TTL_MS }, async (_, token) => {
         await tell(store.db, 'entered', id, { environment, token: Number(token) });
-        await wait(100);
+        await wait(300); // for the test to see it and kill this worker
         await tell(store.db, 'leaves', id, { environment, token: Number(token) });
       }),
     { retry: UNTIL_THE_LANE_IS_FREE },
