@@ -46,7 +46,7 @@ test('a registry that answers 500 for a while delays a build and does not fail i
   registry.fault = () => (failures-- > 0 ? 500 : null);
   await story.release(await pushOnBase('topic/busy', 'in spite of it'), 'ready');
   expect(failures).toBeLessThan(0);
-}, 60_000);
+});
 
 test('a failed build leaves a release that says so and cannot be promoted; `towpath build` builds it again', async () => {
   registry.fault = () => 404;
@@ -62,7 +62,7 @@ test('a failed build leaves a release that says so and cannot be promoted; `towp
   const ready = await story.release(commit, 'ready');
   expect(ready).toMatchObject({ id: failed.id, problem: null });
   expect((await server.cli('logs', name)).stdout).toContain('Built sha256:');
-}, 60_000);
+});
 
 test('a build is asked again when its check changed, or only a test of it, and gives the same image', async () => {
   const run = 'services/web/test/run.js';
@@ -87,7 +87,7 @@ test('the log of a build is followed while it runs, and following ends with it',
   const stream = server.client.stream(
     'log.follow',
     { params: { log: release.services[0]?.logId ?? '' }, query: {} },
-    AbortSignal.timeout(60_000),
+    new AbortController().signal,
   );
   for await (const { data } of stream) {
     const batch = data as { lines: string[]; ended: boolean };
@@ -98,7 +98,7 @@ test('the log of a build is followed while it runs, and following ends with it',
   expect(lines[0]).toMatch(/^Building web of [0-9a-f]{7} with node/);
   expect(lines.at(-1)).toMatch(/^Built sha256:/);
   expect((await following).stdout.trim().split('\n')).toEqual(lines);
-}, 90_000);
+});
 
 test('a branch that is deleted during its build gets no preview, and its build ends', async () => {
   const gate = holdBuilds();
@@ -115,7 +115,7 @@ test('a branch that is deleted during its build gets no preview, and its build e
   expect(promotions).toEqual([]);
   // the branch may have been seen before its commit: then it had a preview of what it began at, which ends with it
   await until(async () => ((await story.environment('feature/short-lived').catch(ifMissing)) === null ? true : null));
-}, 60_000);
+});
 
 /** A commit on a branch of its own, whose tests stay out of the image. */
 async function pushChecked(files: Record<string, string>, run: string): Promise<string> {

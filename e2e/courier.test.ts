@@ -64,9 +64,9 @@ test('a version that is tagged before its commit was live goes on by itself when
       });
       return detail.current?.commit === commit ? detail : null;
     },
-    60_000,
+    120_000,
     async () => (await server.cli('why', 'prod')).stdout,
   );
   expect(prod.services.map(({ service }) => service)).toEqual(['api', 'mailer']);
   expect((await server.cli('logs', 'prod', 'mailer')).stdout).toContain('Built sha256:');
-}, 90_000);
+});

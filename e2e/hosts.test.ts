@@ -48,7 +48,7 @@ test('a repository is added with the kind of its host, which can be changed', as
   expect(set.stdout).toContain('(main)');
   expect((await server.cli('project', 'set', '--host', 'sourceforge')).code).not.toBe(0);
   await story.release(await repository.git('rev-parse', 'main'), 'ready');
-}, 60_000);
+});
 
 test.each(Object.keys(pushes))('a push to %s is told by its signed webhook, and taken in', async (sender) => {
   const answers: number[] = [];

@@ -2,6 +2,7 @@ import { text } from 'node:stream/consumers';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { execIn } from '../src/container/docker/containers.ts';
 import { connectDocker, type DockerEngine } from '../src/container/docker/engine.ts';
 import { PREDICATES } from '../src/attestation/statement.ts';
 import { TASK_LABEL } from '../src/container/docker/task-runner.ts';
@@ -15,17 +16,20 @@ import { startServer, type TestServer, until } from './testing/server.ts';
 import { program } from './testing/small-shop.ts';
 import { type Story, storyOf } from './testing/story.ts';
 
-/** Speaks to the Postgres beside it, and goes on for long enough to be killed in the middle. */
+/** Speaks to the Postgres beside it, and goes on until the test has it end: to be killed in the middle. */
 const INTEGRATION = `
+const { existsSync } = require('node:fs');
 const { connect } = require('node:net');
 const encryption = Buffer.from('0000000804d2162f', 'hex'); // of PostgreSQL's protocol: may we speak encrypted?
 const socket = connect(5432, process.env.TOWPATH_POSTGRES_HOST, () => socket.write(encryption));
 socket.once('data', (answer) => {
   console.log('postgres answered ' + answer);
   socket.end();
-  setTimeout(() => process.exit(0), 1000);
+  setInterval(() => existsSync('/dev/shm/go') && process.exit(0), 50);
 });
 `;
+
+const GO = ['node', '-e', "require('node:fs').writeFileSync('/dev/shm/go', '')"]; // the Postgres has no node
 
 const configuration = (postgres: string): string => `
 project: killed
@@ -80,6 +84,11 @@ test('killed while a check and its Postgres run, both and their network go, and 
   expect(await networksOfTasks()).toHaveLength(1);
   await server.restart();
 
+  await until(async () => {
+    const anew = (await containersOfTasks('running')).filter((id) => !both.includes(id));
+    const codes = await Promise.all(anew.map((id) => execIn(engine, id, GO, new AbortController().signal)));
+    return codes.includes(0) ? true : null;
+  });
   await story.live('qa', commit);
   await until(async () => ((await containersOfTasks()).length + (await networksOfTasks()).length === 0 ? true : null));
   const made = await madeSince(began);

@@ -82,22 +82,18 @@ describe.each(projects)('%s', (project) => {
     expect(await idsOf(project, reason)).toHaveLength(1);
   });
 
-  test.each(STEPS)(
-    'killed when it has %s, it tells it, and nothing twice but under one id',
-    async (step) => {
-      const reason = `${project} and killed when ${step}`;
-      await writeFile(armed, `messages:${step}:done`);
-      await yank(project, reason);
-      await until(() => (server.process.signalCode === 'SIGKILL' ? true : null));
-      await server.restart({ TOWPATH_FAULT: `@${armed}`, TOWPATH_FAULT_TRACE: trace });
-      await store.pool.query('update towpath.notify_channel set next_at = null'); // the lease of the dead has run out
-      await told(reason);
-      const ids = await idsOf(project, reason);
-      expect(ids).toHaveLength(step === UNHEARD ? 2 : 1);
-      expect(new Set(ids).size).toBe(1);
-    },
-    60_000,
-  );
+  test.each(STEPS)('killed when it has %s, it tells it, and nothing twice but under one id', async (step) => {
+    const reason = `${project} and killed when ${step}`;
+    await writeFile(armed, `messages:${step}:done`);
+    await yank(project, reason);
+    await until(() => (server.process.signalCode === 'SIGKILL' ? true : null));
+    await server.restart({ TOWPATH_FAULT: `@${armed}`, TOWPATH_FAULT_TRACE: trace });
+    await store.pool.query('update towpath.notify_channel set next_at = null'); // the lease of the dead has run out
+    await told(reason);
+    const ids = await idsOf(project, reason);
+    expect(ids).toHaveLength(step === UNHEARD ? 2 : 1);
+    expect(new Set(ids).size).toBe(1);
+  });
 });
 
 test('afterwards nothing more was told, and each thing has an id of its own', async () => {

@@ -22,7 +22,7 @@ import { storyOf } from './testing/story.ts';
  * registry, a commit in a repository of manifests, and a program that changes a database.
  */
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 
 let host: string;
 let registry: Registry;
@@ -208,7 +208,7 @@ async function killedAt(point: string, work: () => Promise<void>): Promise<void>
   await work().catch(() => undefined);
   await until(
     () => (server.process.signalCode === 'SIGKILL' ? true : null),
-    60_000,
+    120_000,
     () => `${point} was not passed`,
   );
   await server.restart(faults);

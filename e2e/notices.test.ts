@@ -45,7 +45,7 @@ test('a push is told to the host of the repository as it goes, and both links op
   const made = () => host.deployments.find(({ sha }) => sha === commit);
   await until(
     () => (made()?.state === 'success' ? true : null),
-    30_000,
+    120_000,
     () => host.log.join('\n'),
   );
   expect(host.log).toContain('status towpath/build success');
@@ -59,7 +59,7 @@ test('a push is told to the host of the repository as it goes, and both links op
     expect(page).toContain(`${server.client.server}/#project=${project}&why=`);
     expect((await fetch(page)).headers.get('content-type')).toContain('text/html');
   }
-}, 60_000);
+});
 
 test('killed when the host has made a deployment and nobody has written it down, it makes no second', async () => {
   let killed: Promise<void> | undefined;
@@ -71,7 +71,7 @@ test('killed when the host has made a deployment and nobody has written it down,
   const commit = await repository.commit({ branch: 'main', files: { 'services/web/main.js': program('again') } });
   await until(
     () => (killed === undefined ? null : true),
-    60_000,
+    120_000,
     () => host.log.join('\n'),
   );
   await killed;
@@ -81,7 +81,7 @@ test('killed when the host has made a deployment and nobody has written it down,
   const last = () => host.deployments.filter(({ sha }) => sha === commit);
   await until(
     () => (last().at(-1)?.state === 'success' ? true : null),
-    60_000,
+    120_000,
     () => host.log.join('\n'),
   );
   expect(last()).toHaveLength(1);
@@ -101,4 +101,4 @@ test('a host that refuses is told to people, and the token is nowhere to be seen
     ['doctor', 'project list', 'audit --json'].map((line) => server.cli(...line.split(' '))),
   );
   expect([said, server.output(), ...outputs.map(({ stdout }) => stdout)].join('\n')).not.toContain(token);
-}, 60_000);
+});

@@ -68,7 +68,8 @@ test('a driver in TypeScript compiles by the declarations of the package, each o
 });
 
 test('it passes the conformance kit of the package', async () => {
-  const argv = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=json'];
+  const times = ['--testTimeout=180000', '--hookTimeout=120000'];
+  const argv = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=json', ...times];
   const { stdout } = await run(process.execPath, argv, { cwd: folder }).catch((error: { stdout: string }) => error);
   const told = JSON.parse(stdout) as {
     numFailedTests: number;

@@ -29,7 +29,7 @@ beforeEach(async () => {
   house = await testServer();
   base = await house.listen();
   page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(60_000);
   page.on('console', (message) => {
     if (message.type() === 'error') troubles.push(message.text());
   });
@@ -158,6 +158,7 @@ test('approving, holding, resuming, rolling back and asking why work from the pa
   await column('qa').getByRole('button', { name: 'Hold qa' }).click();
   await dialog().getByLabel('Reason').fill('audit week');
   await dialog().getByRole('button', { name: 'Hold' }).click();
+  await expect.poll(() => house.useCases.world.deeds.at(-1)).toEqual({ by: 'olga', deed: 'hold qa' });
   await page.reload();
   await column('qa').getByText('held by olga: audit week').waitFor();
 

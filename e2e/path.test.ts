@@ -50,7 +50,7 @@ test('a commit that only changes the README builds nothing and can be promoted',
   expect(release.services.every(({ reused }) => reused)).toBe(true);
   const qa = await live('qa', commit);
   expect(digests(qa)).toEqual(before);
-}, 60_000);
+});
 
 test('a release candidate goes to demo, a version waits for an approval and then goes to prod', async () => {
   const commit = await repository.git('rev-parse', 'main');

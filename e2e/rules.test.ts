@@ -179,7 +179,7 @@ function ended(id: string, state: PromotionView['state']): Promise<PromotionView
       const promotion = await show(id);
       return promotion.state === state ? promotion : null;
     },
-    40_000,
+    120_000,
     async () => JSON.stringify(await show(id)),
   );
 }

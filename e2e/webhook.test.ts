@@ -67,14 +67,14 @@ test('a webhook makes a push known at once; delivered twice it wakes once, and n
   await story.release(commit, 'ready');
   expect((await deliver('msg_2', secret)).status).toBe(200);
   expect(await story.releasesOf(commit)).toHaveLength(1);
-}, 60_000);
+});
 
 test('what a lost webhook would have told is found by the next poll', async () => {
   const commit = await repository.commit({ branch: 'main', files: { 'services/web/main.js': program('unheard') } });
   await server.restart({ TOWPATH_POLL_MS: '500' });
   await server.client.call('project.refresh', { params: { project } }); // the poll of an hour ago set the next one
   await story.release(commit, 'ready');
-}, 60_000);
+});
 
 test('two identical pushes, seen while the server was away, are one release', async () => {
   await server.kill();
@@ -85,7 +85,7 @@ test('two identical pushes, seen while the server was away, are one release', as
   await story.release(commit, 'ready');
   await story.live('feature/again', commit);
   expect(await story.releasesOf(commit)).toHaveLength(1);
-}, 90_000);
+});
 
 function head(): Promise<string> {
   return repository.git('rev-parse', 'main');

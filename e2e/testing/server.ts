@@ -16,8 +16,11 @@ export const program = fileURLToPath(new URL('../../bin/towpath.js', import.meta
 /** Bases and packages are fetched once for all tests of a machine. */
 export const cache = join(tmpdir(), `towpath-test-cache-${userInfo().uid}`);
 
-/** Test files run at the same time: each has its own thousand of ports, below those that the system gives away. */
-const firstPort = String(10_000 + (process.pid % 22) * 1000);
+/**
+ * Test files run at the same time: each worker of a run has ports of its own, mostly also beside other runs on the machine, below
+ * those that the system gives away.
+ */
+const firstPort = String(10_000 + ((process.ppid % 4) * 4 + (Number(process.env['VITEST_POOL_ID'] ?? 0) % 4)) * 250);
 
 /** The real program on data of its own, as a user starts it. It may be killed and started again. */
 export interface TestServer {

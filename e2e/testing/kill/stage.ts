@@ -169,7 +169,7 @@ async function setUp(
     async killed(isResumed) {
       const { process } = await until(
         () => dead() ?? null,
-        60_000,
+        120_000,
         async () => `${await readFile(armed, 'utf8').catch(() => 'What was armed')} was not passed`,
       );
       victim = process.pid ?? 0;
