@@ -26,6 +26,7 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
+  under.relay.letGo();
   await startAgain();
   await everyNodeIsUp();
 });
@@ -49,6 +50,7 @@ test('what is deployed by one manager the others show, and none lets a late writ
 test('an engine is killed before a new replica runs on it: the others take it, and users notice nothing', async () => {
   const services = [await run.web('v2', { replicas: REPLICAS })];
   const leader = await leaderOf();
+  under.relay.hold((engine) => engine === under.swarm.nodes[leader]?.address);
   const watch = watchAddress();
   const rolling = deploy(leader, 'two', services);
   const { node: killed } = await vi.waitUntil(
@@ -59,6 +61,7 @@ test('an engine is killed before a new replica runs on it: the others take it, a
     PATIENCE,
   );
   await kill(killed);
+  under.relay.letGo();
   expectRunning(await rolling, services, 'two');
   const serving = (await tasksOf(leader, 'two')).filter(
     ({ state, desired }) => state === 'running' && desired === state,
@@ -71,10 +74,12 @@ test('an engine is killed before a new replica runs on it: the others take it, a
 test('the leader is killed in the middle of a rollout: by another manager the same rollout comes to its end', async () => {
   const services = [await run.web('v3', { replicas: REPLICAS })];
   const leader = await leaderOf();
+  under.relay.hold(onlyTheFirst());
   const rolling = deploy(leader, 'three', services);
   await oneRuns(leader, 'three');
   await kill(leader);
   await expect(rolling).rejects.toMatchObject({ code: 'docker.unreachable' });
+  under.relay.letGo();
   const [other, third] = [0, 1, 2].filter((number) => number !== leader) as [number, number];
   const seen = await deploy(other, 'three', services);
   expectRunning(seen, services, 'three');
@@ -87,11 +92,13 @@ test('while two of three managers are gone a rollout waits, and when one comes b
   const leader = await leaderOf();
   const [asked, third] = [0, 1, 2].filter((number) => number !== leader) as [number, number];
   const lines: string[] = [];
+  under.relay.hold(onlyTheFirst());
   const rolling = deploy(asked, 'four', services, contextOf(lines));
   await oneRuns(asked, 'four');
   await Promise.all([kill(leader), kill(third)]);
   await expect.poll(() => lines.join(), PATIENCE).toContain('have no leader');
   await expect(under.by(asked).observe(run.target)).rejects.toMatchObject({ code: 'swarm.no-leader' });
+  under.relay.letGo();
   await startAgain(third);
   expectRunning(await rolling, services, 'four');
   expect(await run.text('/')).toBe('v4');
@@ -180,6 +187,12 @@ interface Task {
   readonly NodeID?: string;
   readonly DesiredState: string;
   readonly Status: { readonly State: string };
+}
+
+/** So that one replica runs, and the next one cannot before it is let go. */
+function onlyTheFirst(): (engine: string) => boolean {
+  let first: string | undefined;
+  return (engine) => engine === (first ??= engine);
 }
 
 async function oneRuns(by: number, operation: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -34,6 +34,16 @@ export interface SwarmUnderTest extends DriverUnderTest {
   engine(number: number): Promise<DockerEngine>;
   /** The driver as it is by this manager. */
   by(number: number): SwarmDriver;
+  readonly relay: Relay;
+}
+
+/** The way of the engines to the registry. */
+interface Relay {
+  readonly host: string;
+  readonly server: Server;
+  /** From now on an engine whose address does not pass waits for what it asks the registry. */
+  hold(passes: (address: string) => boolean): void;
+  letGo(): void;
 }
 
 /** The swarm driver on the private Swarm of this test run, with a proxy process of its own. */
@@ -41,7 +51,7 @@ export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
   const directory = await mkdtemp(join(tmpdir(), 'towpath-swarm-'));
   const installation = `test${process.pid}-${(installations += 1)}`;
   const swarm = await swarmOf(managers);
-  const registry = await relayTo(await debianRegistryHost(), swarm.gateway);
+  const relay = await relayTo(await debianRegistryHost(), swarm.gateway);
   const engines = new Map<number, Promise<DockerEngine>>();
   const engine = (number: number): Promise<DockerEngine> => {
     const known = engines.get(number) ?? connectDocker({ host: swarm.nodes[number]?.host });
@@ -54,7 +64,7 @@ export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
     environment: { PATH: process.env['PATH'] },
     home: join(directory, 'home'),
   });
-  const image = `${registry.host}/shop/web`;
+  const image = `${relay.host}/shop/web`;
   const digests = new Map<string, Digest>();
   const by = (number: number): SwarmDriver =>
     createSwarmDriver({
@@ -74,6 +84,7 @@ export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
     settings: {},
     engine,
     by,
+    relay,
     restart: () => by(0),
     settingsOf: () => Promise.resolve(SwarmConfig.parse(under.settings)),
     sourceOf: () => sourceOf(under.files),
@@ -82,7 +93,7 @@ export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
       if (known !== undefined) return { image, digest: known };
       const files = programFiles(version, behaviour);
       const made = await makeTestImage({ base: 'node', files, argv: PROGRAM_ARGV, workdir: PROGRAM_WORKDIR });
-      await pushTestImage(registry.host, 'shop/web', made);
+      await pushTestImage(relay.host, 'shop/web', made);
       digests.set(`${version} ${behaviour}`, made.digest);
       return { image, digest: made.digest };
     },
@@ -100,7 +111,7 @@ export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
     },
     dispose: async () => {
       await proxy.shutdown();
-      registry.server.close();
+      relay.server.close();
       await rm(directory, { recursive: true, force: true });
     },
   };
@@ -108,15 +119,38 @@ export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
 }
 
 /** Lets engines in other network namespaces reach a server that listens on this machine's loopback. */
-async function relayTo(target: string, gateway: string): Promise<{ readonly host: string; readonly server: Server }> {
+async function relayTo(target: string, gateway: string): Promise<Relay> {
   const [host, port] = target.split(':');
-  const server = createServer((incoming) => {
+  let passes = (_address: string): boolean => true;
+  const open = new Set<Socket>();
+  const waiting = new Set<Socket>();
+  const isOurs = ({ remoteAddress }: Socket): boolean => remoteAddress === gateway; // who pushes images
+  const pass = (incoming: Socket): void => {
     const outgoing = connect(Number(port), host);
-    incoming.on('error', () => outgoing.destroy());
+    incoming.on('close', () => outgoing.destroy());
     outgoing.on('error', () => incoming.destroy());
     incoming.pipe(outgoing).pipe(incoming);
+  };
+  const server = createServer((incoming) => {
+    open.add(incoming);
+    incoming.on('error', () => incoming.destroy());
+    incoming.on('close', () => open.delete(incoming) && waiting.delete(incoming));
+    if (isOurs(incoming) || passes(incoming.remoteAddress ?? '')) pass(incoming);
+    else waiting.add(incoming);
   });
   server.unref();
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, gateway, resolve));
-  return { host: `${gateway}:${(server.address() as AddressInfo).port}`, server };
+  return {
+    host: `${gateway}:${(server.address() as AddressInfo).port}`,
+    server,
+    hold: (only) => {
+      passes = only;
+      for (const socket of open) if (!isOurs(socket)) socket.destroy(); // one that is kept open would pass by
+    },
+    letGo: () => {
+      passes = () => true;
+      for (const socket of waiting) pass(socket);
+      waiting.clear();
+    },
+  };
 }
