@@ -118,14 +118,22 @@ export async function finished(stage: Stage, over: () => Promise<boolean>, timeo
   );
 }
 
-/** What a person would look at: the last promotions, the workflows that go on, what the server said. */
+/** What a person would look at: the last promotions, the workflows that go on and how far they came, who is in a lane, what the server said. */
 async function storyOf({ store, output }: Stage): Promise<string> {
   const { rows } = await store.pool.query<{ what: string }>(
     `(select 'promotion ' || p.number || ' into ' || e.name || ' ' || p.state || ' ' || p.detail as what
         from towpath.promotion p join towpath.environment e on e.id = p.environment_id order by p.number desc limit 5)
      union all (select 'release ' || number || ' ' || state || ' ' || coalesce(problem::text, '') from towpath.release
         order by number desc limit 2)
-     union all select name || ' ' || status || ' ' || workflow_uuid from dbos.workflow_status where status <> 'SUCCESS'`,
+     union all select name || ' ' || status || ' ' || workflow_uuid || ' of ' || coalesce(executor_id, 'nobody') || ' after '
+       || coalesce((select string_agg(o.function_name, ', ' order by o.function_id) from dbos.operation_outputs o
+           where o.workflow_uuid = w.workflow_uuid), 'nothing')
+       from dbos.workflow_status w where status <> 'SUCCESS'
+     union all select 'lane of ' || environment_id || ': ' || holder || ', token ' || token || ', for ' || until - clock_timestamp()
+       from towpath.lane where holder is not null
+     union all select 'session ' || state || ' since ' || clock_timestamp() - state_change || ' ' || coalesce(wait_event, '') || ': ' || left(query, 200)
+       from pg_stat_activity where datname = current_database() and state <> 'idle' and pid <> pg_backend_pid()
+     union all select 'worker ' || id || ', for ' || until - clock_timestamp() from towpath.executor_lease`,
   );
   return [...rows.map(({ what }) => what), output().slice(-3000)].join('\n');
 }
