@@ -56,7 +56,7 @@ test-sonar: setup
 	node tools/packages.js sonar
 	$(NODE_22) $(VITEST) run --config vitest.sonar.config.ts
 
-# The demo on Compose, on Swarm and on manifests; `make test` plays it on processes and on containers.
+# The demo on Compose, on Swarm, in a cluster and on manifests; `make test` plays it on processes and on containers.
 demo-targets: setup machine
 	npx vitest run --config vitest.targets.config.ts
 

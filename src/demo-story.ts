@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { refusals, verified } from './demo-gates.ts';
 import { approve, commitChange, mergeBranch, pushBranch, pushTag } from './demo-moves.ts';
 import type { Stage } from './demo-stage.ts';
+import type { EnvironmentDetail } from './flow/view/environment.ts';
 import { built, checkout, digestOf, environment, live, reached, short, urlOf, waitsForApproval } from './demo-watch.ts';
 
 /** What the acts hand to each other. */
@@ -144,13 +145,21 @@ async function candidate(stage: Stage, commit: string): Promise<void> {
   await pushTag(stage, 'rc-1');
   const demo = await live(stage, 'demo', commit);
   if (stage.shop.manifests === null) {
-    await stage.found(`demo runs rc-1 at ${urlOf(demo, 'web')}`);
+    const isSeen = demo.services.every(({ observed }) => observed);
+    stage.expect(isSeen, 'all of demo to be seen running', 'what nobody saw');
+    await stage.found(`demo runs rc-1 ${whereOf(demo)}`);
     return;
   }
   const change = await stage.git(`--git-dir=${stage.shop.manifests}`, 'log', '-1', '-p', '--format=%an: %B');
   for (const line of change.split('\n').filter((one) => /^(?:[^ @di-]|[+-] )/.test(one))) stage.tell(`  ${line}`);
   stage.expect(change.includes(digestOf(demo, 'web')), 'the digest of web to be written', change);
   await stage.found('the manifests of demo name the images of rc-1, and nothing else of them changed');
+}
+
+/** A cluster has addresses that Towpath does not know, and each of its pods says what it runs. */
+function whereOf(detail: EnvironmentDetail): string {
+  const url = detail.services.find(({ service }) => service === 'web')?.url ?? null;
+  return url === null ? `in the cluster: every pod of web says ${short(digestOf(detail, 'web'))}` : `at ${url}`;
 }
 
 async function version(stage: Stage, commit: string, managerToken: string, tested: Tested): Promise<number> {

@@ -31,7 +31,7 @@ export async function demo(options: DemoOptions): Promise<number> {
   let installation: Installation | undefined;
   try {
     say('Towpath: one artifact, one path to production.');
-    const place = await placeFor(options.target);
+    const place = await placeFor(options);
     say(place.says);
     say('Starting on embedded defaults: Postgres, a registry, a proxy, and the server itself.');
     const data = join(folder, 'data');

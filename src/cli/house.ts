@@ -39,7 +39,7 @@ export interface ProxyOptions {
 }
 
 /** Where the services of the demo run. */
-export const DEMO_TARGETS = ['process', 'docker', 'compose', 'swarm', 'gitops'] as const;
+export const DEMO_TARGETS = ['process', 'docker', 'compose', 'swarm', 'gitops', 'kubernetes'] as const;
 
 export type DemoTarget = (typeof DEMO_TARGETS)[number];
 
@@ -51,5 +51,7 @@ export interface DemoOptions {
   readonly ci: boolean;
   /** Where services run; containers where an engine answers, else processes, when it is not given. */
   readonly target: DemoTarget | undefined;
+  /** From which the nodes of a cluster fetch images, for the target `kubernetes`: `host[:port][/prefix]`. */
+  readonly registry: string | undefined;
   readonly signal: AbortSignal;
 }

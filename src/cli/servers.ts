@@ -98,9 +98,15 @@ export const demo: Verb = (program, run) => {
       `where services run: ${DEMO_TARGETS.join(', ')}; else containers, or processes`,
       demoTarget,
     )
+    .option('--registry <place>', 'from which the nodes of the cluster fetch, for the target kubernetes')
     .action(
-      run<{ ci?: boolean; port?: number; target?: DemoTarget }>((context, { ci = false, port, target }) =>
-        context.house.demo({ data: context.common.data, port, ci, target, signal: context.io.signal }),
+      run<{ ci?: boolean; port?: number; target?: DemoTarget; registry?: string }>(
+        (context, { ci = false, port, target, registry }) => {
+          if (registry !== undefined && target !== 'kubernetes')
+            throw usage('Only the target kubernetes takes a registry.', 'Leave --registry out.');
+          const { data } = context.common;
+          return context.house.demo({ data, port, ci, target, registry, signal: context.io.signal });
+        },
       ),
     );
 };
