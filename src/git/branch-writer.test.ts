@@ -166,8 +166,9 @@ describe('a push tells where the branch is afterwards', () => {
     const hook = join(repository.directory, 'hooks', 'pre-receive');
     await writeFile(hook, `#!/bin/sh\nprintf '\\033[31mmain is protected: connection refused, 404\\n' >&2\nexit 1\n`);
     await chmod(hook, 0o755);
+    await repository.git('config', 'receive.unpackLimit', '1'); // then it tells how far it is, where it is not asked to be quiet
     const draft = await draftOn();
-    await write(draft, { 'README.md': 'ours' });
+    await write(draft, { 'apps/web.yaml': 'ours' });
     expect(await writer.push('main', draft)).toEqual({
       kind: 'refused',
       said: 'main is protected: connection refused, 404 [remote rejected] (pre-receive hook declined)',
@@ -192,6 +193,36 @@ describe('a push tells where the branch is afterwards', () => {
     await expect(writer.push('main', draft)).rejects.toMatchObject({ code: 'git.unreachable' });
     expect(await repository.git('rev-parse', 'main')).toBe(before);
   });
+});
+
+test('a server that cannot read the pack as we send it is sent one by git', async () => {
+  const draft = await draftOn();
+  const id = await write(draft, { 'apps/web.yaml': 'ours' });
+  let refusals = 0;
+  forge.answer = ({ method, url = '' }) =>
+    method === 'POST' && url.endsWith('git-receive-pack') && refusals++ === 0 ? { status: 400 } : undefined;
+  expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
+  expect(await repository.git('rev-parse', 'main')).toBe(id);
+  expect(refusals).toBe(2);
+});
+
+test('a server that asks to be left alone is left alone', async () => {
+  const draft = await draftOn();
+  await write(draft, { 'apps/web.yaml': 'ours' });
+  const before = forge.requests.length;
+  forge.answer = ({ url = '' }) =>
+    url.includes('receive-pack') ? { status: 429, headers: { 'retry-after': '60' } } : undefined;
+  await expect(writer.push('main', draft)).rejects.toMatchObject({ code: 'git.busy', retryAfterMs: 60_000 });
+  expect(forge.requests.slice(before).filter((one) => one.includes('receive-pack'))).toHaveLength(1);
+});
+
+test('a pen that another process swept is made anew', async () => {
+  await writer.head('main');
+  await rm(join(directory, 'pens'), { recursive: true });
+  expect(await writer.head('main')).toMatchObject({ branch: 'main' });
+  const draft = await draftOn();
+  await write(draft, { 'README.md': 'y' });
+  expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
 });
 
 test('after many pushes, what the mirror has by now is no more in the folder of this process', async () => {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { hasCode } from '../lib/error.ts';
 import { type Draft, createDraft } from './draft.ts';
 import { git } from './git.ts';
 import { cleanMessage, GitError } from './git-error.ts';
@@ -89,6 +90,7 @@ export async function openBranchWriter(
     (await isHere(ancestor)) && (await isHere(descendant)) && createHistory(gitDir).isAncestor(ancestor, descendant);
 
   const head: BranchWriter['head'] = async (branch, signal) => {
+    await tidy(signal);
     const listing = await listRefs(options, { signal });
     if (listing.kind === 'unchanged') return null; // it never is, of nothing known
     const name = branch === null ? listing.defaultBranch : `${BRANCH_PREFIX}${branch}`;
@@ -133,8 +135,9 @@ export async function openBranchWriter(
 
   /** What a server can do is asked once. Of one that does not say, git finds out what is the matter. */
   const sendPack = (oid: string, signal: AbortSignal | undefined): Promise<SendPack | null> => {
-    sender ??= openSendPack(options, formatOf(oid), signal).catch(() => {
+    sender ??= openSendPack(options, formatOf(oid), signal).catch((error: unknown) => {
       sender = undefined;
+      if (hasCode(error, 'git.busy', 'git.denied')) throw error; // git would hear the same
       return null;
     });
     return sender;
@@ -152,10 +155,13 @@ export async function openBranchWriter(
       await draft.settle();
       return send(change, signal);
     }
+    await utimes(gitDir, new Date(), new Date()); // what is in use is not swept
     const both = [direct(change, pack, signal), draft.settle()] as const;
-    await Promise.allSettled(both); // neither is left at work
-    const [said] = await Promise.all(both);
-    return said;
+    const [sent] = await Promise.allSettled(both); // neither is left at work
+    await both[1];
+    if (sent.status === 'fulfilled') return sent.value;
+    if (!hasCode(sent.reason, 'git.pack-refused')) throw sent.reason;
+    return send(change, signal); // whole objects; and if it is something else, git hears what
   };
 
   return {

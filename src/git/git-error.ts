@@ -5,7 +5,7 @@ import { TowpathError, type Problem } from '../lib/error.ts';
  * A failure of git or of the server behind it. Codes: `git.missing-program`, `git.too-old`, `git.url-refused`,
  * `git.denied`, `git.not-found`, `git.moved`, `git.unreachable`, `git.busy`, `git.timeout`, `git.cancelled`,
  * `git.too-large`, `git.too-many-refs`, `git.protocol`, `git.object-missing`, `git.not-a-commit`,
- * `git.tree-malformed`, `git.unsafe-object`, `git.name-not-utf8`, `git.locked`, `git.failed`.
+ * `git.tree-malformed`, `git.pack-refused`, `git.unsafe-object`, `git.name-not-utf8`, `git.locked`, `git.failed`.
  */
 export class GitError extends TowpathError {
   /** How long the server asked us to stay away, when it said so. */

@@ -106,6 +106,14 @@ test.each([
   await expect(listRefs({ url: repository.url, allow })).rejects.toMatchObject(problem);
 });
 
+test('a server that takes too long is told as such', async () => {
+  const repository = await forge.createRepository('slow');
+  forge.api = () => true; // and never answers
+  const asked = listRefs({ url: repository.url, allow }, { timeoutMs: 50 });
+  await expect(asked).rejects.toMatchObject({ code: 'git.timeout', what: expect.stringContaining('0.05 s') as string });
+  forge.api = undefined;
+});
+
 test.each([
   ['asked of the server', ['http'] as const],
   ['asked by the program', ['file'] as const],

@@ -46,7 +46,9 @@ test('nothing changes where the ref is elsewhere by now, where it is to be made 
   const { to, pack } = await emptyCommit(repository, old, 'late');
   expect(await send({ ref: REF, was: old, to }, pack)).toMatch(/\[remote rejected\] \(failed to update ref\)$/);
   expect(await send({ ref: REF, was: null, to }, pack)).toMatch(/\[remote rejected\]/);
-  expect(await send({ ref: REF, was: now, to }, pack.subarray(0, -3))).toMatch(/\[remote rejected\]/);
+  await expect(send({ ref: REF, was: now, to }, pack.subarray(0, -3))).rejects.toMatchObject({
+    code: 'git.pack-refused',
+  });
   expect(await repository.git('rev-parse', 'main')).toBe(now);
 });
 
@@ -57,6 +59,25 @@ test('a server that does not say that it can do it so is left to git', async () 
   expect(await openSendPack({ url: repository.url, allow }, 'sha1')).toBeNull();
   forge.answer = undefined;
   expect(await openSendPack({ url: repository.url, allow }, 'sha256')).toBeNull();
+});
+
+test('a server that says no word of what it can do is asked again, and one that is too slow is told so', async () => {
+  const repository = await forge.createRepository('odd');
+  await repository.commit({ files: { a: '1' } });
+  const remote = { url: repository.url, allow };
+  for (const answer of [{ status: 408 }, { status: 200, body: '0008ERR \n' }, { status: 200, body: '0000' }]) {
+    forge.answer = () => answer;
+    await expect(openSendPack(remote, 'sha1')).rejects.toMatchObject({ code: 'git.protocol' });
+  }
+  forge.answer = undefined;
+  expect(await openSendPack(remote, 'sha1')).not.toBeNull();
+});
+
+test('what a server says without a report is told', () => {
+  expect(() => readReport(framed(Buffer.from('\u0003fatal: the quota is used up')), REF)).toThrow(
+    'the quota is used up',
+  );
+  expect(() => readReport(framed(Buffer.from('ERR the quota is used up')), REF)).toThrow('ERR the quota is used up');
 });
 
 test('the credential travels in a header, and a refusal does not repeat it', async () => {
@@ -96,7 +117,7 @@ test('whatever a server answers, it was done only where it says so, or it is sai
         if (said === null) expect(answer.includes(`ok ${REF}`) && answer.includes('unpack ok')).toBe(true);
         else expect(said.length).toBeLessThanOrEqual(500);
       } catch (error) {
-        if (!hasCode(error, 'git.protocol')) throw error;
+        if (!hasCode(error, 'git.protocol', 'git.pack-refused')) throw error;
       }
     }),
     cases(500),

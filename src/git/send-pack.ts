@@ -26,6 +26,7 @@ const NEEDED = ['report-status', 'side-band-64k'];
  * for what to pack in all folders of the commit. Over http(s) alone.
  * @see gitprotocol-pack(5), "Pushing Data To a Server"
  * @returns null where a server does not say that it can do it so: then git shall push
+ * @throws GitError as of `askGitServer`, and `git.protocol`
  */
 export async function openSendPack(
   remote: Remote,
@@ -34,11 +35,13 @@ export async function openSendPack(
 ): Promise<SendPack | null> {
   const url = parseRemoteUrl(remote.url, remote.allow);
   if (url.scheme !== 'https' && url.scheme !== 'http') return null;
-  const ask = async (path: string, more: Pick<GitRequest, 'method' | 'headers' | 'body' | 'maxBytes' | 'signal'>) =>
+  const ask = async (
+    path: string,
+    more: Pick<GitRequest, 'method' | 'headers' | 'body' | 'maxBytes' | 'timeoutMs' | 'signal'>,
+  ) =>
     askGitServer(`${url.href}/${path}`, {
       ...more,
       credential: await remote.credential?.(),
-      timeoutMs: TIMEOUT_MS,
       tooLarge: saysTooMuch,
     });
   const { status, body } = await ask('info/refs?service=git-receive-pack', {
@@ -47,11 +50,13 @@ export async function openSendPack(
     maxBytes: MOST_LISTED_BYTES,
     signal,
   });
-  const offered = status === 200 ? capabilitiesIn(body) : [];
+  const offered = status === 200 ? capabilitiesIn(body) : null;
+  if (offered === null) throw noList(status);
   const isOfFormat = offered.includes(`object-format=${format}`);
   const isAble = NEEDED.every((name) => offered.includes(name)) && !offered.includes('no-thin');
   if (!isAble || (format !== 'sha1' && !isOfFormat)) return null;
-  const wanted = [...NEEDED, ...(isOfFormat ? [`object-format=${format}`] : []), 'agent=towpath'].join(' ');
+  const wished = ['quiet', `object-format=${format}`].filter((name) => offered.includes(name));
+  const wanted = [...NEEDED, ...wished, 'agent=towpath'].join(' ');
   return async ({ ref, was, to }, pack, sending) => {
     const command = encodeLine(`${was ?? '0'.repeat(to.length)} ${to} ${ref}\0 ${wanted}`);
     const answer = await ask('git-receive-pack', {
@@ -62,46 +67,71 @@ export async function openSendPack(
       },
       body: Buffer.concat([Buffer.from(command + FLUSH), pack]),
       maxBytes: MOST_SAID_BYTES,
+      timeoutMs: TIMEOUT_MS,
       signal: sending,
     });
+    if (answer.status !== 200) throw notTaken(`status ${answer.status}`);
     return readReport(answer.body, ref);
   };
 }
 
 /** Of the line of the first ref. A list that is cut off before it says nothing. */
-function capabilitiesIn(listing: Buffer): readonly string[] {
+function capabilitiesIn(listing: Buffer): readonly string[] | null {
   for (const packet of decodePackets(listing)) {
     const [, capabilities] = packet.kind === 'data' ? packet.bytes.toString('utf8').split('\0') : [];
     if (capabilities !== undefined) return capabilities.trim().split(' ');
   }
-  return [];
+  return null;
 }
 
-/** What was said against it; null when it was done. @throws GitError `git.protocol` when it does not say how the ref ended */
+const [REPORT, PROGRESS, FATAL] = [1, 2, 3];
+
+/**
+ * What was said against it; null when it was done.
+ * @throws GitError `git.protocol` when it does not say how the ref ended, `git.pack-refused` when it could not read the pack
+ */
 export function readReport(answer: Buffer, ref: string): string | null {
   const report: Buffer[] = [];
   const told: Buffer[] = [];
   for (const packet of decodePackets(answer)) {
     if (packet.kind !== 'data') continue;
-    (packet.bytes[0] === 1 ? report : told).push(packet.bytes.subarray(1));
+    const band = packet.bytes[0] ?? 0;
+    if (band === REPORT) report.push(packet.bytes.subarray(1));
+    else told.push(band === PROGRESS || band === FATAL ? packet.bytes.subarray(1) : packet.bytes);
   }
   const lines = [...decodePackets(Buffer.concat(report))].flatMap((packet) =>
     packet.kind === 'data' ? cleanMessage(packet.bytes.toString('utf8')).trim() : [],
   );
   if (lines.includes(`ok ${ref}`) && lines.includes('unpack ok')) return null;
-  const why =
-    lines.find((line) => line.startsWith(`ng ${ref} `))?.slice(`ng ${ref} `.length) ??
-    lines.find((line) => line.startsWith('unpack ') && line !== 'unpack ok');
-  if (why === undefined) throw noReport();
+  const unpacked = lines.find((line) => line.startsWith('unpack ') && line !== 'unpack ok');
+  if (unpacked !== undefined) throw notTaken(unpacked.slice(0, 200));
   const words = cleanMessage(Buffer.concat(told).toString('utf8'));
+  const why = lines.find((line) => line.startsWith(`ng ${ref} `))?.slice(`ng ${ref} `.length);
+  if (why === undefined) throw noReport(words.replace(/\s+/g, ' ').trim().slice(-300));
   return `${words} [remote rejected] (${why})`.replace(/\s+/g, ' ').trim().slice(-500);
 }
 
-function noReport(): GitError {
+function noReport(words: string): GitError {
   return new GitError({
     code: 'git.protocol',
-    what: 'The git server did not say how the push ended.',
-    fix: 'Towpath looks where the branch is, and tries again by itself; if it repeats, look at proxies between here and the server.',
+    what: `The git server did not say how the push ended${words === '' ? '' : `, but: ${words}`}.`,
+    fix: 'Towpath looks where the branch is, and tries again by itself; if it repeats, look at the git server, and at proxies before it.',
+  });
+}
+
+function noList(status: number): GitError {
+  return new GitError({
+    code: 'git.protocol',
+    what: `The git server did not say what may be pushed to it (${status}).`,
+    fix: 'Check that the URL leads to a git repository that takes pushes.',
+  });
+}
+
+function notTaken(why: string): GitError {
+  return new GitError({
+    code: 'git.pack-refused',
+    what: `The git server did not take the pack: ${why}.`,
+    fix: 'Towpath lets git push; if that fails too, look at the git server.',
   });
 }
 

@@ -30,7 +30,7 @@ export interface GitAnswer {
 /**
  * Asks over the smart http protocol. It is asked again when a kept connection turns out to be closed by the other side.
  * @see gitprotocol-http(5)
- * @throws GitError `git.unreachable`, `git.busy`, `git.denied`, `git.moved`, `git.not-found`, `git.cancelled`: for the answers that another way of asking would not change
+ * @throws GitError `git.unreachable`, `git.timeout`, `git.busy`, `git.denied`, `git.moved`, `git.not-found`, `git.cancelled`: for the answers that another way of asking would not change
  */
 export async function askGitServer(href: string, ask: GitRequest): Promise<GitAnswer> {
   const { method, body, dispatcher, timeoutMs = 30_000, signal } = ask;
@@ -47,7 +47,7 @@ export async function askGitServer(href: string, ask: GitRequest): Promise<GitAn
         },
         ...(body === undefined ? {} : { body }),
         ...(dispatcher === undefined ? {} : { dispatcher }),
-        headersTimeout: timeoutMs,
+        headersTimeout: 0, // the signal ends it
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
       });
       const answer = { status: response.statusCode, headers: response.headers, body: await read(response.body, ask) };
@@ -56,7 +56,8 @@ export async function askGitServer(href: string, ask: GitRequest): Promise<GitAn
     } catch (error) {
       if (error instanceof GitError) throw error;
       if (signal?.aborted === true) throw cancelled(error);
-      if (attempt > 1 || timeout.aborted || !isClosedSocket(error)) throw unreachable(href, error);
+      if (timeout.aborted) throw timedOut(href, timeoutMs);
+      if (attempt > 1 || !isClosedSocket(error)) throw unreachable(href, error);
     }
   }
 }
@@ -132,6 +133,14 @@ function serverFailed(status: number): GitError {
     code: 'git.unreachable',
     what: `The git server failed (${status}).`,
     fix: 'Look at the git server; Towpath tries again by itself.',
+  });
+}
+
+function timedOut(href: string, timeoutMs: number): GitError {
+  return new GitError({
+    code: 'git.timeout',
+    what: `The git server at ${hostOf(href)} took longer than ${timeoutMs / 1000} s to answer.`,
+    fix: 'Look at the git server, and at its hooks when something was pushed; Towpath tries again by itself.',
   });
 }
 

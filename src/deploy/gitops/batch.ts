@@ -47,8 +47,9 @@ async function writeToBranch(parts: BatchParts, writes: readonly TakenWrite[]): 
   const results = new Map<string, WriteResult>();
   const { writer, branch, signal } = parts;
   const ask = () => writer.head(branch.branch === '' ? null : branch.branch, signal);
-  let isAsked = parts.left === undefined;
-  let found = parts.left ?? (await ask());
+  const left = parts.left?.oid === parts.lastHead ? parts.left : undefined; // another server may have written since
+  let isAsked = left === undefined;
+  let found = left ?? (await ask());
   const refuseAll = (problem: Problem): BatchOutcome => {
     refuseRest(results, writes, problem);
     return { head: found?.oid ?? null, results };
@@ -56,7 +57,8 @@ async function writeToBranch(parts: BatchParts, writes: readonly TakenWrite[]): 
   let known = parts.lastHead;
   for (let race = 0; race < MOST_RACES; race++) {
     if (found === null) return refuseAll(noBranch(branch));
-    if (known !== null && !(await writer.isAncestor(known, found.oid))) return refuseAll(rewritten(branch, known));
+    if (known !== null && known !== found.oid && !(await writer.isAncestor(known, found.oid)))
+      return refuseAll(rewritten(branch, known));
     known = found.oid;
     const draft = await writer.draft(found.oid);
     await prefetch(writer, draft, writes);
@@ -74,7 +76,10 @@ async function writeToBranch(parts: BatchParts, writes: readonly TakenWrite[]): 
         return { head: draft.tip(), left: { branch: found.branch, oid: draft.tip() }, results };
       case 'gone':
         forgetWritten(results);
-        return refuseAll(noBranch(branch));
+        if (isAsked) return refuseAll(noBranch(branch));
+        isAsked = true; // the default branch may be another by now
+        found = await ask();
+        break;
       case 'refused':
         forgetWritten(results);
         return writes.length === 1 ? refuseAll(refused(branch, pushed.said)) : oneByOne(parts, writes);

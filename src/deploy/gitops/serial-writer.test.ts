@@ -199,11 +199,11 @@ describe('when somebody else is faster', () => {
 
   describe('than the next push upon our own, before which nobody asked where the branch is', () => {
     const taken = (ask: WriteAsk): TakenWrite => ({ ...ask, firstAtMs: 1_790_000_000_000, fenced: false });
-    const batch = (writes: readonly WriteAsk[], before?: BatchOutcome): Promise<BatchOutcome> =>
+    const batch = (writes: readonly WriteAsk[], before?: BatchOutcome, branch = 'main'): Promise<BatchOutcome> =>
       writeBatch(
         {
           writer: branches,
-          branch: manifestBranch(repository.url, 'main'),
+          branch: manifestBranch(repository.url, branch),
           lastHead: before?.head ?? null,
           left: before?.left,
           signal: new AbortController().signal,
@@ -230,6 +230,26 @@ describe('when somebody else is faster', () => {
       expect(results.get(there.key)).toEqual({ kind: 'written', commit: theirs });
       expect(results.get(more.key)).toMatchObject({ kind: 'written' });
       expect(await subjects()).toEqual(['s2 v2', 'theirs', 's0 v2', 'change']);
+    });
+
+    test('what another server of ours wrote meanwhile is no rewritten history', async () => {
+      const before = await batch([askOf('s0', 'v2')]);
+      const other = await batch([askOf('s1', 'v2')]);
+      const ask = askOf('s2', 'v2');
+      const { results } = await batch([ask], { ...before, head: other.head });
+      expect(results.get(ask.key)).toMatchObject({ kind: 'written' });
+      expect(await subjects()).toEqual(['s2 v2', 's1 v2', 's0 v2', 'change']);
+    });
+
+    test('a default branch that they renamed is written under its new name', async () => {
+      const before = await batch([askOf('s0', 'v2')], undefined, '');
+      await repository.git('branch', '-m', 'main', 'trunk');
+      const ask = askOf('s1', 'v2');
+      const { results } = await batch([ask], before, '');
+      expect(results.get(ask.key)).toMatchObject({
+        kind: 'written',
+        commit: await repository.git('rev-parse', 'trunk'),
+      });
     });
 
     test('a branch that they deleted or rewrote is told as ever', async () => {
