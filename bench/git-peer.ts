@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 import { type Forge, type ForgeRepository, startForge } from '../src/git/testing/forge.ts';
-import { optimist, outsider, type Outsider } from './git-writers.ts';
+import { fileOf, optimist, outsider, type Outsider } from './git-writers.ts';
 
 /**
  * What is elsewhere where people work: the git server, and others who push. A process of its own, which `startGitPeer` starts: a
@@ -54,10 +54,6 @@ const HEAD = 'apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nsp
 
 function container(app: number): string {
   return `    - name: app-${app}\n      image: shop/web:v0 # moved by the pipeline\n`;
-}
-
-function fileOf(app: number): string {
-  return `apps/${Math.floor(app / 100)}/${app}.yaml`;
 }
 
 process.on('message', ({ id, name, argv }: GitPeerAsk) => {

@@ -24,6 +24,11 @@ async function git(directory: string, ...argv: string[]): Promise<string> {
 /** How often somebody tries who has to push now. */
 const MOST_TRIES = 30;
 
+/** Where the manifest of an app stands: a hundred to a folder. */
+export function fileOf(app: number): string {
+  return `apps/${Math.floor(app / 100)}/${app}.yaml`;
+}
+
 export interface Outsider {
   /** One commit of a file of its own, by the git binary. @returns how often it was pushed until it was there; 0: never */
   commit(): Promise<number>;

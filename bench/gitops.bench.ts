@@ -17,6 +17,7 @@ import { startEmbeddedPostgres } from '../src/store/embedded/postgres.ts';
 import { migrate } from '../src/store/migrate.ts';
 import { alternate, type Figure, lineOf, median, percentile } from './figure.ts';
 import { type GitPeer, startGitPeer } from './git-machine.ts';
+import { fileOf } from './git-writers.ts';
 
 const SMALL = 100;
 const LARGE = 100_000;
@@ -293,10 +294,6 @@ function desiredOf(url: string, id: number, app: number, version: string, file: 
 
 function digestOf(app: number, version: string): ReturnType<typeof sha256> {
   return sha256(`${app} ${version}`);
-}
-
-function fileOf(app: number): string {
-  return `apps/${Math.floor(app / 100)}/${app}.yaml`;
 }
 
 interface Repository {
