@@ -2,9 +2,11 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
+import { asked } from './io.ts';
 import { runLine } from './testing/run.ts';
 
 const run = promisify(execFile);
@@ -48,6 +50,38 @@ test('only what cannot be seen is asked, and nothing with --yes', async () => {
   expect(silent.out).not.toContain('port:');
   expect((await runLine(['init', folder, '--stdout'], { answer })).out).toContain('port: 8080');
   expect(asked).toEqual([expect.stringContaining('On which port does')]);
+});
+
+test('an answer that is no port is asked again', async () => {
+  await run('git', ['init', '--quiet', '--initial-branch=main', folder]);
+  await writeFile(join(folder, 'Dockerfile'), 'FROM scratch\n');
+  const questions: string[] = [];
+  const answers = ['http', '70000', '8080'];
+  const answer = (question: string): string => (questions.push(question), answers[questions.length - 1] ?? '');
+  expect((await runLine(['init', folder, '--stdout'], { answer })).out).toContain('port: 8080');
+  expect(questions).toHaveLength(3);
+  expect(questions[2]).toContain('A port is a number from 1 to 65535');
+});
+
+test('nothing is asked where the answer could not be written', async () => {
+  await run('git', ['init', '--quiet', '--initial-branch=main', folder]);
+  await writeFile(join(folder, 'Dockerfile'), 'FROM scratch\n');
+  await writeFile(join(folder, 'towpath.yaml'), 'mine\n');
+  const asked: string[] = [];
+  const refused = await runLine(['init', folder], { answer: (question) => (asked.push(question), '8080') });
+  expect({ asked, refused }).toMatchObject({ asked: [], refused: { exit: 1 } });
+});
+
+test.each(['\u0003', '\u0004'])('who is asked may leave (%j), and that is no failure of Towpath', async (key) => {
+  const input = new PassThrough();
+  const answer = asked(
+    'Which? ',
+    new AbortController().signal,
+    input,
+    Object.assign(new PassThrough(), { isTTY: true }),
+  );
+  input.write(key);
+  await expect(answer).rejects.toMatchObject({ code: 'cli.cancelled' });
 });
 
 test('what is there is not written over unless that is asked for', async () => {

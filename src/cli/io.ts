@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 
 import { systemClock, type Clock } from '../lib/clock.ts';
+import { CliError } from './cli-error.ts';
 
 export interface Screen {
   write(text: string): void;
@@ -27,15 +28,28 @@ export function processIo(signal: AbortSignal): Io {
     env: process.env,
     home: process.env['HOME'] ?? '.',
     clock: systemClock,
-    ask: process.stdin.isTTY && process.stderr.isTTY ? (question) => asked(question, signal) : null,
+    ask:
+      process.stdin.isTTY && process.stderr.isTTY
+        ? (question) => asked(question, signal, process.stdin, process.stderr)
+        : null,
     signal,
   };
 }
 
-async function asked(question: string, signal: AbortSignal): Promise<string> {
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
+/** @throws CliError `cli.cancelled` on Ctrl-C and Ctrl-D: whoever is asked may leave */
+export async function asked(
+  question: string,
+  signal: AbortSignal,
+  input: NodeJS.ReadableStream,
+  output: NodeJS.WritableStream,
+): Promise<string> {
+  const lines = createInterface({ input, output });
   try {
     return await lines.question(question, { signal });
+  } catch (error) {
+    if ((error as Error).name !== 'AbortError') throw error;
+    output.write('\n');
+    throw new CliError({ code: 'cli.cancelled', what: 'Stopped.', fix: 'Nothing was written. `--yes` asks nothing.' });
   } finally {
     lines.close();
   }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 
@@ -25,12 +25,13 @@ export interface InitOptions {
 export async function writeFirst({ out, io }: Context, options: InitOptions, folder: string): Promise<number> {
   const { yes = false, force = false, stdout = false } = options;
   const root = resolve(folder);
+  const file = join(root, CONFIG_FILE);
+  if (!stdout && !force && existsSync(file)) throw isThere(file); // before anything is asked
   const found = planStarter(await surveyOf(root));
   if (found.services.length === 0) throw nothingFound(root, found.notes);
   const starter = yes || io.ask === null || out.json ? found : await completed(found, io.ask);
   const text = writeStarter(starter);
   parseConfig(text, families); // what it says is what the server will read
-  const file = join(root, CONFIG_FILE);
   if (!stdout) await write(file, text, force);
   const { project, services, notes } = starter;
   out.data({ file: stdout ? null : file, project, services, notes, text }, () =>
@@ -52,8 +53,7 @@ async function completed(starter: Starter, ask: (question: string) => Promise<st
     const { name, build, port } = service;
     if (build.kind !== 'dockerfile' || build.isBase || port !== null) services.push(service);
     else {
-      const answer = Number((await ask(`On which port does ${name} listen? (none) `)).trim());
-      services.push({ ...service, port: Number.isInteger(answer) && answer > 0 && answer < 65_536 ? answer : null });
+      services.push({ ...service, port: await askedPort(`On which port does ${name} listen?`, ask) });
     }
   }
   const answered = services.filter(({ port }, at) => port !== starter.services[at]?.port).map(({ name }) => name);
@@ -61,6 +61,16 @@ async function completed(starter: Starter, ask: (question: string) => Promise<st
     (note) => !answered.some((name) => note.startsWith(`${name}: its Dockerfile has no EXPOSE`)),
   );
   return { ...starter, services, notes };
+}
+
+/** An answer that is no port is no silent "none": it is asked again. */
+async function askedPort(question: string, ask: (question: string) => Promise<string>): Promise<number | null> {
+  for (let asked = `${question} (none) `; ; asked = `A port is a number from 1 to 65535. ${question} (none) `) {
+    const answer = (await ask(asked)).trim();
+    const port = Number(answer);
+    if (answer === '' || answer === 'none') return null;
+    if (/^\d+$/.test(answer) && port > 0 && port < 65_536) return port;
+  }
 }
 
 /** What git would take in of a work tree, and the branch that it is most likely merged to. */
@@ -125,12 +135,16 @@ async function write(file: string, text: string, force: boolean): Promise<void> 
     await writeFile(file, text, { flag: force ? 'w' : 'wx' });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw new CliError({
-      code: 'cli.file-exists',
-      what: `${file} is there already.`,
-      fix: '`--stdout` shows what would be written, `--force` writes over it.',
-    });
+    throw isThere(file);
   }
+}
+
+function isThere(file: string): TowpathError {
+  return new CliError({
+    code: 'cli.file-exists',
+    what: `${file} is there already.`,
+    fix: '`--stdout` shows what would be written, `--force` writes over it.',
+  });
 }
 
 function nothingFound(root: string, notes: readonly string[]): TowpathError {
