@@ -67,6 +67,17 @@ test('a commit has one whole release, and any number of mixed ones', async () =>
   expect(nameOf(await release(whole), [])).toBe('aaaaaaa');
 });
 
+test('a branch that begins at the head of the default branch does not rename what runs', async () => {
+  const one = await seedRelease(store.db, { commit: A, keys: { web: 'k1' } });
+  for (const ref of ['refs/heads/old', 'refs/heads/main', 'refs/heads/new']) {
+    await nameRelease(store.db, one, ref);
+    const row = { repository_id: REPOSITORY, name: ref, oid: A, commit_sha: A };
+    await store.db.insertInto('ref').values(row).execute();
+  }
+  const names = (await namesOf(store.db, [one])).get(one);
+  expect(names).toEqual(['refs/heads/main', 'refs/heads/new', 'refs/heads/old']);
+});
+
 test('a refresh of base images cuts the next edition of a commit; seen again for another reason it has the same', async () => {
   const one = await seedRelease(store.db, { commit: A, keys: { web: 'k1' } });
   for (const ref of ['refs/heads/main', 'refs/tags/v1']) {

@@ -225,7 +225,7 @@ export async function servicesOf(db: Sql, ids: readonly string[]): Promise<Map<s
   );
 }
 
-/** Branches and tags that mean a release now (of a commit, its newest edition that they named), tags first, the newest name first within each. */
+/** Branches and tags that mean a release now (of a commit, its newest edition that they named): tags, the default branch, others; the newest name first within each. */
 export async function namesOf(db: Sql, ids: readonly string[]): Promise<Map<string, string[]>> {
   if (ids.length === 0) return new Map();
   const rows = await db
@@ -238,7 +238,8 @@ export async function namesOf(db: Sql, ids: readonly string[]): Promise<Map<stri
         .onRef('ref.commit_sha', '=', 'release.commit_sha')
         .on('ref.deleted_at', 'is', null),
     )
-    .select(['release_name.release_id', 'release_name.ref'])
+    .innerJoin('repository', 'repository.id', 'release.repository_id')
+    .select(['release_name.release_id', 'release_name.ref', 'repository.default_branch'])
     .where('release_name.release_id', 'in', [...new Set(ids)])
     .where((eb) =>
       eb.not(
@@ -300,17 +301,22 @@ export async function namedCommits(
   return new Set(rows.map(({ commit_sha }) => commit_sha));
 }
 
-function tagsFirst(rows: readonly { release_id: string; ref: string }[]): Map<string, string[]> {
+function tagsFirst(
+  rows: readonly { release_id: string; ref: string; default_branch?: string }[],
+): Map<string, string[]> {
   const names = groupBy(rows, ({ release_id }) => release_id);
   return new Map(
     [...names].map(([id, list]) => {
-      const refs = list.map(({ ref }) => ref);
-      return [
-        id,
-        [...refs.filter((ref) => ref.startsWith('refs/tags/')), ...refs.filter((ref) => !ref.startsWith('refs/tags/'))],
-      ];
+      const ranked = list.map(({ ref, default_branch: usual }) => ({ ref, rank: rankOf(ref, usual) }));
+      return [id, ranked.toSorted((one, other) => one.rank - other.rank).map(({ ref }) => ref)];
     }),
   );
+}
+
+/** A commit that is merged is told by where it is, and not by the branch that somebody has just begun at it. */
+function rankOf(ref: string, usual: string | undefined): number {
+  if (ref.startsWith('refs/tags/')) return 0;
+  return ref === `refs/heads/${usual}` ? 1 : 2;
 }
 
 /** One page of a project's releases, the newest first. `before` is the number that the last page ended with. */
