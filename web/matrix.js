@@ -92,8 +92,11 @@ function columnHeader(project, column, groups, index, may) {
   return el('th', { scope: 'col' }, nameOf(column, place), promoteButton(project, column, place, may));
 }
 
-function nameOf(name, { kind }) {
-  return el('p', { class: 'name' }, name, kind === 'preview' ? el('span', { class: 'soft' }, ' preview') : '');
+function nameOf(name, { kind, branch }) {
+  return [
+    el('p', { class: 'name' }, name, kind === 'preview' ? el('span', { class: 'soft' }, ' preview') : ''),
+    branch === null ? '' : el('p', { class: 'soft subject', title: branch }, branch),
+  ];
 }
 
 function repositoryRow(project, repository, places, may) {

@@ -34,6 +34,18 @@ test('status shows services and environments, and what is newer than its neighbo
   expect(out).not.toContain('\u001b');
 });
 
+test('a preview is known by its branch, whatever else means that commit', async () => {
+  const preview = house.useCases.world.environments.find(({ kind }) => kind === 'preview');
+  const long = `feature/${'x'.repeat(60)}`;
+  for (const branch of ['feature/dark-header', long]) {
+    const names = ['v2.0.0', 'main', branch];
+    Object.assign(preview ?? {}, { branch, current: { ...preview?.current, names } });
+    expect((await towpath('status')).out).toMatch(
+      branch === long ? /#5 feature\/x{39}…$/m : /#5 feature\/dark-header$/m,
+    );
+  }
+});
+
 test('what is yanked and runs is told in whole sentences, whatever the reason ends in', async () => {
   const prod = house.useCases.world.environments.find(({ name }) => name === 'prod');
   for (const reason of ['knows no euro', 'It knows no euro.']) {

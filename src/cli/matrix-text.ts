@@ -62,12 +62,19 @@ function servicesIn(
 
 const AHEAD = ' >';
 
+/** A preview is known by its branch, whatever else means that commit. */
 function runningText(place: MatrixEnvironment | undefined): string {
   if (place === undefined) return '';
-  const { current } = place;
+  const { branch, current } = place;
   if (current === null) return '-';
-  const name = current.names[0] ?? shortSha(current.commit);
+  const isOfBranch = branch !== null && current.names.includes(branch);
+  const name = isOfBranch ? clipped(branch) : (current.names[0] ?? shortSha(current.commit));
   return `#${current.number} ${name}${current.yanked ? ' YANKED' : ''}${place.revoked.length > 0 ? ' FAILED' : ''}`;
+}
+
+/** A column is no wider than the name of a preview may be. */
+function clipped(name: string): string {
+  return name.length > 48 ? `${name.slice(0, 47)}…` : name;
 }
 
 /** The mark says that the next environment of the path runs something older. */
