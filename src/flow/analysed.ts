@@ -2,6 +2,7 @@ import { CheckError } from '../check/error.ts';
 import { isFromSonar } from '../check/kinds/sonar/webhook.ts';
 import { rulingConfig } from '../config/config-store.ts';
 import type { WebhookHeaders } from '../source/host.ts';
+import { secretFor } from '../source/webhook.ts';
 import type { House } from './house.ts';
 import { wakeProject } from './wake.ts';
 
@@ -10,7 +11,7 @@ type Place = Pick<House, 'store' | 'clock' | 'secretOf'> & { readonly starts: Pi
 /**
  * A server that checks ask says that it has worked: whoever waits in the project asks now, and not within the minute. Nothing
  * of the body is believed, so one that is forged, doubled or replayed changes at most when that is.
- * @throws CheckError `check.unsigned-webhook`, also for a repository that is not there
+ * @throws CheckError `check.unsigned-webhook`, also for a repository that is not there; SourceError `webhook.secret-unavailable`
  */
 export async function analysed(
   place: Place,
@@ -28,7 +29,7 @@ export async function analysed(
   if (row === undefined) throw unsigned();
   const secret = (await rulingConfig(store.db, row.project_id))?.config.servers.sonar?.webhook;
   if (secret === undefined) throw unsigned();
-  if (!isFromSonar({ headers, body, secret: await secretOf(secret), now: clock.now() })) throw unsigned();
+  if (!isFromSonar({ headers, body, secret: await secretFor(secret, secretOf), now: clock.now() })) throw unsigned();
   await store.transaction((tx) => wakeProject(place, tx, row.project_id));
 }
 

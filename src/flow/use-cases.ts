@@ -154,7 +154,7 @@ export interface UseCases {
       page: PageRequest & { readonly subject?: string | undefined; readonly project?: string | undefined },
     ): Promise<Page<AuditView>>;
   };
-  /** Only wakes the poll: nothing of the body is believed. @throws TowpathError `webhook.unsigned`, `webhook.stale` */
+  /** Only wakes the poll: nothing of the body is believed. @throws TowpathError `webhook.unsigned`, `webhook.stale`, `webhook.secret-unavailable` */
   webhook(
     repositoryId: string,
     headers: Readonly<Record<string, string | undefined>>,

@@ -121,7 +121,11 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   const { status, code, what } = document;
   if (status === 500 || (status > 500 && !hasCode(error)))
     request.log.error({ err: error, requestId: request.id }, 'a request failed');
-  else if (status > 500) request.log.warn({ code, requestId: request.id }, `not answered: ${what}`);
+  else if (status > 500) {
+    const { cause } = error as Error;
+    const because = hasCode(cause) ? { because: problemOf(cause).what } : {};
+    request.log.warn({ code, requestId: request.id, ...because }, `not answered: ${what}`);
+  }
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="towpath"');
   if (status === 503) reply.header('retry-after', '1');
   return reply.code(status).type('application/problem+json').serializer(JSON.stringify).send(document);

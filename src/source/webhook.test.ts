@@ -34,6 +34,14 @@ test('two equal deliveries at the same moment wake once', async () => {
   expect((await Promise.all([receive(request), receive(request)])).sort()).toEqual(['known', 'woken']);
 });
 
+test('who sends one is not told where the secret should be', async () => {
+  const request = signed({ repositoryId: await repository() });
+  const secretOf = () => Promise.reject(new Error('There is no file:/etc/towpath/hook-of-shop.'));
+  const refused = receiveWebhook(request, { store, now, secretOf });
+  await expect(refused).rejects.toMatchObject({ code: 'webhook.secret-unavailable' });
+  await expect(refused).rejects.not.toThrow(/hook-of-shop/);
+});
+
 test('what a body says is not believed: only its signature counts', async () => {
   const repositoryId = await repository();
   expect(await receive(signed({ repositoryId, body: 'not even JSON \u0000' }))).toBe('woken');

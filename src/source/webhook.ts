@@ -24,7 +24,7 @@ export interface WebhookRequest {
  * Takes a webhook. It wakes the poll and nothing more: which ref moved where is read from the server, so a delivery
  * that is doubled, reordered, replayed or forged changes at most the moment of the next poll.
  * @returns `known` for a delivery that came before, `heard` for one that only asks whether somebody listens
- * @throws SourceError `webhook.unsigned`, `webhook.stale`
+ * @throws SourceError `webhook.unsigned`, `webhook.stale`, `webhook.secret-unavailable`
  */
 export async function receiveWebhook(request: WebhookRequest, deps: WebhookDeps): Promise<WebhookOutcome> {
   const { store, now, secretOf, family = hosts } = deps;
@@ -33,7 +33,7 @@ export async function receiveWebhook(request: WebhookRequest, deps: WebhookDeps)
   if (host?.isUnsignedPing?.(headers) === true) return 'heard';
   const reference = await webhookSecretOf(store.db, repositoryId);
   if (reference === null || host === undefined) throw unsigned();
-  const verdict = host.verify({ headers, body, secret: await secretOf(reference), now });
+  const verdict = host.verify({ headers, body, secret: await secretFor(reference, secretOf), now });
   switch (verdict.kind) {
     case 'unsigned':
       throw unsigned();
@@ -49,6 +49,25 @@ export async function receiveWebhook(request: WebhookRequest, deps: WebhookDeps)
       });
     default:
       return verdict satisfies never;
+  }
+}
+
+/**
+ * Follows a reference for whoever has shown nothing yet: that it leads nowhere is told, and not where it leads.
+ * @throws SourceError `webhook.secret-unavailable`, whose cause is for the server's log
+ */
+export async function secretFor(reference: string, secretOf: WebhookDeps['secretOf']): Promise<string> {
+  try {
+    return await secretOf(reference);
+  } catch (cause) {
+    throw new SourceError(
+      {
+        code: 'webhook.secret-unavailable',
+        what: 'The secret that signs webhooks here cannot be read by the server.',
+        fix: 'Whoever runs the server finds the reason in its log. Polling goes on.',
+      },
+      { cause },
+    );
   }
 }
 
