@@ -114,6 +114,11 @@ export interface Observed {
       }
     >
   >;
+  /**
+   * Of a driver that runs more in the environment than the release: what is amiss with it, null where it is as the last deployment
+   * left it.
+   */
+  readonly beside?: Readonly<Record<string, string | null>>;
 }
 
 /** A thing to do, as plain data: tests compare it, a dry run prints `summary`, `apply` does it. */

@@ -4,8 +4,9 @@ export type Judgement = { readonly kind: 'good' } | { readonly kind: 'wrong'; re
 
 /**
  * Invariant 2: is what was seen what was asked for? Every replica that serves has the desired digest and is healthy, there
- * are as many as asked for, and nothing else of ours serves in the environment. Of a driver that sees no replicas: it stands
- * written wherever it should, and whoever deploys from there tells that it runs; where nobody tells, that is said.
+ * are as many as asked for, nothing else of ours serves in the environment, and what runs beside is well. Of a driver that
+ * sees no replicas: it stands written wherever it should, and whoever deploys from there tells that it runs; where nobody
+ * tells, that is said.
  */
 export function judge(desired: Desired, observed: Observed): Judgement {
   for (const { service, digest, replicas } of desired.services) {
@@ -27,7 +28,9 @@ export function judge(desired: Desired, observed: Observed): Judgement {
   const extra = Object.entries(observed.services).find(
     ([service, { replicas }]) => !wanted.has(service) && replicas.some((replica) => replica.serving),
   );
-  return extra === undefined ? { kind: 'good' } : wrong(`${extra[0]} runs though this release has no such service`);
+  if (extra !== undefined) return wrong(`${extra[0]} runs though this release has no such service`);
+  const amiss = Object.entries(observed.beside ?? {}).find(([, what]) => what !== null);
+  return amiss === undefined ? { kind: 'good' } : wrong(`${amiss[0]}, beside the release: ${amiss[1]}`);
 }
 
 function wrong(what: string): Judgement {

@@ -9,7 +9,7 @@ import { DeployError, fenced } from './deploy-error.ts';
 import type { Target } from './driver.ts';
 import { targetKey } from './rollout.ts';
 
-/** What this machine remembers of a target: the highest fencing token seen, and which instances are meant to serve. */
+/** What this machine remembers of a target: the highest fencing token seen, which instances are meant to serve, what is beside. */
 export interface Ledger {
   /** @throws DeployError `deploy.fenced` when a higher token was seen */
   claim(target: Target, token: bigint): Promise<void>;
@@ -17,12 +17,30 @@ export interface Ledger {
   serving(target: Target): Promise<Serving>;
   /** Says which instances of a service serve; null when it is gone. */
   serve(target: Target, service: string, ids: readonly string[] | null): Promise<void>;
+  /** What the last deployment left beside the release; null where none did, or nobody can tell any more. */
+  left(target: Target): Promise<Left | null>;
+  /** Says what is left beside the release; null when another driver has the target. */
+  leave(target: Target, left: Left | null): Promise<void>;
   /** Forgets a target that is gone, unless a higher token was seen meanwhile. */
   forget(target: Target, token: bigint): Promise<void>;
 }
 
 /** Service -> the ids of its instances. */
 export type Serving = Readonly<Record<string, readonly string[]>>;
+
+/** What runs beside the release, by its name there. */
+const Left = z.record(
+  z.string(),
+  z.object({
+    /** By these a container is known again: one that somebody made anew has another. */
+    settings: z.string(),
+    image: z.string(),
+    replicas: z.number(),
+    /** True when it is well once it ended with 0. */
+    mayEnd: z.boolean(),
+  }),
+);
+export type Left = Readonly<z.infer<typeof Left>>;
 
 const Serving = z.record(z.string(), z.array(z.string()));
 const TOKEN = /^token-(\d{30})$/;
@@ -33,6 +51,7 @@ const TOKEN = /^token-(\d{30})$/;
  */
 export function fileLedger(directory: string): Ledger {
   const folderOf = (target: Target): string => join(directory, targetKey(target));
+  const besideOf = (target: Target): string => join(folderOf(target), 'beside.json');
   const serving = async (target: Target): Promise<Serving> => {
     const path = join(folderOf(target), 'serving.json');
     const text = await readFile(path, 'utf8').catch(ignoreMissing);
@@ -67,6 +86,19 @@ export function fileLedger(directory: string): Ledger {
       const path = join(folderOf(target), 'serving.json');
       await mkdir(folderOf(target), { recursive: true, mode: 0o700 });
       await writeDurably(path, JSON.stringify(ids === null ? others : { ...others, [service]: ids }));
+    },
+    left: async (target) => {
+      const text = await readFile(besideOf(target), 'utf8').catch(ignoreMissing);
+      try {
+        return text === null ? null : Left.parse(JSON.parse(text));
+      } catch {
+        return null; // the next deployment writes it anew
+      }
+    },
+    leave: async (target, left) => {
+      if (left === null) return rm(besideOf(target), { force: true });
+      await mkdir(folderOf(target), { recursive: true, mode: 0o700 });
+      await writeDurably(besideOf(target), JSON.stringify(left));
     },
   };
   return ledger;

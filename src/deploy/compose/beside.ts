@@ -1,12 +1,5 @@
-import {
-  type ContainerState,
-  copyInto,
-  lastLines,
-  listContainers,
-  putFiles,
-  removeContainer,
-} from '../../container/docker/containers.ts';
-import { inspectImage, pullImage } from '../../container/docker/images.ts';
+import { copyInto, lastLines, listContainers, putFiles, removeContainer } from '../../container/docker/containers.ts';
+import { pullImage } from '../../container/docker/images.ts';
 import { ensureNetwork, joinNetwork } from '../../container/docker/networks.ts';
 import { readFiles } from '../../container/docker/output.ts';
 import { ensureVolume } from '../../container/docker/volumes.ts';
@@ -22,6 +15,7 @@ import { filterOf, LABEL, labelsOf, namesNetwork, networkName, type Place, proje
 import type { ComposeProgram } from './program.ts';
 import { networkKeys, renderBeside, replicasOf } from './render.ts';
 import type { Stack, StackService } from './stack.ts';
+import { jobsIn, stateOf } from './state.ts';
 import { literalYamlOf } from './write-yaml.ts';
 
 export interface Beside {
@@ -42,11 +36,12 @@ const WELL_MS = 180_000;
 const TAIL_LINES = 20;
 
 /**
- * Sees to what runs beside the release: what is as the file has it stays, what changed is made anew on the same volumes. Resolves
- * when all of it is well.
+ * Sees to what runs beside the release: what is as the file has it stays, what changed is made anew on the same volumes, what does
+ * not run or is unhealthy is started again. Resolves when all of it is well.
+ * @returns service -> the engine's id of the image that it runs
  * @throws DeployError `compose.beside-failed`, `compose.failed`
  */
-export async function runBeside(beside: Beside, context: ApplyContext): Promise<void> {
+export async function runBeside(beside: Beside, context: ApplyContext): Promise<ReadonlyMap<string, string>> {
   const { place, config, stack, services } = beside;
   const { engine } = place;
   for (const [key, options] of stack.networks) {
@@ -55,12 +50,14 @@ export async function runBeside(beside: Beside, context: ApplyContext): Promise<
   for (const key of stack.volumes) {
     await ensureVolume(engine, volumeName(place, key), { ...labelsOf(place, key), [LABEL.end]: config.volumes });
   }
-  if (services.size === 0) return;
+  const images = new Map<string, string>();
+  if (services.size === 0) return images;
   for (const [name, { image }] of services) {
     if (!image.includes('@sha256:'))
       context.log(`${name}: ${image} has no digest; what this machine has of it is kept`);
-    if ((await inspectImage(engine, image)) === null) await pullImage(engine, image, context);
+    images.set(name, (await pullImage(engine, image, context)).id);
   }
+  await mend(beside, images, context);
   await giveFiles(beside, context);
   try {
     await compose(beside, ['up', '--detach', '--no-build', '--pull', 'never'], context);
@@ -70,6 +67,7 @@ export async function runBeside(beside: Beside, context: ApplyContext): Promise<
     throw error;
   }
   await awaitWell(beside, context);
+  return images;
 }
 
 /** Lets what runs beside find the containers of an operation by their names. */
@@ -83,6 +81,34 @@ export async function introduce({ place, services }: Beside, operation: string):
       });
     }
   }
+}
+
+/**
+ * What Docker Compose passes over: it knows a container again by labels, which whoever makes one with another image can copy, and
+ * one that runs is well to it. Both are ended in the time that they are given; data stay.
+ * @param images as `runBeside` returns them
+ */
+async function mend(beside: Beside, images: ReadonlyMap<string, string>, context: ApplyContext): Promise<void> {
+  const containers = await listContainers(beside.place.engine, filterOf(beside.place));
+  const ours = containers.flatMap((one) => {
+    const name = one.labels[LABEL.name] ?? '';
+    return images.has(name) ? [{ ...one, name }] : [];
+  });
+  const other = namesOf(ours.filter(({ name, imageId }) => imageId !== images.get(name)));
+  if (other.length > 0) {
+    await compose(beside, ['create', '--no-build', '--pull', 'never', '--force-recreate', '--', ...other], context);
+  }
+  const sick = namesOf(
+    ours.filter(({ name, running, health }) => running && health === 'unhealthy' && !other.includes(name)),
+  );
+  if (sick.length > 0) {
+    context.log(`${sick.join(', ')}: unhealthy, so it is started again`);
+    await compose(beside, ['stop', '--', ...sick], context);
+  }
+}
+
+function namesOf(containers: readonly { readonly name: string }[]): string[] {
+  return [...new Set(containers.map(({ name }) => name))];
 }
 
 /**
@@ -138,7 +164,7 @@ async function areWell({ place, services, stack, secrets }: Beside, { log }: App
   const open: string[] = [];
   for (const [name, file] of services) {
     const ours = containers.filter(({ labels }) => labels[LABEL.name] === name);
-    const states = ours.map((container) => stateOf(container, jobs.has(name)));
+    const states = ours.map((container) => stateOf(container, file, jobs.has(name)));
     const bad = states.findIndex((state) => state !== 'well' && state !== 'starting');
     if (bad !== -1) {
       const lines = await lastLines(place.engine, ours[bad]?.id ?? '', TAIL_LINES);
@@ -149,24 +175,4 @@ async function areWell({ place, services, stack, secrets }: Beside, { log }: App
     if (ours.length < replicasOf(file) || states.includes('starting')) open.push(name);
   }
   return open;
-}
-
-/** @returns `well`, `starting`, or what is wrong */
-function stateOf({ running, exitCode, health, restarts, startedAtMs }: ContainerState, isJob: boolean): string {
-  if (isJob)
-    return running || startedAtMs <= 0 ? 'starting' : exitCode === 0 ? 'well' : `it ended with code ${exitCode}`;
-  if (running) return health === 'unhealthy' ? 'it is unhealthy' : health === 'starting' ? 'starting' : 'well';
-  if (restarts > 2) return `it ends again and again, with code ${exitCode}`;
-  return 'starting';
-}
-
-/** Those that others wait for until they ended well. */
-function jobsIn({ services }: Stack): ReadonlySet<string> {
-  return new Set(
-    [...services.values()].flatMap(({ depends_on: needs = {} }) =>
-      Object.entries(needs).flatMap(([name, { condition }]) =>
-        condition === 'service_completed_successfully' ? [name] : [],
-      ),
-    ),
-  );
 }

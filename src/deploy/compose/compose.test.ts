@@ -214,13 +214,14 @@ describe.skipIf(missing !== undefined)(missing ?? 'with Docker Compose', () => {
     });
 
     test('an environment that goes to another driver of the machine and back keeps its address, and nothing of before is left', async () => {
-      const { deploy, web, text, target } = begin({ store: { image: store, ...STORE } }, DATA);
-      await deploy('one', [await web('v1')]);
+      const { deploy, web, text, observe, target } = begin({ store: { image: store, ...STORE } }, DATA);
+      expect((await deploy('one', [await web('v1')])).beside).toEqual({ store: null });
       const docker = under.docker();
       const desired = { target, config: LocalConfig.parse({}), services: [await web('v2')], operation: 'two' };
       const context = { log: noLog, signal: new AbortController().signal, token: 2n };
       await docker.apply(desired, docker.plan(desired, await docker.observe(target)), context);
       await under.restart().handOver?.(target, context);
+      expect((await observe()).beside).toBeUndefined();
       expect(await text('/')).toBe('v2');
       expect((await containers()).map(({ labels: its }) => its[INSTANCE.operation])).toEqual(['two']);
       expect(await listNetworks(under.engine, labels())).toHaveLength(1);

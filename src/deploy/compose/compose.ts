@@ -12,6 +12,7 @@ import { planRollout, type RolloutAction, type Runtime } from '../rollout.ts';
 import { type Beside, introduce, runBeside } from './beside.ts';
 import { builds, secretMissing, unmapped, unpinned } from './compose-error.ts';
 import { type ComposeConfig, composeStatement, nameIn } from './config.ts';
+import { amissBeside, leftBy } from './left.ts';
 import { LABEL, labelsOf, namesNetwork, type Place, projectOf, shortOf } from './place.ts';
 import type { ComposeProgram } from './program.ts';
 import { BUILT } from './read-files.ts';
@@ -59,12 +60,19 @@ export function createComposeDriver(parts: ComposeDriverParts): DeployDriver<Com
       run: async (desired, job, context) => {
         await parts.ledger.claim(desired.target, context.token);
         const beside = await besideOf(parts, await placeOf(desired.target), desired, context);
-        await runBeside(beside, context); // a database, say
+        await seeTo(parts, beside, context); // a database, say
         return jobsOf(runtimeOf(parts, beside, desired).jobs, parts).run(desired, job, context);
       },
       forget: (desired, service) => jobsOf(runtime.jobs, parts).forget(desired, service),
     },
-    observe: (target) => local.observe(target),
+    observe: async (target) => {
+      const left = await parts.ledger.left(target);
+      const [observed, beside] = await Promise.all([
+        local.observe(target),
+        left === null ? {} : amissBeside(await placeOf(target), left),
+      ]);
+      return Object.keys(beside).length === 0 ? observed : { ...observed, beside };
+    },
     destroy: async (target, context) => {
       await local.destroy(target, context);
       for (const name of await endVolumes(await placeOf(target))) {
@@ -74,6 +82,7 @@ export function createComposeDriver(parts: ComposeDriverParts): DeployDriver<Com
     handOver: async (target, context) => {
       await local.handOver(target, context);
       await parts.ledger.claim(target, context.token);
+      await parts.ledger.leave(target, null);
       await removeBeside(await placeOf(target));
     },
     output: (target, question) => local.output(target, question),
@@ -82,9 +91,12 @@ export function createComposeDriver(parts: ComposeDriverParts): DeployDriver<Com
 
 function plan(desired: Desired<ComposeConfig>, observed: Observed): ComposeAction[] {
   const actions = planRollout(desired, observed, HOW);
-  if (actions.length === 0) return [];
+  const amiss = Object.entries(observed.beside ?? {}).flatMap(([name, what]) =>
+    what === null ? [] : [`${name}: ${what}`],
+  );
+  if (actions.length === 0 && amiss.length === 0) return [];
   return [
-    { kind: 'beside', summary: 'see to what the compose file has beside the release' },
+    { kind: 'beside', summary: ['see to what the compose file has beside the release', ...amiss].join('; ') },
     ...actions,
     { kind: 'tidy', summary: 'remove what the compose file has no more' },
   ];
@@ -108,10 +120,19 @@ async function apply(
     context.log(action.summary);
     await work();
   };
-  await step('beside', () => runBeside(beside, context));
+  await step('beside', () => seeTo(parts, beside, context));
   const rollout = actions.flatMap((action) => (isOurs(action) ? [] : [action]));
+  // else the switch does it: those that were made anew know nobody of the release
+  if (!rollout.some(({ kind }) => kind === 'switch')) await introduce(beside, operation);
   await localBy(parts, runtimeOf(parts, beside, desired)).apply(desired, rollout, context);
   await step('tidy', () => tidy(place, beside.stack, beside.services, operation));
+}
+
+/** @throws DeployError `compose.*` */
+async function seeTo({ ledger }: ComposeDriverParts, beside: Beside, context: ApplyContext): Promise<void> {
+  const images = await runBeside(beside, context);
+  await ledger.claim(beside.place.target, context.token);
+  await ledger.leave(beside.place.target, await leftBy(beside, images));
 }
 
 function isOurs(action: ComposeAction): action is Exclude<ComposeAction, RolloutAction> {

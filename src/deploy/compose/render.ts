@@ -100,7 +100,7 @@ export function renderBeside(
         ...(file.security_opt === undefined ? {} : { security_opt: file.security_opt }),
         ...(file.cap_drop === undefined ? {} : { cap_drop: file.cap_drop }),
         logging: file.logging ?? LOG,
-        restart: file.restart ?? (jobs.has(name) ? 'no' : 'unless-stopped'),
+        restart: restartOf(file, jobs.has(name)),
         ...(publish.includes(name)
           ? { ports: (file.ports ?? []).map((port) => ({ ...port, host_ip: '127.0.0.1' })) }
           : {}),
@@ -124,6 +124,11 @@ export function networkKeys(file: StackService): string[] {
 
 export function replicasOf(file: StackService): number {
   return file.scale ?? file.deploy?.replicas ?? 1;
+}
+
+/** When the engine begins it anew, of what is beside. @param isJob others wait until it ended well */
+export function restartOf({ restart }: StackService, isJob: boolean): string {
+  return restart ?? (isJob ? 'no' : 'unless-stopped');
 }
 
 /** The same for both: it concerns the container alone. */

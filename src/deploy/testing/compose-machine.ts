@@ -13,7 +13,7 @@ import { secretsOf } from '../../secret/secret.ts';
 import { envSecrets } from '../../secret/stores/env/env.ts';
 import { createComposeDriver } from '../compose/compose.ts';
 import { ComposeConfig } from '../compose/config.ts';
-import { composeProgram } from '../compose/program.ts';
+import { type ComposeProgram, composeProgram } from '../compose/program.ts';
 import { createDockerDriver } from '../docker/docker.ts';
 import type { DeployDriver } from '../driver.ts';
 import { fileLedger } from '../ledger-store.ts';
@@ -32,6 +32,8 @@ let installations = 0;
 export interface ComposeUnderTest extends DriverUnderTest {
   readonly engine: DockerEngine;
   readonly installation: string;
+  /** As people use it beside Towpath. */
+  readonly compose: ComposeProgram;
   /** Another driver of the same machine. */
   docker(): DeployDriver<LocalConfig, RolloutAction>;
   /** What deployments from now on find in the repository; without it a compose file that builds each service. */
@@ -64,6 +66,7 @@ export async function composeUnderTest(): Promise<ComposeUnderTest> {
   const under: ComposeUnderTest = {
     engine,
     installation,
+    compose,
     files: null,
     settings: {},
     restart: () => createComposeDriver({ ...parts, compose }),
