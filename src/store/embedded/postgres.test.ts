@@ -92,6 +92,16 @@ test.skipIf(noSmallDisk !== null)(
   },
 );
 
+test.skipIf(noSmallDisk !== null)('a disk that is too small to begin on is told as that', async () => {
+  const place = join(dirname(await freshDirectory()), 'disk');
+  await mkdir(place);
+  const disk = smallDisk(16, place);
+  onTestFinished(() => disk.remove());
+  await expect(startEmbeddedPostgres({ directory: join(place, 'pg'), durable: false })).rejects.toMatchObject({
+    what: 'The embedded Postgres could not make a database: no space is left where its data lies.',
+  });
+});
+
 test('a server that a living process supervises is shared, and not stopped by the guest', async () => {
   const directory = await freshDirectory();
   const owner = startProgram(supervisor, [directory]);

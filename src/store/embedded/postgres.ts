@@ -105,7 +105,7 @@ async function prepareData(home: Home, binaries: PostgresBinaries, user: ServerU
     throw new StoreError({
       code: 'store.embedded-version',
       what: `The database in "${data}" was made by Postgres ${found}; this Towpath brings Postgres ${binaries.major}.`,
-      fix: 'Use the Towpath that made it, or serve that folder with Postgres of its version and give its URL as DATABASE_URL.',
+      fix: 'Use the Towpath that made it, or serve that folder with Postgres of its version and give its URL as TOWPATH_DATABASE_URL.',
     });
   }
 }
@@ -267,7 +267,7 @@ async function stopServer(home: Home): Promise<void> {
 }
 
 function ended(log: string): Problem {
-  if (/No space left on device|Disk quota exceeded/.test(log)) return DISK_FULL;
+  if (NO_SPACE.test(log)) return DISK_FULL;
   return {
     code: 'store.embedded-ended',
     what: `The embedded Postgres has ended by itself: ${log}`,
@@ -275,10 +275,19 @@ function ended(log: string): Problem {
   };
 }
 
+const NO_SPACE = /No space left on device|Disk quota exceeded/;
+
 function failed(what: string, reason: string): StoreError {
+  const code = 'store.embedded-failed';
+  if (NO_SPACE.test(reason))
+    return new StoreError({
+      code,
+      what: `The embedded Postgres ${what}: no space is left where its data lies.`,
+      fix: 'Free or add space there (`df -h` tells), or give another place with --data.',
+    });
   return new StoreError({
-    code: 'store.embedded-failed',
+    code,
     what: `The embedded Postgres ${what}: ${reason.trim()}`,
-    fix: 'See postgres.log in its folder; or run your own Postgres and give its URL as DATABASE_URL.',
+    fix: 'See postgres.log in its folder; or run your own Postgres and give its URL as TOWPATH_DATABASE_URL.',
   });
 }
