@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 import { expect, onTestFinished, test } from 'vitest';
 
+import { noSmallDisk, smallDisk } from './lib/testing/small-disk.ts';
 import { makeDataDirectory, takeDataDirectory } from './data-directory.ts';
 
 test('a data directory has one server at a time; the next one gets it when the first is done', async () => {
@@ -39,6 +40,17 @@ test('what cannot be a data directory is refused with what stands in the way', a
       code: 'server.data-unusable',
       what: `The data directory ${data} cannot be used: a file is in the way.`,
     });
+});
+
+test.skipIf(noSmallDisk !== null)('a disk that is read-only is told as one on which nothing can be made', async () => {
+  const disk = smallDisk(1);
+  const data = disk.directory;
+  onTestFinished(() => disk.remove());
+  execFileSync('mount', ['-o', 'remount,ro', data]);
+  await expect(makeDataDirectory(data)).rejects.toMatchObject({
+    code: 'server.data-unusable',
+    what: expect.stringContaining('read-only'),
+  });
 });
 
 async function directory(): Promise<string> {

@@ -32,6 +32,7 @@ const UNUSABLE: Readonly<Record<string, string>> = {
   EACCES: 'this user may not write there',
   EPERM: 'it belongs to another user',
   EROFS: 'its file system is read-only',
+  ENOENT: 'nothing can be made there, as on a file system that is read-only', // what Node says there of a folder in a folder
   EEXIST: 'a file is in the way',
   ENOTDIR: 'a file is in the way',
 };
