@@ -15,7 +15,7 @@ import {
  * group of rows, headed by what it runs where.
  */
 export function projectSection(project, may, seen) {
-  const { name, services, environments, unready, untold } = project;
+  const { name, services, environments, unready, untold, unseen } = project;
   const columns = [...new Set(environments.map(({ environment }) => environment))];
   const groups = [...new Set(environments.map(({ repository }) => repository))].map((repository) => ({
     repository,
@@ -43,6 +43,9 @@ export function projectSection(project, may, seen) {
     { 'aria-labelledby': `project-${name}` },
     el('h2', { id: `project-${name}` }, name),
     unready.map(unreadyNote),
+    unseen === null
+      ? ''
+      : el('p', { class: 'note bad' }, `Its repository cannot be looked at: ${unseen.what} ${unseen.fix}`),
     untold === null ? '' : el('p', { class: 'note bad' }, `Its git host is not told: ${untold.what} ${untold.fix}`),
     el(
       'div',

@@ -602,6 +602,16 @@ test('a git host that is not told is said by status, doctor and the list of proj
     expect((await towpath(line)).out, line).toContain(`${problem.what} ${problem.fix}`);
 });
 
+test('status says that a repository cannot be looked at, for then no news is no good news', async () => {
+  const unseen = { code: 'git.denied', what: 'git.example refuses the credential.', fix: 'Give it another token.' };
+  const matrix = await house.useCases.matrix();
+  house.useCases.matrix = async () => ({ ...matrix, projects: matrix.projects.map((one) => ({ ...one, unseen })) });
+  const { out } = await towpath('status');
+  expect(out).toContain(
+    'shop: its repository cannot be looked at: git.example refuses the credential. Give it another',
+  );
+});
+
 test('a promotion that failed, was overtaken or rolled back says so by its exit code', async () => {
   const cases = { failed: 1, 'rolled-back': 1, superseded: 2, cancelled: 2, refused: 3 } as const;
   const { promotions } = house.useCases;

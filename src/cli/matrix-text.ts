@@ -10,7 +10,7 @@ export function matrixText(matrix: MatrixView, paint: Paint): string {
 }
 
 function projectText(
-  { name, services, environments, unready, untold }: MatrixView['projects'][number],
+  { name, services, environments, unready, untold, unseen }: MatrixView['projects'][number],
   now: number,
   paint: Paint,
 ): string {
@@ -45,6 +45,8 @@ function projectText(
   const news = unready.map((release) =>
     paint(release.state === 'building' ? 'yellow' : 'red', `${name}: ${unreadyText(release)}`),
   );
+  if (unseen !== null)
+    news.push(paint('red', `${name}: its repository cannot be looked at: ${unseen.what} ${unseen.fix}`));
   if (untold !== null) news.push(paint('red', `${name}: its git host is not told: ${untold.what} ${untold.fix}`));
   return [grid, ...environments.flatMap((environment) => notesOn(environment, paint)), ...news].join('\n');
 }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 
+import type { Problem } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
 import type { Sql } from '../store/database.ts';
 import { leaveRepositories } from './leave-store.ts';
@@ -30,6 +31,20 @@ export async function repositoriesOf(db: Sql, projectId: string): Promise<Watche
     .orderBy('name')
     .execute();
   return rows.map(({ default_branch: defaultBranch, ...row }) => ({ ...row, defaultBranch }));
+}
+
+/** What stands in the way of seeing what is pushed to a project, if something does: to its home before its members. */
+export async function unseenOf(db: Sql, projectId: string): Promise<Problem | null> {
+  const row = await db
+    .selectFrom('repository')
+    .select('poll_error')
+    .where('project_id', '=', projectId)
+    .where('left_at', 'is', null)
+    .where('poll_error', 'is not', null)
+    .orderBy(sql`name is not null`)
+    .orderBy('name')
+    .executeTakeFirst();
+  return (row?.poll_error as Problem | undefined) ?? null;
 }
 
 export async function repositoryById(db: Sql, id: string): Promise<Watched & { readonly projectId: string }> {

@@ -11,6 +11,7 @@ import { fixedClock } from '../lib/clock.ts';
 import { newId } from '../lib/ids.ts';
 import type { Store } from '../store/database.ts';
 import { testStore } from '../store/testing.ts';
+import { unseenOf } from './member-store.ts';
 import { claimDue, recordPoll, type RefNews } from './poll-store.ts';
 import { pollOnce, runPoller, type PollDeps } from './poller.ts';
 import { createServerQuiet } from './server-quiet.ts';
@@ -212,11 +213,14 @@ test('a failure is kept with its reason, backs off, and is forgotten at the firs
     pauses.push(next_poll_at.getTime() - clock.now());
     clock.advance(pauses.at(-1) ?? 0);
   }
-  expect(await rowOf(id)).toMatchObject({ poll_failures: 8, poll_error: { code: 'git.unreachable' }, polled_at: null });
+  const row = await rowOf(id);
+  expect(row).toMatchObject({ poll_failures: 8, poll_error: { code: 'git.unreachable' }, polled_at: null });
+  expect(await unseenOf(store.db, row.project_id)).toMatchObject({ code: 'git.unreachable' });
   expect(pauses).toEqual([45_000, 90_000, 180_000, 360_000, 720_000, 1_350_000, 1_350_000, 1_350_000]);
   forge.answer = undefined;
   await pollOnce(deps);
   expect(await rowOf(id)).toMatchObject({ poll_failures: 0, poll_error: null });
+  expect(await unseenOf(store.db, row.project_id)).toBeNull();
   expect(news).toHaveLength(1);
 });
 

@@ -3,6 +3,7 @@ import { untoldOf } from '../../notify/notice-store.ts';
 import { groupBy } from '../../lib/group.ts';
 import { type ReleaseService, reportsWanted } from '../../release/release.ts';
 import { listReleases, servicesOf } from '../../release/release-store.ts';
+import { unseenOf } from '../../source/member-store.ts';
 import type { House } from '../house.ts';
 import type { MatrixView } from '../view/environment.ts';
 import type { ProblemView } from '../view/project.ts';
@@ -60,6 +61,7 @@ export async function matrix({ store, clock }: House, project?: string): Promise
             })),
           ),
           untold: await untoldOf(db, id),
+          unseen: await unseenOf(db, id),
           environments: views.map((view, index) => {
             const after = views[index + 1];
             const next = view.kind === 'static' && after?.repository === view.repository ? after : undefined;

@@ -16,6 +16,8 @@ export interface MatrixView {
     readonly unready: readonly UnreadyRelease[];
     /** What stands in the way of telling its git host what becomes of commits. */
     readonly untold: ProblemView | null;
+    /** What stands in the way of seeing what is pushed: no news is then no good news. */
+    readonly unseen: ProblemView | null;
   }[];
 }
 

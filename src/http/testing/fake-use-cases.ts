@@ -173,6 +173,7 @@ export function fakeUseCases(world: World = createWorld()): UseCases & { readonl
           environments: world.environments,
           unready: [],
           untold: null,
+          unseen: null,
         },
       ],
     }),

@@ -111,6 +111,7 @@ const MatrixProject = view<MatrixView['projects'][number]>()('MatrixProject', {
   environments: listOf(Column),
   unready: listOf(Unready),
   untold: Problem.nullable(),
+  unseen: Problem.nullable(),
 });
 
 export const Matrix = view<MatrixView>()('Matrix', { at: Instant, projects: listOf(MatrixProject) });
