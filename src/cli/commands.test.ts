@@ -312,6 +312,22 @@ test('why of a release in one environment shows each condition with its evidence
   expect(await towpath('why v1.0.0 prod --at Monday')).toMatchObject({ err: expect.stringContaining('an instant') });
 });
 
+test('what keeps a release out of several environments is told once', async () => {
+  const another = fakeUseCases();
+  house.useCases.why = async (...asked) => {
+    const view = await another.why(...asked);
+    const what = '4f2a91c cannot run: the build failed.';
+    const line = { gate: 'artifact', what, verdict: 'refuse' as const, fix: 'Fix it.', until: null, evidence: [] };
+    const place = { verdict: 'refuse' as const, headline: `refuses it: ${what}`, lines: [line], unknown: [] };
+    const names = ['dev', 'qa'].map((environment) => ({ ...place, environment, until: null, promotion: null }));
+    return { ...view, reasons: [], environments: [...names, ...view.environments] };
+  };
+  const { out } = await towpath('why v1.0.0');
+  expect(out).toContain(
+    '\ndev, qa refuse it:\n  no  artifact: 4f2a91c cannot run: the build failed.\n      Fix it.\nprod',
+  );
+});
+
 test('logs are those of a promotion, an environment, or the build of a service', async () => {
   await towpath('promote v1.1.0 prod');
   const log = 'npm ci\nadded 12 packages\ndone\n';

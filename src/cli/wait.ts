@@ -129,7 +129,7 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
 function tooLong(promotion: PromotionView): CliError {
   return new CliError({
     code: 'cli.timeout',
-    what: `The time is over and the promotion has not ended: ${lineOf(promotion)}.`,
+    what: `The time is over and the promotion has not ended: ${lineOf(promotion)}`,
     fix: `It goes on. Ask again with \`towpath why ${promotion.id}\`, or stop it with \`towpath cancel ${promotion.id}\`.`,
   });
 }

@@ -1,5 +1,6 @@
 import { checkTitle } from '../check/check-type.ts';
 import type { WhyLineView, WhyPlaceView, WhyView } from '../flow/view/path.ts';
+import { groupBy } from '../lib/group.ts';
 import { EXIT } from './exit.ts';
 import { reasonText } from './promotion-answer.ts';
 import { subjectOf } from './subject.ts';
@@ -35,9 +36,22 @@ function whyText({ headline, reasons, story, environments }: WhyView, paint: Pai
   return [
     paint('bold', headline),
     ...reasons.filter(({ what }) => !environments.some(saying(what))).map(reasonText),
-    ...environments.flatMap((place) => placeText(place, paint)),
+    ...alike(environments).flatMap((place) => placeText(place, paint)),
     ...story.map(({ at, what }) => `${paint('dim', at)}  ${what}`),
   ].join('\n');
+}
+
+/** Places of which the same is to be said are named together: what lacks an artifact goes nowhere, for one reason. */
+function alike(places: readonly WhyPlaceView[]): WhyPlaceView[] {
+  const groups = groupBy(places, ({ verdict, headline, lines, unknown }) =>
+    JSON.stringify([verdict, headline, lines, unknown]),
+  );
+  return [...groups.values()].flatMap((group) => {
+    const [place] = group;
+    if (place === undefined || group.length === 1) return group;
+    const environment = group.map((one) => one.environment).join(', ');
+    return [{ ...place, environment, headline: place.headline.replace(/^([a-z]+)s\b/, '$1') }]; // refuses it -> refuse it
+  });
 }
 
 /** A condition of a place says it already, with what it rests upon. */
@@ -60,8 +74,11 @@ type LineText = Pick<WhyLineView, 'verdict' | 'gate' | 'what' | 'fix' | 'until'>
 const COLOURS = { runs: 'green', go: 'green', wait: 'yellow', refuse: 'red' } as const;
 
 export function placeText({ environment, verdict, headline, lines, unknown }: PlaceText, paint: Paint): string[] {
+  const [only] = lines.length === 1 ? lines : [];
+  const said =
+    only !== undefined && headline.endsWith(`: ${only.what}`) ? headline.slice(0, -only.what.length - 1) : headline;
   return [
-    `${paint(COLOURS[verdict], environment)} ${headline}`,
+    `${paint(COLOURS[verdict], environment)} ${said}`,
     ...lines.flatMap((line) => lineText(line, paint)),
     ...unknown.map((what) => `  ${paint('dim', `(${what})`)}`),
   ];
