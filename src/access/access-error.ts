@@ -12,6 +12,15 @@ export function unknownCaller(): AccessError {
   });
 }
 
+/** To a client of the registry: it reads neither our variables nor our flags. */
+export function unknownClient(): AccessError {
+  return new AccessError({
+    code: 'access.unauthenticated',
+    what: 'The registry needs a token, and none that is valid was sent.',
+    fix: 'Log in with `docker login`, `skopeo login` or the like: any user name, and the token as the password.',
+  });
+}
+
 export function notAllowed(user: string, permission: Permission): AccessError {
   return new AccessError({
     code: 'access.forbidden',

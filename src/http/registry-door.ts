@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import { AccessError, notAllowed, outOfReach, unknownCaller } from '../access/access-error.ts';
+import { AccessError, notAllowed, outOfReach, unknownClient } from '../access/access-error.ts';
 import type { Principal } from '../access/credential.ts';
 import type { Guard } from '../access/guard.ts';
 import { mayDo } from '../access/permission.ts';
@@ -69,7 +69,7 @@ export function createRegistryDoor(parts: RegistryDoorParts) {
       if (verdict.kind === 'refused') throw verdict.because;
       if (verdict.kind === 'ask') {
         response.setHeader('www-authenticate', challengeOf(request, repository, action, caller.kind === 'pass'));
-        throw unknownCaller();
+        throw unknownClient();
       }
       const mayPull = async (from: string) => decide(caller, from, 'pull').kind === 'allowed';
       await parts.registry.handle(request, response, mayPull);

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import { unknownCaller } from '../access/access-error.ts';
+import { unknownClient } from '../access/access-error.ts';
 import type { Guard } from '../access/guard.ts';
 import { PASS_SERVICE, type IssuedPass, type Passes } from '../access/registry-pass.ts';
 import { CATALOG, formatScope, parseScopes, type RegistryAction, type Scope } from '../access/repository-scope.ts';
@@ -53,7 +53,7 @@ export async function answerPassRequest(
   const principal = secret === null ? null : await guard.identify(secret, 'token');
   if (principal === null && (secret !== null || !isOpen)) {
     response.setHeader('www-authenticate', 'Basic realm="towpath"');
-    throw unknownCaller();
+    throw unknownClient();
   }
   const issued = await (principal === null ? passes.issueAnonymous(scopes) : passes.issue(principal, scopes));
   const refresh = offline && secret !== null ? { refresh_token: secret } : {};

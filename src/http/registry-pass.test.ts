@@ -58,6 +58,7 @@ test('who comes without a pass is told where to get one, and for what to ask', a
   expect(refused.challenge).toBe(
     `Bearer realm="${base}/v2/token",service="towpath",scope="repository:shop/web:pull,push"`,
   );
+  expect(await (await fetch(`${base}/v2/`)).text()).toContain('`docker login`');
   expect((await ask('GET', '/v2/_catalog')).challenge).toContain('scope="registry:catalog:*"');
   expect((await ask('GET', '/v2/')).challenge).not.toContain('scope');
   const { status, reply } = await passFor(await tokenOf('operator'), 'repository:shop/web:pull,push');
