@@ -1,4 +1,5 @@
 import { mkdtemp } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -229,14 +230,32 @@ test('the keyboard keeps its place when the matrix is drawn anew', async () => {
   expect(await page.evaluate("document.activeElement.getAttribute('aria-label')")).toBe('Hold qa');
 });
 
-test('a page whose server went away says so, and comes back by itself', async () => {
-  await signIn('viewer');
-  await page.getByText('live', { exact: true }).waitFor();
-  const port = Number(new URL(base).port);
-  await house.server.close();
-  await page.getByText('reconnecting').waitFor();
-  const guard = house.guard;
-  house = await testServer({ guard });
-  await house.server.listen({ host: '127.0.0.1', port });
-  await page.getByText('live', { exact: true }).waitFor();
-});
+test.each(['nobody', 'a proxy'])(
+  'while %s answers for a server, the page says so, and it comes back by itself',
+  async (who) => {
+    await signIn('viewer');
+    await page.getByText('live', { exact: true }).waitFor();
+    const port = Number(new URL(base).port);
+    await house.server.close();
+    await page.getByText('reconnecting').waitFor();
+    if (who === 'a proxy') await badGateway(port);
+    const guard = house.guard;
+    house = await testServer({ guard });
+    await house.server.listen({ host: '127.0.0.1', port });
+    await page.getByText('live', { exact: true }).waitFor();
+  },
+);
+
+/** Answers as a proxy does whose server is away, until it was asked for events: a browser does not ask for these again by itself. */
+async function badGateway(port: number): Promise<void> {
+  const proxy = createServer((_request, response) => response.writeHead(502).end());
+  const asked = new Promise<void>((resolve) => {
+    proxy.on('request', ({ url }, response) => {
+      if (url === '/api/v1/events') response.once('finish', resolve);
+    });
+  });
+  proxy.listen(port, '127.0.0.1');
+  await asked;
+  proxy.closeAllConnections();
+  await new Promise((resolve) => proxy.close(resolve));
+}

@@ -36,13 +36,27 @@ function randomKey() {
  * @returns a function that ends it
  */
 export function follow(changed, said) {
-  const source = new EventSource('/api/v1/events');
-  source.addEventListener('open', () => {
-    said('live');
-    changed();
-  });
-  source.addEventListener('change', () => changed());
-  source.addEventListener('end', () => said('reconnecting'));
-  source.addEventListener('error', () => said('reconnecting'));
-  return () => source.close();
+  let source;
+  let timer;
+  const open = () => {
+    source = new EventSource('/api/v1/events');
+    source.addEventListener('open', () => {
+      said('live');
+      changed();
+    });
+    source.addEventListener('change', () => changed());
+    source.addEventListener('end', () => said('reconnecting'));
+    source.addEventListener('error', () => {
+      said('reconnecting');
+      // a browser asks again by itself where nobody answers, and never after an answer such as 502 or 503
+      if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, ASK_AGAIN_MS);
+    });
+  };
+  open();
+  return () => {
+    clearTimeout(timer);
+    source.close();
+  };
 }
+
+const ASK_AGAIN_MS = 3000;

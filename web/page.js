@@ -11,6 +11,7 @@ let permissions = new Set();
 /** Events only wake: the matrix is always read whole, and never twice at once. */
 let reading = false;
 let again = false;
+let followNoMore = () => {};
 
 async function draw() {
   if (reading) {
@@ -25,8 +26,10 @@ async function draw() {
       redraw(main, ...(projects.length === 0 ? [nothingYet()] : projects.map(section)));
     } while (again);
   } catch (problem) {
-    if (problem.code === 'access.unauthenticated') askToSignIn();
-    else say('reconnecting');
+    if (problem.code === 'access.unauthenticated') {
+      followNoMore();
+      askToSignIn();
+    } else say('reconnecting');
   } finally {
     reading = false;
   }
@@ -85,7 +88,7 @@ async function start() {
     askToSignIn(problem.code === 'access.unauthenticated' ? refused : problem.message);
     return;
   }
-  follow(() => void draw(), say);
+  followNoMore = follow(() => void draw(), say);
   showLinked();
   setInterval(() => void draw(), 30_000);
 }
