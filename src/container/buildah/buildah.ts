@@ -169,6 +169,7 @@ function hostOf(reference: string): string {
 }
 
 function failure(what: 'build' | 'push', fix: string, reason: string): BuildahError {
-  const why = reason === '' ? '' : `: ${reason.slice(0, 300)}`;
+  const plain = reason.replace(/error during bulk transfer for copier\.request\{.*\}: /, ''); // Go's dump of what it was about to copy
+  const why = reason === '' ? '' : `: ${plain.slice(0, 300)}`;
   return new BuildahError({ code: `buildah.${what}-failed`, what: `The ${what} with Buildah failed${why}.`, fix });
 }

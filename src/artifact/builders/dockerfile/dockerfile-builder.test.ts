@@ -111,6 +111,15 @@ describe.each([
     expect(lines.join('\n')).toContain('to-errors');
   });
 
+  test('a link that leads out of the context finds nothing, and that is said', async () => {
+    const files = {
+      Dockerfile: `FROM ${base.name}\nCOPY out /out\n`,
+      out: { mode: '120000' as const, text: '/etc/passwd' },
+    };
+    const what = expect.stringMatching(/failed: .*(no such file|not found)/i) as string;
+    await expect(build(files, tool())).rejects.toMatchObject({ code: `${name}.build-failed`, what });
+  });
+
   test('a build that is called off ends at once, with the reason', async () => {
     const files = { Dockerfile: `FROM ${base.name}\nRUN echo working; sleep 1000\n` };
     const off = new AbortController();
