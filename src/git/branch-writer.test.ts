@@ -241,6 +241,41 @@ test('after many pushes, what the mirror has by now is no more in the folder of 
   expect(await repository.git('rev-list', '--count', 'main')).toBe('10');
 });
 
+test('pushes upon each other are read from memory, and fetched when git is asked about them', async () => {
+  const first = (await draftOn()).base;
+  const fetches = () => forge.requests.filter((one) => one.startsWith('POST') && one.includes('upload-pack')).length;
+  const before = fetches();
+  let tip = first;
+  for (const version of ['2', '3', '2', '3']) {
+    const draft = await writer.draft(tip);
+    tip = await write(draft, { 'apps/web.yaml': `image: web:${version}\n` });
+    expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
+    expect((await (await writer.draft(tip)).read('apps/web.yaml'))?.toString()).toBe(`image: web:${version}\n`);
+  }
+  expect(fetches()).toBe(before);
+  expect(await writer.isAncestor(first, tip)).toBe(true);
+  const after = fetches();
+  expect(after).toBeGreaterThan(before);
+  expect(await writer.isAncestor(tip, first)).toBe(false);
+  expect(await writer.isAncestor('0'.repeat(40), tip)).toBe(false);
+  expect(fetches()).toBe(after);
+  expect((await (await writer.draft(tip)).read('apps/web.yaml'))?.toString()).toBe('image: web:3\n');
+  expect(await repository.git('fsck', '--strict', '--no-dangling')).toBe('');
+});
+
+test('what is too much to remember is fetched again', async () => {
+  await writer.close();
+  writer = await openBranchWriter({ url: repository.url, allow: ['http'], directory }, { mostFreshBytes: 1 });
+  let tip = (await draftOn()).base;
+  for (const version of ['2', '3', '2']) {
+    const draft = await writer.draft(tip);
+    tip = await write(draft, { 'apps/web.yaml': `image: web:${version}\n` });
+    expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
+  }
+  expect((await (await writer.draft(tip)).read('apps/web.yaml'))?.toString()).toBe('image: web:2\n');
+  expect(await repository.git('rev-list', '--count', 'main')).toBe('4');
+});
+
 test('nothing of it is left when it is closed', async () => {
   await write(await draftOn(), { 'README.md': 'never sent' });
   await writer.close();

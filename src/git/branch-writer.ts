@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { hasCode } from '../lib/error.ts';
 import { type Draft, createDraft } from './draft.ts';
+import { createFreshObjects } from './fresh-objects.ts';
 import { git } from './git.ts';
 import { cleanMessage, GitError } from './git-error.ts';
 import { createHistory } from './history.ts';
@@ -58,7 +59,10 @@ const LEFT_MS = 86_400_000;
  */
 export async function openBranchWriter(
   options: MirrorOptions,
-  { pushesBeforeTidying = 200 }: { readonly pushesBeforeTidying?: number } = {},
+  {
+    pushesBeforeTidying = 200,
+    mostFreshBytes,
+  }: { readonly pushesBeforeTidying?: number; readonly mostFreshBytes?: number } = {},
 ): Promise<BranchWriter> {
   const url = parseRemoteUrl(options.url, options.allow);
   const mirror = await openMirror(options);
@@ -66,28 +70,48 @@ export async function openBranchWriter(
   const store = mirrorFolder(options.directory).store;
   await sweepPens(pens);
   const gitDir = join(pens, `${process.pid}-${randomBytes(6).toString('hex')}.git`);
+  const fresh = createFreshObjects(mostFreshBytes);
   let opened: Promise<ObjectReader> | undefined;
   let sender: Promise<SendPack | null> | undefined;
   let pushes = 0;
 
   const pen = (oid: string): Promise<ObjectReader> => (opened ??= openPen(gitDir, store, formatOf(oid)));
 
+  const fetchAll = (signal?: AbortSignal): Promise<void> => fresh.forgetBy(() => mirror.fetch(signal));
+
   const object = async (oid: string, maxBytes?: number): Promise<GitObject> => {
+    const known = fresh.get(oid);
+    if (known !== undefined) return known;
     const reader = await pen(oid);
     const found = await reader.read(oid, maxBytes);
-    return found ?? { type: 'blob', bytes: await mirror.read(oid, maxBytes) }; // of a blobless mirror, only blobs are missing
+    if (found !== null) return found;
+    if (fresh.areIncomplete()) {
+      await fetchAll();
+      const fetched = await reader.read(oid, maxBytes);
+      if (fetched !== null) return fetched;
+    }
+    return { type: 'blob', bytes: await mirror.read(oid, maxBytes) }; // of a blobless mirror, only blobs are missing
   };
 
   const bring = async (oid: string, signal: AbortSignal | undefined): Promise<void> => {
-    if (opened !== undefined && (await (await opened).has(oid))) return;
+    if (fresh.has(oid) || (opened !== undefined && (await (await opened).has(oid)))) return;
     await mirror.ensure(oid, signal);
     await pen(oid);
   };
 
-  const isHere = async (oid: string): Promise<boolean> => (await pen(oid)).has(oid);
+  const isOnDisk = async (oid: string): Promise<boolean> => (await pen(oid)).has(oid);
+
+  /** For git, which sees what is on the disk alone. */
+  const bringToDisk = async (oids: readonly string[], signal?: AbortSignal): Promise<boolean> => {
+    const areThere = async (): Promise<boolean> => (await Promise.all(oids.map(isOnDisk))).every(Boolean);
+    if (await areThere()) return true;
+    if (!oids.some((oid) => fresh.has(oid)) && !fresh.areIncomplete()) return false;
+    await fetchAll(signal);
+    return areThere();
+  };
 
   const isAncestor = async (ancestor: string, descendant: string): Promise<boolean> =>
-    (await isHere(ancestor)) && (await isHere(descendant)) && createHistory(gitDir).isAncestor(ancestor, descendant);
+    (await bringToDisk([ancestor, descendant])) && createHistory(gitDir).isAncestor(ancestor, descendant);
 
   const head: BranchWriter['head'] = async (branch, signal) => {
     await tidy(signal);
@@ -106,9 +130,10 @@ export async function openBranchWriter(
     if (!(await exists(join(gitDir, 'HEAD')))) {
       (await opened).close();
       opened = undefined;
+      await fetchAll(signal);
     } else if (pushes >= pushesBeforeTidying) {
       pushes = 0;
-      await mirror.fetch(signal);
+      await fetchAll(signal);
       await git(['repack', '-a', '-d', '-k', '-l', '-q'], { gitDir, directories: [gitDir, store] });
     }
   };
@@ -152,16 +177,21 @@ export async function openBranchWriter(
     const pack = await draft.pack();
     const direct = pack === null ? null : await sendPack(change.to, signal);
     if (pack === null || direct === null) {
+      await bringToDisk([draft.base], signal);
       await draft.settle();
       return send(change, signal);
     }
     await utimes(gitDir, new Date(), new Date()); // what is in use is not swept
-    const both = [direct(change, pack, signal), draft.settle()] as const;
-    const [sent] = await Promise.allSettled(both); // neither is left at work
-    await both[1];
-    if (sent.status === 'fulfilled') return sent.value;
-    if (!hasCode(sent.reason, 'git.pack-refused')) throw sent.reason;
-    return send(change, signal); // whole objects; and if it is something else, git hears what
+    try {
+      const said = await direct(change, pack, signal);
+      if (said === null) fresh.add(draft.objects());
+      return said;
+    } catch (error) {
+      if (!hasCode(error, 'git.pack-refused')) throw error;
+      await bringToDisk([draft.base], signal);
+      await draft.settle();
+      return send(change, signal); // whole objects; and if it is something else, git hears what
+    }
   };
 
   return {
@@ -203,7 +233,7 @@ export async function openBranchWriter(
       await send({ ref: refOf(branch), was: oid, to: null }, signal);
     },
     prefetch: async (oids) => {
-      const here = await Promise.all(oids.map(isHere));
+      const here = await Promise.all(oids.map(async (oid) => fresh.has(oid) || isOnDisk(oid)));
       await mirror.prefetch(oids.filter((_oid, index) => here[index] === false));
     },
     close: async () => {

@@ -39,6 +39,8 @@ export interface Draft {
   settle(): Promise<void>;
   /** All that was made; null where some of it is settled and no more at hand. */
   pack(): Promise<Buffer | null>;
+  /** What was made and is not settled, by id. */
+  objects(): ReadonlyMap<string, PackedObject>;
 }
 
 export interface DraftParts {
@@ -56,9 +58,6 @@ const MOST_KEPT = 256;
 const LARGEST_KEPT = 128 * 1024;
 /** Of what was made and is not written yet. */
 const MOST_UNSETTLED_BYTES = 32 * 1024 * 1024;
-
-/** As in packs that git makes. */
-const DEEPEST = 50;
 
 /** Trees are spliced, never built: the cost is that of the folders on the way, whatever else the repository holds. */
 export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Draft {
@@ -94,22 +93,12 @@ export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Dra
     const oid = oidOf(format, object);
     if (made.has(oid)) return oid;
     madeBytes += object.bytes.length;
-    made.set(oid, like !== undefined && mayBeLike(oid, like.oid) ? { ...object, like } : object);
+    made.set(oid, like === undefined ? object : { ...object, like });
     packed = null;
     return oid;
   };
 
-  /** Who reads it reads all that it is like; and what changes back is like what is like it. */
-  const mayBeLike = (oid: string, other: string): boolean => {
-    let depth = 0;
-    for (let at: string | undefined = other; at !== undefined; at = made.get(at)?.like?.oid) {
-      depth += 1;
-      if (at === oid || depth > DEEPEST) return false;
-    }
-    return true;
-  };
-
-  const pack = async (): Promise<Buffer> => (packed ??= await packOf(format, [...made.values()]));
+  const pack = async (): Promise<Buffer> => (packed ??= await packOf(format, made));
 
   const settle = async (): Promise<void> => {
     if (made.size === 0) return;
@@ -182,6 +171,7 @@ export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Dra
     },
     settle,
     pack: async () => (isSettled ? null : pack()),
+    objects: () => made,
   };
 }
 

@@ -20,10 +20,13 @@ test.each(['sha1', 'sha256'] as const)('git reads from a pack of %s what was put
   await fc.assert(
     fc.asyncProperty(fc.uniqueArray(bytes, { minLength: 1, maxLength: 12, selector: String }), async (blobs) => {
       await inRepository(format, async (gitDir) => {
-        const objects = blobs.map((blob) => ({ type: 'blob' as const, bytes: blob }));
+        const objects = byId(
+          format,
+          blobs.map((blob) => ({ type: 'blob' as const, bytes: blob })),
+        );
         await storePack(gitDir, await packOf(format, objects));
-        for (const object of objects) {
-          const { stdout } = await git(['cat-file', 'blob', oidOf(format, object)], { gitDir, directories: [gitDir] });
+        for (const [oid, object] of objects) {
+          const { stdout } = await git(['cat-file', 'blob', oid], { gitDir, directories: [gitDir] });
           expect(stdout.equals(object.bytes)).toBe(true);
         }
       });
@@ -47,8 +50,8 @@ test.each(['sha1', 'sha256'] as const)(
             now.fill(chain.length + 1, at, at + length);
             chain.push({ type: 'blob', bytes: now, like: { oid: oidOf(format, before), at, length } });
           }
-          if (isThin) await storePack(gitDir, await packOf(format, [first]));
-          await storePack(gitDir, await packOf(format, isThin ? chain.slice(1) : chain));
+          if (isThin) await storePack(gitDir, await packOf(format, byId(format, [first])));
+          await storePack(gitDir, await packOf(format, byId(format, isThin ? chain.slice(1) : chain)));
           for (const object of chain) {
             const { stdout } = await git(['cat-file', 'blob', oidOf(format, object)], {
               gitDir,
@@ -62,6 +65,29 @@ test.each(['sha1', 'sha256'] as const)(
     );
   },
 );
+
+test('what changes back is like what is like it, two hundred times, and git reads each', async () => {
+  await inRepository('sha1', async (gitDir) => {
+    const states = Array.from({ length: 200 }, (_, at) => ({
+      type: 'blob' as const,
+      bytes: Buffer.concat([Buffer.alloc(3_000, 7), Buffer.alloc(20, at)]),
+    }));
+    const ids = states.map((state) => oidOf('sha1', state));
+    const liked = states.map((state, at): [string, PackedObject] => [
+      ids[at] ?? '',
+      { ...state, like: { oid: ids.at(at - 1) ?? '', at: 3_000, length: 20 } }, // the first is like the last
+    ]);
+    await storePack(gitDir, await packOf('sha1', new Map(liked)));
+    for (const [at, id] of ids.entries()) {
+      const { stdout } = await git(['cat-file', 'blob', id], { gitDir, directories: [gitDir] });
+      expect(stdout.equals(states[at]?.bytes ?? Buffer.alloc(0))).toBe(true);
+    }
+  });
+});
+
+function byId(format: ObjectFormat, objects: readonly PackedObject[]): ReadonlyMap<string, PackedObject> {
+  return new Map(objects.map((object) => [oidOf(format, object), object]));
+}
 
 function repeated(some: Uint8Array, length: number): Buffer {
   return some.length === 0 ? Buffer.alloc(length) : Buffer.alloc(length, some);

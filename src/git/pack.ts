@@ -45,16 +45,38 @@ const SMALL_BYTES = 4096;
 const TYPES = { commit: 1, tree: 2, blob: 3, tag: 4 } as const;
 const REF_DELTA = 7;
 
+/** As in packs that git makes: who reads an object reads all that it is like. */
+const DEEPEST = 50;
+
 /**
  * Version 2. A pack is thin where an object is like one that is not in it: the repository that takes it has that.
+ * @param objects by id, what others are like before them: what changes back is like what is like it
  * @see gitformat-pack(5)
  */
-export async function packOf(format: ObjectFormat, objects: readonly PackedObject[]): Promise<Buffer> {
+export async function packOf(format: ObjectFormat, objects: ReadonlyMap<string, PackedObject>): Promise<Buffer> {
   const head = Buffer.from('PACK\0\0\0\x02\0\0\0\0', 'latin1');
-  head.writeUInt32BE(objects.length, 8);
-  const entries = await Promise.all(objects.map(entryOf));
+  head.writeUInt32BE(objects.size, 8);
+  const depths = new Map<string, number>();
+  const entries = await Promise.all(
+    Array.from(objects, ([oid, object]) => {
+      const below = depthOf(object, objects, depths);
+      const isLike = below !== null && below < DEEPEST;
+      depths.set(oid, isLike ? below + 1 : 0);
+      return entryOf(isLike ? object : { ...object, like: undefined });
+    }),
+  );
   const pack = Buffer.concat([head, ...entries.flat()]);
   return Buffer.concat([pack, createHash(format).update(pack).digest()]);
+}
+
+/** How deep that is which an object is like; null where there is none, or it comes later. */
+function depthOf(
+  { like }: PackedObject,
+  objects: ReadonlyMap<string, PackedObject>,
+  depths: ReadonlyMap<string, number>,
+): number | null {
+  if (like === undefined) return null;
+  return objects.has(like.oid) ? (depths.get(like.oid) ?? null) : 0;
 }
 
 async function entryOf({ type, bytes, like }: PackedObject): Promise<Buffer[]> {

@@ -143,5 +143,6 @@ async function emptyCommit(
   const who = 'Towpath <towpath@example.com> 1790000000 +0000';
   const text = `tree ${tree}\nparent ${parent}\nauthor ${who}\ncommitter ${who}\n\n${message}\n`;
   const commit = { type: 'commit' as const, bytes: Buffer.from(text) };
-  return { to: oidOf('sha1', commit), pack: await packOf('sha1', [commit]) };
+  const to = oidOf('sha1', commit);
+  return { to, pack: await packOf('sha1', new Map([[to, commit]])) };
 }
