@@ -4,6 +4,7 @@ import { hasCode, type Problem, problemOf } from '../../lib/error.ts';
 import { promotionIn } from './commit-message.ts';
 import { GitopsError } from './gitops-error.ts';
 import { writeImage } from './image-field.ts';
+import type { Readings } from './manifest/readings.ts';
 import type { WriteRequest } from './write-request.ts';
 import type { ManifestBranch, TakenWrite, WriteResult } from './write-store.ts';
 
@@ -14,6 +15,8 @@ export interface BatchParts {
   readonly lastHead: string | null;
   /** Where our push has left it just now: whether it is there still is not asked before something is to be pushed upon it. */
   readonly left?: BranchHead | undefined;
+  /** Of what batches before this one wrote. */
+  readonly readings?: Readings | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -62,7 +65,7 @@ async function writeToBranch(parts: BatchParts, writes: readonly TakenWrite[]): 
     known = found.oid;
     const draft = await writer.draft(found.oid);
     await prefetch(writer, draft, writes);
-    await derive(draft, writes, results);
+    await derive(parts, draft, writes, results);
     if (!isAsked && !areAllNew(draft, writes, results)) {
       isAsked = true;
       results.clear();
@@ -110,7 +113,7 @@ async function writeToOwnBranches(parts: BatchParts, writes: readonly TakenWrite
     for (const write of writes) {
       const draft = await writer.draft(found.oid);
       await prefetch(writer, draft, [write]);
-      await derive(draft, [write], results);
+      await derive(parts, draft, [write], results);
       if (draft.tip() !== draft.base) results.set(write.key, await putOnOwnBranch(parts, write, draft));
     }
   return { head: found?.oid ?? null, results };
@@ -173,11 +176,16 @@ async function prefetch(writer: BatchParts['writer'], draft: Draft, writes: read
   await writer.prefetch(found.flatMap((at) => (at.kind === 'file' ? [at.oid] : [])));
 }
 
-async function derive(draft: Draft, writes: readonly TakenWrite[], results: Map<string, WriteResult>): Promise<void> {
+async function derive(
+  { readings }: BatchParts,
+  draft: Draft,
+  writes: readonly TakenWrite[],
+  results: Map<string, WriteResult>,
+): Promise<void> {
   for (const write of writes) {
     if (results.get(write.key)?.kind === 'refused') continue;
     try {
-      const commit = await writeOne(draft, write);
+      const commit = await writeOne(draft, write, readings);
       results.set(write.key, { kind: 'written', commit });
     } catch (error) {
       if (!isVerdict(error)) throw error;
@@ -187,14 +195,18 @@ async function derive(draft: Draft, writes: readonly TakenWrite[], results: Map<
 }
 
 /** @returns the commit that holds it: a new one, or the one upon which there was nothing to change */
-async function writeOne(draft: Draft, { request, firstAtMs, fenced }: TakenWrite): Promise<string> {
+async function writeOne(
+  draft: Draft,
+  { request, firstAtMs, fenced }: TakenWrite,
+  readings: Readings | undefined,
+): Promise<string> {
   if (fenced) throw late();
   const before = new Map<string, Buffer>();
   const files = new Map<string, Buffer>();
   for (const { place, image } of request.edits) {
     if (!before.has(place.file)) before.set(place.file, await readFile(draft, place.file));
     const now = files.get(place.file) ?? before.get(place.file) ?? Buffer.alloc(0);
-    files.set(place.file, writeImage(now, place, image, request.style));
+    files.set(place.file, writeImage(now, place, image, request.style, readings));
   }
   for (const [path, bytes] of files) if (before.get(path)?.equals(bytes) === true) files.delete(path);
   if (files.size === 0) return draft.tip();

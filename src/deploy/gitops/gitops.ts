@@ -42,8 +42,8 @@ export function createGitopsDriver(parts: GitopsParts): DeployDriver<GitopsConfi
       const writer = await parts.writerOf(place.repository);
       const requests = await requestsFor(parts, desired, place.repository, writer, signal);
       signal.throwIfAborted();
-      const before = await knownTarget(store.db, targetKey(target));
-      await claimTarget(store.db, { target: targetKey(target), name: nameOf(target), token }, operation, place);
+      const hand = { target: targetKey(target), name: nameOf(target), token };
+      const before = await claimTarget(store.db, hand, operation, place);
       if (requests === null || before?.repository.url !== place.repository.url || before.branch !== place.branch)
         await leaveRequests(parts, target, before, context);
       const images = desired.services.flatMap(({ service, digest, tag }) =>

@@ -4,8 +4,9 @@ import { GitopsError } from './gitops-error.ts';
 import type { ImagePlace } from './image-place.ts';
 import { type Change, changed, textAt } from './manifest/change.ts';
 import { locate, type Place } from './manifest/locate.ts';
-import { type Manifest, parseManifest } from './manifest/manifest.ts';
+import { bytesOf, type Manifest, parseManifest } from './manifest/manifest.ts';
 import { formatPath, parsePath, type Step } from './manifest/path.ts';
+import type { Readings } from './manifest/readings.ts';
 
 /** How a tag goes along with the digest: as a comment behind it, or within the reference. */
 export type ImageStyle = 'digest' | 'tag@digest';
@@ -17,10 +18,18 @@ export interface WantedImage {
 }
 
 /** Writes an image where it stands in a file. @throws GitopsError */
-export function writeImage(bytes: Uint8Array, place: ImagePlace, image: WantedImage, style: ImageStyle): Buffer {
+export function writeImage(
+  bytes: Uint8Array,
+  place: ImagePlace,
+  image: WantedImage,
+  style: ImageStyle,
+  readings?: Readings,
+): Buffer {
   if (image.tag !== null && !isTag(image.tag)) throw noTag(place, image.tag);
-  const manifest = parseManifest(bytes, place.file);
-  return changed(manifest, changesOf(manifest, place, image, style));
+  const manifest = readings?.of(bytes, place.file) ?? parseManifest(bytes, place.file);
+  const after = changed(manifest, changesOf(manifest, place, image, style));
+  readings?.keep(after);
+  return bytesOf(after);
 }
 
 /** The digest that a file names at a place; null where it names none. @throws GitopsError */

@@ -4,6 +4,7 @@ import type { BranchHead, BranchWriter } from '../../git/branch-writer.ts';
 import type { Store } from '../../store/database.ts';
 import { writeBatch } from './batch.ts';
 import { GitopsError } from './gitops-error.ts';
+import { createReadings } from './manifest/readings.ts';
 import {
   askWrite,
   countWaiting,
@@ -66,6 +67,7 @@ type Hear = (results: ReadonlyMap<string, WriteResult>) => void;
 export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
   const { store, holder, windowMs = WINDOW_MS, leaseMs = LEASE_MS, passed = () => undefined } = parts;
   const drives = new Map<string, Drive>();
+  const readings = createReadings();
 
   const gather = async (branchId: string): Promise<void> => {
     const until = performance.now() + windowMs;
@@ -95,7 +97,10 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
         const { head, writes } = await takeWaiting(store.db, branch.id, holder, MOST_AT_ONCE);
         if (writes.length === 0) return true;
         passed('taken');
-        const outcome = await writeBatch({ writer, branch, lastHead: head, left, signal: lost.signal }, writes);
+        const outcome = await writeBatch(
+          { writer, branch, lastHead: head, left, readings, signal: lost.signal },
+          writes,
+        );
         left = outcome.left;
         passed('pushed');
         await store.transaction((tx) => finishWrites(tx, branch.id, holder, outcome));

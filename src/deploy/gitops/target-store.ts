@@ -23,25 +23,30 @@ export interface KnownTarget extends TargetPlace {
   readonly operation: string;
 }
 
-/** Remembers the place, unless a newer hand works on the target. @throws DeployError `deploy.fenced` */
+/**
+ * Remembers the place, unless a newer hand works on the target.
+ * @returns what was remembered before
+ * @throws DeployError `deploy.fenced`
+ */
 export async function claimTarget(
   db: Sql,
   { target, name, token }: { readonly target: string; readonly name: string; readonly token: bigint },
   operation: string,
   place: TargetPlace,
-): Promise<void> {
-  const values = { token, operation, place: json(place) };
-  const { numInsertedOrUpdatedRows } = await db
-    .insertInto('manifest_target')
-    .values({ target, ...values })
-    .onConflict((conflict) =>
-      conflict
-        .column('target')
-        .doUpdateSet(values)
-        .where('manifest_target.token', '<=', sql<number>`${token}`),
-    )
-    .executeTakeFirst();
-  if ((numInsertedOrUpdatedRows ?? 0n) === 0n) await refuse(db, target, name, token);
+): Promise<KnownTarget | null> {
+  const { rows } = await sql<{ operation: string | null; place: unknown }>`
+    with before as (select operation, place from manifest_target where target = ${target})
+    insert into manifest_target (target, token, operation, place)
+    values (${target}, ${token.toString()}, ${operation}, ${json(place)}::jsonb)
+    on conflict (target) do update set token = excluded.token, operation = excluded.operation, place = excluded.place
+      where manifest_target.token <= excluded.token
+    returning (select operation from before), (select place from before)`.execute(db);
+  const [before] = rows;
+  if (before === undefined) {
+    await refuse(db, target, name, token);
+    return null;
+  }
+  return before.operation === null ? null : { ...TargetPlace.parse(before.place), operation: before.operation };
 }
 
 /** @returns null when nothing was ever deployed there, or it was taken down */

@@ -2,7 +2,7 @@ import { isMap, isScalar, Scalar } from 'yaml';
 
 import { GitopsError } from '../gitops-error.ts';
 import { isKey, locate, type Located, type Place } from './locate.ts';
-import { bytesOf, type Manifest, manifestOf } from './manifest.ts';
+import { type Manifest, manifestOf } from './manifest.ts';
 import { formatPath } from './path.ts';
 import { type Difference, differOnlyIn } from './same.ts';
 import { isPrintable, type ScalarStyle, writeScalar } from './scalar.ts';
@@ -156,9 +156,9 @@ const STYLES: ReadonlyMap<string, ScalarStyle> = new Map([
   [Scalar.QUOTE_DOUBLE, 'double'],
 ]);
 
-/** The bytes of the file with these changes, one after the other. */
-export function changed(manifest: Manifest, changes: readonly Change[]): Buffer {
-  return bytesOf(changes.reduce(changeManifest, manifest));
+/** The file with these changes, one after the other. */
+export function changed(manifest: Manifest, changes: readonly Change[]): Manifest {
+  return changes.reduce(changeManifest, manifest);
 }
 
 function noPath({ file }: Manifest, { path, document }: Place): GitopsError {

@@ -1,4 +1,4 @@
-import { type Document, isAlias, isMap, isScalar, parseAllDocuments, visit } from 'yaml';
+import { Composer, type CST, type Document, isAlias, isMap, isScalar, Parser, visit } from 'yaml';
 
 import { GitopsError } from '../gitops-error.ts';
 
@@ -31,30 +31,45 @@ export function parseManifest(bytes: Uint8Array, file: string): Manifest {
 
 /** @throws GitopsError `gitops.not-yaml` */
 export function manifestOf(file: string, bom: boolean, text: string): Manifest {
-  return { file, bom, text, documents: read(text, '1.2', file), old: read(text, '1.1', file) };
+  const tokens = reading(file, () => [...new Parser().parse(text)]); // the same to both versions
+  return { file, bom, text, documents: read(tokens, text, '1.2', file), old: read(tokens, text, '1.1', file) };
 }
 
 export function bytesOf({ bom, text }: Manifest): Buffer {
   return Buffer.from(bom ? BOM + text : text);
 }
 
-function read(text: string, version: '1.1' | '1.2', file: string): readonly Document.Parsed[] {
-  const documents = parsed(text, version, file);
+function read(
+  tokens: readonly CST.Token[],
+  text: string,
+  version: '1.1' | '1.2',
+  file: string,
+): readonly Document.Parsed[] {
+  const documents = reading(file, () => composed(tokens, text, version, file));
   const error = documents.flatMap(({ errors }) => errors)[0];
   if (error === undefined) return documents;
   const why = /call stack/.test(error.message) ? 'it is nested too deep' : error.message.split('\n')[0];
   throw notYaml(file, `line ${lineAt(text, error.pos[0])}: ${why}`);
 }
 
-function parsed(text: string, version: '1.1' | '1.2', file: string): readonly Document.Parsed[] {
+function composed(
+  tokens: readonly CST.Token[],
+  text: string,
+  version: '1.1' | '1.2',
+  file: string,
+): readonly Document.Parsed[] {
+  // `uniqueKeys` compares each key of a map with all before it: minutes for one of a hundred thousand
+  const options = { version, strict: true, uniqueKeys: false, prettyErrors: false, logLevel: 'silent' } as const;
+  const documents = [...new Composer(options).compose(tokens)] as Document.Parsed[];
+  const doubled = documents.flatMap((document) => doubledKey(document) ?? [])[0];
+  if (doubled !== undefined) throw notYaml(file, `line ${lineAt(text, doubled)}: a key stands there twice`);
+  return documents;
+}
+
+/** What is nested without end is too much for each of them. */
+function reading<T>(file: string, work: () => T): T {
   try {
-    // `uniqueKeys` compares each key of a map with all before it: minutes for one of a hundred thousand
-    const options = { version, strict: true, uniqueKeys: false, prettyErrors: false, logLevel: 'silent' } as const;
-    const documents = parseAllDocuments(text, options);
-    if ('empty' in documents) return [];
-    const doubled = documents.flatMap((document) => doubledKey(document) ?? [])[0];
-    if (doubled !== undefined) throw notYaml(file, `line ${lineAt(text, doubled)}: a key stands there twice`);
-    return documents;
+    return work();
   } catch (error) {
     if (error instanceof GitopsError) throw error;
     throw notYaml(file, error instanceof RangeError ? 'it is nested too deep' : String(error));
