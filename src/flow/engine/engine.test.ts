@@ -244,6 +244,24 @@ test('a worker without a limit on its history forgets what ended, and keeps what
   expect(left.rows).toEqual([]);
 });
 
+test('work of which the answer to the claim was lost is done all the same, and what is under way is left alone', async () => {
+  const held = signal();
+  let runs = 0;
+  const hold = durable('hold', () => step('hold', () => held.given.then(() => ++runs)));
+  const quick = durable('quick', () => step('quick', () => 'done'));
+  const { engine, store } = await worker([hold, quick], { lookForLostMs: 50 });
+  await engine.enqueue(null, hold, undefined, { id: 'hold:1' });
+  await expect.poll(() => engine.state('hold:1')).toMatchObject({ kind: 'running' });
+  await store.transaction(async (tx) => {
+    await engine.enqueue(tx, quick, undefined, { id: 'quick:1' });
+    await sql`update dbos.workflow_status set status = 'PENDING', executor_id = ${engine.executorId}, owner_xid = 'lost'
+      where workflow_uuid = 'quick:1'`.execute(tx);
+  });
+  expect(await engine.ended('quick:1')).toEqual({ kind: 'done', output: 'done' });
+  held.give();
+  expect(await engine.ended('hold:1')).toEqual({ kind: 'done', output: 1 });
+});
+
 test('work that no worker will do is named, with the reason', async () => {
   const store = await testEngineStore();
   const engine = await testEngine(store);

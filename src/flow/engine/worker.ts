@@ -14,6 +14,7 @@ import { APPLICATION, ENGINE_VERSION, engineUrl } from './identity.ts';
 import { takeLease } from './lease.ts';
 import { engineLogger } from './log.ts';
 import type { EngineLog } from './log.ts';
+import { LOOK_FOR_LOST_MS, lostClaims } from './lost-claims.ts';
 import { watchOutagesOf } from './outage.ts';
 import { plainJson } from './plain-json.ts';
 import { deleteHistory } from './retention.ts';
@@ -33,6 +34,8 @@ export interface WorkerOptions {
   readonly alone?: boolean;
   /** Ended workflows are forgotten after this. */
   readonly keepHistoryMs?: number;
+  /** How often it is looked for work that was claimed here and is not done. */
+  readonly lookForLostMs?: number;
 }
 
 export interface QueueLimits {
@@ -115,11 +118,24 @@ export async function startWorker(parts: Parts, options: WorkerOptions): Promise
   asking = await askQueues(executor, store, options.listen ?? Object.keys(queues));
   lease.watch();
   const clock = watchClock(executor, options.listen ?? null, log);
+  const isRunning = (id: string): boolean => executor.systemDatabase.checkForRunningWorkflow(id);
+  const giveBack = lostClaims({ store, executorId, isRunning });
+  let looking: Promise<void> = Promise.resolve();
+  const look = async (): Promise<void> => {
+    const given = await giveBack();
+    for (const id of given) log('warn', `${id} was claimed here and never begun: it is in line again`);
+    if (given.length > 0) asking?.askAll();
+  };
+  const losses = setInterval(() => {
+    looking = looking.then(look).catch(() => undefined); // the database is away: the next look tells
+  }, options.lookForLostMs ?? LOOK_FOR_LOST_MS);
   const care = setInterval(() => void takeCare(parts, options.keepHistoryMs ?? 30 * DAY_MS), CARE_EVERY_MS);
   care.unref();
   return {
     async stop(drainMs) {
       clearInterval(care);
+      clearInterval(losses);
+      await looking;
       await asking?.stop();
       await clock.stop();
       await DBOS.shutdown({ workflowCompletionTimeoutMS: drainMs, deregister: true });
