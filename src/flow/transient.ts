@@ -13,6 +13,7 @@ const CODES = [
   'registry.throttled',
   'docker.unreachable',
   'swarm.no-leader',
+  'proxy.no-answer',
   'proxy.port-taken',
 ];
 

@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 
 import { z } from 'zod';
@@ -20,6 +22,8 @@ export interface ProxyControlOptions {
   /** How to start the proxy; `--state FILE --socket PATH` is appended. */
   readonly command: readonly [string, ...string[]];
   readonly startTimeoutMs?: number;
+  /** How long it may take to answer. */
+  readonly answerMs?: number;
 }
 
 /** Orders to the proxy process, which is started where it does not run. */
@@ -35,26 +39,32 @@ export interface ProxyControl extends Cutover {
 
 const Problem = z.object({ code: z.string(), what: z.string(), fix: z.string() });
 
+const ANSWER_MS = 30_000;
+
 /** A path of a Unix socket has room for about 100 characters. */
 const MAX_SOCKET_PATH = 100;
 
 export function createProxyControl(options: ProxyControlOptions): ProxyControl {
   const stateFile = join(options.directory, 'routes.json');
+  const { answerMs = ANSWER_MS } = options;
   let starting: Promise<void> | undefined;
   const order = async <T>(
     schema: z.ZodType<T>,
     method: string,
     path: string,
     body: unknown,
-    signal?: AbortSignal,
+    { signal, takesMs = 0 }: { readonly signal?: AbortSignal; readonly takesMs?: number } = {},
   ): Promise<T> => {
-    const socket = await socketPath(options.directory);
+    const ask = async (): Promise<T> =>
+      schema.parse(
+        await send({ directory: options.directory, withinMs: takesMs + answerMs, signal }, method, path, body),
+      );
     try {
-      return schema.parse(await send(socket, method, path, body, signal));
+      return await ask();
     } catch (error) {
       if (!isAbsent(error)) throw error;
       await ensure();
-      return schema.parse(await send(socket, method, path, body, signal));
+      return ask();
     }
   };
   const ensure = (): Promise<void> =>
@@ -80,10 +90,10 @@ export function createProxyControl(options: ProxyControlOptions): ProxyControl {
     },
     routes: async (owner) => (await status()).routes.filter((route) => route.owner === owner),
     drained: async (upstream: Upstream, timeoutMs, signal) =>
-      (await order(Drained, 'POST', '/drained', { upstream, timeoutMs }, signal)).busy,
+      (await order(Drained, 'POST', '/drained', { upstream, timeoutMs }, { signal, takesMs: timeoutMs })).busy,
     shutdown: async () => {
-      const socket = await socketPath(options.directory);
-      await send(socket, 'POST', '/stop', null).catch((error: unknown) => {
+      const way = { directory: options.directory, withinMs: answerMs };
+      await send(way, 'POST', '/stop', null).catch((error: unknown) => {
         if (!isAbsent(error)) throw error;
       });
     },
@@ -97,7 +107,7 @@ async function startUnlessRunning(options: ProxyControlOptions, stateFile: strin
   let child: { exited: boolean } | undefined;
   for (;;) {
     try {
-      await send(socket, 'GET', '/status', null);
+      await send({ directory: options.directory, withinMs: options.answerMs ?? ANSWER_MS }, 'GET', '/status', null);
       return;
     } catch (error) {
       if (!isAbsent(error)) throw error;
@@ -158,29 +168,44 @@ async function isOurs(folder: string): Promise<boolean> {
   }
 }
 
-function send(socketPath: string, method: string, path: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const out = request(
-      { socketPath, method, path, agent: false, ...(signal === undefined ? {} : { signal }) },
-      (answer) => {
-        const chunks: Buffer[] = [];
-        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
-        answer.once('error', reject);
-        answer.once('end', () => {
-          const json = JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
-          if (answer.statusCode === 200) resolve(json);
-          else reject(new DeployError(Problem.parse(json)));
-        });
-      },
-    );
-    out.once('error', reject);
+interface Way {
+  readonly directory: string;
+  readonly withinMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function send(
+  { directory, withinMs, signal }: Way,
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<unknown> {
+  const late = AbortSignal.timeout(withinMs);
+  const both = signal === undefined ? late : AbortSignal.any([signal, late]);
+  const out = request({ socketPath: await socketPath(directory), method, path, agent: false, signal: both });
+  out.on('error', () => undefined); // it may come when the answer has begun, which tells it too
+  try {
     out.end(body === null ? undefined : JSON.stringify(body));
-  });
+    const [answer] = (await once(out, 'response')) as [IncomingMessage];
+    const told = await json(answer);
+    if (answer.statusCode === 200) return told;
+    throw new DeployError(Problem.parse(told));
+  } catch (error) {
+    throw late.aborted && signal?.aborted !== true ? noAnswer(directory, withinMs) : error;
+  }
 }
 
 function isAbsent(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
   return code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'EPIPE';
+}
+
+function noAnswer(directory: string, ms: number): DeployError {
+  return new DeployError({
+    code: 'proxy.no-answer',
+    what: `The local reverse proxy did not answer within ${ms / 1000} s.`,
+    fix: `It is asked again by itself. If it stays so, read ${join(directory, 'proxy.log')} and end the proxy: it is started anew, with all its routes.`,
+  });
 }
 
 function notStarted(directory: string): DeployError {

@@ -299,6 +299,21 @@ function upgrade(): Promise<{ say(text: string): Promise<string>; end(): void }>
   });
 }
 
+test('one that does not answer keeps nobody waiting, and does as it is told when it goes on', async () => {
+  const { pid } = await proxy.status();
+  const impatient = createProxyControl({ directory, command: await proxyCommand(), answerMs: 200 });
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await expect(impatient.status()).rejects.toMatchObject({ code: 'proxy.no-answer' });
+    await expect(impatient.ensureRunning()).rejects.toMatchObject({ code: 'proxy.no-answer' });
+    const over = AbortSignal.abort(new Error('called off'));
+    await expect(impatient.drained({ host: '127.0.0.1', port: 1 }, 10, over)).rejects.toThrow('aborted');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  expect((await proxy.status()).pid).toBe(pid);
+});
+
 test('a proxy whose directory was removed ends by itself, and a new one may begin in its place', async () => {
   const place = await mkdtemp(join(tmpdir(), 'towpath-proxy-'));
   const control = createProxyControl({ directory: place, command: await proxyCommand() });
