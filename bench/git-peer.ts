@@ -1,7 +1,5 @@
-import { join } from 'node:path';
-
 import { type Forge, type ForgeRepository, startForge } from '../src/git/testing/forge.ts';
-import { fileOf, optimist, outsider, type Outsider } from './git-writers.ts';
+import { fileOf, host, optimist, type Outsider } from './git-writers.ts';
 
 /**
  * What is elsewhere where people work: the git server, and others who push. A process of its own, which `startGitPeer` starts: a
@@ -24,13 +22,14 @@ const work = {
     if (repository === undefined) throw new Error(`There is no ${url}.`);
     return repository.git(...argv);
   },
-  /** Clones, so that a note is quick afterwards. */
-  enter: async (url: string, clones: string): Promise<void> => {
-    other = await outsider(url, join(clones, 'outsider'));
+  /** @returns how often it was made until it was there; 0: never */
+  note: async (url: string): Promise<number> => {
+    const repository = repositories.get(url);
+    if (repository === undefined) throw new Error(`There is no ${url}.`);
+    const outsider = outsiders.get(url) ?? host(repository.directory);
+    outsiders.set(url, outsider);
+    return outsider.commit();
   },
-  /** @returns how often it was pushed until it was there; 0: never */
-  note: async (): Promise<number> => (await other?.commit()) ?? 0,
-  leave: async (): Promise<void> => other?.close(),
   optimist: (url: string, clone: string, file: string, ms: number): Promise<number> =>
     optimist(url, clone, file, performance.now() + ms),
   close: async (): Promise<void> => forge?.close(),
@@ -48,7 +47,7 @@ export type GitPeerAnswer = { readonly id: number } & ({ readonly value: unknown
 
 const repositories = new Map<string, ForgeRepository>();
 let forge: Forge | undefined;
-let other: Outsider | undefined;
+const outsiders = new Map<string, Outsider>();
 
 const HEAD = 'apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nspec:\n  replicas: 2\n  containers:\n';
 

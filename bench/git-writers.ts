@@ -7,18 +7,27 @@ import { sha256 } from '../src/lib/digest.ts';
 
 const execute = promisify(execFile);
 
+const ENVIRONMENT = {
+  PATH: process.env['PATH'],
+  HOME: '/nonexistent',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_AUTHOR_NAME: 'Ada Example',
+  GIT_AUTHOR_EMAIL: 'ada@example.com',
+  GIT_COMMITTER_NAME: 'Ada Example',
+  GIT_COMMITTER_EMAIL: 'ada@example.com',
+};
+
 async function git(directory: string, ...argv: string[]): Promise<string> {
-  const env = {
-    PATH: process.env['PATH'],
-    HOME: '/nonexistent',
-    GIT_CONFIG_NOSYSTEM: '1',
-    GIT_CONFIG_GLOBAL: '/dev/null',
-    GIT_AUTHOR_NAME: 'Ada Example',
-    GIT_AUTHOR_EMAIL: 'ada@example.com',
-    GIT_COMMITTER_NAME: 'Ada Example',
-    GIT_COMMITTER_EMAIL: 'ada@example.com',
-  };
-  return (await execute('git', ['-C', directory, ...argv], { env, maxBuffer: 1 << 28 })).stdout.trim();
+  const options = { env: ENVIRONMENT, maxBuffer: 1 << 28 };
+  return (await execute('git', ['-C', directory, ...argv], options)).stdout.trim();
+}
+
+/** @param entries as `git ls-tree` lists them */
+async function treeOf(directory: string, entries: readonly string[]): Promise<string> {
+  const running = execute('git', ['-C', directory, 'mktree', '--missing'], { env: ENVIRONMENT });
+  running.child.stdin?.end(`${entries.join('\n')}\n`);
+  return (await running).stdout.trim();
 }
 
 /** How often somebody tries who has to push now. */
@@ -30,29 +39,27 @@ export function fileOf(app: number): string {
 }
 
 export interface Outsider {
-  /** One commit of a file of its own, by the git binary. @returns how often it was pushed until it was there; 0: never */
+  /** One commit of a file of its own. @returns how often it was made until it was there; 0: never */
   commit(): Promise<number>;
-  close(): Promise<void>;
 }
 
-/** Somebody who works with a clone that is there, fetches, commits and pushes, and tries again when others were faster. */
-export async function outsider(url: string, directory: string): Promise<Outsider> {
-  await mkdir(directory, { recursive: true });
-  await git(directory, 'clone', '--quiet', '--depth=1', '--no-checkout', url, 'work');
-  const work = join(directory, 'work');
+/**
+ * Commits that come by the host itself, as the button of a pull request makes them: they take a moment, and when somebody was
+ * faster they are made anew.
+ */
+export function host(directory: string): Outsider {
   let count = 0;
   let turn: Promise<unknown> = Promise.resolve();
   const commit = async (): Promise<number> => {
-    const file = join(directory, 'note');
+    const file = join(directory, NOTES);
     await writeFile(file, `note ${(count += 1)}\n`);
-    const blob = await git(work, 'hash-object', '-w', file);
+    const blob = await git(directory, 'hash-object', '-w', file);
     for (let attempt = 1; attempt <= MOST_TRIES; attempt++) {
-      await git(work, 'fetch', '--quiet', '--depth=1', 'origin', 'main');
-      await git(work, 'read-tree', 'FETCH_HEAD');
-      await git(work, 'update-index', '--add', '--cacheinfo', `100644,${blob},outside.txt`);
-      const tree = await git(work, 'write-tree');
-      const made = await git(work, 'commit-tree', tree, '-p', 'FETCH_HEAD', '-m', 'A note');
-      const isThere = await git(work, 'push', '--quiet', 'origin', `${made}:refs/heads/main`).then(
+      const head = await git(directory, 'rev-parse', 'main');
+      const others = (await git(directory, 'ls-tree', head)).split('\n').filter((line) => !line.endsWith(`\t${NOTES}`));
+      const tree = await treeOf(directory, [...others, `100644 blob ${blob}\t${NOTES}`]);
+      const made = await git(directory, 'commit-tree', tree, '-p', head, '-m', 'A note');
+      const isThere = await git(directory, 'update-ref', 'refs/heads/main', made, head).then(
         () => true,
         () => false,
       );
@@ -66,9 +73,10 @@ export async function outsider(url: string, directory: string): Promise<Outsider
       turn = mine.catch(() => undefined);
       return mine;
     },
-    close: () => rm(directory, { recursive: true, force: true }),
   };
 }
+
+const NOTES = 'outside.txt';
 
 /** Clones, edits, commits and pushes; when somebody was faster, all of it again. @returns how many landed by then */
 export async function optimist(url: string, directory: string, file: string, until: number): Promise<number> {

@@ -24,6 +24,7 @@ const LARGE = 100_000;
 const EDITS = 1_000;
 const WRITERS = 50;
 const WRITING_MS = 15_000;
+const OUTSIDE = 5;
 const OUTSIDE_EVERY_MS = 3_000;
 /** Each holds a clone of all files, so that more of them would measure the disk. Fewer writers lose fewer races: this favours them. */
 const OPTIMISTS = 2;
@@ -48,11 +49,11 @@ export async function run(): Promise<Figure[]> {
       edits,
       () => atOnce(parts, small),
       () => sizes(parts, small, large),
-      () => crowd(parts, large, join(directory, 'clones')),
+      () => crowd(parts, server, large, join(directory, 'clones')),
     ];
     for (const measure of measures) {
       figures.push(...(await measure()));
-      console.error(figures.slice(-3).map(lineOf).join('\n'));
+      console.error(figures.slice(-10).map(lineOf).join('\n'));
     }
     return figures;
   } finally {
@@ -161,59 +162,86 @@ async function sizes(parts: Parts, small: Repository, large: Repository): Promis
   return figures;
 }
 
-/** Fifty that promote without a pause, and somebody else who pushes every three seconds. */
-async function crowd(parts: Parts, repository: Repository, clones: string): Promise<Figure[]> {
+/** Fifty that promote without a pause: alone, then beside somebody whose commits come every three seconds. */
+async function crowd(parts: Parts, server: GitPeer, repository: Repository, clones: string): Promise<Figure[]> {
   const promoter = promoterOf(parts, repository);
-  await parts.others.ask('enter', repository.url, clones);
   const before = Number(await repository.git('rev-list', '--count', 'main'));
+  try {
+    const all = Array.from({ length: WRITERS }, (_, app) => app);
+    await promoter.promote(0, 'first'); // the mirror is there
+    await Promise.all(all.map((app) => promoter.promote(app, 'warm-up'))); // and the files
+    const alone = await writeOn(promoter, 'alone', () => wait(WRITING_MS));
+    const notes: number[] = [];
+    const beside = await writeOn(promoter, 'beside', async () => {
+      for (let at = 0; at < OUTSIDE; at++) {
+        await wait(OUTSIDE_EVERY_MS);
+        notes.push(await server.ask('note', repository.url));
+      }
+    });
+    const after = Number(await repository.git('rev-list', '--count', 'main'));
+    const landed = notes.filter((many) => many > 0).length;
+    const lost = 1 + WRITERS + alone.latencies.length + beside.latencies.length + landed - (after - before);
+    for (const [app, digest] of beside.last)
+      if (!(await repository.git('show', `main:${fileOf(app)}`)).includes(digest)) throw new Error(`${app} was lost.`);
+    const optimistic = await optimists(parts.others, repository, clones);
+    const [rate, besideRate] = [alone, beside].map(({ latencies, seconds }) => latencies.length / seconds);
+    return [
+      { name: 'gitops.crowd.rate', value: rate ?? 0, unit: '/s', goal: { op: '>=', value: 100 } },
+      {
+        name: 'gitops.crowd.p99',
+        value: percentile(alone.latencies, 99) / 1000,
+        unit: 's',
+        goal: { op: '<=', value: 0.5 },
+      },
+      { name: 'gitops.crowd.lost', value: lost, unit: 'commits', goal: { op: '<=', value: 0 } },
+      { name: 'gitops.outside.landed', value: landed / OUTSIDE, unit: 'of all', goal: { op: '>=', value: 1 } },
+      { name: 'gitops.outside.attempts', value: Math.max(...notes), unit: 'at most' },
+      { name: 'gitops.beside.rate', value: besideRate ?? 0, unit: '/s', goal: { op: '>=', value: 100 } },
+      {
+        name: 'gitops.beside.p99',
+        value: percentile(beside.latencies, 99) / 1000,
+        unit: 's',
+        goal: { op: '<=', value: 0.5 },
+      },
+      { name: 'gitops.optimistic.landed', value: optimistic.landed, unit: 'in all' },
+      { name: 'gitops.optimistic.rate', value: optimistic.rate, unit: '/s' },
+      {
+        name: 'gitops.crowd.vs-optimistic',
+        value: (rate ?? 0) / optimistic.rate,
+        unit: 'x',
+        goal: { op: '>=', value: 20 },
+      },
+    ];
+  } finally {
+    await promoter.close();
+  }
+}
+
+interface Written {
+  readonly latencies: readonly number[];
+  readonly seconds: number;
+  /** App -> the digest that it promoted last. */
+  readonly last: ReadonlyMap<number, string>;
+}
+
+/** Each writer promotes, waits until it stands there, and promotes again, for as long as `meanwhile` takes. */
+async function writeOn(promoter: Promoter, name: string, meanwhile: () => Promise<unknown>): Promise<Written> {
   const latencies: number[] = [];
   const last = new Map<number, string>();
   const over = new AbortController();
-  try {
-    await promoter.promote(0, 'warm-up'); // the mirror is there
-    const began = performance.now();
-    const writers = Array.from({ length: WRITERS }, async (_, app) => {
-      for (let round = 0; !over.signal.aborted; round++) {
-        const start = performance.now();
-        await promoter.promote(app, `crowd-${round}`);
-        latencies.push(performance.now() - start);
-        last.set(app, digestOf(app, `crowd-${round}`));
-      }
-    });
-    const others: Promise<number>[] = [];
-    while (performance.now() - began < WRITING_MS) {
-      await wait(OUTSIDE_EVERY_MS);
-      others.push(parts.others.ask('note'));
+  const began = performance.now();
+  const writers = Array.from({ length: WRITERS }, async (_, app) => {
+    for (let round = 0; !over.signal.aborted; round++) {
+      const start = performance.now();
+      await promoter.promote(app, `${name}-${round}`);
+      latencies.push(performance.now() - start);
+      last.set(app, digestOf(app, `${name}-${round}`));
     }
-    over.abort();
-    await Promise.all(writers);
-    const seconds = (performance.now() - began) / 1000;
-    const attempts = await Promise.all(others);
-    const after = Number(await repository.git('rev-list', '--count', 'main'));
-    const lost = latencies.length + 1 + attempts.filter((many) => many > 0).length - (after - before);
-    for (const [app, digest] of last)
-      if (!(await repository.git('show', `main:${fileOf(app)}`)).includes(digest)) throw new Error(`${app} was lost.`);
-    const optimistic = await optimists(parts.others, repository, clones);
-    const rate = latencies.length / seconds;
-    return [
-      { name: 'gitops.crowd.rate', value: rate, unit: '/s', goal: { op: '>=', value: 100 } },
-      { name: 'gitops.crowd.p99', value: percentile(latencies, 99) / 1000, unit: 's', goal: { op: '<=', value: 0.5 } },
-      { name: 'gitops.crowd.lost', value: lost, unit: 'commits', goal: { op: '<=', value: 0 } },
-      {
-        name: 'gitops.outside.landed',
-        value: attempts.filter((many) => many > 0).length / attempts.length,
-        unit: 'of all',
-        goal: { op: '>=', value: 1 },
-      },
-      { name: 'gitops.outside.attempts', value: Math.max(...attempts), unit: 'at most' },
-      { name: 'gitops.optimistic.landed', value: optimistic.landed, unit: 'in all' },
-      { name: 'gitops.optimistic.rate', value: optimistic.rate, unit: '/s' },
-      { name: 'gitops.crowd.vs-optimistic', value: rate / optimistic.rate, unit: 'x', goal: { op: '>=', value: 20 } },
-    ];
-  } finally {
-    await parts.others.ask('leave');
-    await promoter.close();
-  }
+  });
+  await meanwhile();
+  over.abort();
+  await Promise.all(writers);
+  return { latencies, last, seconds: (performance.now() - began) / 1000 };
 }
 
 interface Optimistic {
