@@ -128,6 +128,26 @@ describe('many promotions at once', () => {
     expect(await repository.git('fsck', '--strict', '--no-dangling')).toBe('');
   });
 
+  test('without a break leave the branch alone for a while, now and then', async () => {
+    const taken: number[] = [];
+    const busy = createSerialWriter({
+      store,
+      holder: 'busy',
+      breath: { afterMs: 500, ms: 700 },
+      passed: (point) => point === 'taken' && taken.push(performance.now()),
+    });
+    opened.push(busy);
+    const breaths = (): number => taken.filter((at, index) => at - (taken[index - 1] ?? at) >= 700).length;
+    const isOver = (): boolean => breaths() >= 2 || taken.length > 200;
+    const writers = ['a', 'b'].map(async (name) => {
+      for (let version = 1; !isOver(); version++)
+        await write(askOf(SERVICES[name === 'a' ? 0 : 1] ?? '', `v${version}.${name}`), busy);
+    });
+    await Promise.all(writers);
+    expect(breaths()).toBe(2);
+    expect(taken.length).toBeGreaterThan(3); // and write in between
+  });
+
   test.each(['http', 'ssh'])(
     'by several servers over %s, with somebody else who commits meanwhile: all are there',
     async (way) => {

@@ -25,9 +25,11 @@ export interface SerialWriterParts {
   readonly store: Store;
   /** Tells this process from all others, and from itself before a restart. */
   readonly holder: string;
-  /** How long it is waited for others that want to write, at most: it ends when nobody came for a while. */
+  /** How long it is waited for others that want to write, at most: it ends when nobody comes any more. */
   readonly windowMs?: number;
   readonly leaseMs?: number;
+  /** Who writes for so long without a break takes one, so that others who commit with git find the branch still for once. */
+  readonly breath?: { readonly afterMs: number; readonly ms: number };
   /** Told after each step of a write: a server that ends there is gone on for by another. */
   readonly passed?: (point: WritePoint) => void;
 }
@@ -36,8 +38,14 @@ export interface SerialWriterParts {
 export type WritePoint = 'asked' | 'taken' | 'pushed' | 'written';
 
 const WINDOW_MS = 250;
-/** Those who ask at one moment come within so long of each other. */
-const NOBODY_CAME_MS = 40;
+/** Those of this process who ask at one moment come within so long of each other. */
+const NOBODY_CAME_MS = 20;
+/** So often it is looked for those of other processes. */
+const LOOK_MS = 40;
+/** As long as one of this process is on the way into the line. */
+const COMING_MS = 5;
+/** To fetch, commit and push takes a second or two of a person's time, or of a script's. */
+const BREATH = { afterMs: 60_000, ms: 2_000 };
 const LEASE_MS = 15_000;
 /** Nobody waits any more for what nobody asked after for so long. */
 const WANTED_MS = 15_000;
@@ -63,19 +71,58 @@ interface Drive {
 
 type Hear = (results: ReadonlyMap<string, WriteResult>) => void;
 
+/** Who of this process wants to write to a branch. */
+interface Here {
+  /** How many are on the way into the line. */
+  coming: number;
+  /** When the last of them came there, by our own watch. */
+  lastMs: number;
+  /** The keys of those who stand there. */
+  readonly standing: Set<string>;
+}
+
 /** Of all that want to write to a branch, whoever gets its lease writes for all. The others wait, here or in other processes. */
 export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
-  const { store, holder, windowMs = WINDOW_MS, leaseMs = LEASE_MS, passed = () => undefined } = parts;
+  const { store, holder, windowMs = WINDOW_MS, leaseMs = LEASE_MS, breath = BREATH, passed = () => undefined } = parts;
   const drives = new Map<string, Drive>();
+  const heres = new Map<string, Here>();
   const readings = createReadings();
 
+  const hereAt = (branchId: string): Here => {
+    const here = heres.get(branchId) ?? { coming: 0, lastMs: 0, standing: new Set<string>() };
+    heres.set(branchId, here);
+    return here;
+  };
+
+  /** Waits for who asks at the same moment. Of this process it is known who comes; of others, whether more stand there than before. */
   const gather = async (branchId: string): Promise<void> => {
+    const here = hereAt(branchId);
     const until = performance.now() + windowMs;
-    for (let before = -1; performance.now() < until;) {
+    let before = -1;
+    for (let quietAt = here.lastMs + NOBODY_CAME_MS; ;) {
+      const now = performance.now();
+      if (now >= until) return;
+      if (here.coming > 0 || now < quietAt) {
+        await wait(Math.min(here.coming > 0 ? COMING_MS : quietAt - now, until - now));
+        quietAt = Math.max(quietAt, here.lastMs + NOBODY_CAME_MS);
+        continue;
+      }
       const waiting = await countWaiting(store.db, branchId);
-      if (waiting === before) return;
+      if (waiting > 0 && (waiting <= here.standing.size || waiting === before)) return;
       before = waiting;
-      await wait(Math.min(NOBODY_CAME_MS, Math.max(0, until - performance.now())));
+      quietAt = performance.now() + LOOK_MS;
+    }
+  };
+
+  const enterLine = async (ask: WriteAsk): Promise<void> => {
+    const here = hereAt(ask.branch.id);
+    here.coming += 1;
+    try {
+      await askWrite(store.db, ask, WANTED_MS);
+      here.standing.add(ask.key);
+    } finally {
+      here.coming -= 1;
+      here.lastMs = performance.now();
     }
   };
 
@@ -91,10 +138,16 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
       );
     }, leaseMs / 3);
     let left: BranchHead | undefined;
+    let writesSince = performance.now();
     try {
       for (;;) {
+        if (performance.now() - writesSince > breath.afterMs) {
+          await wait(breath.ms);
+          writesSince = performance.now();
+        }
         await gather(ask.branch.id);
         const { head, writes } = await takeWaiting(store.db, branch.id, holder, MOST_AT_ONCE);
+        for (const { key } of writes) hereAt(branch.id).standing.delete(key);
         if (writes.length === 0) return true;
         passed('taken');
         const outcome = await writeBatch(
@@ -152,7 +205,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
   return {
     write: async (ask, writer, signal) => {
       signal.throwIfAborted();
-      await askWrite(store.db, ask, WANTED_MS);
+      await enterLine(ask);
       passed('asked');
       const beat = setInterval(() => {
         if (!signal.aborted) stayWanted(store.db, ask.key, WANTED_MS).catch(() => undefined);
@@ -171,6 +224,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
         throw error;
       } finally {
         clearInterval(beat);
+        hereAt(ask.branch.id).standing.delete(ask.key);
       }
     },
     close: async () => {
