@@ -241,9 +241,13 @@ test('after many pushes, what the mirror has by now is no more in the folder of 
   expect(await repository.git('rev-list', '--count', 'main')).toBe('10');
 });
 
+/** Requests for objects. */
+function fetches(): number {
+  return forge.requests.filter((one) => one.startsWith('POST') && one.includes('upload-pack')).length;
+}
+
 test('pushes upon each other are read from memory, and fetched when git is asked about them', async () => {
   const first = (await draftOn()).base;
-  const fetches = () => forge.requests.filter((one) => one.startsWith('POST') && one.includes('upload-pack')).length;
   const before = fetches();
   let tip = first;
   for (const version of ['2', '3', '2', '3']) {
@@ -252,15 +256,52 @@ test('pushes upon each other are read from memory, and fetched when git is asked
     expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
     expect((await (await writer.draft(tip)).read('apps/web.yaml'))?.toString()).toBe(`image: web:${version}\n`);
   }
-  expect(fetches()).toBe(before);
   expect(await writer.isAncestor(first, tip)).toBe(true);
+  expect(fetches()).toBe(before);
+  expect(await writer.isAncestor('0'.repeat(40), tip)).toBe(false);
   const after = fetches();
   expect(after).toBeGreaterThan(before);
   expect(await writer.isAncestor(tip, first)).toBe(false);
-  expect(await writer.isAncestor('0'.repeat(40), tip)).toBe(false);
+  expect(await writer.isAncestor('1'.repeat(40), '1'.repeat(40))).toBe(false);
   expect(fetches()).toBe(after);
   expect((await (await writer.draft(tip)).read('apps/web.yaml'))?.toString()).toBe('image: web:3\n');
   expect(await repository.git('fsck', '--strict', '--no-dangling')).toBe('');
+});
+
+test('what somebody commits upon our push is fetched alone, and known to stand upon it', async () => {
+  const tips: string[] = [];
+  for (const version of ['2', '3']) {
+    const draft = await (tips[0] === undefined ? draftOn() : writer.draft(tips[0]));
+    tips.unshift(await write(draft, { 'apps/web.yaml': `image: web:${version}\n` }));
+    expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
+  }
+  const [ours = ''] = tips;
+  const theirs = await repository.commit({ files: { 'notes.md': 'theirs' }, message: 'theirs' });
+  const late = await writer.draft(ours);
+  await write(late, { 'apps/web.yaml': 'image: web:4\n' });
+  const before = fetches();
+  expect(await writer.push('main', late)).toEqual({ kind: 'moved', head: theirs });
+  expect(fetches()).toBe(before + 2); // where the branch is, and the commit
+  expect(await writer.isAncestor(ours, theirs)).toBe(true);
+  const anew = await writer.draft(theirs);
+  expect((await anew.read('notes.md'))?.toString()).toBe('theirs');
+  expect((await anew.read('apps/web.yaml'))?.toString()).toBe('image: web:3\n');
+  await write(anew, { 'apps/web.yaml': 'image: web:4\n' });
+  expect(await writer.push('main', anew)).toEqual({ kind: 'pushed' });
+  expect(fetches()).toBe(before + 2);
+  expect(await repository.git('log', '--format=%s', 'main')).toBe('change\ntheirs\nchange\nchange\nchange');
+  expect(await repository.git('fsck', '--strict', '--no-dangling')).toBe('');
+});
+
+test('a history that was rewritten beside our push is no descendant of it', async () => {
+  const draft = await draftOn();
+  const ours = await write(draft, { 'apps/web.yaml': 'image: web:2\n' });
+  expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
+  await repository.git('update-ref', 'refs/heads/main', `${ours}~1`);
+  const theirs = await repository.commit({ files: { 'notes.md': 'theirs' }, message: 'theirs' });
+  expect(await writer.head('main')).toEqual({ branch: 'main', oid: theirs });
+  expect(await writer.isAncestor(ours, theirs)).toBe(false);
+  expect((await (await writer.draft(theirs)).read('apps/web.yaml'))?.toString()).toBe('image: web:1\n');
 });
 
 test('what is too much to remember is fetched again', async () => {

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { hasCode } from '../lib/error.ts';
 import { type Draft, createDraft } from './draft.ts';
+import { fetchUpon } from './fetch-upon.ts';
 import { createFreshObjects } from './fresh-objects.ts';
 import { git } from './git.ts';
 import { cleanMessage, GitError } from './git-error.ts';
@@ -11,8 +12,10 @@ import { createHistory } from './history.ts';
 import { listRefs } from './ls-refs.ts';
 import { exists, mirrorFolder } from './mirror-folder.ts';
 import { type MirrorOptions, openMirror } from './mirror.ts';
-import { createObjectReader, type GitObject, type ObjectReader } from './object-reader.ts';
-import { formatOf } from './pack.ts';
+import { isNear } from './near-history.ts';
+import type { GitObject, ObjectReader } from './object-reader.ts';
+import { formatOf, storePack } from './pack.ts';
+import { openPen, sweepPens } from './pen.ts';
 import { BRANCH_PREFIX, isRefName } from './ref.ts';
 import { parseRemoteUrl } from './remote.ts';
 import { openSendPack, type SendPack } from './send-pack.ts';
@@ -49,9 +52,6 @@ export interface BranchWriter {
   close(): Promise<void>;
 }
 
-/** What a killed process left is swept after so long. */
-const LEFT_MS = 86_400_000;
-
 /**
  * Objects of ours go into a repository of this process alone, the pen, that borrows those of the mirror: nothing of ours is in the
  * mirror before the server has it, and what a kill leaves is a folder that the next one sweeps.
@@ -73,6 +73,8 @@ export async function openBranchWriter(
   const fresh = createFreshObjects(mostFreshBytes);
   let opened: Promise<ObjectReader> | undefined;
   let sender: Promise<SendPack | null> | undefined;
+  /** What a server took from us last, which is at hand. */
+  let newest: string | undefined;
   let pushes = 0;
 
   const pen = (oid: string): Promise<ObjectReader> => (opened ??= openPen(gitDir, store, formatOf(oid)));
@@ -93,8 +95,23 @@ export async function openBranchWriter(
     return { type: 'blob', bytes: await mirror.read(oid, maxBytes) }; // of a blobless mirror, only blobs are missing
   };
 
+  /** Somebody else's commit is mostly one upon ours. @returns whether it is here now */
+  const bringUpon = async (oid: string, signal: AbortSignal | undefined): Promise<boolean> => {
+    if (newest === undefined || !fresh.has(newest)) return false;
+    try {
+      const pack = await fetchUpon(options, formatOf(oid), { want: oid, have: newest }, signal);
+      if (pack === null) return false;
+      await storePack(gitDir, pack);
+      return await isOnDisk(oid);
+    } catch (error) {
+      if (hasCode(error, 'git.busy', 'git.denied', 'git.cancelled')) throw error; // git would hear the same
+      return false;
+    }
+  };
+
   const bring = async (oid: string, signal: AbortSignal | undefined): Promise<void> => {
     if (fresh.has(oid) || (opened !== undefined && (await (await opened).has(oid)))) return;
+    if (await bringUpon(oid, signal)) return;
     await mirror.ensure(oid, signal);
     await pen(oid);
   };
@@ -110,8 +127,11 @@ export async function openBranchWriter(
     return areThere();
   };
 
+  const atHand = async (oid: string): Promise<GitObject | null> => fresh.get(oid) ?? (await pen(oid)).read(oid);
+
   const isAncestor = async (ancestor: string, descendant: string): Promise<boolean> =>
-    (await bringToDisk([ancestor, descendant])) && createHistory(gitDir).isAncestor(ancestor, descendant);
+    (await isNear(ancestor, descendant, atHand)) ||
+    ((await bringToDisk([ancestor, descendant])) && createHistory(gitDir).isAncestor(ancestor, descendant));
 
   const head: BranchWriter['head'] = async (branch, signal) => {
     await tidy(signal);
@@ -184,7 +204,10 @@ export async function openBranchWriter(
     await utimes(gitDir, new Date(), new Date()); // what is in use is not swept
     try {
       const said = await direct(change, pack, signal);
-      if (said === null) fresh.add(draft.objects());
+      if (said === null) {
+        fresh.add(draft.objects());
+        newest = change.to;
+      }
       return said;
     } catch (error) {
       if (!hasCode(error, 'git.pack-refused')) throw error;
@@ -250,23 +273,6 @@ function refOf(branch: string): string {
   const ref = `${BRANCH_PREFIX}${branch}`;
   if (!isRefName(ref)) throw noBranchName();
   return ref;
-}
-
-async function openPen(gitDir: string, store: string, format: 'sha1' | 'sha256'): Promise<ObjectReader> {
-  await mkdir(gitDir, { recursive: true, mode: 0o700 });
-  const init = ['init', '--quiet', '--bare', '--template=', `--object-format=${format}`] as const;
-  await git([...init, '--end-of-options', gitDir], { directories: [gitDir] });
-  await mkdir(join(gitDir, 'objects', 'info'), { recursive: true });
-  await writeFile(join(gitDir, 'objects', 'info', 'alternates'), `${join(store, 'objects')}\n`);
-  return createObjectReader({ gitDir, directories: [gitDir, store] });
-}
-
-async function sweepPens(pens: string): Promise<void> {
-  for (const name of await readdir(pens).catch(() => [])) {
-    const found = await stat(join(pens, name)).catch(() => undefined);
-    if (found !== undefined && Date.now() - found.mtimeMs > LEFT_MS)
-      await rm(join(pens, name), { recursive: true, force: true });
-  }
 }
 
 /** What the server said, then what git made of it. */
