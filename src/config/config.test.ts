@@ -381,6 +381,13 @@ test('what stands in the place of a reference to a secret is not shown', () => {
     expect(errorOf(SHOP.replace('"env:DB_URL"', wrong)).message).not.toContain('hunter2');
 });
 
+test('who logs in by a URL is not shown where that is not taken', () => {
+  const { what } = errorOf(
+    SHOP.replace('deploy: process', 'deploy: process, registry: "http://olga:hunter2@reg.example.com"'),
+  );
+  expect(what).toContain('found "http://***@reg.example.com"');
+});
+
 test('a check may not take the name of a gate', () => {
   expect(problemsOf(SHOP.replace('unit: { run', 'unchanged: { run'))).toContainEqual(
     expect.objectContaining({ what: '"unchanged" is a gate of its own', line: 12, column: 7 }),

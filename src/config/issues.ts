@@ -129,10 +129,11 @@ function isWrongType(issue: Issue): boolean {
   );
 }
 
-/** What stands where a reference to a secret should be may be the secret itself: it is never shown. */
+/** What stands where a reference to a secret should be may be the secret itself: it is never shown, nor is who logs in by a URL. */
 function foundAt(path: readonly PropertyKey[], value: unknown): string {
   const isSecret = path[0] === 'environments' && path[2] === 'secrets';
-  return isSecret ? 'found something else' : `found ${quote(value)}`;
+  if (isSecret) return 'found something else';
+  return `found ${quote(typeof value === 'string' ? value.replace(/(:\/\/)[^/\s]*@/g, '$1***@') : value)}`;
 }
 
 function missing(root: unknown, path: readonly PropertyKey[]): string | undefined {
