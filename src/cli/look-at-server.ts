@@ -1,5 +1,5 @@
 import { missingText } from '../flow/view/environment.ts';
-import { problemOf } from '../lib/error.ts';
+import { hasCode, problemOf } from '../lib/error.ts';
 import type { Answer } from '../http/contract.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
@@ -9,7 +9,7 @@ import { ago } from './text.ts';
 /** More than that, and freeze windows, soaks and expiries come at another time than people think. */
 const CLOCK_MS = 5_000;
 
-/** What can be asked of the server that this command line works with. */
+/** What can be asked of the server that this command line works with; that none runs yet is no fault. */
 export async function lookAtServer(context: Context): Promise<Finding[]> {
   try {
     const client = await context.client();
@@ -21,7 +21,7 @@ export async function lookAtServer(context: Context): Promise<Finding[]> {
     return [found, asked, await registry(context, client), images(matrix), ...(await repositories(context, client))];
   } catch (error) {
     const { what, fix } = problemOf(error);
-    return [missing('server', what, fix)];
+    return [hasCode(error, 'cli.server-unreachable') ? missing('server', what, fix) : broken('server', what, fix)];
   }
 }
 

@@ -3,7 +3,7 @@ import { type MatrixEnvironment, type MatrixView, missingText, troublesOf } from
 import { unreadyText } from '../flow/view/unready.ts';
 import { ago, shortSha, table, type Paint } from './text.ts';
 
-/** Services x environments as a table, and below it what holds or waits. */
+/** Services x environments of the path as a table, below it a line for each preview (there may be many), then what holds or waits. */
 export function matrixText(matrix: MatrixView, paint: Paint): string {
   if (matrix.projects.length === 0) return 'No project yet. Add one: towpath project add URL';
   return matrix.projects.map((project) => projectText(project, Date.parse(matrix.at), paint)).join('\n\n');
@@ -14,13 +14,14 @@ function projectText(
   now: number,
   paint: Paint,
 ): string {
-  const columns = [...new Set(environments.map(({ environment }) => environment))];
-  const repositories = [...new Set(environments.map(({ repository }) => repository))];
+  const path = environments.filter(({ kind }) => kind === 'static');
+  const columns = [...new Set(path.map(({ environment }) => environment))];
+  const repositories = [...new Set(path.map(({ repository }) => repository))];
   const rows = [
     { style: 'head', cells: [name, ...columns] },
     ...repositories.flatMap((repository) => {
       const places = columns.map((column) =>
-        environments.find((place) => place.environment === column && place.repository === repository),
+        path.find((place) => place.environment === column && place.repository === repository),
       );
       const label = repositories.length < 2 ? '' : (repository ?? HOME);
       return [
@@ -48,7 +49,21 @@ function projectText(
   if (unseen !== null)
     news.push(paint('red', `${name}: its repository cannot be looked at: ${unseen.what} ${unseen.fix}`));
   if (untold !== null) news.push(paint('red', `${name}: its git host is not told: ${untold.what} ${untold.fix}`));
-  return [grid, ...environments.flatMap((environment) => notesOn(environment, paint)), ...news].join('\n');
+  const previews = previewsText(
+    environments.filter(({ kind }) => kind === 'preview'),
+    now,
+    paint,
+  );
+  return [grid, ...previews, ...environments.flatMap((environment) => notesOn(environment, paint)), ...news].join('\n');
+}
+
+function previewsText(previews: readonly MatrixEnvironment[], now: number, paint: Paint): string[] {
+  if (previews.length === 0) return [];
+  const rows = previews.map((place) => {
+    const { name, current } = place;
+    return [name, runningText(place), current === null ? '' : ago(current.since, now)];
+  });
+  return ['', table(rows, (cell, _row, column) => (column === 2 ? paint('dim', cell) : cell))];
 }
 
 /** Those of one repository, where there are several. */

@@ -133,6 +133,18 @@ test.concurrent('a commit that cannot be planned while a registry is away waits 
   expect(kinds).toEqual(['release.cut', 'release.planned', 'release.ready']);
 });
 
+test('why of an environment says that what is pushed is not seen', async () => {
+  const { db } = world.house.store;
+  const problem = { code: 'git.unreachable', what: 'git.example does not answer.', fix: 'Look at the way there.' };
+  const gate = async () =>
+    (await world.useCases.why(world.project, 'gated')).reasons.find(({ gate }) => gate === 'repository');
+  expect(await gate()).toBeUndefined();
+  await sql`update repository set poll_error = ${JSON.stringify(problem)}::jsonb`.execute(db);
+  expect(await gate()).toMatchObject({ what: expect.stringContaining(problem.what) as string, fix: problem.fix });
+  await world.poll();
+  expect(await gate()).toBeUndefined();
+});
+
 async function planned(commit: string) {
   return until(async () => {
     const found = await world.useCases.releases.show(world.project, commit).catch(() => null);

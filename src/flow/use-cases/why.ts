@@ -8,6 +8,7 @@ import { lastEnded, openPromotions, promotionsOf } from '../../path/promotion-li
 import { eventsOf, type Promotion } from '../../path/promotion-store.ts';
 import { type Release, reportsWanted } from '../../release/release.ts';
 import { releaseById, servicesOf } from '../../release/release-store.ts';
+import { unseenOf } from '../../source/member-store.ts';
 import type { Sql } from '../../store/database.ts';
 import type { House } from '../house.ts';
 import { placesIn } from '../places.ts';
@@ -115,6 +116,7 @@ async function whyPlace(store: House['store'], environment: EnvironmentRow): Pro
   const [view] = await environmentViews(store.db, [environment]);
   const open = await openPromotions(store.db, [environment.id]);
   const ended = (await lastEnded(store.db, [environment.id])).filter(({ state }) => state !== 'live');
+  const unseen = await unseenOf(store.db, environment.projectId);
   const reasons: ReasonView[] = [
     ...whyEnding(environment),
     ...(view === undefined ? [] : troublesOf(view)).map((trouble) => ({ ...trouble, until: null })),
@@ -133,6 +135,9 @@ async function whyPlace(store: House['store'], environment: EnvironmentRow): Pro
     ...(open.length > 0
       ? []
       : [...(await notThere(store.db, environment)), ...ended.flatMap(({ detail }) => reasonsOf(detail))]),
+    ...(unseen === null
+      ? []
+      : [{ gate: 'repository', what: `What is pushed is not seen: ${unseen.what}`, fix: unseen.fix, until: null }]),
   ];
   const runs = view === undefined || view.current === null ? 'runs nothing yet' : `runs ${label(view.current)}`;
   const waits =
