@@ -627,6 +627,17 @@ test('a git host that is not told is said by status, doctor and the list of proj
     expect((await towpath(line)).out, line).toContain(`${problem.what} ${problem.fix}`);
 });
 
+test('project list and refresh keep to --project and --json as the others do', async () => {
+  const listed = async (line: string) =>
+    (JSON.parse((await towpath(line)).out) as { name: string }[]).map(({ name }) => name);
+  expect(await listed('project list --json --project shop')).toEqual(['shop']);
+  expect(await towpath('project list --project ship')).toMatchObject({
+    exit: 64,
+    err: expect.stringContaining('"ship"') as string,
+  });
+  expect(JSON.parse((await towpath('project refresh --json')).out)).toEqual({ project: 'shop' });
+});
+
 test('status says that a repository cannot be looked at, for then no news is no good news', async () => {
   const unseen = { code: 'git.denied', what: 'git.example refuses the credential.', fix: 'Give it another token.' };
   const matrix = await house.useCases.matrix();

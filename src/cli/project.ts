@@ -62,11 +62,17 @@ export const project: Verb = (program, run) => {
 
   group
     .command('list')
-    .description('what is watched, and whether it can be read')
+    .description('what is watched, and whether it can be read; with --project, that one')
     .addHelpText('after', needs('project.list'))
     .action(
       run(async (context) => {
-        const answer = await (await context.client()).call('project.list');
+        const [all, named] = [await (await context.client()).call('project.list'), context.namedProject()];
+        const answer = all.filter(({ name }) => named === undefined || name === named);
+        if (named !== undefined && answer.length === 0)
+          throw usage(
+            `The server watches no project "${named}".`,
+            '`towpath project list` without --project lists all.',
+          );
         context.out.data(answer, (projects) => projects.map(projectText).join('\n\n'));
         return EXIT.ok;
       }),
@@ -104,7 +110,7 @@ export const project: Verb = (program, run) => {
       run(async (context) => {
         const name = await context.project();
         await (await context.client()).call('project.refresh', { params: { project: name } });
-        context.out.note(`${name} is being polled.`);
+        context.out.data({ project: name }, () => `${name} is being polled.`);
         return EXIT.ok;
       }),
     );
