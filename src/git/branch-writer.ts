@@ -60,9 +60,9 @@ export interface BranchWriter {
 export async function openBranchWriter(
   options: MirrorOptions,
   {
-    pushesBeforeTidying = 200,
+    packsBeforeTidying = 200,
     mostFreshBytes,
-  }: { readonly pushesBeforeTidying?: number; readonly mostFreshBytes?: number } = {},
+  }: { readonly packsBeforeTidying?: number; readonly mostFreshBytes?: number } = {},
 ): Promise<BranchWriter> {
   const url = parseRemoteUrl(options.url, options.allow);
   const mirror = await openMirror(options);
@@ -75,9 +75,15 @@ export async function openBranchWriter(
   let sender: Promise<SendPack | null> | undefined;
   /** What a server took from us last, which is at hand. */
   let newest: string | undefined;
-  let pushes = 0;
+  /** How many the pen got since it was tidied. */
+  let packs = 0;
 
   const pen = (oid: string): Promise<ObjectReader> => (opened ??= openPen(gitDir, store, formatOf(oid)));
+
+  const keepPack = async (pack: Buffer): Promise<void> => {
+    await storePack(gitDir, pack);
+    packs += 1;
+  };
 
   const fetchAll = (signal?: AbortSignal): Promise<void> => fresh.forgetBy(() => mirror.fetch(signal));
 
@@ -101,7 +107,7 @@ export async function openBranchWriter(
     try {
       const pack = await fetchUpon(options, formatOf(oid), { want: oid, have: newest }, signal);
       if (pack === null) return false;
-      await storePack(gitDir, pack);
+      await keepPack(pack);
       return await isOnDisk(oid);
     } catch (error) {
       if (hasCode(error, 'git.busy', 'git.denied', 'git.cancelled')) throw error; // git would hear the same
@@ -129,8 +135,9 @@ export async function openBranchWriter(
 
   const atHand = async (oid: string): Promise<GitObject | null> => fresh.get(oid) ?? (await pen(oid)).read(oid);
 
-  const isAncestor = async (ancestor: string, descendant: string): Promise<boolean> =>
-    (await isNear(ancestor, descendant, atHand)) ||
+  /** @param upon as of `isNear` */
+  const isAncestor = async (ancestor: string, descendant: string, upon?: string): Promise<boolean> =>
+    (await isNear(ancestor, descendant, atHand, upon)) ??
     ((await bringToDisk([ancestor, descendant])) && createHistory(gitDir).isAncestor(ancestor, descendant));
 
   const head: BranchWriter['head'] = async (branch, signal) => {
@@ -151,8 +158,8 @@ export async function openBranchWriter(
       (await opened).close();
       opened = undefined;
       await fetchAll(signal);
-    } else if (pushes >= pushesBeforeTidying) {
-      pushes = 0;
+    } else if (packs >= packsBeforeTidying) {
+      packs = 0;
       await fetchAll(signal);
       await git(['repack', '-a', '-d', '-k', '-l', '-q'], { gitDir, directories: [gitDir, store] });
     }
@@ -223,7 +230,7 @@ export async function openBranchWriter(
     draft: async (base, signal) => {
       await tidy(signal);
       await bring(base, signal);
-      return createDraft({ base, gitDir, object });
+      return createDraft({ base, object, keepPack });
     },
     beginning: async (prefix, signal) => {
       const listing = await listRefs(options, { signal });
@@ -238,7 +245,6 @@ export async function openBranchWriter(
       let failure: unknown;
       try {
         said = await sendDraft({ ref, was, to: draft.tip() }, draft, signal);
-        pushes += 1;
         if (said === null) return { kind: 'pushed' };
       } catch (error) {
         failure = error;
@@ -246,7 +252,7 @@ export async function openBranchWriter(
       signal?.throwIfAborted();
       const now = await head(branch, signal);
       if (now === null && was !== null) return { kind: 'gone' };
-      if (now !== null && (await isAncestor(draft.tip(), now.oid))) return { kind: 'pushed' }; // it arrived, and only the answer was lost
+      if (now !== null && (await isAncestor(draft.tip(), now.oid, draft.base))) return { kind: 'pushed' }; // it arrived, and only the answer was lost
       if (now !== null && now.oid !== was) return { kind: 'moved', head: now.oid };
       if (said === null) throw failure;
       return { kind: 'refused', said };

@@ -1,6 +1,6 @@
 import { GitError } from './git-error.ts';
 import type { GitObject } from './object-reader.ts';
-import { formatOf, oidOf, packOf, type PackedObject, storePack } from './pack.ts';
+import { formatOf, oidOf, packOf, type PackedObject } from './pack.ts';
 import { spotIn, withOid } from './tree-splice.ts';
 
 /** What is at a path of a commit. `link` and `folder` say at which path they are, which may be above the one asked for. */
@@ -45,8 +45,8 @@ export interface Draft {
 
 export interface DraftParts {
   readonly base: string;
-  /** Where new objects are written. */
-  readonly gitDir: string;
+  /** Where what was made is written when it is settled. */
+  readonly keepPack: (pack: Buffer) => Promise<void>;
   /** From there, or from the mirror below it. */
   readonly object: (oid: string, maxBytes?: number) => Promise<GitObject>;
 }
@@ -60,7 +60,7 @@ const LARGEST_KEPT = 128 * 1024;
 const MOST_UNSETTLED_BYTES = 32 * 1024 * 1024;
 
 /** Trees are spliced, never built: the cost is that of the folders on the way, whatever else the repository holds. */
-export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Draft {
+export function createDraft({ base, keepPack, object: objectOf }: DraftParts): Draft {
   const format = formatOf(base);
   const oidBytes = base.length / 2;
   let tip = base;
@@ -102,7 +102,7 @@ export function createDraft({ base, gitDir, object: objectOf }: DraftParts): Dra
 
   const settle = async (): Promise<void> => {
     if (made.size === 0) return;
-    await storePack(gitDir, await pack());
+    await keepPack(await pack());
     isSettled = true;
     packed = null;
     for (const [oid, object] of made) keep(oid, object);

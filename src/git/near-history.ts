@@ -6,21 +6,25 @@ const NEAR = 64;
 /**
  * Whether a short way leads from a commit to an ancestor, as it mostly does from somebody's commit to ours.
  * @param read what is at hand; null for what is not
- * @returns false when it is not known
+ * @param upon an ancestor of that ancestor, if one is known: no way leads through it, so nothing behind it is looked at
+ * @returns null when it is not known
  */
 export async function isNear(
   ancestor: string,
   descendant: string,
   read: (oid: string) => Promise<GitObject | null>,
-): Promise<boolean> {
+  upon?: string,
+): Promise<boolean | null> {
   const seen = new Set([descendant]);
+  let areAllSeen = true;
   for (const oid of seen) {
+    if (oid === upon) continue;
     const found = await read(oid);
-    if (found?.type !== 'commit') continue;
-    if (oid === ancestor) return true;
-    if (seen.size < NEAR) for (const parent of parentsIn(found)) seen.add(parent);
+    if (found?.type === 'commit' && oid === ancestor) return true;
+    if (found?.type === 'commit' && seen.size < NEAR) for (const parent of parentsIn(found)) seen.add(parent);
+    else areAllSeen = false;
   }
-  return false;
+  return areAllSeen ? false : null;
 }
 
 function parentsIn({ bytes }: GitObject): string[] {
