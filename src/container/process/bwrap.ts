@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, lstat, readlink } from 'node:fs/promises';
 
 import {
   type Command,
@@ -13,6 +13,9 @@ import { planView, type ViewMount, type ViewPart } from './view.ts';
 
 /** Files of the machine that programs need to find other machines by name. */
 const NETWORK_FILES = ['/etc/resolv.conf', '/etc/hosts'];
+
+/** Where programs of a machine and their libraries are. */
+const PROGRAM_FOLDERS = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/etc/ld.so.cache', '/nix', '/gnu'];
 
 /** Where the image is put together before a root process changes into it and gives up being root. */
 const STAGE = '/tmp/root';
@@ -43,7 +46,7 @@ async function prepare(spec: LaunchSpec): Promise<Command> {
     '--unshare-ipc',
     ...(spec.diesWithUs ? ['--die-with-parent'] : []),
     ...(isRoot() && becomes === null ? ['--cap-drop', 'ALL'] : []),
-    ...(becomes === null ? [] : ['--ro-bind', '/', '/', '--tmpfs', '/tmp', '--dir', STAGE]),
+    ...(becomes === null ? [] : [...(await programsView()), '--dir', STAGE]),
     ...view.flatMap((part) => argumentsOf(part, base)),
     ...view.flatMap((part) => (part.kind === 'tmpfs' && part.sealed ? ['--remount-ro', placeOf(part.to, base)] : [])),
     '--clearenv',
@@ -96,6 +99,21 @@ function placeOf(to: string, base: string): string {
   return base === '' ? to : to === '/' ? base : `${base}${to}`;
 }
 
+/**
+ * What programs of this machine need of it, and no more: bubblewrap binds a folder with all that is mounted in it, and gives up
+ * where one of those is taken away meanwhile, as an engine does each time a container ends.
+ */
+async function programsView(): Promise<string[]> {
+  const parts = await Promise.all(
+    PROGRAM_FOLDERS.map(async (path) => {
+      const found = await lstat(path).catch(() => null);
+      if (found === null) return [];
+      return found.isSymbolicLink() ? ['--symlink', await readlink(path), path] : ['--ro-bind', path, path];
+    }),
+  );
+  return parts.flat();
+}
+
 async function networkFiles(): Promise<ViewMount[]> {
   const mounts = NETWORK_FILES.map(async (file) =>
     (await access(file).then(
@@ -111,7 +129,7 @@ async function networkFiles(): Promise<ViewMount[]> {
 async function isUsable(): Promise<boolean> {
   const [bwrap, nothing, unshare] = await Promise.all(['bwrap', 'true', 'unshare'].map((name) => findProgram(name)));
   if (bwrap === null || nothing === null || nothing === undefined || bwrap === undefined) return false;
-  const view = ['--unshare-pid', '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', '--'] as const;
+  const view = ['--unshare-pid', ...(await programsView()), '--proc', '/proc', '--dev', '/dev', '--'];
   if (!isRoot()) return (await runQuietly([bwrap, ...view, nothing])) === 0;
   if (unshare === null || unshare === undefined) return false;
   return (

@@ -1,6 +1,9 @@
-import { chmod, mkdir, mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readFile, readdir, readlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
@@ -15,8 +18,11 @@ import { bwrapLauncher } from './bwrap.ts';
 import { chrootLauncher } from './chroot.ts';
 import { hostLauncher } from './host.ts';
 import type { Launcher } from './launcher.ts';
+import { markedProcesses } from './marked.ts';
 import { runcLauncher } from './runc.ts';
 import { taskRunner } from './task-runner.ts';
+
+const run = promisify(execFile);
 
 let place: string;
 let image: ImageOnMachine;
@@ -143,6 +149,28 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))('
     expect(await readdir(join(place, 'scratch'))).toEqual([]);
   });
 });
+
+test.runIf(process.geteuid?.() === 0)(
+  'what is mounted elsewhere on the machine may go while bwrap begins, for it binds none of it',
+  async () => {
+    const elsewhere = join(place, 'mounted-elsewhere');
+    await mkdir(elsewhere);
+    await run('mount', ['-t', 'tmpfs', 'none', elsewhere]);
+    try {
+      const ours = await readlink('/proc/self/ns/mnt');
+      let seen = '';
+      const log = (): void => {
+        for (const { pid } of [...markedProcesses().values()].flat())
+          if (readlinkSync(`/proc/${pid}/ns/mnt`) !== ours) seen += readFileSync(`/proc/${pid}/mountinfo`, 'utf8');
+      };
+      await script(bwrapLauncher(), 'console.log("up"); setTimeout(() => {}, 1000)', {}, { log });
+      expect(seen).toContain(' /usr ro');
+      expect(seen).not.toContain('mounted-elsewhere');
+    } finally {
+      await run('umount', [elsewhere]);
+    }
+  },
+);
 
 async function task(
   launcher: Launcher,
