@@ -127,7 +127,7 @@ function promoteButton(project, name, { kind }, may) {
 }
 
 function placeState(project, name, place, may, withPromote) {
-  const { named, current, hold, open, lastTrouble, missing, revoked, canRollBack } = place;
+  const { named, current, hold, endProblem, open, lastTrouble, missing, revoked, canRollBack } = place;
   const key = (what) => `${project}/${name}/${what}`;
   const label = (what) => ({ 'aria-label': `${what} ${name}` });
   const about = { project, environment: name };
@@ -156,6 +156,7 @@ function placeState(project, name, place, may, withPromote) {
       ),
     ),
     named ? '' : el('p', { class: 'note' }, 'not named in towpath.yaml any more'),
+    endProblem === null ? '' : el('p', { class: 'note bad' }, `${endProblem.what} ${endProblem.fix}`),
     hold === null ? '' : el('p', { class: 'note' }, `held by ${hold.by}: ${hold.reason}`),
     open.map((promotion) => openPromotion(project, promotion, may)),
     lastTrouble === null

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 
-import type { Sql } from '../store/database.ts';
+import type { Problem } from '../lib/error.ts';
+import { json, type Sql } from '../store/database.ts';
 
 /** An environment that is to be empty. */
 export interface Ending {
@@ -76,11 +77,16 @@ export async function recordDriver(db: Sql, environmentId: string, driver: strin
     .execute();
 }
 
-/** Only these drivers still have something there. */
-export async function recordDrivers(db: Sql, environmentId: string, drivers: readonly string[]): Promise<void> {
+/** Only these drivers still have something there. @param problem why that of former ones could not be ended */
+export async function recordDrivers(
+  db: Sql,
+  environmentId: string,
+  drivers: readonly string[],
+  problem: Problem | null = null,
+): Promise<void> {
   await db
     .updateTable('environment')
-    .set({ drivers: [...drivers] })
+    .set({ drivers: [...drivers], end_problem: problem === null ? null : json(problem) })
     .where('id', '=', environmentId)
     .execute();
 }
@@ -101,11 +107,20 @@ export async function recordEmptied(db: Sql, environmentId: string): Promise<voi
     .execute();
 }
 
+/** A try to empty it failed; it is made again. */
+export async function recordEndProblem(db: Sql, environmentId: string, problem: Problem): Promise<void> {
+  await db
+    .updateTable('environment')
+    .set({ end_problem: json(problem) })
+    .where('id', '=', environmentId)
+    .execute();
+}
+
 /** A removal has come to its end, whether it found something to do or not. */
 export async function recordRemovalDone(db: Sql, environmentId: string): Promise<void> {
   await db
     .updateTable('environment')
-    .set((eb) => ({ removals: eb('removals', '+', 1) }))
+    .set((eb) => ({ removals: eb('removals', '+', 1), end_problem: null }))
     .where('id', '=', environmentId)
     .execute();
 }

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 
-import { TowpathError } from '../lib/error.ts';
+import { type Problem, TowpathError } from '../lib/error.ts';
 import { newId } from '../lib/ids.ts';
 import { slugOf } from '../lib/slug.ts';
 import { json, type Sql } from '../store/database.ts';
@@ -28,6 +28,8 @@ export interface EnvironmentRow {
   readonly unnamedAt: Date | null;
   /** Since when it is being emptied, because somebody wants it to be. */
   readonly stopAskedAt: Date | null;
+  /** Why what should not run there any more could not be ended at the last try. */
+  readonly endProblem: Problem | null;
   /** The drivers that may have something there. */
   readonly drivers: readonly string[];
   readonly currentReleaseId: string | null;
@@ -239,6 +241,7 @@ function rowOf(row: {
   removed_at: Date | null;
   unnamed_at: Date | null;
   stop_asked_at: Date | null;
+  end_problem: unknown;
   drivers: string[];
   current_release_id: string | null;
   current_promotion_id: string | null;
@@ -259,6 +262,7 @@ function rowOf(row: {
     removedAt: row.removed_at,
     unnamedAt: row.unnamed_at,
     stopAskedAt: row.stop_asked_at,
+    endProblem: row.end_problem as Problem | null,
     drivers: row.drivers,
     currentReleaseId: row.current_release_id,
     currentPromotionId: row.current_promotion_id,

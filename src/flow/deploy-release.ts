@@ -5,7 +5,7 @@ import { forgetUnusedEndpoints } from '../environment/endpoint-store.ts';
 import { type EnvironmentRow, environmentsOf } from '../environment/environment-store.ts';
 import { environmentOf } from '../environment/place.ts';
 import type { Digest } from '../lib/digest.ts';
-import { hasCode, problemOf, TowpathError } from '../lib/error.ts';
+import { hasCode, type Problem, problemOf, TowpathError } from '../lib/error.ts';
 import type { LogLine } from '../lib/log.ts';
 import { untilTrue } from '../lib/until.ts';
 import type { PathEnvironment } from '../path/path.ts';
@@ -145,6 +145,7 @@ async function endOthers(
   log: LogLine,
 ): Promise<void> {
   const left = [driver.name];
+  let problem: Problem | null = null;
   for (const other of house.drivers.values()) {
     if (other.name === driver.name) continue;
     const hasSome = environment.drivers.includes(other.name);
@@ -155,12 +156,16 @@ async function endOthers(
       signal.throwIfAborted();
       if (!hasSome) continue; // what it works with may not be here at all
       left.push(other.name);
-      log(
-        `What the ${other.name} driver ran here before could not be ended; the next deployment tries again: ${problemOf(error).what}`,
-      );
+      const { code, what, fix } = problemOf(error);
+      problem = {
+        code,
+        what: `What the ${other.name} driver ran here before could not be ended: ${what}`,
+        fix: `The next deployment tries again. ${fix}`,
+      };
+      log(`${problem.what} ${problem.fix}`);
     }
   }
-  await recordDrivers(house.store.db, environment.id, left);
+  await recordDrivers(house.store.db, environment.id, left, problem);
 }
 
 /** Who saw it run: we, replica by replica; whoever deploys it, who tells; or nobody. */

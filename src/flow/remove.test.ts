@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { DeployError } from '../deploy/deploy-error.ts';
 import { nextDueAt } from '../source/poll-store.ts';
 import { wakeRepository } from '../source/wake-store.ts';
 import { removalId } from './create-flows.ts';
@@ -138,6 +139,28 @@ test('what is asked for while a stop is under way waits for its end, and a resum
   expect((await world.environment('manual')).stopAskedAt).toBeNull();
   world.holds.release('destroy manual');
   await world.reaches(id, 'live');
+});
+
+test('what cannot be taken down says so, and why, until it is', async () => {
+  const driver = world.house.drivers.get('other');
+  const away = { code: 'docker.unreachable', what: 'No engine answers.', fix: 'Start it.' };
+  const sound = { ...driver };
+  Object.assign(driver ?? {}, { destroy: () => Promise.reject(new DeployError(away)) });
+  await world.useCases.environments.stop(world.project, 'manual', undefined, 'olga');
+  const said = await until(async () => (await world.environment('manual')).endProblem);
+  expect(said).toEqual({
+    code: away.code,
+    what: 'What runs there cannot be taken down: No engine answers.',
+    fix: 'It is tried again by itself. Start it.',
+  });
+  expect((await world.useCases.why(world.project, 'manual')).reasons).toContainEqual({
+    gate: 'end',
+    what: said.what,
+    fix: said.fix,
+    until: null,
+  });
+  Object.assign(driver ?? {}, sound);
+  expect(await emptied('manual')).toMatchObject({ endProblem: null, services: [] });
 });
 
 test('a project that is removed takes down all that runs in it, is watched no more, and its name is free again', async () => {

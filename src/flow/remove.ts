@@ -2,13 +2,14 @@ import {
   endings,
   recordDrivers,
   recordEmptied,
+  recordEndProblem,
   recordRemovalDone,
   recordRemoved,
   recordStopped,
 } from '../environment/ending-store.ts';
 import { lockEnvironment } from '../environment/environment-store.ts';
 import { enterLane, inLane, type LaneAnswer, leaveLane } from '../environment/lane-store.ts';
-import { hasCode, TowpathError } from '../lib/error.ts';
+import { hasCode, type Problem, problemOf, TowpathError } from '../lib/error.ts';
 import { openPromotions } from '../path/promotion-list-store.ts';
 import type { Tx } from '../store/database.ts';
 import { recordEvent } from '../store/event-store.ts';
@@ -47,10 +48,19 @@ async function destroy(house: House, environmentId: string, signal: AbortSignal)
     await stopIfEnded(house, lane.holder);
     throw new TowpathError({ code: 'lane.taken', what: 'A change is under way there.', fix: 'It is tried again.' });
   }
-  await inLane({ store, environmentId, holder: holderOf(environmentId), signal }, (laneSignal, token) =>
-    destroyAll(house, environmentId, { signal: laneSignal, token }),
-  );
+  await inLane({ store, environmentId, holder: holderOf(environmentId), signal }, async (laneSignal, token) => {
+    try {
+      await destroyAll(house, environmentId, { signal: laneSignal, token });
+    } catch (error) {
+      if (!laneSignal.aborted) await recordEndProblem(store.db, environmentId, cannotEnd(problemOf(error)));
+      throw error;
+    }
+  });
   return true;
+}
+
+function cannotEnd({ code, what, fix }: Problem): Problem {
+  return { code, what: `What runs there cannot be taken down: ${what}`, fix: `It is tried again by itself. ${fix}` };
 }
 
 /**

@@ -254,6 +254,7 @@ export async function environmentViews(db: Sql, environments: readonly Environme
       expiresAt: environment.expiresAt?.toISOString() ?? null,
       named: environment.unnamedAt === null,
       stopAskedAt: environment.stopAskedAt?.toISOString() ?? null,
+      endProblem: environment.endProblem,
       hold: environment.hold,
       current:
         current === undefined

@@ -59,6 +59,8 @@ export interface EnvironmentView {
   readonly named: boolean;
   /** Since when it is being stopped; null when it is not, or not any more. */
   readonly stopAskedAt: string | null;
+  /** Why what should not run there any more could not be ended at the last try. */
+  readonly endProblem: ProblemView | null;
   readonly hold: HoldView | null;
   readonly current:
     | (ReleaseBrief & {
@@ -88,24 +90,27 @@ export interface RevokedView {
   readonly since: string;
 }
 
-/** What speaks against what runs there, a sentence each, and what to do. */
+/** What speaks against what runs there, or keeps it from ending, a sentence each, and what to do. */
 export function troublesOf({
   name,
+  endProblem,
   current,
   revoked,
   canRollBack,
-}: Pick<EnvironmentView, 'name' | 'current' | 'revoked' | 'canRollBack'>): {
+}: Pick<EnvironmentView, 'name' | 'endProblem' | 'current' | 'revoked' | 'canRollBack'>): {
   gate: string;
   what: string;
   fix: string;
 }[] {
-  if (current === null) return [];
+  const ending = endProblem === null ? [] : [{ gate: 'end', what: endProblem.what, fix: endProblem.fix }];
+  if (current === null) return ending;
   const { yank } = current;
   const back =
     canRollBack.to === null
       ? `It cannot be rolled back: ${canRollBack.reason}`
       : `\`towpath rollback ${name}\` brings #${canRollBack.to.number} back.`;
   return [
+    ...ending,
     ...(yank === null
       ? []
       : [

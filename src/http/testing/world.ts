@@ -157,6 +157,7 @@ function environmentOf(name: string, release: ReleaseView, ahead: boolean): Matr
     expiresAt: null,
     named: true,
     stopAskedAt: null,
+    endProblem: null,
     hold: null,
     current: { ...briefOf(release), since: START, yank: null },
     open: [],

@@ -56,6 +56,7 @@ const environmentShape = {
   expiresAt: Instant.nullable(),
   named: z.boolean(),
   stopAskedAt: Instant.nullable(),
+  endProblem: Problem.nullable(),
   hold: Hold.nullable(),
   current: Current.nullable(),
   revoked: listOf(Revoked),
