@@ -249,9 +249,9 @@ export interface EnvironmentTable {
   removals: Generated<number>;
   unnamed_at: Timestamp | null;
   stop_asked_at: Timestamp | null;
-  end_problem: Json | null;
   preview_ref: string | null;
   repository_id: string | null;
+  end_problem: Json | null;
 }
 
 export interface EventTable {
