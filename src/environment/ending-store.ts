@@ -56,11 +56,11 @@ export async function stopEnvironment(db: Sql, environmentId: string): Promise<v
     .execute();
 }
 
-/** It is empty. @returns whether somebody had asked for that */
+/** It is empty, or need not be any more. @returns whether somebody had asked for that */
 export async function recordStopped(db: Sql, environmentId: string): Promise<boolean> {
   const stopped = await db
     .updateTable('environment')
-    .set({ stop_asked_at: null })
+    .set({ stop_asked_at: null, end_problem: null })
     .where('id', '=', environmentId)
     .where('stop_asked_at', 'is not', null)
     .executeTakeFirst();

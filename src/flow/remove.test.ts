@@ -141,7 +141,7 @@ test('what is asked for while a stop is under way waits for its end, and a resum
   await world.reaches(id, 'live');
 });
 
-test('what cannot be taken down says so, and why, until it is', async () => {
+test('what cannot be taken down says so, and why, until it is or nobody wants it any more', async () => {
   const driver = world.house.drivers.get('other');
   const away = { code: 'docker.unreachable', what: 'No engine answers.', fix: 'Start it.' };
   const sound = { ...driver };
@@ -159,7 +159,10 @@ test('what cannot be taken down says so, and why, until it is', async () => {
     fix: said.fix,
     until: null,
   });
+  await world.useCases.environments.resume(world.project, 'manual', 'olga');
+  await until(async () => ((await world.environment('manual')).endProblem === null ? true : null));
   Object.assign(driver ?? {}, sound);
+  await world.useCases.environments.stop(world.project, 'manual', undefined, 'olga');
   expect(await emptied('manual')).toMatchObject({ endProblem: null, services: [] });
 });
 

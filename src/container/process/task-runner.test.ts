@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, readdir, readlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -160,7 +160,8 @@ test.runIf(process.geteuid?.() === 0)(
       const ours = await readlink('/proc/self/ns/mnt');
       let seen = '';
       const log = (): void => {
-        for (const { pid } of [...markedProcesses().values()].flat())
+        const [mark = ''] = readdirSync(join(place, 'scratch'));
+        for (const { pid } of markedProcesses().get(mark) ?? [])
           if (readlinkSync(`/proc/${pid}/ns/mnt`) !== ours) seen += readFileSync(`/proc/${pid}/mountinfo`, 'utf8');
       };
       await script(bwrapLauncher(), 'console.log("up"); setTimeout(() => {}, 1000)', {}, { log });

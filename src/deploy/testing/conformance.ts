@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 
 import { sha256Hex } from '../../lib/digest.ts';
 import type { Desired, DesiredService, Observed, Target } from '../driver.ts';
@@ -48,7 +48,11 @@ function describeDeployments(under: () => DriverUnderTest, lacks: readonly Lack[
     };
     let run: Rollouts;
     afterEach(() => run.end());
-    const begin = (): Rollouts => (run = rolloutsOf(under()));
+    const begin = (): Rollouts => {
+      const begun = (run = rolloutsOf(under()));
+      onTestFailed(() => void process.stderr.write(`${begun.logged()}\n`)); // why, as the driver tells it
+      return begun;
+    };
     const expectRunning = (observed: Observed, services: readonly DesiredService[], operation: string): void =>
       expectRunningBy(lacks, observed, services, operation);
     /** What answers under the address of `web`, of a driver that knows addresses. */

@@ -49,9 +49,6 @@ export type Rollouts = ReturnType<typeof rolloutsOf>;
 
 let targets = 0;
 
-/** So many of the last lines are told with a failure. */
-const TOLD = 20;
-
 /** One target of its own for a test, with short words for what a test does to it. Tokens rise by themselves. */
 export function rolloutsOf(under: DriverUnderTest) {
   targets += 1;
@@ -78,16 +75,8 @@ export function rolloutsOf(under: DriverUnderTest) {
   const observe = (of: Target = target): Promise<Observed> => under.restart().observe(of);
   const planned = async (desired: Desired): Promise<readonly Action[]> =>
     under.restart().plan(desired, await observe(desired.target));
-  const apply = async (desired: Desired, actions: readonly Action[], context: ApplyContext): Promise<void> => {
-    try {
-      await under.restart().apply(desired, actions, context);
-    } catch (error) {
-      if (error instanceof Error) error.message += `\n${lines.slice(-TOLD).join('\n')}`; // of a test that fails by it
-      throw error;
-    }
-  };
   const roll = async (desired: Desired, context: ApplyContext): Promise<Observed> => {
-    await apply(desired, await planned(desired), context);
+    await under.restart().apply(desired, await planned(desired), context);
     return observe(desired.target);
   };
   const serviceOf = async (name: string, version: string, options: ServiceOptions): Promise<DesiredService> => ({
@@ -131,7 +120,7 @@ export function rolloutsOf(under: DriverUnderTest) {
     /** Does the first steps and then no more, as a server does that is killed. */
     deployPart: async (operation: string, services: readonly DesiredService[], steps: number): Promise<void> => {
       const desired = await desiredOf(operation, services);
-      await apply(desired, (await planned(desired)).slice(0, steps), contextOf());
+      await under.restart().apply(desired, (await planned(desired)).slice(0, steps), contextOf());
     },
     /** Rolls out until a step of this kind begins, does something while it lasts, then aborts, as a rollback does. */
     deployUntil: async (
