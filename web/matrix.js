@@ -133,7 +133,7 @@ function placeState(project, name, place, may, withPromote) {
   const about = { project, environment: name };
   return [
     current === null
-      ? el('p', { class: 'soft' }, 'nothing runs here')
+      ? el('p', { class: 'soft' }, endProblem === null ? 'nothing runs here' : 'nothing is to run here any more')
       : [
           el(
             'p',

@@ -159,8 +159,8 @@ async function endOthers(
       const { code, what, fix } = problemOf(error);
       problem = {
         code,
-        what: `What the ${other.name} driver ran here before could not be ended: ${what}`,
-        fix: `The next deployment tries again. ${fix}`,
+        what: `What the ${other.name} driver ran here before could not be ended, which the next deployment tries again: ${what}`,
+        fix,
       };
       log(`${problem.what} ${problem.fix}`);
     }

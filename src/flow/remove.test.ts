@@ -150,8 +150,8 @@ test('what cannot be taken down says so, and why, until it is or nobody wants it
   const said = await until(async () => (await world.environment('manual')).endProblem);
   expect(said).toEqual({
     code: away.code,
-    what: 'What runs there cannot be taken down: No engine answers.',
-    fix: 'It is tried again by itself. Start it.',
+    what: 'What runs there cannot be taken down, and it is tried again: No engine answers.',
+    fix: 'Start it.',
   });
   expect((await world.useCases.why(world.project, 'manual')).reasons).toContainEqual({
     gate: 'end',

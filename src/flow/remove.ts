@@ -60,7 +60,7 @@ async function destroy(house: House, environmentId: string, signal: AbortSignal)
 }
 
 function cannotEnd({ code, what, fix }: Problem): Problem {
-  return { code, what: `What runs there cannot be taken down: ${what}`, fix: `It is tried again by itself. ${fix}` };
+  return { code, what: `What runs there cannot be taken down, and it is tried again: ${what}`, fix };
 }
 
 /**

@@ -139,7 +139,8 @@ async function whyPlace(store: House['store'], environment: EnvironmentRow): Pro
       ? []
       : [{ gate: 'repository', what: `What is pushed is not seen: ${unseen.what}`, fix: unseen.fix, until: null }]),
   ];
-  const runs = view === undefined || view.current === null ? 'runs nothing yet' : `runs ${label(view.current)}`;
+  const nothing = environment.endProblem === null ? 'runs nothing yet' : 'is to run nothing any more';
+  const runs = view === undefined || view.current === null ? nothing : `runs ${label(view.current)}`;
   const waits =
     open.length === 0
       ? ''
