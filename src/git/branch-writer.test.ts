@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { type BranchWriter, openBranchWriter } from './branch-writer.ts';
 import type { Draft } from './draft.ts';
@@ -16,8 +16,17 @@ let repository: ForgeRepository;
 let directory: string;
 let writer: BranchWriter;
 
-async function open(): Promise<BranchWriter> {
-  return openBranchWriter({ url: repository.url, allow: ['http'], directory });
+/** @param lookMs by default no push takes so long that it is looked for others meanwhile */
+async function open(lookMs = 600_000): Promise<BranchWriter> {
+  return openBranchWriter({ url: repository.url, allow: ['http'], directory }, { lookMs });
+}
+
+/** A hook that goes on when it is let. @returns lets it */
+async function holdIn(hook: string): Promise<() => Promise<void>> {
+  const [path, go] = [join(repository.directory, 'hooks', hook), join(repository.directory, 'go')];
+  await writeFile(path, `#!/bin/sh\nfor count in $(seq 1200); do [ -e '${go}' ] && exit 0; sleep 0.05; done\nexit 1\n`);
+  await chmod(path, 0o755);
+  return () => writeFile(go, '');
 }
 
 beforeEach(async () => {
@@ -178,11 +187,53 @@ describe('a push tells where the branch is afterwards', () => {
   test('an answer that was lost after the commits arrived is no failure', async () => {
     const draft = await draftOn();
     const id = await write(draft, { 'README.md': 'ours' });
-    const hook = join(repository.directory, 'hooks', 'post-receive');
-    await writeFile(hook, `#!/bin/sh\nkill -9 $PPID\n`); // the server dies when all is done
+    const hook = join(repository.directory, 'hooks', 'reference-transaction');
+    await writeFile(hook, `#!/bin/sh\n[ "$1" = committed ] && kill -9 $PPID\nexit 0\n`); // the server dies before it says so
     await chmod(hook, 0o755);
+    const before = fetches();
+    expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
+    expect(fetches()).toBe(before + 1); // it was asked where the branch is
+    expect(await repository.git('rev-parse', 'main')).toBe(id);
+  });
+
+  test('a push is done when the server says so: nobody waits for what it does afterwards', async () => {
+    const letGo = await holdIn('post-receive');
+    const draft = await draftOn();
+    const id = await write(draft, { 'README.md': 'ours' });
     expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
     expect(await repository.git('rev-parse', 'main')).toBe(id);
+    await letGo();
+  });
+
+  test('somebody was faster while a push is under way: it is known before the server is through with it', async () => {
+    await writer.close();
+    writer = await open(1);
+    const letGo = await holdIn('pre-receive');
+    const draft = await draftOn();
+    await write(draft, { 'README.md': 'ours' });
+    const pushing = writer.push('main', draft);
+    const theirs = await repository.commit({ files: { 'apps/web.yaml': 'theirs' } });
+    expect(await pushing).toEqual({ kind: 'moved', head: theirs });
+    const anew = await writer.draft(theirs);
+    const ours = await write(anew, { 'README.md': 'ours' });
+    await letGo();
+    expect(await writer.push('main', anew)).toEqual({ kind: 'pushed' });
+    expect(await repository.git('log', '--format=%H', 'main')).toMatch(new RegExp(`^${ours}\n${theirs}\n`));
+  });
+
+  test('others that commit elsewhere, and looks that fail, are nothing to a push', async () => {
+    await writer.close();
+    writer = await open(1);
+    const letGo = await holdIn('pre-receive');
+    const draft = await draftOn();
+    await write(draft, { 'README.md': 'ours' });
+    const pushing = writer.push('main', draft);
+    await repository.commit({ branch: 'main2', files: { 'README.md': 'theirs' } });
+    const before = fetches();
+    forge.answer = ({ url = '' }) => (url.includes('upload-pack') ? { status: 500 } : undefined);
+    await vi.waitFor(() => expect(fetches()).toBeGreaterThan(before), { timeout: 30_000 });
+    await letGo();
+    expect(await pushing).toEqual({ kind: 'pushed' });
   });
 
   test('a server that fails is a failure of the way, and the branch is as it was', async () => {
@@ -311,7 +362,10 @@ test('a history that was rewritten beside our push is no descendant of it', asyn
 
 test('what is too much to remember is fetched again', async () => {
   await writer.close();
-  writer = await openBranchWriter({ url: repository.url, allow: ['http'], directory }, { mostFreshBytes: 1 });
+  writer = await openBranchWriter(
+    { url: repository.url, allow: ['http'], directory },
+    { mostFreshBytes: 1, lookMs: 600_000 },
+  );
   let tip = (await draftOn()).base;
   for (const version of ['2', '3', '2']) {
     const draft = await writer.draft(tip);

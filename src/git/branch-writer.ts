@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 
 import { hasCode } from '../lib/error.ts';
 import { type Draft, createDraft } from './draft.ts';
 import { fetchUpon } from './fetch-upon.ts';
 import { createFreshObjects } from './fresh-objects.ts';
 import { git } from './git.ts';
-import { cleanMessage, GitError } from './git-error.ts';
+import { GitError } from './git-error.ts';
 import { createHistory } from './history.ts';
 import { listRefs } from './ls-refs.ts';
 import { exists, mirrorFolder } from './mirror-folder.ts';
@@ -16,9 +17,13 @@ import { isNear } from './near-history.ts';
 import type { GitObject, ObjectReader } from './object-reader.ts';
 import { formatOf, storePack } from './pack.ts';
 import { openPen, sweepPens } from './pen.ts';
+import { createPush, NO_REASON } from './push.ts';
 import { BRANCH_PREFIX, isRefName } from './ref.ts';
-import { parseRemoteUrl } from './remote.ts';
-import { openSendPack, type SendPack } from './send-pack.ts';
+import type { RefChange } from './send-pack.ts';
+import { unpack } from './unpack.ts';
+
+/** Of what somebody committed upon ours. */
+const MOST_UPON_BYTES = 16 * 1024 * 1024;
 
 /** How a push ended, by where the branch is afterwards: what servers say differs, and is for people only. */
 export type Pushed =
@@ -62,9 +67,9 @@ export async function openBranchWriter(
   {
     packsBeforeTidying = 200,
     mostFreshBytes,
-  }: { readonly packsBeforeTidying?: number; readonly mostFreshBytes?: number } = {},
+    lookMs = 30,
+  }: { readonly packsBeforeTidying?: number; readonly mostFreshBytes?: number; readonly lookMs?: number } = {},
 ): Promise<BranchWriter> {
-  const url = parseRemoteUrl(options.url, options.allow);
   const mirror = await openMirror(options);
   const pens = join(options.directory, 'pens');
   const store = mirrorFolder(options.directory).store;
@@ -72,8 +77,8 @@ export async function openBranchWriter(
   const gitDir = join(pens, `${process.pid}-${randomBytes(6).toString('hex')}.git`);
   const fresh = createFreshObjects(mostFreshBytes);
   let opened: Promise<ObjectReader> | undefined;
-  let sender: Promise<SendPack | null> | undefined;
-  /** What a server took from us last, which is at hand. */
+  const way = createPush(options, gitDir);
+  /** A commit that the server has and that is at hand. */
   let newest: string | undefined;
   /** How many the pen got since it was tidied. */
   let packs = 0;
@@ -106,9 +111,10 @@ export async function openBranchWriter(
     if (newest === undefined || !fresh.has(newest)) return false;
     try {
       const pack = await fetchUpon(options, formatOf(oid), { want: oid, have: newest }, signal);
-      if (pack === null) return false;
-      await keepPack(pack);
-      return await isOnDisk(oid);
+      const objects = pack === null ? null : await unpack(pack, formatOf(oid), atHand, MOST_UPON_BYTES);
+      if (objects?.has(oid) !== true) return false;
+      fresh.add(objects);
+      return fresh.has(oid);
     } catch (error) {
       if (hasCode(error, 'git.busy', 'git.denied', 'git.cancelled')) throw error; // git would hear the same
       return false;
@@ -142,13 +148,39 @@ export async function openBranchWriter(
 
   const head: BranchWriter['head'] = async (branch, signal) => {
     await tidy(signal);
-    const listing = await listRefs(options, { signal });
+    const found = await look(branch, signal);
+    if (found !== null) await bring(found.oid, signal);
+    return found;
+  };
+
+  const look = async (branch: string | null, signal: AbortSignal | undefined): Promise<BranchHead | null> => {
+    const only = branch === null ? undefined : `${BRANCH_PREFIX}${branch}`;
+    if (only !== undefined && !isRefName(only)) return null;
+    const listing = await listRefs(options, { signal, only });
     if (listing.kind === 'unchanged') return null; // it never is, of nothing known
-    const name = branch === null ? listing.defaultBranch : `${BRANCH_PREFIX}${branch}`;
-    const found = listing.refs.find((ref) => ref.name === name);
-    if (found === undefined) return null;
-    await bring(found.oid, signal);
-    return { branch: found.name.slice(BRANCH_PREFIX.length), oid: found.oid };
+    const found = listing.refs.find(({ name }) => name === (only ?? listing.defaultBranch));
+    return found === undefined ? null : { branch: found.name.slice(BRANCH_PREFIX.length), oid: found.oid };
+  };
+
+  /**
+   * Looks while a push is under way, less and less often: a server goes through all of it before it says that somebody was faster,
+   * and by then the next could be half-way. Ends when the branch is elsewhere, or with what comes of the push.
+   */
+  const lookBeside = async (
+    sending: Promise<Outcome>,
+    { branch, was }: { readonly branch: string; readonly was: string | null },
+    signal: AbortSignal,
+  ): Promise<Outcome> => {
+    const began = performance.now();
+    try {
+      for (let at = lookMs; ; at *= 3) {
+        await wait(began + at - performance.now(), undefined, { signal });
+        const head = await look(branch, signal);
+        if (head !== null && head.oid !== was) return { kind: 'seen', head };
+      }
+    } catch {
+      return sending; // it is over; or it hears itself what is the matter
+    }
   };
 
   /** What the mirror has by now leaves the pen, and a pen that was swept while nobody wrote is made anew. */
@@ -165,63 +197,38 @@ export async function openBranchWriter(
     }
   };
 
-  /** @param was where the branch is until then @returns what was said against it */
-  const send = async (
-    { ref, was, to }: { readonly ref: string; readonly was: string | null; readonly to: string | null },
-    signal: AbortSignal | undefined,
-  ): Promise<string | null> => {
-    const lease = `--force-with-lease=${ref}:${was ?? ''}`;
-    const { code, stderr, stdout } = await git(
-      ['push', '--porcelain', '--no-verify', '--no-thin', lease, 'origin', `${to ?? ''}:${ref}`],
-      {
-        gitDir,
-        directories: [gitDir, ...(url.scheme === 'file' ? [decodeURIComponent(new URL(url.href).pathname)] : [])],
-        remote: { url, credential: await options.credential?.() },
-        config: [['remote.origin.url', url.href]],
-        okCodes: [0, 1],
-        signal,
-      },
-    );
-    return code === 0 ? null : saidOf(stderr, stdout.toString());
-  };
-
-  /** What a server can do is asked once. Of one that does not say, git finds out what is the matter. */
-  const sendPack = (oid: string, signal: AbortSignal | undefined): Promise<SendPack | null> => {
-    sender ??= openSendPack(options, formatOf(oid), signal).catch((error: unknown) => {
-      sender = undefined;
-      if (hasCode(error, 'git.busy', 'git.denied')) throw error; // git would hear the same
-      return null;
-    });
-    return sender;
-  };
-
-  /** What was made is here as well, for who builds upon it. */
   const sendDraft = async (
-    change: { readonly ref: string; readonly was: string | null; readonly to: string },
+    change: RefChange,
     draft: Draft,
     signal: AbortSignal | undefined,
   ): Promise<string | null> => {
     const pack = await draft.pack();
-    const direct = pack === null ? null : await sendPack(change.to, signal);
-    if (pack === null || direct === null) {
-      await bringToDisk([draft.base], signal);
-      await draft.settle();
-      return send(change, signal);
-    }
-    await utimes(gitDir, new Date(), new Date()); // what is in use is not swept
-    try {
-      const said = await direct(change, pack, signal);
-      if (said === null) {
-        fresh.add(draft.objects());
-        newest = change.to;
+    const direct = pack === null ? null : await way.direct(change.to, signal);
+    if (pack !== null && direct !== null) {
+      await utimes(gitDir, new Date(), new Date()); // what is in use is not swept
+      try {
+        return await direct(change, pack, signal);
+      } catch (error) {
+        if (!hasCode(error, 'git.pack-refused')) throw error; // whole objects then; and if it is something else, git hears what
       }
-      return said;
-    } catch (error) {
-      if (!hasCode(error, 'git.pack-refused')) throw error;
-      await bringToDisk([draft.base], signal);
-      await draft.settle();
-      return send(change, signal); // whole objects; and if it is something else, git hears what
     }
+    await bringToDisk([draft.base], signal);
+    await draft.settle();
+    return way.byGit(change, signal);
+  };
+
+  /** Whether a commit of the server has all of a draft. */
+  const holds = async (oid: string, draft: Draft, signal: AbortSignal | undefined): Promise<boolean> => {
+    if (oid === draft.tip()) return true;
+    await bring(oid, signal);
+    return isAncestor(draft.tip(), oid, draft.base);
+  };
+
+  /** What the server took is here as well, for who builds upon it. */
+  const took = (draft: Draft): Pushed => {
+    fresh.add(draft.objects());
+    newest = draft.tip();
+    return { kind: 'pushed' };
   };
 
   return {
@@ -240,26 +247,29 @@ export async function openBranchWriter(
         .map(({ name, oid }) => ({ branch: name.slice(BRANCH_PREFIX.length), oid }));
     },
     push: async (branch, draft, signal, was = draft.base) => {
-      const ref = refOf(branch);
-      let said: string | null = null;
-      let failure: unknown;
-      try {
-        said = await sendDraft({ ref, was, to: draft.tip() }, draft, signal);
-        if (said === null) return { kind: 'pushed' };
-      } catch (error) {
-        failure = error;
-      }
+      const change = { ref: refOf(branch), was, to: draft.tip() };
+      const [lost, over] = [new AbortController(), new AbortController()];
+      const within = ({ signal: own }: AbortController): AbortSignal =>
+        signal === undefined ? own : AbortSignal.any([signal, own]);
+      const sending = outcomeOf(sendDraft(change, draft, within(lost)));
+      const outcome = await Promise.race([sending, lookBeside(sending, { branch, was }, within(over))]);
+      over.abort();
+      if (outcome.kind === 'done') return took(draft);
       signal?.throwIfAborted();
-      const now = await head(branch, signal);
+      const told = outcome.kind === 'refused' && was !== null ? elsewhereIn(outcome.said, was) : undefined;
+      const brought = told === undefined ? undefined : bringUpon(told, signal).catch(() => undefined); // where the branch is decides
+      const now = outcome.kind === 'seen' ? outcome.head : await look(branch, signal);
+      await brought;
       if (now === null && was !== null) return { kind: 'gone' };
-      if (now !== null && (await isAncestor(draft.tip(), now.oid, draft.base))) return { kind: 'pushed' }; // it arrived, and only the answer was lost
+      if (now !== null && (await holds(now.oid, draft, signal))) return took(draft); // the answer is late, or was lost
+      lost.abort();
       if (now !== null && now.oid !== was) return { kind: 'moved', head: now.oid };
-      if (said === null) throw failure;
-      return { kind: 'refused', said };
+      if (outcome.kind === 'failed') throw outcome.error;
+      return { kind: 'refused', said: outcome.kind === 'refused' ? outcome.said : NO_REASON };
     },
     remove: async ({ branch, oid }, signal) => {
       await pen(oid);
-      await send({ ref: refOf(branch), was: oid, to: null }, signal);
+      await way.byGit({ ref: refOf(branch), was: oid, to: null }, signal);
     },
     prefetch: async (oids) => {
       const here = await Promise.all(oids.map(async (oid) => fresh.has(oid) || isOnDisk(oid)));
@@ -281,15 +291,24 @@ function refOf(branch: string): string {
   return ref;
 }
 
-/** What the server said, then what git made of it. */
-function saidOf(stderr: string, porcelain: string): string {
-  const lines = cleanMessage(stderr).split('\n');
-  const remote = lines.flatMap((line) => /^remote:\s*(\S.*)$/.exec(line)?.[1] ?? []);
-  const reason = /^!\t\S+\t(.+)$/m.exec(cleanMessage(porcelain))?.[1];
-  return (
-    [...remote, ...(reason === undefined ? [] : [reason])].join(' ').replace(/\s+/g, ' ').slice(0, 500) ||
-    'no reason was given'
+/** What comes first of a push: its end, or the sight of the branch elsewhere. */
+type Outcome =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'refused'; readonly said: string }
+  | { readonly kind: 'failed'; readonly error: unknown }
+  | { readonly kind: 'seen'; readonly head: BranchHead };
+
+function outcomeOf(sending: Promise<string | null>): Promise<Outcome> {
+  return sending.then(
+    (said) => (said === null ? { kind: 'done' } : { kind: 'refused', said }),
+    (error: unknown) => ({ kind: 'failed', error }),
   );
+}
+
+/** Where a branch is that is not where it was expected, in the words of git: what to fetch while it is asked for. */
+function elsewhereIn(said: string, was: string): string | undefined {
+  const [, oid, expected] = /\bis at ([0-9a-f]{40,64}) but expected ([0-9a-f]{40,64})\b/.exec(said) ?? [];
+  return expected === was ? oid : undefined;
 }
 
 function noBranchName(): GitError {

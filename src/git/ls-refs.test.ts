@@ -37,6 +37,16 @@ test('the process and the native listing agree to the byte', async () => {
   expect(spawned).toEqual(native);
 });
 
+test('of one ref that is asked for the others are not sent, and the process may list them', async () => {
+  const repository = await repositoryWithTags('one-of-many');
+  const only = 'refs/heads/main';
+  const native = await listRefs({ url: repository.url, allow }, { only });
+  const spawned = await listRefs({ url: `file://${repository.directory}`, allow }, { only });
+  expect(native).toMatchObject({ refs: [{ name: only }], defaultBranch: null });
+  expect(spawned).toMatchObject({ refs: expect.arrayContaining([expect.objectContaining({ name: only })]) });
+  expect(await listRefs({ url: repository.url, allow }, { only: 'refs/heads/none' })).toMatchObject({ refs: [] });
+});
+
 test('an unchanged repository is known by its hash, a changed one is listed anew', async () => {
   const repository = await repositoryWithTags('hash');
   const { hash } = await listRefs({ url: repository.url, allow });

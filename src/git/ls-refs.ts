@@ -28,6 +28,8 @@ export interface ListOptions {
   readonly maxRefs?: number | undefined;
   /** Lists heads of pull requests too, whose refs begin so: `refs/pull/`. */
   readonly pulls?: string | undefined;
+  /** Lists this ref alone, by its whole name, where the server can: others may come as well, and the default branch is not told. */
+  readonly only?: string | undefined;
   /** For what a server says of when to come again. Default: the machine's clock. */
   readonly now?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -48,11 +50,13 @@ export async function listRefs(remote: Remote, options: ListOptions = {}): Promi
 }
 
 const MAX_BYTES = 128 * 1024 * 1024;
-const ARGUMENTS = ['peel', 'symrefs', 'ref-prefix HEAD', `ref-prefix ${BRANCH_PREFIX}`, 'ref-prefix refs/tags/'];
+const PREFIXES = ['HEAD', BRANCH_PREFIX, 'refs/tags/'];
 
 /** The lines of the answer (`oid name attributes`), or `undefined` when the server does not speak protocol v2 so. */
 async function askServer(url: RemoteUrl, remote: Remote, options: ListOptions): Promise<string | undefined> {
-  const more = options.pulls === undefined ? [] : [`ref-prefix ${options.pulls}`];
+  const { only, pulls } = options;
+  const prefixes = only === undefined ? [...PREFIXES, ...(pulls === undefined ? [] : [pulls])] : [only];
+  const wanted = ['peel', 'symrefs', ...prefixes.map((prefix) => `ref-prefix ${prefix}`)];
   // A server hangs up on the wrong hash function; nearly all repositories are sha1, so that is asked for first.
   for (const format of ['sha1', 'sha256']) {
     const answer = await askGitServer(`${url.href}/git-upload-pack`, {
@@ -63,7 +67,7 @@ async function askServer(url: RemoteUrl, remote: Remote, options: ListOptions): 
         accept: 'application/x-git-upload-pack-result',
         'git-protocol': 'version=2',
       },
-      body: encodeRequest(['command=ls-refs', 'agent=towpath', `object-format=${format}`], [...ARGUMENTS, ...more]),
+      body: encodeRequest(['command=ls-refs', 'agent=towpath', `object-format=${format}`], wanted),
       tooLarge: () => tooManyRefs(`more than ${MAX_BYTES / 1024 / 1024} MiB of`),
       maxBytes: MAX_BYTES,
       ...options,

@@ -41,6 +41,8 @@ const deflate = promisify<Buffer, { level: number }, Buffer>(deflateWith);
 const LEVEL = { level: constants.Z_BEST_SPEED };
 /** Up to here it takes longer to hand the work to another thread. */
 const SMALL_BYTES = 4096;
+/** Up to here it gets hardly smaller; whoever keeps it packs it anew some day. */
+const TINY_BYTES = 512;
 
 const TYPES = { commit: 1, tree: 2, blob: 3, tag: 4 } as const;
 const REF_DELTA = 7;
@@ -85,7 +87,29 @@ async function entryOf({ type, bytes, like }: PackedObject): Promise<Buffer[]> {
   return [entryHead(REF_DELTA, delta.length), Buffer.from(like.oid, 'hex'), await deflated(delta)];
 }
 
+/** It stands as it is in the frame of zlib. @see RFC 1950, RFC 1951 section 3.2.4 */
+function stored(bytes: Buffer): Buffer {
+  const frame = Buffer.alloc(7);
+  frame.writeUInt16BE(0x7801, 0);
+  frame[2] = 1; // the last block, and no compression
+  frame.writeUInt16LE(bytes.length, 3);
+  frame.writeUInt16LE(bytes.length ^ 0xffff, 5);
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32BE(adler32(bytes));
+  return Buffer.concat([frame, bytes, sum]);
+}
+
+function adler32(bytes: Buffer): number {
+  let [one, sums] = [1, 0];
+  for (const byte of bytes) {
+    one = (one + byte) % 65_521;
+    sums = (sums + one) % 65_521;
+  }
+  return sums * 65_536 + one;
+}
+
 async function deflated(bytes: Buffer): Promise<Buffer> {
+  if (bytes.length <= TINY_BYTES) return stored(bytes);
   return bytes.length > SMALL_BYTES ? deflate(bytes, LEVEL) : deflateSync(bytes, LEVEL);
 }
 

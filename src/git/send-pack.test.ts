@@ -5,7 +5,7 @@ import { hasCode } from '../lib/error.ts';
 import { cases } from '../lib/testing/cases.ts';
 import { authorizationOf } from './credential.ts';
 import { oidOf, packOf } from './pack.ts';
-import { openSendPack, readReport, type SendPack } from './send-pack.ts';
+import { isReported, openSendPack, readReport, type SendPack } from './send-pack.ts';
 import { type Forge, type ForgeRepository, startForge } from './testing/forge.ts';
 
 const allow = ['http'] as const;
@@ -121,6 +121,27 @@ test('whatever a server answers, it was done only where it says so, or it is sai
       }
     }),
     cases(500),
+  );
+});
+
+test('a report is whole at its last byte, however it is cut into packets, and not before', () => {
+  const lines = [...['unpack ok\n', `ok ${REF}\n`].map((text) => framed(Buffer.from(text))), Buffer.from('0000')];
+  const whole = Buffer.concat(lines);
+  fc.assert(
+    fc.property(fc.array(fc.nat(whole.length), { maxLength: 4 }), fc.string({ maxLength: 9 }), (places, words) => {
+      const cuts = [0, ...places.toSorted((one, other) => one - other), whole.length];
+      const said = framed(Buffer.from(`\u0002${words}`));
+      const parts = cuts
+        .slice(1)
+        .flatMap((end, at) => [said, framed(Buffer.concat([Buffer.of(1), whole.subarray(cuts[at], end)]))]);
+      const answer = Buffer.concat(parts);
+      expect(isReported(answer)).toBe(true);
+      expect(isReported(Buffer.concat([answer, said.subarray(0, 3)]))).toBe(true);
+      const early = cuts.at(-2) === whole.length ? 0 : answer.length - 1; // the last packets may hold nothing of it
+      for (let end = 0; end < early; end += 5) expect(isReported(answer.subarray(0, end))).toBe(false);
+      expect(isReported(answer.subarray(0, early))).toBe(false);
+    }),
+    cases(200),
   );
 });
 

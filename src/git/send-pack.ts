@@ -37,7 +37,7 @@ export async function openSendPack(
   if (url.scheme !== 'https' && url.scheme !== 'http') return null;
   const ask = async (
     path: string,
-    more: Pick<GitRequest, 'method' | 'headers' | 'body' | 'maxBytes' | 'timeoutMs' | 'signal'>,
+    more: Pick<GitRequest, 'method' | 'headers' | 'body' | 'maxBytes' | 'isWhole' | 'timeoutMs' | 'signal'>,
   ) =>
     askGitServer(`${url.href}/${path}`, {
       ...more,
@@ -67,6 +67,7 @@ export async function openSendPack(
       },
       body: Buffer.concat([Buffer.from(command + FLUSH), pack]),
       maxBytes: MOST_SAID_BYTES,
+      isWhole: isReported, // hooks and housekeeping come after it, and may take long
       timeoutMs: TIMEOUT_MS,
       signal: sending,
     });
@@ -85,6 +86,31 @@ function capabilitiesIn(listing: Buffer): readonly string[] | null {
 }
 
 const [REPORT, PROGRESS, FATAL] = [1, 2, 3];
+
+/** Whether the report of a push has come to its end. */
+export function isReported(answer: Buffer): boolean {
+  const report = packetsIn(answer).flatMap((bytes) => (bytes[0] === REPORT ? [bytes.subarray(1)] : []));
+  return endsIn(Buffer.concat(report));
+}
+
+/** Those that are whole. */
+function packetsIn(bytes: Buffer): Buffer[] {
+  const found: Buffer[] = [];
+  try {
+    for (const packet of decodePackets(bytes)) if (packet.kind === 'data') found.push(packet.bytes);
+  } catch {
+    // cut off there, as yet
+  }
+  return found;
+}
+
+function endsIn(report: Buffer): boolean {
+  try {
+    return [...decodePackets(report)].some(({ kind }) => kind === 'flush');
+  } catch {
+    return false; // the next packet of it is to come
+  }
+}
 
 /**
  * What was said against it; null when it was done.

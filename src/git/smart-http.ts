@@ -14,6 +14,8 @@ export interface GitRequest {
   readonly maxBytes: number;
   readonly tooLarge: () => GitError;
   readonly dispatcher?: Dispatcher | undefined;
+  /** Whether all that matters has come: what a server says after that is read and thrown away, and nobody waits for it. */
+  readonly isWhole?: ((body: Buffer) => boolean) | undefined;
   /** For all of it. Default: 30 seconds. */
   readonly timeoutMs?: number | undefined;
   /** For what a server says of when to come again. Default: the machine's clock. */
@@ -62,16 +64,29 @@ export async function askGitServer(href: string, ask: GitRequest): Promise<GitAn
   }
 }
 
-async function read(stream: AsyncIterable<unknown>, { maxBytes, tooLarge }: GitRequest): Promise<Buffer> {
+/** Ends when the answer does, or when all that matters has come. */
+async function read(stream: AsyncIterable<unknown>, { maxBytes, tooLarge, isWhole }: GitRequest): Promise<Buffer> {
+  const parts = stream[Symbol.asyncIterator]();
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of stream) {
-    const bytes = Buffer.from(chunk as Uint8Array);
+  for (let part = await parts.next(); part.done !== true; part = await parts.next()) {
+    const bytes = Buffer.from(part.value as Uint8Array);
     size += bytes.length;
-    if (size > maxBytes) throw tooLarge();
+    if (size > maxBytes) {
+      await parts.return?.();
+      throw tooLarge();
+    }
     chunks.push(bytes);
+    if (isWhole?.(Buffer.concat(chunks)) !== true) continue;
+    readOver(parts).catch(() => undefined); // how it ends is of no account
+    break;
   }
   return Buffer.concat(chunks);
+}
+
+/** To hang up would end what the server does. */
+async function readOver(parts: AsyncIterator<unknown>): Promise<void> {
+  while ((await parts.next()).done !== true);
 }
 
 function refuse({ status, headers }: GitAnswer, now: number): void {
