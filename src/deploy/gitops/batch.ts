@@ -2,9 +2,8 @@ import type { BranchHead, BranchWriter } from '../../git/branch-writer.ts';
 import type { Draft } from '../../git/draft.ts';
 import { hasCode, type Problem, problemOf } from '../../lib/error.ts';
 import { promotionIn } from './commit-message.ts';
+import { createEdits, type Edits } from './edits.ts';
 import { GitopsError } from './gitops-error.ts';
-import { writeImage } from './image-field.ts';
-import type { Readings } from './manifest/readings.ts';
 import type { WriteRequest } from './write-request.ts';
 import type { ManifestBranch, TakenWrite, WriteResult } from './write-store.ts';
 
@@ -15,8 +14,8 @@ export interface BatchParts {
   readonly lastHead: string | null;
   /** Where our push has left it just now: whether it is there still is not asked before something is to be pushed upon it. */
   readonly left?: BranchHead | undefined;
-  /** Of what batches before this one wrote. */
-  readonly readings?: Readings | undefined;
+  /** Of what was written to this branch before, and of what is foreseen. */
+  readonly edits?: Edits | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -48,7 +47,7 @@ export async function writeBatch(parts: BatchParts, writes: readonly TakenWrite[
  */
 async function writeToBranch(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
   const results = new Map<string, WriteResult>();
-  const { writer, branch, signal } = parts;
+  const { writer, branch, signal, edits = createEdits() } = parts;
   const ask = () => writer.head(branch.branch === '' ? null : branch.branch, signal);
   const left = parts.left?.oid === parts.lastHead ? parts.left : undefined; // another server may have written since
   let isAsked = left === undefined;
@@ -65,7 +64,7 @@ async function writeToBranch(parts: BatchParts, writes: readonly TakenWrite[]): 
     known = found.oid;
     const draft = await writer.draft(found.oid);
     await prefetch(writer, draft, writes);
-    await derive(parts, draft, writes, results);
+    await derive(edits, draft, writes, results);
     if (!isAsked && !areAllNew(draft, writes, results)) {
       isAsked = true;
       results.clear();
@@ -104,7 +103,7 @@ async function writeToBranch(parts: BatchParts, writes: readonly TakenWrite[]): 
  */
 async function writeToOwnBranches(parts: BatchParts, writes: readonly TakenWrite[]): Promise<BatchOutcome> {
   const results = new Map<string, WriteResult>();
-  const { writer, branch, lastHead, signal } = parts;
+  const { writer, branch, lastHead, signal, edits = createEdits() } = parts;
   const found = await writer.head(branch.branch === '' ? null : branch.branch, signal);
   if (found === null) refuseRest(results, writes, noBranch(branch));
   else if (lastHead !== null && !(await writer.isAncestor(lastHead, found.oid)))
@@ -113,7 +112,7 @@ async function writeToOwnBranches(parts: BatchParts, writes: readonly TakenWrite
     for (const write of writes) {
       const draft = await writer.draft(found.oid);
       await prefetch(writer, draft, [write]);
-      await derive(parts, draft, [write], results);
+      await derive(edits, draft, [write], results);
       if (draft.tip() !== draft.base) results.set(write.key, await putOnOwnBranch(parts, write, draft));
     }
   return { head: found?.oid ?? null, results };
@@ -177,7 +176,7 @@ async function prefetch(writer: BatchParts['writer'], draft: Draft, writes: read
 }
 
 async function derive(
-  { readings }: BatchParts,
+  edits: Edits,
   draft: Draft,
   writes: readonly TakenWrite[],
   results: Map<string, WriteResult>,
@@ -185,7 +184,7 @@ async function derive(
   for (const write of writes) {
     if (results.get(write.key)?.kind === 'refused') continue;
     try {
-      const commit = await writeOne(draft, write, readings);
+      const commit = await writeOne(draft, write, edits);
       results.set(write.key, { kind: 'written', commit });
     } catch (error) {
       if (!isVerdict(error)) throw error;
@@ -195,20 +194,14 @@ async function derive(
 }
 
 /** @returns the commit that holds it: a new one, or the one upon which there was nothing to change */
-async function writeOne(
-  draft: Draft,
-  { request, firstAtMs, fenced }: TakenWrite,
-  readings: Readings | undefined,
-): Promise<string> {
+async function writeOne(draft: Draft, write: TakenWrite, edits: Edits): Promise<string> {
+  const { request, firstAtMs, fenced } = write;
   if (fenced) throw late();
   const before = new Map<string, Buffer>();
-  const files = new Map<string, Buffer>();
-  for (const { place, image } of request.edits) {
+  for (const { place } of request.edits)
     if (!before.has(place.file)) before.set(place.file, await readFile(draft, place.file));
-    const now = files.get(place.file) ?? before.get(place.file) ?? Buffer.alloc(0);
-    files.set(place.file, writeImage(now, place, image, request.style, readings));
-  }
-  for (const [path, bytes] of files) if (before.get(path)?.equals(bytes) === true) files.delete(path);
+  const after = edits.of(write, before);
+  const files = new Map([...after].filter(([path, bytes]) => before.get(path)?.equals(bytes) !== true));
   if (files.size === 0) return draft.tip();
   return draft.commit({
     files,

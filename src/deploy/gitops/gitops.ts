@@ -9,7 +9,7 @@ import { ownBranch } from './request/own-branch.ts';
 import { leaveRequests, type RequestParts, requestsFor, throughRequest } from './request/through-request.ts';
 import type { SerialWriter } from './serial-writer.ts';
 import { standingAgainst } from './standing.ts';
-import { claimTarget, forgetTarget, knownTarget, type TargetPlace } from './target-store.ts';
+import { createClaims, forgetTarget, knownTarget, type TargetPlace } from './target-store.ts';
 import { follow } from './watch/follow.ts';
 import { type ClusterOf, watcherName, watchOf } from './watch/watch-of.ts';
 import { manifestBranch } from './write-store.ts';
@@ -28,6 +28,7 @@ export type GitopsAction = Action & { readonly kind: 'edit' | 'push' | 'request'
  */
 export function createGitopsDriver(parts: GitopsParts): DeployDriver<GitopsConfig, GitopsAction> {
   const { store } = parts;
+  const claim = createClaims(store.db);
   return {
     ...gitopsStatement,
     waitMs: ({ request }) => request?.within ?? 0,
@@ -42,8 +43,10 @@ export function createGitopsDriver(parts: GitopsParts): DeployDriver<GitopsConfi
       const writer = await parts.writerOf(place.repository);
       const requests = await requestsFor(parts, desired, place.repository, writer, signal);
       signal.throwIfAborted();
-      const hand = { target: targetKey(target), name: nameOf(target), token };
-      const before = await claimTarget(store.db, hand, operation, place);
+      const asked = manifestBranch(place.repository.url, place.branch);
+      const came = parts.serial.expect(asked);
+      const hand = { target: targetKey(target), name: nameOf(target), token, operation, place };
+      const before = await claim(hand).finally(came);
       if (requests === null || before?.repository.url !== place.repository.url || before.branch !== place.branch)
         await leaveRequests(parts, target, before, context);
       const images = desired.services.flatMap(({ service, digest, tag }) =>
@@ -52,9 +55,9 @@ export function createGitopsDriver(parts: GitopsParts): DeployDriver<GitopsConfi
       const branch = place.branch === '' ? null : place.branch;
       const wanted = { branch, images: images.map(({ place: one, image }) => ({ place: one, digest: image.digest })) };
       const ask = {
-        key: `${targetKey(target)} ${operation}`,
-        branch: manifestBranch(place.repository.url, place.branch),
-        target: targetKey(target),
+        key: `${hand.target} ${operation}`,
+        branch: asked,
+        target: hand.target,
         token,
         request: {
           edits: images,

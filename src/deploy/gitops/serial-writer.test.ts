@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { type BranchWriter, openBranchWriter } from '../../git/branch-writer.ts';
 import type { Remote } from '../../git/remote.ts';
@@ -126,6 +126,29 @@ describe('many promotions at once', () => {
     expect((await subjects()).toSorted()).toEqual(['change', ...SERVICES.map((service) => `${service} v2`)].toSorted());
     expect(pushes()).toBeLessThanOrEqual(3); // who asks later than others may be too late for the first ones
     expect(await repository.git('fsck', '--strict', '--no-dangling')).toBe('');
+  });
+
+  test('that ask for the same are told the same commit', async () => {
+    const ask = askOf('s1', 'v2');
+    const [one, other, third] = await Promise.all([write(ask), write(ask), write(askOf('s2', 'v2'))]);
+    expect(one).toBe(other);
+    expect(third).not.toBe(one);
+    expect((await subjects()).toSorted()).toEqual(['change', 's1 v2', 's2 v2']);
+  });
+
+  test('wait for one who said that it comes', async () => {
+    const patient = createSerialWriter({ store, holder: 'patient', leaseMs: 60_000, windowMs: 4_000 });
+    opened.push(patient);
+    const came = patient.expect(manifestBranch(repository.url, 'main'));
+    const all: Promise<string>[] = [];
+    for (const service of ['s1', 's2', 's3']) {
+      const ask = askOf(service, 'v2');
+      all.push(write(ask, patient));
+      await vi.waitFor(() => writeState(store.db, ask.key), { timeout: 30_000 }); // it stands in line
+    }
+    came();
+    await Promise.all(all);
+    expect(pushes()).toBe(1);
   });
 
   test('without a break leave the branch alone for a while, now and then', async () => {

@@ -1,16 +1,20 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
 import type { BranchHead, BranchWriter } from '../../git/branch-writer.ts';
+import { together } from '../../lib/together.ts';
 import type { Store } from '../../store/database.ts';
 import { writeBatch } from './batch.ts';
 import { GitopsError } from './gitops-error.ts';
-import { createReadings } from './manifest/readings.ts';
+import { createEdits, type Edits } from './edits.ts';
 import {
+  askNewWrites,
   askWrite,
   countWaiting,
   finishWrites,
   forgetWrites,
   leaveLease,
+  type ManifestBranch,
+  putBackOfOthers,
   putBackWrites,
   stayWanted,
   takeLease,
@@ -39,11 +43,11 @@ export type WritePoint = 'asked' | 'taken' | 'pushed' | 'written';
 
 const WINDOW_MS = 250;
 /** Those of this process who ask at one moment come within so long of each other. */
-const NOBODY_CAME_MS = 20;
+const NOBODY_CAME_MS = 6;
 /** So often it is looked for those of other processes. */
 const LOOK_MS = 40;
 /** As long as one of this process is on the way into the line. */
-const COMING_MS = 5;
+const COMING_MS = 2;
 /** To fetch, commit and push takes a second or two of a person's time, or of a script's. */
 const BREATH = { afterMs: 60_000, ms: 2_000 };
 const LEASE_MS = 15_000;
@@ -52,8 +56,12 @@ const WANTED_MS = 15_000;
 const POLL_MS = 100;
 const MOST_AT_ONCE = 500;
 const KEPT_MS = 14 * 86_400_000;
+/** It is looked for among all that is kept. */
+const FORGET_EVERY_MS = 3_600_000;
 
 export interface SerialWriter {
+  /** Says that somebody is about to ask, for whom others wait. @returns is called when it has asked, or does not */
+  expect(branch: ManifestBranch): () => void;
   /**
    * Resolves when it stands on the branch. @returns the commit that holds it
    * @throws GitopsError when it is refused; GitError when the way failed; the signal's reason when it was called off, and never while a push of it is under way
@@ -79,6 +87,11 @@ interface Here {
   lastMs: number;
   /** The keys of those who stand there. */
   readonly standing: Set<string>;
+  /** How many were in the last batch: where as many are back, nobody else is waited for. */
+  lastMany: number;
+  /** When what ended long ago was forgotten last, by our own watch. */
+  forgotMs: number;
+  readonly edits: Edits;
 }
 
 /** Of all that want to write to a branch, whoever gets its lease writes for all. The others wait, here or in other processes. */
@@ -86,10 +99,16 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
   const { store, holder, windowMs = WINDOW_MS, leaseMs = LEASE_MS, breath = BREATH, passed = () => undefined } = parts;
   const drives = new Map<string, Drive>();
   const heres = new Map<string, Here>();
-  const readings = createReadings();
 
   const hereAt = (branchId: string): Here => {
-    const here = heres.get(branchId) ?? { coming: 0, lastMs: 0, standing: new Set<string>() };
+    const here = heres.get(branchId) ?? {
+      coming: 0,
+      lastMs: 0,
+      standing: new Set<string>(),
+      lastMany: Infinity,
+      forgotMs: -FORGET_EVERY_MS,
+      edits: createEdits(),
+    };
     heres.set(branchId, here);
     return here;
   };
@@ -98,32 +117,52 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
   const gather = async (branchId: string): Promise<void> => {
     const here = hereAt(branchId);
     const until = performance.now() + windowMs;
-    let before = -1;
-    for (let quietAt = here.lastMs + NOBODY_CAME_MS; ;) {
+    let [before, lookedMs] = [-1, -Infinity];
+    for (;;) {
       const now = performance.now();
-      if (now >= until) return;
-      if (here.coming > 0 || now < quietAt) {
-        await wait(Math.min(here.coming > 0 ? COMING_MS : quietAt - now, until - now));
-        quietAt = Math.max(quietAt, here.lastMs + NOBODY_CAME_MS);
+      if (now >= until || (here.coming === 0 && here.standing.size >= here.lastMany)) return;
+      const quietMs = (here.lastMs > lookedMs ? here.lastMs + NOBODY_CAME_MS : lookedMs + LOOK_MS) - now;
+      if (here.coming > 0 || quietMs > 0) {
+        await wait(Math.min(here.coming > 0 ? COMING_MS : quietMs, COMING_MS, until - now)); // somebody may come meanwhile
         continue;
       }
       const waiting = await countWaiting(store.db, branchId);
       if (waiting > 0 && (waiting <= here.standing.size || waiting === before)) return;
       before = waiting;
-      quietAt = performance.now() + LOOK_MS;
+      lookedMs = performance.now();
     }
   };
 
-  const enterLine = async (ask: WriteAsk): Promise<void> => {
-    const here = hereAt(ask.branch.id);
+  const expect = ({ id }: ManifestBranch): (() => void) => {
+    const here = hereAt(id);
     here.coming += 1;
-    try {
-      await askWrite(store.db, ask, WANTED_MS);
-      here.standing.add(ask.key);
-    } finally {
+    return () => {
       here.coming -= 1;
       here.lastMs = performance.now();
+    };
+  };
+
+  const enterAtOnce = together(
+    (asks: readonly WriteAsk[]) => askNewWrites(store.db, asks, WANTED_MS),
+    ({ key }) => key,
+  );
+
+  const enterLine = async (ask: WriteAsk): Promise<void> => {
+    const here = hereAt(ask.branch.id);
+    const came = expect(ask.branch);
+    try {
+      if (!(await enterAtOnce(ask))) await askWrite(store.db, ask, WANTED_MS);
+      here.standing.add(ask.key);
+    } finally {
+      came();
     }
+  };
+
+  const forget = async (branchId: string): Promise<void> => {
+    const here = hereAt(branchId);
+    if (performance.now() - here.forgotMs < FORGET_EVERY_MS) return;
+    here.forgotMs = performance.now();
+    await forgetWrites(store.db, branchId, KEPT_MS);
   };
 
   /** Writes until nothing waits. @returns false when somebody else has the lease */
@@ -140,6 +179,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
     let left: BranchHead | undefined;
     let writesSince = performance.now();
     try {
+      await putBackOfOthers(store.db, branch.id, holder);
       for (;;) {
         if (performance.now() - writesSince > breath.afterMs) {
           await wait(breath.ms);
@@ -147,19 +187,21 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
         }
         await gather(ask.branch.id);
         const { head, writes } = await takeWaiting(store.db, branch.id, holder, MOST_AT_ONCE);
-        for (const { key } of writes) hereAt(branch.id).standing.delete(key);
+        const here = hereAt(branch.id);
+        for (const { key } of writes) here.standing.delete(key);
+        here.lastMany = writes.length === 0 ? Infinity : writes.length;
         if (writes.length === 0) return true;
         passed('taken');
         const outcome = await writeBatch(
-          { writer, branch, lastHead: head, left, readings, signal: lost.signal },
+          { writer, branch, lastHead: head, left, edits: here.edits, signal: lost.signal },
           writes,
         );
         left = outcome.left;
         passed('pushed');
-        await store.transaction((tx) => finishWrites(tx, branch.id, holder, outcome));
+        await finishWrites(store.db, branch.id, holder, outcome);
         passed('written');
         for (const hear of heard) hear(outcome.results);
-        await forgetWrites(store.db, branch.id, KEPT_MS);
+        await forget(branch.id);
       }
     } catch (error) {
       await putBackWrites(store.db, branch.id, holder);
@@ -203,6 +245,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
   };
 
   return {
+    expect,
     write: async (ask, writer, signal) => {
       signal.throwIfAborted();
       await enterLine(ask);
@@ -224,7 +267,9 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
         throw error;
       } finally {
         clearInterval(beat);
-        hereAt(ask.branch.id).standing.delete(ask.key);
+        const here = hereAt(ask.branch.id);
+        here.standing.delete(ask.key);
+        here.edits.forget(ask.key);
       }
     },
     close: async () => {

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 
+import { together } from '../../lib/together.ts';
 import { json, type Sql } from '../../store/database.ts';
 import { fenced } from '../deploy-error.ts';
 import { ImagePlaceSchema } from './image-place.ts';
@@ -23,30 +24,55 @@ export interface KnownTarget extends TargetPlace {
   readonly operation: string;
 }
 
+/** An operation that is to work on a target. */
+export interface Claim {
+  readonly target: string;
+  readonly name: string;
+  readonly token: bigint;
+  readonly operation: string;
+  readonly place: TargetPlace;
+}
+
 /**
- * Remembers the place, unless a newer hand works on the target.
- * @returns what was remembered before
- * @throws DeployError `deploy.fenced`
+ * Remembers the place of a target, unless a newer hand works on it; those of one moment in one statement.
+ * @returns what was remembered before, or throws DeployError `deploy.fenced`
  */
-export async function claimTarget(
-  db: Sql,
-  { target, name, token }: { readonly target: string; readonly name: string; readonly token: bigint },
-  operation: string,
-  place: TargetPlace,
-): Promise<KnownTarget | null> {
-  const { rows } = await sql<{ operation: string | null; place: unknown }>`
-    with before as (select operation, place from manifest_target where target = ${target})
-    insert into manifest_target (target, token, operation, place)
-    values (${target}, ${token.toString()}, ${operation}, ${json(place)}::jsonb)
-    on conflict (target) do update set token = excluded.token, operation = excluded.operation, place = excluded.place
-      where manifest_target.token <= excluded.token
-    returning (select operation from before), (select place from before)`.execute(db);
-  const [before] = rows;
-  if (before === undefined) {
-    await refuse(db, target, name, token);
-    return null;
-  }
-  return before.operation === null ? null : { ...TargetPlace.parse(before.place), operation: before.operation };
+export function createClaims(db: Sql): (claim: Claim) => Promise<KnownTarget | null> {
+  const claimed = together(
+    (claims: readonly Claim[]) => claimAll(db, claims),
+    ({ target }) => target,
+  );
+  return async (claim) => {
+    const row = await claimed(claim);
+    if (row === undefined) await refuse(db, claim.target, claim.name, claim.token);
+    const { operation = null, place } = row ?? {};
+    return operation === null ? null : { ...TargetPlace.parse(place), operation };
+  };
+}
+
+interface Before {
+  readonly target: string;
+  /** Null where there was nothing. */
+  readonly operation: string | null;
+  readonly place: unknown;
+}
+
+/** @returns for each what was there before; undefined where a newer hand works on it */
+async function claimAll(db: Sql, claims: readonly Claim[]): Promise<readonly (Before | undefined)[]> {
+  const asked = claims.map((claim) => ({ ...claim, token: claim.token.toString() }));
+  const { rows } = await sql<Before>`
+    with ask as materialized (
+      select * from jsonb_to_recordset(${json(asked)}::jsonb) as a (target text, token bigint, operation text, place jsonb)
+      order by target),
+    before as (select target, operation, place from manifest_target where target in (select target from ask)),
+    mine as (
+      insert into manifest_target (target, token, operation, place) select target, token, operation, place from ask
+      on conflict (target) do update set token = excluded.token, operation = excluded.operation, place = excluded.place
+        where manifest_target.token <= excluded.token
+      returning target)
+    select target, before.operation, before.place from mine left join before using (target)`.execute(db);
+  const mine = new Map(rows.map((row) => [row.target, row]));
+  return claims.map(({ target }) => mine.get(target));
 }
 
 /** @returns null when nothing was ever deployed there, or it was taken down */

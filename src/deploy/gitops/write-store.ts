@@ -64,6 +64,37 @@ export async function askWrite(
       taken_by = case manifest_write.state when 'taken' then manifest_write.taken_by end`.execute(db);
 }
 
+/**
+ * Puts in line those of which nothing is known, each of its own key.
+ * @returns for each, whether it is in line: one that was asked before is to be asked again by `askWrite`
+ */
+export async function askNewWrites(db: Sql, asks: readonly WriteAsk[], wantedMs: number): Promise<readonly boolean[]> {
+  const rows = asks.map(({ key, branch, target, token, request }) => ({
+    key,
+    branch_id: branch.id,
+    repository: branch.repository,
+    branch: branch.branch,
+    target,
+    token: token.toString(),
+    request,
+  }));
+  const { rows: made } = await sql<{ key: string }>`
+    with ask as materialized (
+      select * from rows from (jsonb_to_recordset(${json(rows)}::jsonb) as (key text, branch_id text, repository text,
+        branch text, target text, token bigint, request jsonb)) with ordinality as a (key, branch_id, repository, branch,
+        target, token, request, at)),
+    branch as (
+      insert into manifest_branch (id, repository, branch) select distinct branch_id, repository, branch from ask
+      on conflict (id) do nothing)
+    insert into manifest_write (key, branch_id, target, token, request, wanted_until, state)
+    select key, branch_id, target, token, request, clock_timestamp() + ${wantedMs} * interval '1 ms', 'waiting'
+    from ask order by at
+    on conflict (key) do nothing
+    returning key`.execute(db);
+  const inLine = new Set(made.map(({ key }) => key));
+  return asks.map(({ key }) => inLine.has(key));
+}
+
 export async function stayWanted(db: Sql, key: string, wantedMs: number): Promise<void> {
   await sql`update manifest_write set wanted_until = clock_timestamp() + ${wantedMs} * interval '1 ms'
     where key = ${key}`.execute(db);
@@ -113,26 +144,30 @@ export async function leaveLease(db: Sql, branchId: string, holder: string): Pro
     .execute();
 }
 
-/** Takes what waits, in the order of asking, under the lease. What a writer had that is no more is in line again. */
+/** What a writer had that lost the lease is in line again, for who has it now. */
+export async function putBackOfOthers(db: Sql, branchId: string, holder: string): Promise<void> {
+  await sql`update manifest_write set state = 'waiting', taken_by = null
+    where branch_id = ${branchId} and state = 'taken' and taken_by <> ${holder}
+      and exists (select from manifest_branch where id = ${branchId} and holder = ${holder})`.execute(db);
+}
+
+/** Takes what waits, in the order of asking, under the lease. @returns where the branch was left as well, where something waits */
 export async function takeWaiting(
   db: Sql,
   branchId: string,
   holder: string,
   most: number,
 ): Promise<{ readonly head: string | null; readonly writes: readonly TakenWrite[] }> {
-  await sql`update manifest_write set state = 'waiting', taken_by = null
-    where branch_id = ${branchId} and state = 'taken' and taken_by <> ${holder}`.execute(db);
-  const { rows } = await sql<{ key: string; request: unknown; first_at: Date; number: string; fenced: boolean }>`
-    with mine as (
+  const { rows } = await sql<TakenRow>`
+    with branch as (select head from manifest_branch where id = ${branchId} and holder = ${holder}),
+    mine as (
       select key from manifest_write
-      where branch_id = ${branchId} and state = 'waiting' and wanted_until > clock_timestamp()
-        and exists (select from manifest_branch where id = ${branchId} and holder = ${holder})
+      where branch_id = ${branchId} and state = 'waiting' and wanted_until > clock_timestamp() and exists (select from branch)
       order by number limit ${most} for update)
     update manifest_write as w set state = 'taken', taken_by = ${holder}
     from mine where mine.key = w.key
-    returning w.key, w.request, w.first_at, w.number,
+    returning w.key, w.request, w.first_at, w.number, (select head from branch) as head,
       exists (select from manifest_target t where t.target = w.target and t.token > w.token) as fenced`.execute(db);
-  const branch = await db.selectFrom('manifest_branch').select('head').where('id', '=', branchId).executeTakeFirst();
   const inOrder = rows.toSorted((one, other) => Number(one.number) - Number(other.number));
   const writes = inOrder.map(({ key, request, first_at, fenced }) => ({
     key,
@@ -140,7 +175,16 @@ export async function takeWaiting(
     firstAtMs: first_at.getTime(),
     fenced,
   }));
-  return { head: branch?.head ?? null, writes };
+  return { head: rows[0]?.head ?? null, writes };
+}
+
+interface TakenRow {
+  readonly key: string;
+  readonly request: unknown;
+  readonly first_at: Date;
+  readonly number: string;
+  readonly head: string | null;
+  readonly fenced: boolean;
 }
 
 /** How many are in line. */
@@ -163,10 +207,10 @@ export async function finishWrites(
       : { key, state: 'refused', commit: null, problem: result.problem },
   );
   await sql`
+    with branch as (update manifest_branch set head = coalesce(${head}, head) where id = ${branchId})
     update manifest_write as w set taken_by = null, state = e.state, commit_id = coalesce(e.commit, w.commit_id), problem = e.problem
     from jsonb_to_recordset(${json(ended)}::jsonb) as e(key text, state text, commit text, problem jsonb)
     where w.key = e.key and w.taken_by = ${holder}`.execute(db);
-  if (head !== null) await db.updateTable('manifest_branch').set({ head }).where('id', '=', branchId).execute();
 }
 
 /** The way to the repository failed: they are in line again. */

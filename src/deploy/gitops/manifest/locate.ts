@@ -40,7 +40,7 @@ export function locate(manifest: Manifest, { document, path }: Place): Located |
 }
 
 function follow(manifest: Manifest, document: Document.Parsed, path: ManifestPath): Omit<Located, 'document'> | null {
-  const shared = referredAnchors(document);
+  const shared = referredAnchors(manifest, document);
   let node: unknown = document.contents;
   const trail: number[] = [];
   let inFlow = false;

@@ -1,4 +1,4 @@
-import { Composer, type CST, type Document, isAlias, isMap, isScalar, Parser, visit } from 'yaml';
+import { Composer, type CST, type Document, isAlias, isCollection, isMap, isPair, isScalar, Parser, visit } from 'yaml';
 
 import { GitopsError } from '../gitops-error.ts';
 
@@ -61,7 +61,7 @@ function composed(
   // `uniqueKeys` compares each key of a map with all before it: minutes for one of a hundred thousand
   const options = { version, strict: true, uniqueKeys: false, prettyErrors: false, logLevel: 'silent' } as const;
   const documents = [...new Composer(options).compose(tokens)] as Document.Parsed[];
-  const doubled = documents.flatMap((document) => doubledKey(document) ?? [])[0];
+  const doubled = documents.flatMap(({ contents }) => doubledKey(contents) ?? [])[0];
   if (doubled !== undefined) throw notYaml(file, `line ${lineAt(text, doubled)}: a key stands there twice`);
   return documents;
 }
@@ -77,24 +77,23 @@ function reading<T>(file: string, work: () => T): T {
 }
 
 /** @returns where a key begins that its map has already; null when there is none */
-function doubledKey(document: Document.Parsed): number | null {
-  let found: number | null = null;
-  visit(document, {
-    Map: (_key, { items }) => {
-      const seen = new Set<string>();
-      for (const { key } of items) {
-        if (!isScalar(key) || typeof key.value === 'symbol') continue; // a merge, by YAML 1.1
-        const name = `${typeof key.value} ${String(key.value)}`;
-        if (seen.has(name)) {
-          found = key.range?.[0] ?? 0;
-          return visit.BREAK;
-        }
-        seen.add(name);
-      }
-      return undefined;
-    },
-  });
-  return found;
+function doubledKey(node: unknown): number | null {
+  if (isPair(node)) return doubledKey(node.key) ?? doubledKey(node.value);
+  if (isMap(node)) {
+    const seen = new Set<string>();
+    for (const { key } of node.items) {
+      if (!isScalar(key) || typeof key.value === 'symbol') continue; // a merge, by YAML 1.1
+      const name = `${typeof key.value} ${String(key.value)}`;
+      if (seen.has(name)) return key.range?.[0] ?? 0;
+      seen.add(name);
+    }
+  }
+  if (!isCollection(node)) return null;
+  for (const item of node.items) {
+    const found = doubledKey(item);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 function lineAt(text: string, offset: number): number {
@@ -123,8 +122,9 @@ function textAt(document: Document.Parsed, keys: readonly string[]): string | nu
 }
 
 /** The names of anchors that something refers to: what stands under one of them stands in several places. */
-export function referredAnchors(document: Document.Parsed): ReadonlySet<string> {
+export function referredAnchors({ text }: Manifest, document: Document.Parsed): ReadonlySet<string> {
   const names = new Set<string>();
+  if (!text.includes('*')) return names; // that is how each begins
   visit(document, {
     Alias: (_key, node) => {
       if (isAlias(node)) names.add(node.source);

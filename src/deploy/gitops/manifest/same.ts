@@ -28,8 +28,8 @@ export function differOnlyIn(
 }
 
 function isSame(before: unknown, after: unknown, trail: readonly number[] | null, difference: Difference): boolean {
-  if (!isNode(before) || !isNode(after)) return trail === null && before === after;
-  if (propertiesOf(before) !== propertiesOf(after)) return false;
+  if (before === after && trail === null) return true;
+  if (!isNode(before) || !isNode(after) || !haveSameProperties(before, after)) return false;
   if (trail?.length === 0) return isChanged(before, after, difference);
   const [first, ...rest] = trail ?? [];
   const trailAt = (index: number): readonly number[] | null => (index === first ? rest : null);
@@ -79,9 +79,12 @@ function isChanged(before: Node, after: Node, difference: Difference): boolean {
   );
 }
 
-function propertiesOf(node: Node): string {
-  const anchor = isAlias(node) ? '' : ((node as { anchor?: string }).anchor ?? '');
-  return JSON.stringify([anchor, node.tag ?? '']);
+function haveSameProperties(one: Node, other: Node): boolean {
+  return one.tag === other.tag && anchorOf(one) === anchorOf(other);
+}
+
+function anchorOf(node: Node): string | undefined {
+  return 'anchor' in node ? node.anchor : undefined;
 }
 
 function typeOf({ value }: { readonly value: unknown }): string {

@@ -24,6 +24,7 @@ const SAFE = /^(?:[A-Za-z][A-Za-z0-9._/@:=+-]*|\d+\.\d+\.\d+(?:[.+-][A-Za-z0-9.+
 function isSafePlain(value: string, inFlow: boolean): boolean {
   if (!SAFE.test(value) || value.endsWith(':')) return false;
   if (inFlow && value.includes(':')) return false; // old readers of YAML 1.1 end a plain scalar there
+  if (/[/@]/.test(value)) return true; // nothing but a text has one of these: most references
   return (['1.1', '1.2'] as const).every((version) => isText(value, version));
 }
 
