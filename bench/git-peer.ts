@@ -13,9 +13,14 @@ const work = {
     const made = Object.fromEntries(Array.from({ length: files }, (_, app) => [fileOf(app), HEAD + container(app)]));
     const shared = Array.from({ length: 12 }, (_, app) => container(app)).join('');
     await repository.commit({ files: { ...made, 'images.yaml': HEAD + shared } });
-    await repository.git('repack', '-adq');
+    await repository.git('config', 'receive.autogc', 'false');
     repositories.set(repository.url, repository);
+    await work.housekeeping(repository.url);
     return { url: repository.url };
+  },
+  /** Hosts do it apart from pushes; `git gc` in the midst of them would have both processors for seconds. */
+  housekeeping: async (url: string): Promise<void> => {
+    await repositories.get(url)?.git('repack', '-adq');
   },
   git: async (url: string, ...argv: string[]): Promise<string> => {
     const repository = repositories.get(url);

@@ -24,7 +24,7 @@ const LARGE = 100_000;
 const EDITS = 1_000;
 const WRITERS = 50;
 const WRITING_MS = 15_000;
-const OUTSIDE = 5;
+const OUTSIDE = 12;
 const OUTSIDE_EVERY_MS = 3_000;
 /** Each holds a clone of all files, so that more of them would measure the disk. Fewer writers lose fewer races: this favours them. */
 const OPTIMISTS = 2;
@@ -170,8 +170,10 @@ async function crowd(parts: Parts, server: GitPeer, repository: Repository, clon
     const all = Array.from({ length: WRITERS }, (_, app) => app);
     await promoter.promote(0, 'first'); // the mirror is there
     await Promise.all(all.map((app) => promoter.promote(app, 'warm-up'))); // and the files
+    await server.ask('housekeeping', repository.url);
     const alone = await writeOn(promoter, 'alone', () => wait(WRITING_MS));
     const notes: number[] = [];
+    await server.ask('housekeeping', repository.url);
     const beside = await writeOn(promoter, 'beside', async () => {
       for (let at = 0; at < OUTSIDE; at++) {
         await wait(OUTSIDE_EVERY_MS);
