@@ -221,6 +221,31 @@ describe('a push tells where the branch is afterwards', () => {
     expect(await repository.git('log', '--format=%H', 'main')).toMatch(new RegExp(`^${ours}\n${theirs}\n`));
   });
 
+  test('a look that shows the branch as it was before is none: servers may be behind each other', async () => {
+    await writer.close();
+    writer = await open(1);
+    const first = await draftOn();
+    await write(first, { 'README.md': '1' });
+    expect(await writer.push('main', first)).toEqual({ kind: 'pushed' });
+    const draft = await writer.draft(first.tip());
+    const ours = await write(draft, { 'README.md': '2' });
+    const letGo = await holdIn('pre-receive');
+    const line = `${first.base} refs/heads/main\n`;
+    const body = `${(line.length + 4).toString(16).padStart(4, '0')}${line}0000`;
+    const headers = { 'content-type': 'application/x-git-upload-pack-result' };
+    let looks = 0;
+    forge.answer = ({ url = '' }) => {
+      if (!url.endsWith('/git-upload-pack')) return undefined;
+      looks += 1;
+      return { status: 200, headers, body };
+    };
+    const pushing = writer.push('main', draft);
+    await vi.waitFor(() => expect(looks).toBeGreaterThan(1), { timeout: 30_000 });
+    await letGo();
+    expect(await pushing).toEqual({ kind: 'pushed' });
+    expect(await repository.git('rev-parse', 'main')).toBe(ours);
+  });
+
   test('others that commit elsewhere, and looks that fail, are nothing to a push', async () => {
     await writer.close();
     writer = await open(1);

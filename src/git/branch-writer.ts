@@ -19,6 +19,7 @@ import { formatOf, storePack } from './pack.ts';
 import { openPen, sweepPens } from './pen.ts';
 import { createPush, NO_REASON } from './push.ts';
 import { BRANCH_PREFIX, isRefName } from './ref.ts';
+import { parseRemoteUrl } from './remote.ts';
 import type { RefChange } from './send-pack.ts';
 import { unpack } from './unpack.ts';
 
@@ -70,6 +71,7 @@ export async function openBranchWriter(
     lookMs = 30,
   }: { readonly packsBeforeTidying?: number; readonly mostFreshBytes?: number; readonly lookMs?: number } = {},
 ): Promise<BranchWriter> {
+  const isHttp = parseRemoteUrl(options.url, options.allow).scheme.startsWith('http');
   const mirror = await openMirror(options);
   const pens = join(options.directory, 'pens');
   const store = mirrorFolder(options.directory).store;
@@ -162,13 +164,25 @@ export async function openBranchWriter(
     return found === undefined ? null : { branch: found.name.slice(BRANCH_PREFIX.length), oid: found.oid };
   };
 
+  const isUpon = async (
+    { was, to }: Pick<RefChange, 'was' | 'to'>,
+    oid: string,
+    signal: AbortSignal,
+  ): Promise<boolean> => {
+    if (was === null || oid === to) return true;
+    await bring(oid, signal);
+    return isAncestor(was, oid);
+  };
+
   /**
    * Looks while a push is under way, less and less often: a server goes through all of it before it says that somebody was faster,
-   * and by then the next could be half-way. Ends when the branch is elsewhere, or with what comes of the push.
+   * and by then the next could be half-way. Ends when the branch has gone on, or with what comes of the push: what does not stand
+   * upon where it was may be the sight of a server that is behind another.
    */
   const lookBeside = async (
     sending: Promise<Outcome>,
-    { branch, was }: { readonly branch: string; readonly was: string | null },
+    branch: string,
+    change: Pick<RefChange, 'was' | 'to'>,
     signal: AbortSignal,
   ): Promise<Outcome> => {
     const began = performance.now();
@@ -176,7 +190,8 @@ export async function openBranchWriter(
       for (let at = lookMs; ; at *= 3) {
         await wait(began + at - performance.now(), undefined, { signal });
         const head = await look(branch, signal);
-        if (head !== null && head.oid !== was) return { kind: 'seen', head };
+        if (head !== null && head.oid !== change.was && (await isUpon(change, head.oid, signal)))
+          return { kind: 'seen', head };
       }
     } catch {
       return sending; // it is over; or it hears itself what is the matter
@@ -252,7 +267,9 @@ export async function openBranchWriter(
       const within = ({ signal: own }: AbortController): AbortSignal =>
         signal === undefined ? own : AbortSignal.any([signal, own]);
       const sending = outcomeOf(sendDraft(change, draft, within(lost)));
-      const outcome = await Promise.race([sending, lookBeside(sending, { branch, was }, within(over))]);
+      const outcome = await (isHttp
+        ? Promise.race([sending, lookBeside(sending, branch, change, within(over))])
+        : sending); // to look would take as long
       over.abort();
       if (outcome.kind === 'done') return took(draft);
       signal?.throwIfAborted();
