@@ -1,5 +1,9 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
+import { lockEnvironment } from '../environment/environment-store.ts';
+import { openPromotions } from '../path/promotion-list-store.ts';
+import { lockPromotion } from '../path/promotion-store.ts';
 import { reconcile } from './care/lost-work.ts';
 import type { SourceFiles } from '../deploy/driver.ts';
 import { RegistryError } from '../registry/error.ts';
@@ -157,19 +161,31 @@ test('one that takes too long says what it was at', async () => {
   world.holds.release('deploy too slow');
 });
 
-test('cancelled between two steps, a promotion frees the lane though its time is not over', async () => {
+test('cancelled between two steps, a promotion frees the lane, though its time is not over and the next one is being decided', async () => {
   world.holds.hold('tag env-qa');
   const commit = await world.push({ says: { web: 'never in' } });
   await world.holds.reached('tag env-qa');
   const { id } = await world.promotion('qa', commit, 'tagging');
-  const { db } = world.house.store;
   const later = new Date(Date.now() + 3_600_000);
-  await db.updateTable('lane').set({ until: later }).where('holder', '=', id).execute();
   await world.useCases.promotions.cancel(id, 'olga');
-  world.holds.release('tag env-qa');
+  await world.house.store.transaction(async (tx) => {
+    const environmentId = (await lockPromotion(tx, id))?.environmentId ?? '';
+    await lockEnvironment(tx, environmentId);
+    for (const { id: next } of await openPromotions(tx, [environmentId])) await lockPromotion(tx, next);
+    world.holds.release('tag env-qa');
+    await until(async () => (await waiting()) === 2); // who leaves, and who decides of what ran before
+    await tx.updateTable('lane').set({ until: later }).where('holder', '=', id).execute();
+  });
   await putBack();
   expect(world.runs('qa')['web']).toBe(`base ${count}`);
 });
+
+/** How many wait for a row that somebody else has locked. */
+async function waiting(): Promise<number> {
+  const { rows } = await sql<{ count: number }>`select count(*)::int as count from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`.execute(world.house.store.db);
+  return rows[0]?.count ?? 0;
+}
 
 test('a yank ends the deployment that brings the artifacts in, and what ran before comes back', async () => {
   world.holds.hold('deploy tainted');

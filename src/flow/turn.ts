@@ -1,4 +1,4 @@
-import { type EnvironmentRow, environmentById } from '../environment/environment-store.ts';
+import { type EnvironmentRow, environmentById, lockEnvironment } from '../environment/environment-store.ts';
 import { inLane, leaveLane } from '../environment/lane-store.ts';
 import { environmentOf } from '../environment/place.ts';
 import { recordLive } from '../environment/tenure-store.ts';
@@ -98,8 +98,12 @@ export async function recordRunning(
   await wakeFollowers(house, tx, environmentId);
 }
 
-/** Leaves the lane and wakes whoever waits, the newest last so that it decides. */
+/**
+ * Leaves the lane and wakes whoever waits, the newest last so that it decides. Whoever decides at that moment comes first: it
+ * has locked the environment, and will look at the lane.
+ */
 export async function leave(house: House, tx: Tx, turn: Turn): Promise<void> {
+  await lockEnvironment(tx, turn.environmentId);
   await leaveLane(tx, turn.environmentId, turn.promotionId);
   await wake(house, tx, turn.environmentId);
 }
