@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describeDriver, makeDriver, testTools } from 'towpath/testing';
 
 import driver from './files.js';
+import { fileName } from './place.js';
 
 describeDriver(driver, async () => {
   const directory = await mkdtemp(join(tmpdir(), 'driver-files-'));
@@ -18,6 +19,11 @@ describeDriver(driver, async () => {
         image: 'registry.test/shop/web',
         digest: `sha256:${createHash('sha256').update(`${version} ${behaviour}`).digest('hex')}` as const,
       }),
+    // somebody removes a file
+    harm: async (target, service) => {
+      const { services } = await makeDriver(driver, testTools(directory)).observe(target);
+      for (const { place } of services[service]?.written ?? []) await rm(join(place, fileName(service)));
+    },
     traces: async (text) => {
       const found: string[] = [];
       for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {

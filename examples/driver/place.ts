@@ -68,7 +68,7 @@ function short(words: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(words)).digest('hex').slice(0, 16);
 }
 
-function fileName(service: string): string {
+export function fileName(service: string): string {
   return `${short([service])}.json`;
 }
 

@@ -20,7 +20,7 @@ import { fileLedger } from '../ledger-store.ts';
 import type { LocalConfig } from '../local.ts';
 import { createProxyControl } from '../proxy/control.ts';
 import type { RolloutAction } from '../rollout.ts';
-import { tracesIn } from './docker-machine.ts';
+import { removeByHand, tracesIn } from './docker-machine.ts';
 import { HOSTILE } from './hostile.ts';
 import { PROGRAM_ARGV, PROGRAM_WORKDIR, programFiles } from './program.ts';
 import { proxyCommand } from './proxy-program.ts';
@@ -89,6 +89,7 @@ export async function composeUnderTest(): Promise<ComposeUnderTest> {
       digests.set(`${version} ${behaviour}`, made.digest);
       return { image, digest: made.digest };
     },
+    harm: (target, service) => removeByHand({ engine, installation }, target, service),
     traces: (text) => tracesIn({ engine, installation, directory }, text),
     dispose: async () => {
       await proxy.shutdown();

@@ -101,6 +101,30 @@ function describeDeployments(under: () => DriverUnderTest, lacks: readonly Lack[
       expectRunning(await deploy('one', services), services, 'one');
     });
 
+    able('replicas')('scaled up and down, so many run', async () => {
+      const { deploy, web } = begin();
+      for (const [operation, replicas] of [
+        ['one', 1],
+        ['two', 3],
+        ['three', 1],
+      ] as const) {
+        const services = [await web('v1', { replicas })];
+        expectRunning(await deploy(operation, services), services, operation);
+        await expectAnswer('v1');
+      }
+    });
+
+    test('what somebody changes by hand is noticed, and the next deployment puts it right', async () => {
+      const { deploy, stepsOf, observe, web, worker, target } = begin();
+      const services = [await web('v1'), await worker('v1')];
+      const before = await deploy('one', services);
+      await under().harm(target, 'web');
+      await expect.poll(() => observe(), { timeout: 60_000 }).not.toEqual(before);
+      expect(await stepsOf('one', services)).not.toEqual([]);
+      expectRunning(await deploy('two', services), services, 'two');
+      await expectAnswer('v1');
+    });
+
     able('replicas')('one that never becomes healthy is taken away, and the old one goes on serving', async () => {
       const { deploy, web, observe, logged } = begin();
       const before = await deploy('one', [await web('v1')]);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { makeTestImage } from '../../../tools/test-machine/image.ts';
 import { pushTestImage } from '../../../tools/test-machine/oci-image.ts';
 import { debianRegistryHost, dockerHost } from '../../../tools/test-machine/machine.ts';
-import { lastLines, listContainers } from '../../container/docker/containers.ts';
+import { lastLines, listContainers, removeContainer } from '../../container/docker/containers.ts';
 import { connectDocker, type DockerEngine } from '../../container/docker/engine.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Digest } from '../../lib/digest.ts';
@@ -14,7 +14,9 @@ import { envSecrets } from '../../secret/stores/env/env.ts';
 import { createDockerDriver } from '../docker/docker.ts';
 import { LABEL } from '../docker/labels.ts';
 import { fileLedger } from '../ledger-store.ts';
+import type { Target } from '../driver.ts';
 import { createProxyControl } from '../proxy/control.ts';
+import { targetKey } from '../rollout.ts';
 import { PROGRAM_ARGV, PROGRAM_WORKDIR, programFiles } from './program.ts';
 import { proxyCommand } from './proxy-program.ts';
 import { CANARY, type DriverUnderTest } from './rollouts.ts';
@@ -49,12 +51,27 @@ export async function dockerUnderTest(): Promise<DriverUnderTest> {
       digests.set(`${version} ${behaviour}`, made.digest);
       return { image, digest: made.digest };
     },
+    harm: (target, service) => removeByHand({ engine, installation }, target, service),
     traces: (text) => tracesIn({ engine, installation, directory }, text),
     dispose: async () => {
       await proxy.shutdown();
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** As `docker rm --force` does, with all containers of a service. */
+export async function removeByHand(
+  { engine, installation }: { readonly engine: DockerEngine; readonly installation: string },
+  target: Target,
+  service: string,
+): Promise<void> {
+  const labels = {
+    [LABEL.installation]: installation,
+    [LABEL.target]: targetKey(target),
+    [LABEL.service]: service,
+  };
+  for (const { id } of await listContainers(engine, labels)) await removeContainer(engine, id);
 }
 
 /** Where a text shows: in what the engine tells of containers of an installation, in what they print, in files of a folder. */

@@ -14,6 +14,7 @@ import { envSecrets } from '../../secret/stores/env/env.ts';
 import { testStore } from '../../store/testing.ts';
 import { KubernetesConfig } from '../kubernetes/config.ts';
 import { createKubernetesDriver } from '../kubernetes/kubernetes.ts';
+import { namespaceOf } from '../kubernetes/names.ts';
 import { createRenderer } from '../kubernetes/render.ts';
 import { fileLedger } from '../ledger-store.ts';
 import { sourceOf } from './source.ts';
@@ -61,6 +62,11 @@ export async function kubernetesUnderTest(): Promise<KubernetesUnderTest> {
     sourceOf: () => sourceOf(under.files),
     image: (version, behaviour) =>
       Promise.resolve({ image: `registry.test/${behaviour}/web`, digest: sha256(`${version} ${behaviour}`) }),
+    /** As `kubectl delete deployment` does. */
+    harm: async (target, service) => {
+      const namespace = namespaceOf(target, installation);
+      await kubernetes.remove(`/apis/apps/v1/namespaces/${namespace}/deployments/${service}`);
+    },
     traces: async (text) => (await openTexts(kubernetes, installation)).filter((one) => one.includes(text)),
     dispose: async () => {
       await kubernetes.close();

@@ -69,6 +69,13 @@ export async function gitopsUnderTest(
     },
     image: (version, behaviour) =>
       Promise.resolve({ image: 'registry.test/shop/web', digest: sha256(`${version} ${behaviour}`) }),
+    /** As somebody who commits with git does. */
+    harm: async (target, service) => {
+      const file = `${targetKey(target)}/images.yaml`;
+      const text = await repository.git('show', `main:${file}`);
+      const line = new RegExp(`^( {2}s${SERVICES.indexOf(service)}: \\{ image:) [^ ]+`, 'm');
+      await repository.commit({ files: { [file]: `${text.replace(line, '$1 shop/web:hotfix')}\n` } });
+    },
     traces: async (text) =>
       (await repository.git('log', '-p', '--all')).split('\n').filter((line) => line.includes(text)),
     dispose: async () => {

@@ -13,8 +13,10 @@ import { secretsOf } from '../../secret/secret.ts';
 import { envSecrets } from '../../secret/stores/env/env.ts';
 import { fileLedger } from '../ledger-store.ts';
 import { createProcessDriver } from '../process/process.ts';
+import { readRecords } from '../process/record.ts';
 import { createProxyControl, type ProxyControl } from '../proxy/control.ts';
 import { probe } from '../proxy/probe.ts';
+import { targetKey } from '../rollout.ts';
 import { PROGRAM_ARGV, PROGRAM_WORKDIR, programFiles } from './program.ts';
 import { proxyCommand } from './proxy-program.ts';
 import { CANARY, type DriverUnderTest } from './rollouts.ts';
@@ -60,6 +62,12 @@ export async function processUnderTest(
       images.take(made);
       digests.set(`${version} ${behaviour}`, made.digest);
       return { image, digest: made.digest };
+    },
+    /** As `kill -9` does, with all of a service. */
+    harm: async (target, service) => {
+      const { known } = await readRecords(join(directory, 'run', 'instances', targetKey(target)));
+      for (const { pid, service: of } of known)
+        if (of.service === service && pid !== null) process.kill(-pid, 'SIGKILL'); // the whole group
     },
     traces: async (text) => [...(await filesWith(directory, text)), ...(await processesWith(text))],
     dispose: async () => {

@@ -31,6 +31,11 @@ export interface DriverUnderTest {
   sourceOf?(services: readonly DesiredService[]): SourceFiles;
   /** The image of the test program with this behaviour; equal arguments, equal digest. */
   image(version: string, behaviour: Behaviour): Promise<{ readonly image: string; readonly digest: Digest }>;
+  /**
+   * What people do there by hand, beside the driver: what runs of a service (or what is written of it) is gone then, or another. It
+   * has what the last deployment brought.
+   */
+  harm(target: Target, service: string): Promise<void>;
   /** Where a text shows in what lies open on the machine: arguments, environments, files, labels, logs of the driver. */
   traces(text: string): Promise<readonly string[]>;
   dispose(): Promise<void>;

@@ -16,6 +16,7 @@ import { composeProgram } from '../compose/program.ts';
 import { fileLedger } from '../ledger-store.ts';
 import { createProxyControl } from '../proxy/control.ts';
 import { SwarmConfig } from '../swarm/config.ts';
+import { placeLabels, LABEL } from '../swarm/names.ts';
 import { createSwarmDriver, type SwarmDriver } from '../swarm/swarm.ts';
 import { PROGRAM_ARGV, PROGRAM_WORKDIR, programFiles } from './program.ts';
 import { proxyCommand } from './proxy-program.ts';
@@ -96,6 +97,13 @@ export async function swarmUnderTest(managers: 1 | 3): Promise<SwarmUnderTest> {
       await pushTestImage(relay.host, 'shop/web', made);
       digests.set(`${version} ${behaviour}`, made.digest);
       return { image, digest: made.digest };
+    },
+    /** As `docker service rm` does. */
+    harm: async (target, service) => {
+      const { docker } = await engine(0);
+      const labels = { ...placeLabels({ target, installation }), [LABEL.service]: service };
+      const filters = JSON.stringify({ label: Object.entries(labels).map(([name, value]) => `${name}=${value}`) });
+      for (const { ID } of await docker.listServices({ filters })) await docker.getService(ID).remove();
     },
     traces: async (text) => {
       const { docker } = await engine(0);
