@@ -1,6 +1,6 @@
 // A Docker Engine of our own: its images, containers, networks and socket lie in one folder and end with the test run.
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -51,6 +51,7 @@ async function startOn(network, directory, socket) {
       await removeAll(socket).catch(() => undefined);
       await daemon.stop();
       await network.remove();
+      await unmountBelow(directory);
     },
   };
 }
@@ -77,6 +78,13 @@ async function makeNetwork() {
     addresses,
     remove: () => Promise.allSettled([...rules.map((each) => rule('--delete', each)), ip('link', 'delete', bridge)]),
   };
+}
+
+/** Networks of a Swarm stay mounted where the engine ended while it took them away, and their folder could not be removed. */
+async function unmountBelow(directory) {
+  const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1] ?? '');
+  const below = mounts.filter((path) => path.startsWith(`${directory}/`)).toReversed();
+  for (const path of below) await run('umount', ['--lazy', path]);
 }
 
 /** The first half of addresses that no interface of this machine has: other test runs have theirs. */
