@@ -60,6 +60,16 @@ test('those of one key go one after the other', async () => {
   expect(runs).toEqual([['a1', 'b1'], ['a2'], ['a3']]);
 });
 
+test('a failure that is of none of them is told to all at once', async () => {
+  const { run, go, runs } = held();
+  const ask = together(run, String, () => true);
+  const all = Promise.allSettled([ask('a'), ask('bad'), ask('c')]);
+  await turn();
+  go();
+  expect((await all).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+  expect(runs).toHaveLength(1);
+});
+
 test('one that makes it fail fails alone', async () => {
   const { run, go, runs } = held();
   const ask = together(run, String);

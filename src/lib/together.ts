@@ -1,11 +1,14 @@
 /**
  * Does in one what several ask for at one moment: those who come while the last is under way go into the next. Where one of them
  * makes all fail, each is tried alone.
- * @param run answers in the order of what is asked @param keyOf those of one key go one after the other
+ * @param run answers in the order of what is asked
+ * @param keyOf those of one key go one after the other
+ * @param isOfAll whether a failure says nothing of what is asked: then all hear it at once
  */
 export function together<T, R>(
   run: (asked: readonly T[]) => Promise<readonly R[]>,
   keyOf: (asked: T) => string,
+  isOfAll: (error: unknown) => boolean = () => false,
 ): (asked: T) => Promise<R> {
   let waiting: Waiting<T, R>[] = [];
   let isRunning = false;
@@ -27,7 +30,7 @@ export function together<T, R>(
       const answers = await run(all.map(({ asked }) => asked));
       for (const [at, { resolve }] of all.entries()) resolve(answers[at] as R); // one for each
     } catch (error) {
-      if (all.length === 1) all[0]?.reject(error);
+      if (all.length === 1 || isOfAll(error)) for (const { reject } of all) reject(error);
       else for (const one of all) await runAll([one]);
     }
   };

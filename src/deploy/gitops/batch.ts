@@ -14,7 +14,7 @@ export interface BatchParts {
   readonly lastHead: string | null;
   /** Where our push has left it just now: whether it is there still is not asked before something is to be pushed upon it. */
   readonly left?: BranchHead | undefined;
-  /** Of what was written to this branch before, and of what is foreseen. */
+  /** Of this batch, and of what was written to this branch before. */
   readonly edits?: Edits | undefined;
   readonly signal: AbortSignal;
 }

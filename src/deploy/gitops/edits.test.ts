@@ -35,8 +35,6 @@ test('upon the same files it is the same, upon others it is made anew', () => {
   expect(edits.of(write, files())).toBe(first);
   expect(edits.of(write, files('# theirs\n')).get('web.yaml')?.toString()).toMatch(/# theirs\n$/);
   expect(edits.of({ key: 'two', request }, files())).not.toBe(first);
-  edits.forget('one');
-  expect(edits.of(write, files())).not.toBe(first);
 });
 
 test('what cannot be edited is told each time', () => {

@@ -1,5 +1,5 @@
 import { writeImage } from './image-field.ts';
-import { createReadings } from './manifest/readings.ts';
+import { createReadings, type Readings } from './manifest/readings.ts';
 import type { WriteRequest } from './write-request.ts';
 
 /** Path -> bytes. */
@@ -11,17 +11,16 @@ interface Asked {
 }
 
 /**
- * What each write makes of the files that it changes. To read them and to prove the change is most of what a write costs, and upon
+ * What each write of a batch makes of the files that it changes. To read them and to prove the change is most of what a write costs, and upon
  * another head it is the same, as long as they are.
  */
 export interface Edits {
   /** @param before the files of the write @throws GitopsError */
   of(write: Asked, before: Files): Files;
-  forget(key: string): void;
 }
 
-export function createEdits(): Edits {
-  const readings = createReadings();
+/** @param readings of batches before */
+export function createEdits(readings: Readings = createReadings()): Edits {
   const known = new Map<string, { readonly before: Files; readonly after: Files }>();
 
   return {
@@ -34,7 +33,6 @@ export function createEdits(): Edits {
       known.set(key, { before, after });
       return after;
     },
-    forget: (key) => void known.delete(key),
   };
 }
 

@@ -308,11 +308,14 @@ describe('when somebody else is faster', () => {
     });
   });
 
-  test('what a server had taken that was killed is written for who goes on with it, under the token of that one', async () => {
+  test.each([
+    ['what a server had taken that was killed is written for who goes on with it, under the token of that one', 'dead'],
+    ['and so is what this one had taken, where the database was away when it gave up', 'one'],
+  ])('%s', async (_title, holder) => {
     const ask = askOf('s0', 'v2', { token: 6n });
     await askWrite(store.db, ask, 15_000);
-    await takeLease(store.db, ask.branch.id, 'dead', 0);
-    expect((await takeWaiting(store.db, ask.branch.id, 'dead', 10)).writes).toHaveLength(1);
+    await takeLease(store.db, ask.branch.id, holder, 0);
+    expect((await takeWaiting(store.db, ask.branch.id, holder, 10)).writes).toHaveLength(1);
     await store.db
       .insertInto('manifest_target')
       .values({ target: 's0', token: 7, operation: 'x', place: '{}' })

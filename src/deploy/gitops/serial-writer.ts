@@ -2,10 +2,11 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import type { BranchHead, BranchWriter } from '../../git/branch-writer.ts';
 import { together } from '../../lib/together.ts';
-import type { Store } from '../../store/database.ts';
+import { isTransient, type Store } from '../../store/database.ts';
 import { writeBatch } from './batch.ts';
 import { GitopsError } from './gitops-error.ts';
-import { createEdits, type Edits } from './edits.ts';
+import { createEdits } from './edits.ts';
+import { createReadings, type Readings } from './manifest/readings.ts';
 import {
   askNewWrites,
   askWrite,
@@ -14,7 +15,7 @@ import {
   forgetWrites,
   leaveLease,
   type ManifestBranch,
-  putBackOfOthers,
+  putBackLeft,
   putBackWrites,
   stayWanted,
   takeLease,
@@ -91,7 +92,7 @@ interface Here {
   lastMany: number;
   /** When what ended long ago was forgotten last, by our own watch. */
   forgotMs: number;
-  readonly edits: Edits;
+  readonly readings: Readings;
 }
 
 /** Of all that want to write to a branch, whoever gets its lease writes for all. The others wait, here or in other processes. */
@@ -107,7 +108,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
       standing: new Set<string>(),
       lastMany: Infinity,
       forgotMs: -FORGET_EVERY_MS,
-      edits: createEdits(),
+      readings: createReadings(),
     };
     heres.set(branchId, here);
     return here;
@@ -145,6 +146,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
   const enterAtOnce = together(
     (asks: readonly WriteAsk[]) => askNewWrites(store.db, asks, WANTED_MS),
     ({ key }) => key,
+    isTransient,
   );
 
   const enterLine = async (ask: WriteAsk): Promise<void> => {
@@ -179,7 +181,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
     let left: BranchHead | undefined;
     let writesSince = performance.now();
     try {
-      await putBackOfOthers(store.db, branch.id, holder);
+      await putBackLeft(store.db, branch.id, holder);
       for (;;) {
         if (performance.now() - writesSince > breath.afterMs) {
           await wait(breath.ms);
@@ -193,7 +195,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
         if (writes.length === 0) return true;
         passed('taken');
         const outcome = await writeBatch(
-          { writer, branch, lastHead: head, left, edits: here.edits, signal: lost.signal },
+          { writer, branch, lastHead: head, left, edits: createEdits(here.readings), signal: lost.signal },
           writes,
         );
         left = outcome.left;
@@ -204,11 +206,11 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
         await forget(branch.id);
       }
     } catch (error) {
-      await putBackWrites(store.db, branch.id, holder);
+      await putBackWrites(store.db, branch.id, holder).catch(() => undefined); // the next to write puts them back
       throw error;
     } finally {
       clearInterval(beat);
-      await leaveLease(store.db, branch.id, holder);
+      await leaveLease(store.db, branch.id, holder).catch(() => undefined); // it lapses
     }
   };
 
@@ -267,9 +269,7 @@ export function createSerialWriter(parts: SerialWriterParts): SerialWriter {
         throw error;
       } finally {
         clearInterval(beat);
-        const here = hereAt(ask.branch.id);
-        here.standing.delete(ask.key);
-        here.edits.forget(ask.key);
+        hereAt(ask.branch.id).standing.delete(ask.key);
       }
     },
     close: async () => {

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 
 import { together } from '../../lib/together.ts';
-import { json, type Sql } from '../../store/database.ts';
+import { isTransient, json, type Sql } from '../../store/database.ts';
 import { fenced } from '../deploy-error.ts';
 import { ImagePlaceSchema } from './image-place.ts';
 import { SuccessSchema } from './success.ts';
@@ -41,6 +41,7 @@ export function createClaims(db: Sql): (claim: Claim) => Promise<KnownTarget | n
   const claimed = together(
     (claims: readonly Claim[]) => claimAll(db, claims),
     ({ target }) => target,
+    isTransient,
   );
   return async (claim) => {
     const row = await claimed(claim);

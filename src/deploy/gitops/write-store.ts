@@ -144,10 +144,13 @@ export async function leaveLease(db: Sql, branchId: string, holder: string): Pro
     .execute();
 }
 
-/** What a writer had that lost the lease is in line again, for who has it now. */
-export async function putBackOfOthers(db: Sql, branchId: string, holder: string): Promise<void> {
+/**
+ * What was taken and has no end is in line again, for who has the lease now and begins: of a writer that lost it, and of this one,
+ * where the database was away when it gave up.
+ */
+export async function putBackLeft(db: Sql, branchId: string, holder: string): Promise<void> {
   await sql`update manifest_write set state = 'waiting', taken_by = null
-    where branch_id = ${branchId} and state = 'taken' and taken_by <> ${holder}
+    where branch_id = ${branchId} and state = 'taken'
       and exists (select from manifest_branch where id = ${branchId} and holder = ${holder})`.execute(db);
 }
 
