@@ -6,6 +6,7 @@ import { isTransient as isStoreTransient } from '../store/database.ts';
 const CODES = [
   'git.unreachable',
   'git.timeout',
+  'git.behind',
   'gitops.busy',
   'host.unreachable',
   'registry.unavailable',

@@ -21,12 +21,23 @@ async function open(lookMs = 600_000): Promise<BranchWriter> {
   return openBranchWriter({ url: repository.url, allow: ['http'], directory }, { lookMs });
 }
 
-/** A hook that goes on when it is let. @returns lets it */
+/** A hook that goes on when it is let, and then says so in a file. @returns lets it */
 async function holdIn(hook: string): Promise<() => Promise<void>> {
   const [path, go] = [join(repository.directory, 'hooks', hook), join(repository.directory, 'go')];
-  await writeFile(path, `#!/bin/sh\nfor count in $(seq 1200); do [ -e '${go}' ] && exit 0; sleep 0.05; done\nexit 1\n`);
+  const wait = `for count in $(seq 1200); do [ -e '${go}' ] && : > '${go}.seen' && exit 0; sleep 0.05; done`;
+  await writeFile(path, `#!/bin/sh\n${wait}\n: > '${go}.never'\nexit 1\n`);
   await chmod(path, 0o755);
-  return () => writeFile(go, '');
+  return async () => {
+    expect(await readdir(repository.directory)).not.toContain('go.never'); // nobody waited for it
+    await writeFile(go, '');
+  };
+}
+
+/** What a server says of where main is. */
+function listing(oid: string): { status: number; headers: Record<string, string>; body: string } {
+  const line = `${oid} refs/heads/main\n`;
+  const body = `${(line.length + 4).toString(16).padStart(4, '0')}${line}0000`;
+  return { status: 200, headers: { 'content-type': 'application/x-git-upload-pack-result' }, body };
 }
 
 beforeEach(async () => {
@@ -44,6 +55,15 @@ afterEach(async () => {
   await forge.close();
   await rm(directory, { recursive: true, force: true });
 });
+
+/** So many commits more than main has. */
+async function history(many: number): Promise<void> {
+  const tree = await repository.git('rev-parse', 'main^{tree}');
+  let tip = await repository.git('rev-parse', 'main');
+  for (let count = 0; count < many; count++)
+    tip = await repository.git('commit-tree', tree, '-p', tip, '-m', `${count}`);
+  await repository.git('update-ref', 'refs/heads/main', tip);
+}
 
 async function draftOn(branch = 'main', of = writer): Promise<Draft> {
   const head = await of.head(branch);
@@ -202,7 +222,10 @@ describe('a push tells where the branch is afterwards', () => {
     const id = await write(draft, { 'README.md': 'ours' });
     expect(await writer.push('main', draft)).toEqual({ kind: 'pushed' });
     expect(await repository.git('rev-parse', 'main')).toBe(id);
+    const closing = writer.close();
     await letGo();
+    await closing;
+    expect(await readdir(repository.directory)).toContain('go.seen'); // to hang up would have ended it
   });
 
   test('somebody was faster while a push is under way: it is known before the server is through with it', async () => {
@@ -221,29 +244,68 @@ describe('a push tells where the branch is afterwards', () => {
     expect(await repository.git('log', '--format=%H', 'main')).toMatch(new RegExp(`^${ours}\n${theirs}\n`));
   });
 
+  test('what a server is asked for the pushes of all branches is not called off with that of one', async () => {
+    await writer.close();
+    writer = await open(1);
+    await repository.commit({ branch: 'other', files: { 'README.md': 'other' } });
+    const [lost, other] = [await draftOn(), await draftOn('other')];
+    await write(lost, { 'README.md': 'ours' });
+    await write(other, { 'README.md': 'ours' });
+    const path = '/info/refs?service=git-receive-pack';
+    const able = await (await fetch(`${repository.url}${path}`)).text();
+    const letGo: (() => void)[] = [];
+    forge.api = ({ url = '' }, response) => {
+      if (!url.endsWith(path)) return false;
+      letGo.push(() => response.end(able));
+      return true;
+    };
+    const pushing = [writer.push('main', lost), writer.push('other', other)];
+    await vi.waitFor(() => expect(letGo).toHaveLength(1), { timeout: 30_000 });
+    const theirs = await repository.commit({ files: { 'apps/web.yaml': 'theirs' } });
+    expect(await pushing[0]).toEqual({ kind: 'moved', head: theirs });
+    letGo[0]?.();
+    expect(await pushing[1]).toEqual({ kind: 'pushed' });
+  });
+
   test('a look that shows the branch as it was before is none: servers may be behind each other', async () => {
     await writer.close();
     writer = await open(1);
+    await history(70);
     const first = await draftOn();
     await write(first, { 'README.md': '1' });
     expect(await writer.push('main', first)).toEqual({ kind: 'pushed' });
     const draft = await writer.draft(first.tip());
     const ours = await write(draft, { 'README.md': '2' });
     const letGo = await holdIn('pre-receive');
-    const line = `${first.base} refs/heads/main\n`;
-    const body = `${(line.length + 4).toString(16).padStart(4, '0')}${line}0000`;
-    const headers = { 'content-type': 'application/x-git-upload-pack-result' };
     let looks = 0;
     forge.answer = ({ url = '' }) => {
       if (!url.endsWith('/git-upload-pack')) return undefined;
       looks += 1;
-      return { status: 200, headers, body };
+      return listing(first.base);
     };
+    const asked = forge.requests.length;
     const pushing = writer.push('main', draft);
     await vi.waitFor(() => expect(looks).toBeGreaterThan(1), { timeout: 30_000 });
     await letGo();
     expect(await pushing).toEqual({ kind: 'pushed' });
     expect(await repository.git('rev-parse', 'main')).toBe(ours);
+    expect(forge.requests.slice(asked).filter((one) => one.includes('info/refs?service=git-upload-pack'))).toEqual([]);
+  });
+
+  test('nor is one after the push, whatever became of that: it is tried again', async () => {
+    const first = await draftOn();
+    await write(first, { 'README.md': '1' });
+    expect(await writer.push('main', first)).toEqual({ kind: 'pushed' });
+    const draft = await writer.draft(first.tip());
+    await write(draft, { 'README.md': '2' });
+    forge.answer = ({ url = '' }) => (url.endsWith('/git-upload-pack') ? listing(first.base) : { status: 502 });
+    await expect(writer.push('main', draft)).rejects.toMatchObject({ code: 'git.unreachable' });
+    forge.answer = undefined;
+    const theirs = await repository.commit({ files: { 'apps/web.yaml': 'theirs' } });
+    forge.answer = ({ url = '' }) => (url.endsWith('/git-upload-pack') ? listing(first.tip()) : undefined);
+    await expect(writer.push('main', draft)).rejects.toMatchObject({ code: 'git.behind' });
+    forge.answer = undefined;
+    expect(await writer.push('main', draft)).toEqual({ kind: 'moved', head: theirs });
   });
 
   test('others that commit elsewhere, and looks that fail, are nothing to a push', async () => {

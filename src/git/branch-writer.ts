@@ -20,11 +20,15 @@ import { openPen, sweepPens } from './pen.ts';
 import { createPush, NO_REASON } from './push.ts';
 import { BRANCH_PREFIX, isRefName } from './ref.ts';
 import { parseRemoteUrl } from './remote.ts';
+import { createRests } from './rests.ts';
 import type { RefChange } from './send-pack.ts';
 import { unpack } from './unpack.ts';
 
 /** Of what somebody committed upon ours. */
 const MOST_UPON_BYTES = 16 * 1024 * 1024;
+
+/** So long hooks of pushes are waited for at the end. */
+const REST_MS = 5_000;
 
 /** How a push ended, by where the branch is afterwards: what servers say differs, and is for people only. */
 export type Pushed =
@@ -79,11 +83,13 @@ export async function openBranchWriter(
   const gitDir = join(pens, `${process.pid}-${randomBytes(6).toString('hex')}.git`);
   const fresh = createFreshObjects(mostFreshBytes);
   let opened: Promise<ObjectReader> | undefined;
-  const way = createPush(options, gitDir);
+  const rests = createRests();
+  const way = createPush(options, gitDir, (rest) => rests.add(rest));
   /** A commit that the server has and that is at hand. */
   let newest: string | undefined;
   /** How many the pen got since it was tidied. */
   let packs = 0;
+  let fetching: Promise<void> | undefined;
 
   const pen = (oid: string): Promise<ObjectReader> => (opened ??= openPen(gitDir, store, formatOf(oid)));
 
@@ -92,7 +98,15 @@ export async function openBranchWriter(
     packs += 1;
   };
 
-  const fetchAll = (signal?: AbortSignal): Promise<void> => fresh.forgetBy(() => mirror.fetch(signal));
+  /** A host of several servers may show one that does not have our last push yet. */
+  const fetchAll = (signal?: AbortSignal): Promise<void> =>
+    fresh.forgetBy(async () => {
+      await mirror.fetch(signal);
+      return newest === undefined || isOnDisk(newest);
+    });
+
+  /** For all who miss something at one moment. */
+  const fetchMissing = (): Promise<void> => (fetching ??= fetchAll().finally(() => (fetching = undefined)));
 
   const object = async (oid: string, maxBytes?: number): Promise<GitObject> => {
     const known = fresh.get(oid);
@@ -101,7 +115,7 @@ export async function openBranchWriter(
     const found = await reader.read(oid, maxBytes);
     if (found !== null) return found;
     if (fresh.areIncomplete()) {
-      await fetchAll();
+      await fetchMissing();
       const fetched = await reader.read(oid, maxBytes);
       if (fetched !== null) return fetched;
     }
@@ -171,7 +185,7 @@ export async function openBranchWriter(
   ): Promise<boolean> => {
     if (was === null || oid === to) return true;
     await bring(oid, signal);
-    return isAncestor(was, oid);
+    return (await isNear(was, oid, atHand)) === true;
   };
 
   /**
@@ -218,9 +232,10 @@ export async function openBranchWriter(
     signal: AbortSignal | undefined,
   ): Promise<string | null> => {
     const pack = await draft.pack();
-    const direct = pack === null ? null : await way.direct(change.to, signal);
+    const direct = pack === null ? null : await way.direct(change.to);
     if (pack !== null && direct !== null) {
       await utimes(gitDir, new Date(), new Date()); // what is in use is not swept
+      await rests.room();
       try {
         return await direct(change, pack, signal);
       } catch (error) {
@@ -238,6 +253,13 @@ export async function openBranchWriter(
     await bring(oid, signal);
     return isAncestor(draft.tip(), oid, draft.base);
   };
+
+  /**
+   * Whether the sight of a branch after a push is that of a server behind the one that was pushed to: it shows where the branch was,
+   * though that one said otherwise, or a commit below it. Where that one says the same, the branch was set back.
+   */
+  const isBehind = async (now: string, was: string | null, told: string | undefined): Promise<boolean> =>
+    was !== null && (now === was ? told !== undefined : (await isNear(now, was, atHand)) === true);
 
   /** What the server took is here as well, for who builds upon it. */
   const took = (draft: Draft): Pushed => {
@@ -274,12 +296,14 @@ export async function openBranchWriter(
       if (outcome.kind === 'done') return took(draft);
       signal?.throwIfAborted();
       const told = outcome.kind === 'refused' && was !== null ? elsewhereIn(outcome.said, was) : undefined;
-      const brought = told === undefined ? undefined : bringUpon(told, signal).catch(() => undefined); // where the branch is decides
+      const brought = told === undefined ? undefined : bringUpon(told, signal).catch(() => undefined);
       const now = outcome.kind === 'seen' ? outcome.head : await look(branch, signal);
       await brought;
       if (now === null && was !== null) return { kind: 'gone' };
       if (now !== null && (await holds(now.oid, draft, signal))) return took(draft); // the answer is late, or was lost
       lost.abort();
+      if (outcome.kind !== 'seen' && now !== null && told !== now.oid && (await isBehind(now.oid, was, told)))
+        throw outcome.kind === 'failed' ? outcome.error : behind();
       if (now !== null && now.oid !== was) return { kind: 'moved', head: now.oid };
       if (outcome.kind === 'failed') throw outcome.error;
       return { kind: 'refused', said: outcome.kind === 'refused' ? outcome.said : NO_REASON };
@@ -293,6 +317,7 @@ export async function openBranchWriter(
       await mirror.prefetch(oids.filter((_oid, index) => here[index] === false));
     },
     close: async () => {
+      await rests.over(REST_MS);
       mirror.close();
       const reader = await opened?.catch(() => undefined);
       reader?.close();
@@ -320,6 +345,14 @@ function outcomeOf(sending: Promise<string | null>): Promise<Outcome> {
     (said) => (said === null ? { kind: 'done' } : { kind: 'refused', said }),
     (error: unknown) => ({ kind: 'failed', error }),
   );
+}
+
+function behind(): GitError {
+  return new GitError({
+    code: 'git.behind',
+    what: 'The git host says of a branch here that it is at one commit and there at another.',
+    fix: 'Towpath tries again by itself, until its servers agree.',
+  });
 }
 
 /** Where a branch is that is not where it was expected, in the words of git: what to fetch while it is asked for. */

@@ -10,8 +10,11 @@ export interface FreshObjects {
   add(objects: ReadonlyMap<string, PackedObject>): void;
   /** Whether some were forgotten that may not be on the disk either. */
   areIncomplete(): boolean;
-  /** @param fetch brings to the disk all that the server has: what was here when it began is forgotten when it is done */
-  forgetBy(fetch: () => Promise<void>): Promise<void>;
+  /**
+   * @param fetch brings to the disk what the server has; several may be under way. @returns whether that is all which it took from
+   * us: then what was here when it began is forgotten
+   */
+  forgetBy(fetch: () => Promise<boolean>): Promise<void>;
 }
 
 /** A repository of a hundred thousand manifests takes forty kilobytes for each commit. */
@@ -20,7 +23,8 @@ const MOST_BYTES = 16 * 1024 * 1024;
 export function createFreshObjects(mostBytes = MOST_BYTES): FreshObjects {
   const objects = new Map<string, PackedObject>();
   let bytes = 0;
-  let lost = 0;
+  /** How many were forgotten since the beginning, and how many of those are on the disk by now. */
+  let [gone, found] = [0, 0];
 
   const forget = (oid: string): void => {
     bytes -= objects.get(oid)?.bytes.length ?? 0;
@@ -39,15 +43,15 @@ export function createFreshObjects(mostBytes = MOST_BYTES): FreshObjects {
       for (const oldest of objects.keys()) {
         if (bytes <= mostBytes) return;
         forget(oldest);
-        lost += 1;
+        gone += 1;
       }
     },
-    areIncomplete: () => lost > 0,
+    areIncomplete: () => gone > found,
     forgetBy: async (fetch) => {
-      const [here, missing] = [[...objects.keys()], lost];
-      await fetch();
+      const [here, goneBefore] = [[...objects.keys()], gone];
+      if (!(await fetch())) return;
       for (const oid of here) forget(oid);
-      lost -= missing;
+      found = Math.max(found, goneBefore);
     },
   };
 }

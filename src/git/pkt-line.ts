@@ -16,15 +16,42 @@ export function encodeRequest(capabilities: readonly string[], args: readonly st
 /** One after the other, for millions may come. @throws GitError `git.protocol` for anything that is not whole packets, each in its frame */
 export function* decodePackets(bytes: Buffer): Generator<Packet> {
   for (let at = 0; at < bytes.length;) {
-    const digits = bytes.toString('latin1', at, at + 4);
-    if (!/^[0-9a-f]{4}$/i.test(digits)) throw malformed();
-    const length = Number.parseInt(digits, 16);
-    if (length < 3) yield { kind: length === 0 ? 'flush' : length === 1 ? 'delimiter' : 'end' };
-    else if (length === 3 || at + length > bytes.length) throw malformed();
-    else yield { kind: 'data', bytes: bytes.subarray(at + 4, at + length) };
-    at += Math.max(length, 4);
+    const found = packetAt(bytes, at);
+    if (found === null) throw malformed();
+    yield found.packet;
+    at = found.end;
   }
 }
+
+/** Of an answer that comes in pieces: each packet with the piece that makes it whole. @throws GitError `git.protocol` for what is none */
+export function packetsOfPieces(): (piece: Buffer) => Packet[] {
+  let rest = Buffer.alloc(0);
+  return (piece) => {
+    const bytes = Buffer.concat([rest, piece]);
+    const packets: Packet[] = [];
+    let at = 0;
+    for (let found = packetAt(bytes, at); found !== null; found = packetAt(bytes, at)) {
+      packets.push(found.packet);
+      at = found.end;
+    }
+    rest = bytes.subarray(at);
+    return packets;
+  };
+}
+
+/** @returns null where it is cut off */
+function packetAt(bytes: Buffer, at: number): { readonly packet: Packet; readonly end: number } | null {
+  if (at + 4 > bytes.length) return null;
+  const digits = bytes.toString('latin1', at, at + 4);
+  if (!/^[0-9a-f]{4}$/i.test(digits)) throw malformed();
+  const length = Number.parseInt(digits, 16);
+  if (length < 3) return { packet: { kind: KINDS[length] ?? 'end' }, end: at + 4 };
+  if (length === 3) throw malformed();
+  const end = at + length;
+  return end > bytes.length ? null : { packet: { kind: 'data', bytes: bytes.subarray(at + 4, end) }, end };
+}
+
+const KINDS = ['flush', 'delimiter', 'end'] as const;
 
 export function encodeLine(line: string): string {
   const text = `${line}\n`;

@@ -11,7 +11,7 @@ export const NO_REASON = 'no reason was given';
 /** The two ways in which commits come to a server. */
 export interface Push {
   /** As the pack that was made; null where that cannot be, and git shall push. */
-  direct(oid: string, signal: AbortSignal | undefined): Promise<SendPack | null>;
+  direct(oid: string): Promise<SendPack | null>;
   /**
    * What the repository on the disk holds. Null makes a ref, or takes it away.
    * @returns what was said against it; null when the ref is where it should be
@@ -23,13 +23,14 @@ export interface Push {
   ): Promise<string | null>;
 }
 
-export function createPush(remote: Remote, gitDir: string): Push {
+/** @param onRest as of `openSendPack` */
+export function createPush(remote: Remote, gitDir: string, onRest: (rest: Promise<void>) => void): Push {
   const url = parseRemoteUrl(remote.url, remote.allow);
   let sender: Promise<SendPack | null> | undefined;
   return {
-    // What a server can do is asked once. Of one that does not say, git finds out what is the matter.
-    direct: (oid, signal) => {
-      sender ??= openSendPack(remote, formatOf(oid), signal).catch((error: unknown) => {
+    // What a server can do is asked once, for pushes of all branches. Of one that does not say, git finds out what is the matter.
+    direct: (oid) => {
+      sender ??= openSendPack(remote, formatOf(oid), onRest).catch((error: unknown) => {
         sender = undefined;
         if (hasCode(error, 'git.busy', 'git.denied', 'git.cancelled')) throw error; // git would hear the same
         return null;

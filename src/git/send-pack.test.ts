@@ -5,7 +5,7 @@ import { hasCode } from '../lib/error.ts';
 import { cases } from '../lib/testing/cases.ts';
 import { authorizationOf } from './credential.ts';
 import { oidOf, packOf } from './pack.ts';
-import { isReported, openSendPack, readReport, type SendPack } from './send-pack.ts';
+import { openSendPack, readReport, reportEnds, type SendPack } from './send-pack.ts';
 import { type Forge, type ForgeRepository, startForge } from './testing/forge.ts';
 
 const allow = ['http'] as const;
@@ -128,21 +128,44 @@ test('a report is whole at its last byte, however it is cut into packets, and no
   const lines = [...['unpack ok\n', `ok ${REF}\n`].map((text) => framed(Buffer.from(text))), Buffer.from('0000')];
   const whole = Buffer.concat(lines);
   fc.assert(
-    fc.property(fc.array(fc.nat(whole.length), { maxLength: 4 }), fc.string({ maxLength: 9 }), (places, words) => {
-      const cuts = [0, ...places.toSorted((one, other) => one - other), whole.length];
-      const said = framed(Buffer.from(`\u0002${words}`));
-      const parts = cuts
-        .slice(1)
-        .flatMap((end, at) => [said, framed(Buffer.concat([Buffer.of(1), whole.subarray(cuts[at], end)]))]);
-      const answer = Buffer.concat(parts);
-      expect(isReported(answer)).toBe(true);
-      expect(isReported(Buffer.concat([answer, said.subarray(0, 3)]))).toBe(true);
-      const early = cuts.at(-2) === whole.length ? 0 : answer.length - 1; // the last packets may hold nothing of it
-      for (let end = 0; end < early; end += 5) expect(isReported(answer.subarray(0, end))).toBe(false);
-      expect(isReported(answer.subarray(0, early))).toBe(false);
-    }),
+    fc.property(
+      fc.array(fc.nat(whole.length), { maxLength: 4 }),
+      fc.string({ maxLength: 9 }),
+      fc.integer({ min: 1, max: 50 }),
+      (places, words, step) => {
+        const cuts = [0, ...places.toSorted((one, other) => one - other), whole.length];
+        const said = framed(Buffer.from(`\u0002${words}`));
+        const parts = cuts
+          .slice(1)
+          .flatMap((end, at) => [said, framed(Buffer.concat([Buffer.of(1), whole.subarray(cuts[at], end)]))]);
+        const answer = Buffer.concat(parts);
+        const cutOff = Buffer.concat([answer, said.subarray(0, -1)]); // by a proxy, or by who reads no more
+        expect(readReport(cutOff, REF)).toBeNull();
+        const isOver = reportEnds();
+        const early = cuts.at(-2) === whole.length ? 0 : answer.length - 1; // the last packets may hold nothing of it
+        for (let at = 0; at < early; at += step)
+          expect(isOver(answer.subarray(at, Math.min(at + step, early)))).toBe(false);
+        expect(isOver(cutOff.subarray(early))).toBe(true);
+        expect(isOver(said)).toBe(true);
+      },
+    ),
     cases(200),
   );
+});
+
+test('where a ref was refused, what is cut off behind that is no other word', () => {
+  const lines = ['unpack ok\n', `ng ${REF} hook declined\n`].map((text) => framed(Buffer.from(text)));
+  const answer = Buffer.concat([
+    framed(Buffer.concat([Buffer.of(1), ...lines, Buffer.from('0000')])),
+    Buffer.from('00'),
+  ]);
+  expect(readReport(answer, REF)).toContain('hook declined');
+});
+
+test('what is no git protocol is no report, whatever comes after it', () => {
+  const isOver = reportEnds();
+  const report = framed(Buffer.from('\u00010000'));
+  for (const piece of ['<html>', report, report]) expect(isOver(Buffer.from(piece))).toBe(false);
 });
 
 async function opened(

@@ -1,6 +1,6 @@
 import { cleanMessage, GitError } from './git-error.ts';
 import type { ObjectFormat } from './pack.ts';
-import { decodePackets, encodeLine, FLUSH } from './pkt-line.ts';
+import { decodePackets, encodeLine, FLUSH, packetsOfPieces } from './pkt-line.ts';
 import { parseRemoteUrl, type Remote } from './remote.ts';
 import { askGitServer, type GitRequest } from './smart-http.ts';
 
@@ -25,19 +25,20 @@ const NEEDED = ['report-status', 'side-band-64k'];
  * The push of `git push`, for who has the pack already: git would start four programs here, that list the refs once more and look
  * for what to pack in all folders of the commit. Over http(s) alone.
  * @see gitprotocol-pack(5), "Pushing Data To a Server"
+ * @param onRest told of what a server still does after it said how a push ended
  * @returns null where a server does not say that it can do it so: then git shall push
  * @throws GitError as of `askGitServer`, and `git.protocol`
  */
 export async function openSendPack(
   remote: Remote,
   format: ObjectFormat,
-  signal?: AbortSignal,
+  onRest?: (rest: Promise<void>) => void,
 ): Promise<SendPack | null> {
   const url = parseRemoteUrl(remote.url, remote.allow);
   if (url.scheme !== 'https' && url.scheme !== 'http') return null;
   const ask = async (
     path: string,
-    more: Pick<GitRequest, 'method' | 'headers' | 'body' | 'maxBytes' | 'isWhole' | 'timeoutMs' | 'signal'>,
+    more: Pick<GitRequest, 'method' | 'headers' | 'body' | 'maxBytes' | 'isWhole' | 'onRest' | 'timeoutMs' | 'signal'>,
   ) =>
     askGitServer(`${url.href}/${path}`, {
       ...more,
@@ -48,7 +49,6 @@ export async function openSendPack(
     method: 'GET',
     headers: {},
     maxBytes: MOST_LISTED_BYTES,
-    signal,
   });
   const offered = status === 200 ? capabilitiesIn(body) : null;
   if (offered === null) throw noList(status);
@@ -57,7 +57,7 @@ export async function openSendPack(
   if (!isAble || (format !== 'sha1' && !isOfFormat)) return null;
   const wished = ['quiet', `object-format=${format}`].filter((name) => offered.includes(name));
   const wanted = [...NEEDED, ...wished, 'agent=towpath'].join(' ');
-  return async ({ ref, was, to }, pack, sending) => {
+  return async ({ ref, was, to }, pack, signal) => {
     const command = encodeLine(`${was ?? '0'.repeat(to.length)} ${to} ${ref}\0 ${wanted}`);
     const answer = await ask('git-receive-pack', {
       method: 'POST',
@@ -67,9 +67,10 @@ export async function openSendPack(
       },
       body: Buffer.concat([Buffer.from(command + FLUSH), pack]),
       maxBytes: MOST_SAID_BYTES,
-      isWhole: isReported, // hooks and housekeeping come after it, and may take long
+      isWhole: reportEnds, // hooks and housekeeping come after it, and may take long
       timeoutMs: TIMEOUT_MS,
-      signal: sending,
+      onRest,
+      signal,
     });
     if (answer.status !== 200) throw notTaken(`status ${answer.status}`);
     return readReport(answer.body, ref);
@@ -87,29 +88,21 @@ function capabilitiesIn(listing: Buffer): readonly string[] | null {
 
 const [REPORT, PROGRESS, FATAL] = [1, 2, 3];
 
-/** Whether the report of a push has come to its end. */
-export function isReported(answer: Buffer): boolean {
-  const report = packetsIn(answer).flatMap((bytes) => (bytes[0] === REPORT ? [bytes.subarray(1)] : []));
-  return endsIn(Buffer.concat(report));
-}
-
-/** Those that are whole. */
-function packetsIn(bytes: Buffer): Buffer[] {
-  const found: Buffer[] = [];
-  try {
-    for (const packet of decodePackets(bytes)) if (packet.kind === 'data') found.push(packet.bytes);
-  } catch {
-    // cut off there, as yet
-  }
-  return found;
-}
-
-function endsIn(report: Buffer): boolean {
-  try {
-    return [...decodePackets(report)].some(({ kind }) => kind === 'flush');
-  } catch {
-    return false; // the next packet of it is to come
-  }
+/** Tells of an answer that comes in pieces whether the report of the push has come to its end. */
+export function reportEnds(): (piece: Buffer) => boolean {
+  const [outer, inner] = [packetsOfPieces(), packetsOfPieces()];
+  let [isOver, isOther] = [false, false];
+  return (piece) => {
+    if (isOther) return false;
+    try {
+      for (const packet of outer(piece))
+        if (packet.kind === 'data' && packet.bytes[0] === REPORT)
+          isOver ||= inner(packet.bytes.subarray(1)).some(({ kind }) => kind === 'flush');
+    } catch {
+      isOther = true; // no git protocol: it is read to its end
+    }
+    return isOver;
+  };
 }
 
 /**
@@ -119,7 +112,8 @@ function endsIn(report: Buffer): boolean {
 export function readReport(answer: Buffer, ref: string): string | null {
   const report: Buffer[] = [];
   const told: Buffer[] = [];
-  for (const packet of decodePackets(answer)) {
+  // what comes after the report may be cut off anywhere
+  for (const packet of reportEnds()(answer) ? packetsOfPieces()(answer) : decodePackets(answer)) {
     if (packet.kind !== 'data') continue;
     const band = packet.bytes[0] ?? 0;
     if (band === REPORT) report.push(packet.bytes.subarray(1));

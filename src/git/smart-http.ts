@@ -14,8 +14,13 @@ export interface GitRequest {
   readonly maxBytes: number;
   readonly tooLarge: () => GitError;
   readonly dispatcher?: Dispatcher | undefined;
-  /** Whether all that matters has come: what a server says after that is read and thrown away, and nobody waits for it. */
-  readonly isWhole?: ((body: Buffer) => boolean) | undefined;
+  /**
+   * Makes for each answer what tells, piece by piece, whether all that matters has come. What a server says after that is read and
+   * thrown away, whatever the signal says then: to hang up would end what it does.
+   */
+  readonly isWhole?: (() => (piece: Buffer) => boolean) | undefined;
+  /** Told of that, where there is more to come: it resolves when it has. */
+  readonly onRest?: ((rest: Promise<void>) => void) | undefined;
   /** For all of it. Default: 30 seconds. */
   readonly timeoutMs?: number | undefined;
   /** For what a server says of when to come again. Default: the machine's clock. */
@@ -38,6 +43,10 @@ export async function askGitServer(href: string, ask: GitRequest): Promise<GitAn
   const { method, body, dispatcher, timeoutMs = 30_000, signal } = ask;
   const authorization = authorizationOf(ask.credential);
   const timeout = AbortSignal.timeout(timeoutMs);
+  const own = new AbortController(); // of what the caller waits for, and of nothing that comes after that
+  const stop = (): void => own.abort(signal?.reason);
+  signal?.addEventListener('abort', stop, { once: true });
+  if (signal?.aborted === true) stop();
   for (let attempt = 1; ; attempt++) {
     try {
       const response = await request(href, {
@@ -50,10 +59,11 @@ export async function askGitServer(href: string, ask: GitRequest): Promise<GitAn
         ...(body === undefined ? {} : { body }),
         ...(dispatcher === undefined ? {} : { dispatcher }),
         headersTimeout: 0, // the signal ends it
-        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+        signal: AbortSignal.any([own.signal, timeout]),
       });
       const answer = { status: response.statusCode, headers: response.headers, body: await read(response.body, ask) };
       refuse(answer, ask.now ?? Date.now());
+      signal?.removeEventListener('abort', stop);
       return answer;
     } catch (error) {
       if (error instanceof GitError) throw error;
@@ -65,8 +75,12 @@ export async function askGitServer(href: string, ask: GitRequest): Promise<GitAn
 }
 
 /** Ends when the answer does, or when all that matters has come. */
-async function read(stream: AsyncIterable<unknown>, { maxBytes, tooLarge, isWhole }: GitRequest): Promise<Buffer> {
+async function read(
+  stream: AsyncIterable<unknown>,
+  { maxBytes, tooLarge, isWhole, onRest }: GitRequest,
+): Promise<Buffer> {
   const parts = stream[Symbol.asyncIterator]();
+  const areAll = isWhole?.();
   const chunks: Buffer[] = [];
   let size = 0;
   for (let part = await parts.next(); part.done !== true; part = await parts.next()) {
@@ -77,8 +91,9 @@ async function read(stream: AsyncIterable<unknown>, { maxBytes, tooLarge, isWhol
       throw tooLarge();
     }
     chunks.push(bytes);
-    if (isWhole?.(Buffer.concat(chunks)) !== true) continue;
-    readOver(parts).catch(() => undefined); // how it ends is of no account
+    if (areAll?.(bytes) !== true) continue;
+    const rest = readOver(parts).catch(() => undefined); // how it ends is of no account
+    onRest?.(rest);
     break;
   }
   return Buffer.concat(chunks);

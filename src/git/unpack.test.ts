@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
 
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -102,16 +104,51 @@ test('what is cut off, altered, without what it is like, or too large is not rea
   );
 });
 
+const BASE: GitObject = { type: 'blob', bytes: Buffer.from('the base of all of them') };
+
+/** An entry of a pack: how something differs from the base. */
+function deltaEntry(delta: Uint8Array): Buffer {
+  const size = [((7 << 4) | (delta.length & 15)) + (delta.length > 15 ? 128 : 0)];
+  for (let rest = delta.length >> 4; rest > 0; rest >>= 7) size.push((rest & 127) + (rest > 127 ? 128 : 0));
+  return Buffer.concat([Buffer.from(size), Buffer.alloc(20), deflateSync(delta)]);
+}
+
+function packWith(entries: readonly Uint8Array[], many = entries.length): Buffer {
+  const head = Buffer.from('PACK\0\0\0\x02\0\0\0\0', 'latin1');
+  head.writeUInt32BE(many, 8);
+  const body = Buffer.concat([head, ...entries]);
+  return Buffer.concat([body, createHash('sha1').update(body).digest()]);
+}
+
+test('a delta that copies and adds is what it says, and one that says too much is none', async () => {
+  const onto = (delta: readonly number[], most = MOST) =>
+    unpack(packWith([deltaEntry(Uint8Array.from(delta))]), 'sha1', () => Promise.resolve(BASE), most);
+  const [add, copy] = [
+    [2, 88, 89],
+    [0x90, 8],
+  ]; // `XY`, and the first eight bytes
+  const text = async (delta: readonly number[], most?: number) =>
+    [...((await onto(delta, most)) ?? [])].map(([, { bytes }]) => bytes.toString());
+  expect(await text([23, 10, ...add, ...copy])).toEqual(['XYthe base']);
+  expect(await text([23, 9, ...add, ...copy])).toEqual([]);
+  expect(await text([23, 11, ...add, ...copy])).toEqual([]);
+  expect(await text([22, 10, ...add, ...copy])).toEqual([]);
+  expect(await text([23, 24, 0x90, 24])).toEqual([]); // past its end
+  expect(await text([23, 10, ...add, ...copy], 16)).toEqual([]);
+});
+
+test('what says that it is large is not made before it is known to be too large', async () => {
+  const before = process.memoryUsage().arrayBuffers;
+  const zeros = Buffer.alloc(64 * MOST);
+  const size = [0x30 | 128, ...[4, 11, 18].map((bits) => ((zeros.length >> bits) & 127) | 128), zeros.length >> 25];
+  const pack = packWith([Buffer.concat([Buffer.from(size), deflateSync(zeros)])]);
+  expect(await unpack(pack, 'sha1', nowhere, MOST)).toBeNull();
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(80 * MOST); // what was made here, and no more
+});
+
 test('whatever stands under a right sum, it is read or not, and nothing else happens', async () => {
-  const { createHash } = await import('node:crypto');
-  const { deflateSync } = await import('node:zlib');
-  const delta = fc
-    .uint8Array({ maxLength: 60 })
-    .map((bytes) => Buffer.concat([Buffer.of(0x60 | 7), deflateSync(bytes)]));
-  const ref = fc.uint8Array({ maxLength: 15 }).map((bytes) => {
-    const zeros = Buffer.alloc(20);
-    return Buffer.concat([Buffer.of((7 << 4) | bytes.length), zeros, deflateSync(bytes)]);
-  });
+  const ref = fc.uint8Array({ maxLength: 15 }).map(deltaEntry);
+  const delta = fc.uint8Array({ maxLength: 60 }).map((rest) => deltaEntry(Buffer.concat([Buffer.of(23, 9), rest])));
   const parts = fc.array(
     fc.oneof(
       delta,
@@ -124,12 +161,7 @@ test('whatever stands under a right sum, it is read or not, and nothing else hap
   );
   await fc.assert(
     fc.asyncProperty(parts, fc.nat(5), async (entries, many) => {
-      const head = Buffer.from('PACK\0\0\0\x02\0\0\0\0', 'latin1');
-      head.writeUInt32BE(many, 8);
-      const body = Buffer.concat([head, ...entries]);
-      const pack = Buffer.concat([body, createHash('sha1').update(body).digest()]);
-      const base: GitObject = { type: 'blob', bytes: Buffer.from('the base of all of them') };
-      const found = await unpack(pack, 'sha1', () => Promise.resolve(base), MOST);
+      const found = await unpack(packWith(entries, many), 'sha1', () => Promise.resolve(BASE), MOST);
       expect(found === null || found.size <= many).toBe(true);
     }),
     cases(1_000),

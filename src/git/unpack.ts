@@ -33,9 +33,9 @@ export async function unpack(
     if (head === null) return null;
     const like = head.type === REF_DELTA ? pack.toString('hex', head.end, head.end + oidBytes) : undefined;
     const packedAt = head.end + (like === undefined ? 0 : oidBytes);
-    const found = packedAt < end ? inflated(pack.subarray(packedAt, end), head.size) : null;
     bytes += head.size;
-    if (found === null || bytes > mostBytes) return null;
+    const found = packedAt < end && bytes <= mostBytes ? inflated(pack.subarray(packedAt, end), head.size) : null;
+    if (found === null) return null;
     at = packedAt + found.read;
     const of = like === undefined ? undefined : (objects.get(like) ?? (await base(like)));
     const type = of?.type ?? TYPES[head.type];
@@ -96,18 +96,18 @@ function applied(delta: Buffer, of: Buffer, mostBytes: number): Buffer | null {
   const before = numberAt(delta, 0);
   const after = before === null ? null : numberAt(delta, before.end);
   if (before?.value !== of.length || after === null || after.value > mostBytes) return null;
-  const parts: Buffer[] = [];
+  const whole = Buffer.alloc(after.value);
   let length = 0;
   for (let at = after.end; at < delta.length;) {
     const command = delta[at] ?? 0;
     const copy = command < 128 ? { from: at + 1, many: command, end: at + 1 + command } : copyAt(delta, at);
     const part = (command < 128 ? delta : of).subarray(copy.from, copy.from + copy.many);
+    if (command === 0 || part.length < copy.many || length + part.length > whole.length) return null;
+    part.copy(whole, length);
     length += part.length;
-    if (command === 0 || part.length < copy.many || length > after.value) return null;
-    parts.push(part);
     at = copy.end;
   }
-  return length === after.value ? Buffer.concat(parts) : null;
+  return length === whole.length ? whole : null;
 }
 
 /** A bit says of each byte of where and how many whether it stands there; one that does not is 0, and none of how many is 64 KiB. */

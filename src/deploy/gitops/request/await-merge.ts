@@ -38,7 +38,15 @@ const SELDOM = 15;
 const PATIENCE_MS = 20_000;
 /** What is tidied up when somebody calls it off takes no longer. */
 const LAST_MS = 15_000;
-const PASSING = ['git.unreachable', 'git.timeout', 'git.busy', 'host.unreachable', 'host.busy', 'gitops.busy'];
+const PASSING = [
+  'git.unreachable',
+  'git.timeout',
+  'git.behind',
+  'git.busy',
+  'host.unreachable',
+  'host.busy',
+  'gitops.busy',
+];
 
 /**
  * Opens the request, unless it is there, and waits until people have merged it: until the branch names the images, however they
